@@ -1,0 +1,1 @@
+"""The commands of `python -m fhir_server`, one file each."""

@@ -1,0 +1,84 @@
+"""`docs`: write docs/reference from the code, or check that what is committed is what would be written."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from fhir_server.interactions.capabilities import OPERATIONS
+from fhir_server.rest.routes import TABLE
+from fhir_server.settings import Settings
+from fhir_server.store.search.parameters import parameters
+from r4 import artefacts, definitions
+
+FOLDER = Path("docs/reference")
+_NOTE = "<!-- Written by `python -m fhir_server docs`; change the code, not this page. -->\n\n"
+
+
+def docs(*, check: bool) -> int:
+    """Write every page, or with `check` name those that are out of date (exit status 1)."""
+    stale = []
+    for name, text in pages():
+        file = FOLDER / name
+        if not file.exists() or file.read_text() != text:
+            stale.append(name)
+            if not check:
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text(text)
+    if check and stale:
+        print(f"out of date: {', '.join(stale)}; run `python -m fhir_server docs`")
+        return 1
+    print(f"docs/reference: {len(stale)} written" if not check else "docs/reference: current")
+    return 0
+
+
+def pages() -> Iterator[tuple[str, str]]:
+    """Yield the name and text of each page."""
+    yield "settings.md", _NOTE + _settings()
+    yield "interactions.md", _NOTE + _interactions()
+    yield "search.md", _NOTE + _search()
+    yield "artefacts.md", _NOTE + _artefacts()
+
+
+def _settings() -> str:
+    rows = (
+        f"| `CSOR_{name.upper()}` | `{field.default}` | {field.description} |"
+        for name, field in Settings.model_fields.items()
+    )
+    return (
+        "# Settings\n\n| variable | default | meaning |\n|---|---|---|\n" + "\n".join(rows) + "\n"
+    )
+
+
+def _interactions() -> str:
+    rows = (f"| {row.method} | `/fhir{row.path}` | {row.code} |" for row in TABLE)
+    table = "| method | path | interaction |\n|---|---|---|\n" + "\n".join(rows)
+    operations = (
+        f"- `{kind or 'every type'}` `${name}`: {definition}"
+        for kind, named in OPERATIONS.items()
+        for name, definition in named.items()
+    )
+    return f"# Interactions\n\n{table}\n\n## Operations\n\n" + "\n".join(operations) + "\n"
+
+
+def _search() -> str:
+    lines = [
+        "# Search parameters\n",
+        "On every type: `_id`, `_lastUpdated`, and the result parameters `_count`, `_sort` "
+        "(`_lastUpdated`), `_summary=count`, `_total`, `_pretty`, `_format=json`. Modifiers: "
+        "`:identifier` on references, `:exact` and `:contains` on strings. Anything else is a 400.\n",
+    ]
+    for kind in definitions.resource_types():
+        listed = ", ".join(f"`{p.code}` ({p.type})" for p in parameters(kind).values())
+        lines.append(f"- **{kind}**: {listed}")
+    return "\n".join(lines) + "\n"
+
+
+def _artefacts() -> str:
+    lines = ["# Artefacts\n", "| artefact | canonical url | version | status |\n|---|---|---|---|"]
+    for package in ("profiles", "terminology", "questionnaires", "outcome_engine"):
+        for artefact in artefacts.load(package):
+            title = artefact.get("title", artefact.get("name", artefact["id"]))
+            lines.append(
+                f"| {artefact['resourceType']}: {title} | `{artefact['url']}` "
+                f"| {artefact['version']} | {artefact['status']} |"
+            )
+    return "\n".join(lines) + "\n"

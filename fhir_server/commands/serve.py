@@ -1,0 +1,37 @@
+"""`serve`: open both doors and keep them open until told to stop."""
+
+import asyncio
+import logging
+import signal
+
+from fhir_server.app import context, running
+from fhir_server.commands.load import load_artefacts
+from fhir_server.settings import Settings
+
+
+def serve(settings: Settings) -> None:
+    """Serve until SIGINT or SIGTERM; raises OSError where a port is taken."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    for chatty in ("alembic", "httpx", "httpcore"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    asyncio.run(_serve(settings))
+
+
+async def _serve(settings: Settings) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    made = context(settings)
+    try:
+        stored = await load_artefacts(made)
+        async with running(made) as (base_url, port):
+            print(f"FHIR R4       {base_url}")
+            if port is not None:
+                print(f"HL7 v2 MLLP   {settings.mllp_host}:{port}")
+            print(
+                f"database      {settings.database} ({stored} artefacts new or changed)", flush=True
+            )
+            await stop.wait()
+    finally:
+        made.database.close()

@@ -1,0 +1,60 @@
+"""What an interaction is given: the database, the terminology, the clock, ids and who asks.
+
+Time and ids come from here alone, so that tests can fix them.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from fhir_server.settings import Settings
+from fhir_server.store.database import Database
+from mappings.hl7v2 import MappingContext
+from r4.json import Resource
+from terminology import Terminology
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who asks: a name for the audit, and the roles that the access layer knows."""
+
+    name: str
+    roles: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Everything outside a function's arguments that it may use."""
+
+    database: Database
+    terminology: Terminology
+    forms: Mapping[str, Resource]
+    mapping: MappingContext
+    now: Callable[[], datetime]
+    new_id: Callable[[], str]
+    settings: Settings
+    base_url: str
+    principal: Principal
+
+    def asked_by(self, principal: Principal) -> "Context":
+        """Return this context for another principal."""
+        return replace(self, principal=principal)
+
+
+def instant(moment: datetime) -> str:
+    """Write a moment as a FHIR instant in UTC, to the millisecond."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def microseconds(moment: datetime) -> int:
+    """Write a moment as microseconds since 1970-01-01 UTC."""
+    return int(moment.timestamp() * 1_000_000)
+
+
+def place(failure: BaseException) -> str:
+    """Say what kind of failure happened and where, for a log: its text may hold a patient's data."""
+    trace = failure.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    where = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else "unknown"
+    return f"{type(failure).__name__} at {where}"

@@ -1,0 +1,113 @@
+"""The capabilities interaction: what this server does, and nothing that it does not.
+
+https://hl7.org/fhir/R4/capabilitystatement.html
+"""
+
+from importlib.metadata import PackageNotFoundError, version
+
+from fhir_server.context import Context, instant
+from fhir_server.store.search.parameters import parameters
+from r4 import definitions
+from r4.json import Resource
+from terminology.systems import CSOR
+
+INTERACTIONS = ("read", "vread", "create", "update", "search-type")
+SYSTEM_INTERACTIONS = ("transaction", "batch")
+OPERATIONS = {
+    "": {"validate": "http://hl7.org/fhir/OperationDefinition/Resource-validate"},
+    "QuestionnaireResponse": {
+        "extract": "http://hl7.org/fhir/uv/sdc/OperationDefinition/QuestionnaireResponse-extract",
+        "process-response": (
+            "http://hl7.org/fhir/uv/sdc/OperationDefinition/Questionnaire-process-response"
+        ),
+        "sign": f"{CSOR}/OperationDefinition/QuestionnaireResponse-sign",
+    },
+    "Measure": {
+        "evaluate": "http://hl7.org/fhir/uv/deqm/OperationDefinition/evaluate",
+        "evaluate-measure": "http://hl7.org/fhir/OperationDefinition/Measure-evaluate-measure",
+    },
+}
+
+
+def capabilities(context: Context) -> Resource:
+    """Return the CapabilityStatement: every R4 type, its interactions and its search parameters."""
+    return {
+        "resourceType": "CapabilityStatement",
+        "status": "active",
+        "date": instant(context.now()),
+        "publisher": "CSOR",
+        "kind": "instance",
+        "software": {"name": "CSOR", "version": release()},
+        "implementation": {"description": "CSOR FHIR R4 server", "url": context.base_url},
+        "fhirVersion": "4.0.1",
+        "format": ["application/fhir+json"],
+        "rest": [
+            {
+                "mode": "server",
+                "security": {"cors": False, "description": _SECURITY},
+                "resource": [_type(name) for name in definitions.resource_types()],
+                "interaction": [{"code": code} for code in SYSTEM_INTERACTIONS],
+                "operation": _operations(""),
+            }
+        ],
+    }
+
+
+_SECURITY = (
+    "Callers on this machine, and clients registered by the operator with a bearer token, act for the "
+    "registry as a whole."
+)
+
+
+def release() -> str:
+    """Return the version of the installed distribution, or that of a source tree."""
+    try:
+        return version("csor")
+    except PackageNotFoundError:
+        return "0.1.0+source"
+
+
+def _type(name: str) -> Resource:
+    entry: Resource = {
+        "type": name,
+        "interaction": [{"code": code} for code in INTERACTIONS],
+        "versioning": "versioned-update",
+        "readHistory": True,
+        "updateCreate": True,
+        "conditionalCreate": True,
+        "conditionalRead": "not-match",
+        "conditionalUpdate": True,
+        "conditionalDelete": "not-supported",
+        "referencePolicy": ["literal", "enforced"],
+        "searchParam": [
+            *_SPECIAL,
+            *(
+                {"name": parameter.code, "definition": parameter.url, "type": parameter.type}
+                for parameter in parameters(name).values()
+            ),
+        ],
+    }
+    if operations := _operations(name):
+        entry["operation"] = operations
+    return entry
+
+
+_SPECIAL: tuple[Resource, ...] = (
+    {
+        "name": "_id",
+        "definition": "http://hl7.org/fhir/SearchParameter/Resource-id",
+        "type": "token",
+    },
+    {
+        "name": "_lastUpdated",
+        "definition": "http://hl7.org/fhir/SearchParameter/Resource-lastUpdated",
+        "type": "date",
+    },
+)
+
+
+def _operations(resource_type: str) -> list[Resource]:
+    return [
+        {"name": name, "definition": definition}
+        for name, definition in OPERATIONS.get(resource_type, {}).items()
+    ]

@@ -1,0 +1,115 @@
+"""The entries of a batch or transaction Bundle, read: what each asks for, or what is wrong with it.
+
+https://hl7.org/fhir/R4/http.html#trules
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from r4 import definitions
+from r4.issue import FhirError, Issue, error
+from r4.json import Resource
+from terminology.systems import CSOR
+
+MERGE = f"{CSOR}/StructureDefinition/merge"
+MERGE_DELETE = f"{CSOR}/StructureDefinition/merge-delete"
+METHODS = ("GET", "POST", "PUT")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One request: method, type, id or query, resource, and where it stands in its Bundle.
+
+    `query` is the criteria of a conditional create or update, `merge` whether an update keeps what
+    the incoming resource does not mention, `deletes` the elements that it removes all the same.
+    """
+
+    method: str
+    type: str
+    id: str | None = None
+    query: str | None = None
+    resource: Resource | None = None
+    full_url: str | None = None
+    if_match: str | None = None
+    merge: bool = False
+    deletes: tuple[str, ...] = ()
+    place: str | None = None
+
+    def at(self, expression: str | None) -> str | None:
+        """Return an expression of the resource as one of the Bundle that holds it."""
+        if self.place is None or expression is None:
+            return expression or self.place
+        rest = expression.partition(".")[2]
+        return f"{self.place}.resource.{rest}" if rest else f"{self.place}.resource"
+
+
+def entries(bundle: Resource, largest: int, *, trusted: bool = False) -> list[Entry]:
+    """Read the entries of a Bundle; raises FhirError 400 with every entry that cannot be read.
+
+    The merge extension is honoured in a trusted Bundle (one that a mapping made) alone.
+    """
+    listed = bundle.get("entry", [])
+    if not isinstance(listed, list):
+        raise FhirError(400, [error("structure", "Bundle.entry is an array.", "Bundle.entry")])
+    if len(listed) > largest:
+        text = f"The Bundle has {len(listed)} entries; at most {largest} are taken at once."
+        raise FhirError(413, [error("too-long", text, "Bundle.entry")])
+    issues: list[Issue] = []
+    read: list[Entry] = []
+    for number, entry in enumerate(listed):
+        place = f"Bundle.entry[{number}]"
+        found = list(_wrong(entry, place))
+        issues.extend(found)
+        if not found:
+            read.append(_entry(entry, place, trusted=trusted))
+    if issues:
+        raise FhirError(400, issues)
+    return read
+
+
+def _wrong(entry: Any, place: str) -> Iterator[Issue]:
+    request = entry.get("request") if isinstance(entry, dict) else None
+    if not isinstance(request, dict):
+        yield error("required", "Each entry needs a request.", f"{place}.request")
+        return
+    method, url = request.get("method"), request.get("url")
+    if method not in METHODS:
+        text = (
+            f"The method {method!r} is not supported in a Bundle; supported: {', '.join(METHODS)}."
+        )
+        yield error("not-supported", text, f"{place}.request.method")
+    if not isinstance(url, str) or _type(url) not in definitions.resource_types():
+        yield error("value", f"{url!r} names no resource type.", f"{place}.request.url")
+        return
+    resource = entry.get("resource")
+    if method != "GET" and not isinstance(resource, dict):
+        yield error("required", f"A {method} needs a resource.", f"{place}.resource")
+    elif method != "GET" and resource.get("resourceType") != _type(url):
+        text = f"The url speaks of {_type(url)}, the resource is {resource.get('resourceType')!r}."
+        yield error("invalid", text, f"{place}.resource")
+    if method == "PUT" and not ("/" in url or "?" in url):
+        yield error("value", "A PUT names an id or criteria.", f"{place}.request.url")
+
+
+def _type(url: str) -> str:
+    return url.partition("?")[0].partition("/")[0]
+
+
+def _entry(entry: Resource, place: str, *, trusted: bool) -> Entry:
+    request = entry["request"]
+    path, _, query = request["url"].partition("?")
+    resource_type, _, resource_id = path.partition("/")
+    extensions = request.get("extension", []) if trusted else []
+    return Entry(
+        method=request["method"],
+        type=resource_type,
+        id=resource_id or None,
+        query=(query or request.get("ifNoneExist")) or None,
+        resource=entry.get("resource"),
+        full_url=entry.get("fullUrl"),
+        if_match=request.get("ifMatch"),
+        merge=any(e["url"] == MERGE and e.get("valueBoolean") for e in extensions),
+        deletes=tuple(e["valueString"] for e in extensions if e["url"] == MERGE_DELETE),
+        place=place,
+    )

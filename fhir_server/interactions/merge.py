@@ -1,0 +1,41 @@
+"""Merge an incoming resource into the current one: HL7 v2 sends what it knows, not the whole.
+
+Objects are merged, lists replaced; `identifier` keeps every system and value once, `extension` every
+url once (the incoming one wins). Pure.
+"""
+
+from typing import Any
+
+from r4.json import Resource
+
+
+def merge(current: Resource, incoming: Resource, deletes: tuple[str, ...] = ()) -> Resource:
+    """Return the current resource with the incoming elements over it and the deleted ones gone."""
+    merged = _objects(current, incoming)
+    return {key: value for key, value in merged.items() if key not in deletes}
+
+
+def _objects(current: Resource, incoming: Resource) -> Resource:
+    merged = dict(current)
+    for key, value in incoming.items():
+        merged[key] = _element(key, current.get(key), value)
+    return merged
+
+
+def _element(key: str, current: Any, incoming: Any) -> Any:
+    if isinstance(current, dict) and isinstance(incoming, dict):
+        return _objects(current, incoming)
+    if isinstance(current, list) and isinstance(incoming, list):
+        if key == "identifier":
+            return _by(current, incoming, "system", "value")
+        if key == "extension":
+            return _by(current, incoming, "url")
+        if key == "link":
+            return [*current, *(link for link in incoming if link not in current)]
+    return incoming
+
+
+def _by(current: list[Resource], incoming: list[Resource], *keys: str) -> list[Resource]:
+    replaced = {tuple(item.get(key) for key in keys) for item in incoming}
+    kept = [item for item in current if tuple(item.get(key) for key in keys) not in replaced]
+    return [*kept, *incoming]

@@ -1,0 +1,239 @@
+"""MLLP framing: bytes on a socket to messages, answers back in the order of arrival.
+
+HL7 MLLP release 1: `0B message 1C 0D`. A frame may be split and joined by TCP in any way; bytes
+outside a frame are skipped and counted; a frame that ends `1C` without `0D` is accepted; a frame over
+the limit is dropped, answered where its MSH was seen, and does not disturb the next one. What a
+message means is not known here.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+START, END, RETURN = 0x0B, 0x1C, 0x0D
+MEBIBYTE = 1024 * 1024
+_HEAD = 4096
+"""How much of an oversize frame is kept, so that its MSH can be answered."""
+
+Handle = Callable[[bytes, str], Awaitable[bytes]]
+"""Takes a message and the peer's address, returns the answer (without framing)."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one listener allows."""
+
+    frame: int = 16 * MEBIBYTE
+    connections: int = 256
+    idle_seconds: float = 3600.0
+    pipelined: int = 32
+
+
+@dataclass(slots=True)
+class Counts:
+    """What a listener has seen; read by whoever watches the server."""
+
+    connections: int = 0
+    refused: int = 0
+    frames: int = 0
+    oversize: int = 0
+    skipped_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A message without its framing; of an oversize one, only the beginning."""
+
+    content: bytes
+    is_oversize: bool = False
+
+
+class Deframer:
+    """Bytes in any pieces to frames; keeps what is not finished."""
+
+    def __init__(self, limit: int, counts: Counts) -> None:
+        self._limit = limit
+        self._counts = counts
+        self._buffer = bytearray()
+        self._inside = False
+        self._dropped = 0
+
+    def feed(self, piece: bytes) -> list[Frame]:
+        """Take a piece and return the frames that it completes."""
+        frames: list[Frame] = []
+        at = 0
+        while at < len(piece):
+            at = self._fill(piece, at, frames) if self._inside else self._enter(piece, at)
+        return frames
+
+    def _enter(self, piece: bytes, at: int) -> int:
+        start = piece.find(START, at)
+        between = piece[at:] if start < 0 else piece[at:start]
+        self._counts.skipped_bytes += len(between) - between.count(RETURN)
+        if start < 0:
+            return len(piece)
+        self._inside = True
+        return start + 1
+
+    def _fill(self, piece: bytes, at: int, frames: list[Frame]) -> int:
+        end = piece.find(END, at)
+        again = piece.find(START, at, end if end >= 0 else len(piece))
+        if again >= 0:  # a second start: what came before it was never a message
+            self._counts.skipped_bytes += len(self._buffer) + self._dropped + again - at + 1
+            self._reset()
+            return again + 1
+        stop = end if end >= 0 else len(piece)
+        self._keep(piece[at:stop])
+        if end < 0:
+            return stop
+        frames.append(Frame(bytes(self._buffer), self._dropped > 0))
+        self._reset()
+        self._inside = False
+        return end + 1
+
+    def _keep(self, piece: bytes) -> None:
+        if self._dropped or len(self._buffer) + len(piece) > self._limit:
+            whole = len(self._buffer) + len(piece)
+            self._buffer += piece[: max(0, _HEAD - len(self._buffer))]
+            del self._buffer[_HEAD:]
+            self._dropped += whole - len(self._buffer)
+        else:
+            self._buffer += piece
+
+    def _reset(self) -> None:
+        self._buffer.clear()
+        self._dropped = 0
+
+
+@dataclass(slots=True)
+class Server:
+    """A listener that runs until it is closed."""
+
+    handle: Handle
+    on_oversize: Handle
+    limits: Limits
+    counts: Counts = field(default_factory=Counts)
+    _listener: asyncio.Server | None = None
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    _stopping: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def port(self) -> int:
+        """Return the port that is listened on, also where port 0 was asked for."""
+        if self._listener is None or not self._listener.sockets:
+            return 0
+        return int(self._listener.sockets[0].getsockname()[1])
+
+    async def start(self, host: str, port: int) -> None:
+        """Begin to listen. Raises OSError where the address cannot be had."""
+        self._listener = await asyncio.start_server(self._accept, host, port, limit=MEBIBYTE)
+
+    async def close(self, grace_seconds: float = 10.0) -> None:
+        """Stop: no new connections, no more reading; messages that were read are answered."""
+        self._stopping.set()
+        if self._listener is not None:
+            self._listener.close()
+        if not self._tasks:
+            return
+        _, late = await asyncio.wait(self._tasks, timeout=grace_seconds)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._stopping.is_set() or len(self._tasks) >= self.limits.connections:
+            self.counts.refused += 1
+            writer.close()
+            return
+        self.counts.connections += 1
+        task = asyncio.current_task()
+        if task is not None:
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        await self._converse(reader, writer)
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Read and answer at the same time; a full queue of unanswered frames stops the reading."""
+        peer = _address(writer)
+        queue: asyncio.Queue[Frame | None] = asyncio.Queue(self.limits.pipelined)
+        reading = asyncio.create_task(self._read(reader, queue))
+        try:
+            await self._answer(queue, writer, peer)
+        except ConnectionError:
+            _log.info("mllp connection lost: %s", peer)
+        except Exception:  # whatever failed, the sender must see that nothing was acknowledged
+            _log.exception("mllp connection closed after an error: %s", peer)
+        finally:
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
+            writer.close()
+
+    async def _read(self, reader: asyncio.StreamReader, queue: asyncio.Queue[Frame | None]) -> None:
+        deframer = Deframer(self.limits.frame, self.counts)
+        stopping = asyncio.create_task(self._stopping.wait())
+        try:
+            while piece := await self._piece(reader, stopping):
+                for frame in deframer.feed(piece):
+                    await queue.put(frame)
+        finally:
+            stopping.cancel()
+        await queue.put(None)
+
+    async def _piece(self, reader: asyncio.StreamReader, stopping: "asyncio.Task[bool]") -> bytes:
+        """Return the next bytes; none at the end, after a long silence, and when the server stops."""
+        reading = asyncio.create_task(reader.read(64 * 1024))
+        await asyncio.wait(
+            {reading, stopping},
+            timeout=self.limits.idle_seconds,
+            return_when=asyncio.FIRST_COMPLETED,
+        )
+        if not reading.done():
+            reading.cancel()
+            return b""
+        try:
+            return reading.result()
+        except ConnectionError:
+            return b""
+
+    async def _answer(
+        self,
+        queue: asyncio.Queue[Frame | None],
+        writer: asyncio.StreamWriter,
+        peer: str,
+    ) -> None:
+        while (frame := await queue.get()) is not None:
+            self.counts.frames += 1
+            if frame.is_oversize:
+                self.counts.oversize += 1
+                if not frame.content.lstrip().startswith(b"MSH"):
+                    continue
+            use = self.on_oversize if frame.is_oversize else self.handle
+            answer = await use(frame.content, peer)
+            writer.write(bytes([START]) + answer + bytes([END, RETURN]))
+            await writer.drain()
+
+
+async def serve(
+    host: str,
+    port: int,
+    handle: Handle,
+    *,
+    on_oversize: Handle,
+    limits: Limits | None = None,
+) -> Server:
+    """Listen for MLLP connections and answer each message by `handle`.
+
+    `on_oversize` gets the first 4 KiB of a frame over the limit, where they begin with MSH. An
+    exception of a handler closes its connection, so that the sender repeats what was not answered.
+    """
+    server = Server(handle, on_oversize, limits or Limits())
+    await server.start(host, port)
+    return server
+
+
+def _address(writer: asyncio.StreamWriter) -> str:
+    name = writer.get_extra_info("peername")
+    return f"{name[0]}:{name[1]}" if name else "unknown"

@@ -1,0 +1,63 @@
+"""Find the form that a response answers, and make the response's subject a known child.
+
+https://hl7.org/fhir/R4/questionnaireresponse.html
+"""
+
+from urllib.parse import urlencode
+
+import questionnaires
+from fhir_server.context import Context
+from fhir_server.interactions.plan import find
+from fhir_server.interactions.transaction import transaction
+from r4.issue import FhirError, error
+from r4.json import Resource, decode
+
+
+def form(context: Context, response: Resource) -> Resource:
+    """Return the reviewed Questionnaire of a response; raises FhirError 422 where there is none."""
+    canonical = response.get("questionnaire")
+    if not isinstance(canonical, str):
+        text = "A response names its Questionnaire by canonical url."
+        raise FhirError(422, [error("required", text, "QuestionnaireResponse.questionnaire")])
+    url, _, version = canonical.partition("|")
+    found = context.forms.get(url)
+    if found is None or (version and version != found["version"]):
+        known = ", ".join(f"{u}|{q['version']}" for u, q in context.forms.items())
+        text = f"{canonical} is not a form of this registry; its forms are: {known}."
+        raise FhirError(422, [error("not-found", text, "QuestionnaireResponse.questionnaire")])
+    return found
+
+
+def response_of(body: object) -> Resource:
+    """Return the body if it is a QuestionnaireResponse; raises FhirError 400 if it is anything else."""
+    if isinstance(body, dict) and body.get("resourceType") == "QuestionnaireResponse":
+        return body
+    text = "The parameter is a QuestionnaireResponse."
+    raise FhirError(400, [error("structure", text, "Parameters.parameter")])
+
+
+def complete(context: Context, questionnaire: Resource, response: Resource) -> None:
+    """Raise FhirError 422 with every answer that is missing or wrong in a response to be kept."""
+    found = questionnaires.check(questionnaire, response, context.terminology, strict=True)
+    if errors := [issue for issue in found if issue.is_error]:
+        raise FhirError(422, errors)
+
+
+async def store_once(context: Context, bundle: Resource, response: Resource) -> Resource:
+    """Store a Bundle whose first entry is the response; sent again, it is answered and not stored.
+
+    A response is known by its identifier. Raises FhirError 409 where that identifier has been used
+    for other answers.
+    """
+    if not (identifier := response.get("identifier")):
+        return await transaction(context, bundle)
+    criteria = urlencode({"identifier": f"{identifier.get('system', '')}|{identifier['value']}"})
+    _, earlier = find(context, "QuestionnaireResponse", criteria)
+    if earlier and decode(earlier[0].body).get("item") != response.get("item"):
+        text = f"{earlier[0].type}/{earlier[0].id} has this identifier, with other answers."
+        raise FhirError(409, [error("duplicate", text, "QuestionnaireResponse.identifier")])
+    first, *rest = bundle["entry"]
+    request = {"method": "POST", "url": "QuestionnaireResponse", "ifNoneExist": criteria}
+    return await transaction(
+        context, {**bundle, "entry": [{**first, "request": request}, *rest]}, once=True
+    )

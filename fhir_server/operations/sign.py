@@ -1,0 +1,33 @@
+"""QuestionnaireResponse/$sign: sign an operative note, which is the case notification too.
+
+The completed answers, what is extracted from them, the document, its Provenance and the registry case
+are stored in one transaction. Defined by OperationDefinition-QuestionnaireResponse-sign.
+"""
+
+import questionnaires
+from fhir_server.context import Context, instant
+from fhir_server.operations.forms import complete, form, response_of, store_once
+from fhir_server.operations.parameters import Input, required
+from r4.json import Resource
+
+NAMES = ("response", "signer", "hospital")
+
+
+async def sign(context: Context, given: Input) -> Resource:
+    """Store the signed note and all that follows from it; returns the transaction-response.
+
+    Raises FhirError 422 with every answer that is missing or wrong, and where the child, the surgeon
+    or the hospital is not known here.
+    """
+    response = response_of(required(given, "response"))
+    questionnaire = form(context, response)
+    complete(context, questionnaire, response)
+    bundle = questionnaires.sign(
+        questionnaire,
+        response,
+        signer=required(given, "signer"),
+        hospital=required(given, "hospital"),
+        now=instant(context.now()),
+        new_id=context.new_id,
+    )
+    return await store_once(context, bundle, response)

@@ -1,0 +1,218 @@
+"""From a request to an interaction or operation, and from its result to an answer.
+
+https://hl7.org/fhir/R4/http.html
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from urllib.parse import parse_qsl
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from fhir_server.context import Context
+from fhir_server.interactions import capabilities as capabilities_interaction
+from fhir_server.interactions import create as create_interaction
+from fhir_server.interactions import read as read_interaction
+from fhir_server.interactions import search as search_interaction
+from fhir_server.interactions import transaction as transaction_interaction
+from fhir_server.interactions import update as update_interaction
+from fhir_server.interactions.plan import Outcome
+from fhir_server.operations import evaluate as evaluate_operation
+from fhir_server.operations import extract as extract_operation
+from fhir_server.operations import parameters
+from fhir_server.operations import process_response as process_response_operation
+from fhir_server.operations import sign as sign_operation
+from fhir_server.operations import validate as validate_operation
+from fhir_server.rest import negotiate
+from fhir_server.store.read import Stored
+from r4 import definitions
+from r4.issue import FhirError, error
+from r4.json import Resource, encode
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request with its body read."""
+
+    request: Request
+    raw: bytes
+
+    @property
+    def type(self) -> str:
+        """The resource type in the path; raises FhirError 404 for what is no R4 resource type."""
+        found: str = self.request.path_params["type"]
+        if found not in definitions.resource_types():
+            text = f"{found} is not a resource type of FHIR R4."
+            raise FhirError(404, [error("not-supported", text, "http.url")])
+        return found
+
+    @property
+    def id(self) -> str:
+        """The resource id in the path."""
+        found: str = self.request.path_params["id"]
+        return found
+
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """The pairs of the query string, in order."""
+        return parse_qsl(self.request.url.query, keep_blank_values=True)
+
+    def resource(self) -> Resource:
+        """Read the body as a resource."""
+        return negotiate.body(self.request, self.raw)
+
+    def of_type(self) -> Resource:
+        """Read the body as a resource of the path's type; raises FhirError 400 for another one."""
+        resource = self.resource()
+        if resource["resourceType"] != self.type:
+            text = f"The body is {resource['resourceType']!r}; this URL takes {self.type}."
+            raise FhirError(400, [error("invalid", text, "resourceType")])
+        return resource
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A status, JSON and headers."""
+
+    content: bytes
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def response(self, request: Request) -> Response:
+        """Return the Starlette response in the form that was asked for."""
+        negotiate.accepts(request)
+        written = negotiate.written(request, self.content)
+        return Response(written, self.status, self.headers, media_type=negotiate.JSON)
+
+
+async def capabilities(context: Context, _asked: Asked) -> Answer:
+    """GET metadata."""
+    return Answer(encode(capabilities_interaction.capabilities(context)))
+
+
+async def read(context: Context, asked: Asked) -> Answer:
+    """GET [type]/[id], with If-None-Match."""
+    stored = read_interaction.read(context, asked.type, asked.id)
+    if asked.request.headers.get("if-none-match") == f'W/"{stored.version}"':
+        return Answer(b"", 304, _version(stored.version, stored.updated))
+    return _stored(stored)
+
+
+async def vread(context: Context, asked: Asked) -> Answer:
+    """GET [type]/[id]/_history/[version]."""
+    number = asked.request.path_params["version"]
+    return _stored(read_interaction.vread(context, asked.type, asked.id, number))
+
+
+async def search(context: Context, asked: Asked) -> Answer:
+    """GET [type]?… and POST [type]/_search."""
+    pairs = asked.pairs
+    if asked.request.method == "POST":
+        pairs += parse_qsl(negotiate.form(asked.raw), keep_blank_values=True)
+    return Answer(search_interaction.search(context, asked.type, pairs))
+
+
+async def create(context: Context, asked: Asked) -> Answer:
+    """POST [type], with If-None-Exist."""
+    criteria = asked.request.headers.get("if-none-exist")
+    return _outcome(context, await create_interaction.create(context, asked.of_type(), criteria))
+
+
+async def update(context: Context, asked: Asked) -> Answer:
+    """PUT [type]/[id], with If-Match."""
+    if_match = asked.request.headers.get("if-match")
+    outcome = await update_interaction.update(context, asked.of_type(), asked.id, if_match)
+    return _outcome(context, outcome)
+
+
+async def update_where(context: Context, asked: Asked) -> Answer:
+    """PUT [type]?[criteria]."""
+    criteria = asked.request.url.query
+    if not criteria:
+        text = "A PUT names an id in its path, or criteria in its query."
+        raise FhirError(400, [error("required", text, "http.url")])
+    outcome = await update_interaction.update_where(context, asked.of_type(), criteria)
+    return _outcome(context, outcome)
+
+
+async def transaction(context: Context, asked: Asked) -> Answer:
+    """POST [base] with a transaction or batch Bundle."""
+    bundle = asked.resource()
+    kind = bundle.get("type")
+    if bundle["resourceType"] != "Bundle" or kind not in ("transaction", "batch"):
+        text = "This URL takes a Bundle of type transaction or batch."
+        raise FhirError(400, [error("invalid", text, "Bundle.type")])
+    if kind == "batch":
+        return Answer(encode(await transaction_interaction.batch(context, bundle)))
+    return Answer(encode(await transaction_interaction.transaction(context, bundle)))
+
+
+async def validate(context: Context, asked: Asked) -> Answer:
+    """POST $validate, on the base or a type."""
+    wanted = asked.type if "type" in asked.request.path_params else None
+    given = parameters.of_resource(asked.resource(), validate_operation.NAMES, "resource")
+    resource = parameters.required(given, "resource")
+    return Answer(encode(validate_operation.validate(context, wanted, resource)))
+
+
+async def extract(context: Context, asked: Asked) -> Answer:
+    """POST QuestionnaireResponse/$extract."""
+    given = parameters.of_resource(asked.resource(), extract_operation.NAMES, "response")
+    response = given.get("questionnaire-response") or parameters.required(given, "response")
+    return Answer(encode(extract_operation.extract(context, response)))
+
+
+async def sign(context: Context, asked: Asked) -> Answer:
+    """POST QuestionnaireResponse/$sign."""
+    given = parameters.of_resource(asked.resource(), sign_operation.NAMES)
+    return Answer(encode(await sign_operation.sign(context, given)))
+
+
+async def process_response(context: Context, asked: Asked) -> Answer:
+    """POST QuestionnaireResponse/$process-response."""
+    names = process_response_operation.NAMES
+    given = parameters.of_resource(asked.resource(), names, "response")
+    response = given.get("questionnaire-response") or parameters.required(given, "response")
+    stored = await process_response_operation.process_response(context, response)
+    return Answer(encode(stored))
+
+
+async def evaluate(context: Context, asked: Asked) -> Answer:
+    """GET or POST Measure/$evaluate; only a POST stores the reports."""
+    given = _evaluation(asked)
+    keep = asked.request.method == "POST"
+    return Answer(encode(await evaluate_operation.evaluate(context, given, keep=keep)))
+
+
+async def evaluate_measure(context: Context, asked: Asked) -> Answer:
+    """GET or POST Measure/[id]/$evaluate-measure; only a POST stores the report."""
+    given = _evaluation(asked)
+    if "id" in asked.request.path_params:
+        given["measureId"] = asked.id
+    keep = asked.request.method == "POST"
+    return Answer(encode(await evaluate_operation.evaluate_measure(context, given, keep=keep)))
+
+
+def _evaluation(asked: Asked) -> parameters.Input:
+    names = evaluate_operation.NAMES
+    given = parameters.of_query(asked.pairs, names)
+    body = asked.resource() if asked.raw else None
+    return {**given, **parameters.of_resource(body, names)}
+
+
+def _stored(stored: Stored) -> Answer:
+    return Answer(stored.body, 200, _version(stored.version, stored.updated))
+
+
+def _outcome(context: Context, outcome: Outcome) -> Answer:
+    place = f"{context.base_url}/{outcome.type}/{outcome.id}/_history/{outcome.version}"
+    headers = {**_version(outcome.version, outcome.updated), "Location": place}
+    return Answer(outcome.body, outcome.status, headers)
+
+
+def _version(version: int, updated: int) -> dict[str, str]:
+    moment = datetime.fromtimestamp(updated / 1_000_000, UTC)
+    return {"ETag": f'W/"{version}"', "Last-Modified": format_datetime(moment, usegmt=True)}

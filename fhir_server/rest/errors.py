@@ -1,0 +1,31 @@
+"""A refusal as HTTP: the OperationOutcome of its issues. An unforeseen failure says no more than that.
+
+https://hl7.org/fhir/R4/http.html#Status-Codes
+"""
+
+import logging
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from fhir_server.context import place
+from fhir_server.rest.negotiate import JSON
+from r4.issue import FhirError, error, operation_outcome
+from r4.json import encode
+
+logger = logging.getLogger("csor.rest")
+
+
+def refusal(failure: FhirError) -> Response:
+    """Return the answer of a refusal."""
+    headers = {"WWW-Authenticate": "Bearer"} if failure.status == 401 else None  # noqa: PLR2004
+    return Response(
+        encode(operation_outcome(failure.issues)), failure.status, headers, media_type=JSON
+    )
+
+
+def failure(request: Request, unforeseen: Exception) -> Response:
+    """Log where an unforeseen failure happened (no content: it may be a patient's) and answer 500."""
+    logger.error("500 %s %s", request.method, place(unforeseen))
+    text = "The server failed; nothing was stored. The failure has been logged."
+    return refusal(FhirError(500, [error("exception", text)]))

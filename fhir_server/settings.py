@@ -1,0 +1,35 @@
+"""Every setting of the server, once, with its default; read from the environment as `CSOR_<NAME>`."""
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """The server's settings; each is an environment variable, as CSOR_FHIR_PORT."""
+
+    model_config = SettingsConfigDict(env_prefix="CSOR_", frozen=True)
+
+    database: Path = Field(
+        default=Path("csor.db"), description="The SQLite file; it is created and migrated."
+    )
+    fhir_host: str = Field(default="127.0.0.1", description="Address of the FHIR endpoint.")
+    fhir_port: int = Field(default=8000, ge=1, description="Port of the FHIR endpoint.")
+    base_url: str | None = Field(
+        default=None,
+        description="Public base URL, as https://registry.example/fhir; by default the address served.",
+    )
+    mllp_host: str = Field(default="127.0.0.1", description="Address of the MLLP listener.")
+    mllp_port: int = Field(default=2575, ge=1, description="Port of the MLLP listener.")
+    mllp: bool = Field(default=True, description="Whether HL7 v2 messages are listened for.")
+    clients: Path | None = Field(
+        default=None,
+        description="TOML file of the clients that may call from elsewhere than this machine.",
+    )
+    max_body: int = Field(
+        default=32 * 1024 * 1024, gt=0, description="Largest request body or HL7 frame, in bytes."
+    )
+    max_entries: int = Field(
+        default=5000, gt=0, description="Most entries that one Bundle may have."
+    )

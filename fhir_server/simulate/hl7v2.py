@@ -1,0 +1,122 @@
+"""Events as HL7 v2.4 messages in UK habits: ADT A01, A03, A08, A28, A40 and ORU R01.
+
+ITK HL7 v2 ADT pack 1.1 (a constraint on HL7 UK A.3, v2.4). The simulator has its own writer, as a
+hospital's EPR does: nothing of the registry's mapping is shared.
+"""
+
+from typing import Any
+
+from fhir_server.simulate import tables
+from fhir_server.simulate.events import Event, Operation, Spell
+from fhir_server.simulate.people import Surgeon
+from fhir_server.simulate.style import Style, compact, escape
+from fhir_server.simulate.tables import Observable
+
+TYPES = {
+    "register": "ADT^A28",
+    "admit": "ADT^A01",
+    "observe": "ORU^R01",
+    "operate": "ADT^A08",
+    "change": "ADT^A08",
+    "death": "ADT^A08",
+    "discharge": "ADT^A03",
+    "merge": "ADT^A40",
+}
+
+
+def message(style: Style, event: Event, message_id: str) -> bytes:
+    """Write the message that tells of an event; segments end in CR, text is UTF-8."""
+    message_type = TYPES[event.kind]
+    now = style.clock(event.at)
+    segments = [
+        rf"MSH|^~\&|EPR|{style.ods}|CSOR|ROUTE|{now}||{style.message_type(message_type)}"
+        f"|{message_id}|P|2.4|||||GBR|UNICODE UTF-8",
+        *([] if event.kind == "observe" else [f"EVN|{message_type[4:]}|{now}"]),
+        _pid(style, event),
+        *_body(style, event, message_id),
+    ]
+    return ("\r".join(segments) + "\r").encode()
+
+
+def _body(style: Style, event: Event, message_id: str) -> list[str]:
+    if event.kind == "merge":
+        return [f"MRG|{event.former}^^^{style.ods}^MR"]
+    if event.kind == "register":
+        return ["PV1|1|N"]
+    visit = [_pv1(style, event, event.spell)] if event.spell else []
+    if event.kind == "observe":
+        return [*visit, *_results(event, message_id)]
+    if event.kind == "admit":
+        return [*visit, f"DG1|1||{_coded(style, event.diagnosis, 'I10')}||{compact(event.at)}|A"]
+    shown = event.operations if (event.kind == "discharge") == style.procedures_at_discharge else ()
+    return [*visit, *_procedures(style, event.surgeon, shown)]
+
+
+def _pid(style: Style, event: Event) -> str:
+    person = event.person
+    alone, listed = style.identifiers(person)
+    died = f"{compact(event.died)}|Y" if event.died else "|"
+    status = style.number_status if person.number else ""
+    return (
+        f"PID|1|{alone}|{listed}||{escape(person.family)}^{escape(person.given)}^^^^^L||"
+        f"{style.birth(person.birth)}|{style.sex[person.gender]}|||"
+        f"{escape(person.street)}^^{escape(person.town)}^^ZZ99 9ZZ^GBR^H"
+        f"|||||||||||{person.ethnic}|||||||{died}||{status}"
+    )
+
+
+def _pv1(style: Style, event: Event, spell: Spell) -> str:
+    came, left = tables.way(spell.came), tables.way(spell.left)
+    method = destination = discharged = ""
+    if event.kind in ("discharge", "change"):
+        method, destination = left.method, left.destination
+        discharged = compact(spell.discharged)
+    return (
+        f"PV1|1|I|{style.ods}^PSW^1^{style.ods}01|{came.method}|||{_doctor(event.surgeon)}|||171||||"
+        f"{came.source}|||||{spell.number}^^^VISITID|||||||||||||||||{method}|{destination}|||||||"
+        f"{compact(spell.admitted)}|{discharged}"
+    )
+
+
+def _doctor(surgeon: Surgeon) -> str:
+    return f"C{surgeon.gmc}^{escape(surgeon.family)}^{escape(surgeon.given)}^^^^^^GMC"
+
+
+def _coded(style: Style, code: tables.Code, system: str) -> str:
+    return f"{style.code(code.code)}^{escape(code.title)}^{system}"
+
+
+def _procedures(style: Style, surgeon: Surgeon, operations: tuple[Operation, ...]) -> list[str]:
+    return [
+        f"PR1|{place}||{_coded(style, each.code, 'OPCS4')}||{compact(each.at)}|P|{each.minutes}"
+        f"||||{_doctor(surgeon)}"
+        for place, each in enumerate(operations, start=1)
+    ]
+
+
+def _results(event: Event, message_id: str) -> list[str]:
+    observables = tables.observables()
+    now = compact(event.at)
+    lines = [f"OBR|1||{message_id}|OBS^Observations^L|||{now}|||||||||||||||{now}|||F"]
+    for place, (fact, value) in enumerate(event.facts.items(), start=1):
+        observable = observables[fact]
+        written, unit = _value(observable, value)
+        kind = _VALUE_TYPES[observable.kind]
+        lines.append(
+            f"OBX|{place}|{kind}|{observable.code}^{observable.title}^{observable.system}||{written}"
+            f"|{unit}|||||F|||{now}"
+        )
+    return lines
+
+
+_VALUE_TYPES = {"quantity": "NM", "integer": "NM", "boolean": "ID", "code": "CE"}
+
+
+def _value(observable: Observable, value: Any) -> tuple[str, str]:
+    if observable.kind == "quantity":
+        return str(value), f"{observable.unit}^{observable.unit_title}^UCUM"
+    if observable.kind == "boolean":
+        return ("Y" if value else "N"), ""
+    if observable.kind == "code":
+        return f"{value}^^{observable.system}", ""
+    return str(value), ""

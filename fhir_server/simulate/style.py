@@ -1,0 +1,119 @@
+"""How one hospital writes: its habits resolved once into small functions.
+
+The habits are real deviations from the UK's HL7 v2.4 (ITK ADT pack 1.1), one or two a hospital.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from fhir_server.simulate.people import Person
+from fhir_server.simulate.tables import Hospital
+
+_UNESCAPED = re.compile(r"[\\|^&~]")
+_ESCAPES = {"\\": "\\E\\", "|": "\\F\\", "^": "\\S\\", "&": "\\T\\", "~": "\\R\\"}
+_LETTERS = {"male": "M", "female": "F"}
+_DIGITS = {"male": "1", "female": "2"}
+_STRUCTURES = {
+    "ADT^A01": "ADT_A01",
+    "ADT^A03": "ADT_A03",
+    "ADT^A08": "ADT_A01",
+    "ADT^A28": "ADT_A05",
+    "ADT^A40": "ADT_A39",
+    "ORU^R01": "ORU_R01",
+}
+_THREE_CHARACTERS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """The pieces of a message that differ between hospitals."""
+
+    ods: str
+    clock: Callable[[datetime], str]
+    identifiers: Callable[[Person], tuple[str, str]]
+    birth: Callable[[datetime], str]
+    sex: dict[str, str]
+    code: Callable[[str], str]
+    message_type: Callable[[str], str]
+    procedures_at_discharge: bool
+    number_status: str
+
+
+def style(hospital: Hospital) -> Style:
+    """Resolve a hospital's habits."""
+    return Style(
+        hospital.ods,
+        separated if hospital.habit("clock") == "separators" else compact,
+        _identifiers(hospital),
+        _precise_birth if hospital.habit("birth") == "precision" else _birth,
+        _LETTERS if hospital.habit("sex") == "letters" else _DIGITS,
+        _CODES[hospital.habit("codes")],
+        str if hospital.habit("structure") == "absent" else _with_structure,
+        hospital.habit("procedures") == "A03",
+        "" if hospital.habit("style") == "traced" else "NSTS01",
+    )
+
+
+def compact(at: datetime) -> str:
+    """Write a time as UK senders do: to the minute, without a zone, London time."""
+    return f"{at.year:04d}{at.month:02d}{at.day:02d}{at.hour:02d}{at.minute:02d}"
+
+
+def separated(at: datetime) -> str:
+    """Write a time with separators, as one EPR was seen to do in MSH-7 and EVN-2."""
+    return f"{at.year:04d}-{at.month:02d}-{at.day:02d} {at.hour:02d}:{at.minute:02d}:00"
+
+
+def escape(text: str) -> str:
+    """Escape the separators of HL7 v2 in a text."""
+    return _UNESCAPED.sub(lambda found: _ESCAPES[found[0]], text)
+
+
+def _birth(at: datetime) -> str:
+    return f"{at.year:04d}{at.month:02d}{at.day:02d}"
+
+
+def _precise_birth(at: datetime) -> str:
+    return f"{_birth(at)}+^D"
+
+
+def _with_structure(message_type: str) -> str:
+    return f"{message_type}^{_STRUCTURES[message_type]}"
+
+
+def _dotted(code: str) -> str:
+    return code
+
+
+def _dotless(code: str) -> str:
+    return code.replace(".", "")
+
+
+def _padded(code: str) -> str:
+    return f"{code}X" if len(code) == _THREE_CHARACTERS else code
+
+
+_CODES: dict[str, Callable[[str], str]] = {"": _dotted, "dotless": _dotless, "padded": _padded}
+
+
+def _identifiers(hospital: Hospital) -> Callable[[Person], tuple[str, str]]:
+    """Return what writes PID-2 and PID-3; a child without a number has its hospital number only."""
+    ods, authority = hospital.ods, hospital.habit("number")
+    spelled, alone = hospital.habit("style"), hospital.habit("place") == "PID-2"
+
+    def write(person: Person) -> tuple[str, str]:
+        local = f"{person.mrn}^^^{ods}^MR"
+        number = person.number
+        if not number:
+            return "", local
+        if alone:
+            return number, local
+        if spelled == "traced":
+            return "", f"{number}^06^^^NI~{local}"
+        if spelled == "spaced":
+            number = f"{number[:3]} {number[3:6]} {number[6:]}"
+        return "", f"{number}^^^{authority}~{local}"
+
+    return write

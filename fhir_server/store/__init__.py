@@ -1,0 +1,1 @@
+"""The database, and nothing else: tables, the one commit, the index, reads and the inbox."""

@@ -1,0 +1,25 @@
+"""HL7 v2 to FHIR: parse a message, map it to a transaction Bundle, acknowledge it.
+
+The tables (`messages/`, `segments/`, `*.csv`) are the mapping; `apply` runs them. See docs/hl7v2.md.
+"""
+
+from mappings.hl7v2.ack import AckCode, ack
+from mappings.hl7v2.apply import structures, to_bundle
+from mappings.hl7v2.errors import ack_code
+from mappings.hl7v2.parse import Header, Message, Segment, identity, parse
+from mappings.hl7v2.scope import MappingContext, Translator
+
+__all__ = [
+    "AckCode",
+    "Header",
+    "MappingContext",
+    "Message",
+    "Segment",
+    "Translator",
+    "ack",
+    "ack_code",
+    "identity",
+    "parse",
+    "structures",
+    "to_bundle",
+]

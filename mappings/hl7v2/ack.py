@@ -1,0 +1,116 @@
+"""The acknowledgement of a message: MSH turned round, MSA, one ERR an issue.
+
+HL7 v2.4 chapter 2.13, with the ERR fields of v2.5 (location, table 0357, severity, user message).
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Literal
+
+from mappings.hl7v2.errors import TEXTS, condition
+from mappings.hl7v2.parse import Message, Segment, Separators
+from r4.issue import Issue
+
+AckCode = Literal["AA", "AE", "AR", "CA", "CE", "CR"]
+_SEVERITY = {"fatal": "F", "error": "E", "warning": "W", "information": "I"}
+_LOCATION = re.compile(r"[A-Z][A-Z0-9]{2}(\^\d+){0,5}\Z")
+
+
+def ack(
+    message: Message | bytes,
+    *,
+    code: AckCode,
+    issues: Sequence[Issue] = (),
+    control_id: str,
+    now: str,
+) -> bytes:
+    """Build the answer to a message, or to bytes in which not even an MSH could be read.
+
+    `control_id` is the answer's own MSH-10, `now` an ISO 8601 instant or an HL7 timestamp.
+    """
+    msh, separators = _received(message)
+    lines = [
+        _header(msh, separators, control_id, now),
+        _acknowledgement(msh, separators, code, issues),
+        *(_error(found, separators) for found in issues),
+    ]
+    return "".join(f"{line}\r" for line in lines).encode(separators.charset, errors="replace")
+
+
+def _received(message: Message | bytes) -> tuple[Segment, Separators]:
+    if isinstance(message, Message):
+        return message.all_segments[0], message.separators
+    line = re.split(r"[\r\n]", message.decode("utf-8", errors="replace").lstrip("\x0b\r\n\t "))[0]
+    head = line[:4096]
+    separators = Separators()
+    if head[:3] == "MSH" and head[3:4] and not head[3].isalnum():
+        separators = Separators(field=head[3])
+    if head[:3] != "MSH":
+        head = "MSH|"
+    return Segment(head, "MSH", 1, separators), separators
+
+
+def _header(msh: Segment, separators: Separators, control_id: str, now: str) -> str:
+    trigger = Segment.field(msh, 9).component(2)
+    kind = ["ACK", trigger, "ACK"] if trigger else ["ACK"]
+    fields = [
+        f"MSH{separators.field}{separators.encoding_characters}",
+        *(_echo(msh, number) for number in (5, 6, 3, 4)),
+        _timestamp(now),
+        "",
+        separators.component.join(_escaped(part, separators) for part in kind),
+        _escaped(control_id, separators),
+        _echo(msh, 11) or "P",
+        _echo(msh, 12) or "2.4",
+    ]
+    return separators.field.join(fields)
+
+
+def _echo(msh: Segment, number: int) -> str:
+    """Return a received field as it was sent: it is already escaped for these separators."""
+    return "".join(character for character in msh.text(number) if character.isprintable())
+
+
+def _acknowledgement(
+    msh: Segment, separators: Separators, code: str, issues: Sequence[Issue]
+) -> str:
+    text = _escaped(issues[0].diagnostics[:80], separators) if issues else ""
+    fields = ["MSA", code, _echo(msh, 10), text]
+    return separators.field.join(fields if text else fields[:3])
+
+
+def _error(found: Issue, separators: Separators) -> str:
+    expression = found.expression or ""
+    location = expression if _LOCATION.match(expression) else ""
+    rule = condition(found)
+    coded = separators.component.join([rule, _escaped(TEXTS[rule], separators), "HL70357"])
+    severity = _SEVERITY[found.severity]
+    text = _escaped(found.diagnostics, separators)
+    placed = location.replace("^", separators.component)
+    return separators.field.join(["ERR", "", placed, coded, severity, "", "", "", text])
+
+
+def _escaped(text: str, separators: Separators) -> str:
+    names = {
+        separators.escape: "E",
+        separators.field: "F",
+        separators.component: "S",
+        separators.repetition: "R",
+        separators.subcomponent: "T",
+    }
+    escaped = "".join(
+        f"{separators.escape}{names[character]}{separators.escape}"
+        if character in names
+        else character
+        for character in " ".join(text.split())
+    )
+    return "".join(character for character in escaped if character.isprintable())
+
+
+def _timestamp(now: str) -> str:
+    """Write an ISO 8601 instant as an HL7 timestamp; an HL7 timestamp stays as it is."""
+    date, _, time = now.replace("Z", "+0000").partition("T")
+    if not time:
+        return now
+    clock, sign, zone = re.fullmatch(r"([^+-]*)([+-]?)(.*)", time, re.DOTALL).groups()  # type: ignore[union-attr]
+    return "".join([date.replace("-", ""), clock.replace(":", ""), sign, zone.replace(":", "")])

@@ -1,0 +1,160 @@
+"""HL7 v2 datatypes to FHIR: the functions that the tables' `Data Type Mapping` names.
+
+Each takes one repetition and the place it stands in, and returns FHIR JSON or None; what it cannot
+read it reports (`Here.fail`). Datatypes that need no logic are rows of `datatypes.csv`.
+"""
+
+import re
+from typing import Any
+
+from mappings.hl7v2 import timestamps
+from mappings.hl7v2.codes import codings
+from mappings.hl7v2.errors import DATA_TYPE
+from mappings.hl7v2.identifiers import identifier
+from mappings.hl7v2.parse import Repetition
+from mappings.hl7v2.scope import Here
+from mappings.hl7v2.tables import kinds
+from r4.json import Resource
+from terminology import systems
+
+_GMC = re.compile(r"C?(\d{7})\Z", re.ASCII)
+
+
+def st(value: Repetition, here: Here) -> str | None:  # noqa: ARG001
+    """Return the first component as text."""
+    return value.component(1) or None
+
+
+def tx(value: Repetition, here: Here) -> str | None:  # noqa: ARG001
+    """Return the whole repetition as text."""
+    return value.text or None
+
+
+def si(value: Repetition, here: Here) -> int | None:
+    """Return a positive integer; zero and blanks are none."""
+    text = value.component(1)
+    if text and not re.fullmatch(r"\d{1,9}", text, re.ASCII):
+        here.fail(DATA_TYPE, f"`{text}` is not a whole number.")
+        return None
+    return int(text or 0) or None
+
+
+def ts(value: Repetition, here: Here) -> str | None:
+    """Return a dateTime; times without a zone are London time."""
+    return _timestamp(value, here, timestamps.date_time(value.component(1)))
+
+
+def dt(value: Repetition, here: Here) -> str | None:
+    """Return a date, dropping a time of day."""
+    return _timestamp(value, here, timestamps.date(value.component(1)))
+
+
+def instant(value: Repetition, here: Here) -> str | None:
+    """Return an instant; a date without a time of day is none, and reported."""
+    moment = timestamps.date_time(value.component(1))
+    return _timestamp(value, here, moment if moment and "T" in moment else None)
+
+
+def _timestamp(value: Repetition, here: Here, read: str | None) -> str | None:
+    if read is None and value.component(1):
+        here.fail(DATA_TYPE, f"`{value.component(1)}` is not a date and time.")
+    return read
+
+
+def cwe(value: Repetition, here: Here) -> Resource | None:
+    """Return a CodeableConcept; a code without a known system keeps its code, text and origin."""
+    coding = codings(value, here)
+    text = value.component(9) or value.component(2) or value.component(5)
+    if not coding:
+        return {"text": text} if text else None
+    return {"coding": coding} | ({"text": text} if text else {})
+
+
+def cx(value: Repetition, here: Here) -> Resource | None:
+    """Return an Identifier."""
+    return identifier(value, here)
+
+
+def xtn(value: Repetition, here: Here) -> Resource | None:
+    """Return a ContactPoint: telephone numbers by component 1 or 6 and 7, e-mail by component 4."""
+    email = value.component(4)
+    number = value.component(1) or "".join(value.component(part) for part in (5, 6, 7, 12))
+    text = email if "@" in email else number
+    if not text:
+        return None
+    system = here.translate("TelecommunicationEquipment", value.component(3))
+    default = "email" if "@" in text else "phone"
+    point = {"system": system["code"] if system and "@" not in text else default, "value": text}
+    use = here.translate("TelecommunicationUse", value.component(2))
+    fallback = {13: "home", 14: "work"}.get(here.field)
+    chosen = use["code"] if use else fallback
+    return point | ({"use": chosen} if chosen else {})
+
+
+def xcn(value: Repetition, here: Here) -> Resource | None:
+    """Return a Practitioner known by a GMC number; else a Reference that only names the person."""
+    family, given, prefix = (value.component(number) for number in (2, 3, 6))
+    shown = " ".join(part for part in (prefix, given, family) if part)
+    number = _gmc_number(value)
+    if number is None:
+        return _named(value.component(1), shown, here)
+    name = {
+        "family": family,
+        "given": [given] if given else [],
+        "prefix": [prefix] if prefix else [],
+    }
+    return {
+        "resourceType": "Practitioner",
+        "identifier": [{"system": systems.GMC_NUMBER, "value": number}],
+        **({"name": [_filled(name)]} if family or given else {}),
+    }
+
+
+def _gmc_number(value: Repetition) -> str | None:
+    """Read a GMC number: typed in component 8, 9 or 13, or written as consultant code, C before it."""
+    match = _GMC.match(value.component(1))
+    if match is None:
+        return None
+    typed = "GMC" in (value.component(part).upper() for part in (8, 9, 13))
+    return match[1] if typed or value.component(1).startswith("C") else None
+
+
+def _named(code: str, shown: str, here: Here) -> Resource | None:
+    found: Resource = {"display": shown} if shown else {}
+    if code:
+        found["identifier"] = {"system": here.local("practitioner"), "value": code}
+    return found or None
+
+
+def gp(value: Repetition, here: Here) -> Resource | None:
+    """Return a Reference to a general practitioner by GMP number, as PD1-4 names them."""
+    shown = " ".join(part for part in (value.component(6), value.component(2)) if part)
+    found: Resource = {"display": shown} if shown else {}
+    code = value.component(1)
+    if re.fullmatch(r"G\d{7}", code, re.ASCII):
+        found["identifier"] = {"system": kinds()["gmp"]["System"], "value": code}
+    return found or _named(code, shown, here)
+
+
+def pl(value: Repetition, here: Here) -> Resource | None:
+    """Return a Reference that names the place: ward, bay and bed."""
+    parts = [value.component(number) for number in (1, 2, 3)]
+    shown = ", ".join(part for part in parts if part)
+    if not shown:
+        return None
+    code = "/".join(parts).rstrip("/")
+    return {"identifier": {"system": here.local("location"), "value": code}, "display": shown}
+
+
+def xon(value: Repetition, here: Here) -> Resource | None:
+    """Return a Reference to an organisation: by ODS code where component 3 or 1 has one."""
+    code = value.component(3) or value.component(10)
+    shown = value.component(1)
+    if not re.fullmatch(r"[A-Z][A-Z0-9]{2,5}", code):
+        return _named("", shown, here)
+    found: Resource = {"identifier": {"system": systems.ODS_ORGANIZATION, "value": code}}
+    return found | ({"display": shown} if shown else {})
+
+
+def _filled(resource: dict[str, Any]) -> Resource:
+    return {key: value for key, value in resource.items() if value}

@@ -1,0 +1,157 @@
+"""Where a table row runs: the message, the group and the segment it sees, and how it reports errors.
+
+Functions named in the tables take a Here and nothing else, so they cannot reach what they may not.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from mappings.hl7v2.elements import Slot
+from mappings.hl7v2.errors import issue
+from mappings.hl7v2.parse import Message, Segment
+from mappings.hl7v2.sites import Site
+from mappings.hl7v2.structure import Branch
+from mappings.hl7v2.tables import Event, local_system, vocabularies
+from r4.issue import Issue
+from r4.json import Resource
+
+_REMEMBERED = 10_000
+
+
+class Translator(Protocol):
+    """What the mapping asks of terminology: the Codings that a ConceptMap gives a code."""
+
+    def translate(self, concept_map_url: str, system: str, code: str) -> Sequence[Resource]:
+        """List the target Codings; empty where the code is not mapped."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class MappingContext:
+    """What a mapping needs from outside: terminology; `now` stands in for an absent MSH-7.
+
+    Translations are remembered: make one context for each state of the terminology.
+    """
+
+    terminology: Translator
+    now: str | None = None
+    known: dict[tuple[str, str, str], Sequence[Resource]] = field(
+        default_factory=dict, compare=False, repr=False
+    )
+
+    def translate(self, concept_map: str, system: str, code: str) -> Sequence[Resource]:
+        """Translate a code, asking terminology once."""
+        key = (concept_map, system, code)
+        found = self.known.get(key)
+        if found is None:
+            found = self.terminology.translate(concept_map, system, code)
+            if len(self.known) < _REMEMBERED:  # free text sent as codes must not fill the memory
+                self.known[key] = found
+        return found
+
+
+class Run:
+    """One message being mapped: its slots in order of creation, and the issues found so far."""
+
+    def __init__(self, message: Message, event: Event, site: Site, context: MappingContext) -> None:
+        self.message = message
+        self.event = event
+        self.site = site
+        self.context = context
+        self.sender = message.header.sending_facility
+        self.slots: list[Slot] = []
+        self.issues: list[Issue] = []
+        self.counts: dict[str, int] = {}
+
+    def add(self, resource: Resource, request: str) -> Slot:
+        """Open a slot for a resource."""
+        slot = Slot(resource, request)
+        self.slots.append(slot)
+        return slot
+
+    def occurrence(self, key: str) -> int:
+        """Count how often a key has come up in this message, this time included."""
+        self.counts[key] = self.counts.get(key, 0) + 1
+        return self.counts[key]
+
+
+class Scope:
+    """One repetition of a group or of a repeating segment: the slots opened in it."""
+
+    __slots__ = ("branch", "parent", "slots")
+
+    def __init__(self, branch: Branch, parent: "Scope | None") -> None:
+        self.branch = branch
+        self.parent = parent
+        self.slots: dict[str, Slot] = {}
+
+    def slot(self, name: str) -> Slot | None:
+        """Return the slot of a name in this scope or the nearest around it."""
+        scope: Scope | None = self
+        while scope is not None:
+            if name in scope.slots:
+                return scope.slots[name]
+            scope = scope.parent
+        return None
+
+    def segment(self, name: str) -> Segment | None:
+        """Return the first segment of a name in this group or the nearest around it."""
+        scope: Scope | None = self
+        while scope is not None:
+            found = scope.branch.segment(name)
+            if found is not None:
+                return found
+            scope = scope.parent
+        return None
+
+
+class Here:
+    """Where a row runs: the segment, and the field and repetition that errors are reported for."""
+
+    __slots__ = ("field", "repetition", "run", "scope", "segment", "slot")
+
+    def __init__(self, run: Run, scope: Scope, segment: Segment) -> None:
+        self.run = run
+        self.scope = scope
+        self.segment = segment
+        self.field = 0
+        self.repetition = 1
+        self.slot: Slot | None = None
+
+    def find(self, name: str) -> Segment | None:
+        """Return the segment itself, or the first of another name in the nearest group."""
+        return self.segment if name == self.segment.name else self.scope.segment(name)
+
+    def value(self, name: str, number: int) -> str:
+        """Return the first component of a field of the nearest segment of a name, or ""."""
+        found = self.find(name)
+        if found is None or not found.text(number):
+            return ""
+        return found.field(number).value
+
+    def local(self, kind: str) -> str:
+        """Return the identifier system for numbers of one kind that the sender gives out."""
+        return local_system(self.run.sender, kind)
+
+    def translate(self, vocabulary: str, code: str) -> Resource | None:
+        """Return the Coding of a code in a vocabulary (the hospital's own, if it has one)."""
+        table = vocabularies()[vocabulary]
+        concept_map = self.run.site.concept_maps.get(vocabulary, table.concept_map)
+        found = self.run.context.translate(concept_map, table.system, code)
+        return found[0] if found else None
+
+    def at(self, number: int, repetition: int = 1) -> "Here":
+        """Point errors at another field of the segment."""
+        self.field = number
+        self.repetition = repetition
+        return self
+
+    def fail(self, rule: str, text: str) -> None:
+        """Report an error at the present field; the message will be refused."""
+        parts = [self.segment.name, str(self.segment.number)]
+        if self.field:
+            parts.append(str(self.field))
+        if self.repetition > 1:
+            parts.append(str(self.repetition))
+        self.run.issues.append(issue(rule, text, "^".join(parts)))

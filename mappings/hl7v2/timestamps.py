@@ -1,0 +1,79 @@
+"""HL7 v2 timestamps to FHIR dates; clocks without a zone are clocks on a wall in London.
+
+HL7 v2.4 chapter 2.9.47 (TS) and the forms seen in UK feeds: `2025-05-05 23:23:32`, `20180121+^D`.
+An hour that the autumn clock change repeats is read as its first passing.
+"""
+
+import re
+from datetime import datetime, timedelta, timezone, tzinfo
+from zoneinfo import ZoneInfo
+
+LONDON = ZoneInfo("Europe/London")
+_FORM = re.compile(
+    r"(?P<year>\d{4})(?:-?(?P<month>\d\d)(?:-?(?P<day>\d\d)"
+    r"(?:[T ]?(?P<hour>\d\d)(?::?(?P<minute>\d\d)(?::?(?P<second>\d\d)(?P<fraction>\.\d{1,9})?)?)?"
+    r")?)?)?\s*(?P<zone>Z|[+-]\d\d:?\d\d)?\+?\Z",
+    re.ASCII,
+)
+
+
+def date_time(text: str) -> str | None:
+    """Return the FHIR dateTime of a timestamp, None where it is none.
+
+    A time keeps its seconds and gets its zone; minutes alone get `:00`, as FHIR has no such form.
+    """
+    match = _FORM.match(text)
+    if match is None:
+        return None
+    date = _date(match)
+    if date is None or match["hour"] is None:
+        return date
+    return _instant(match)
+
+
+def date(text: str) -> str | None:
+    """Return the FHIR date of a timestamp (its time is dropped), None where it is none."""
+    match = _FORM.match(text)
+    return None if match is None else _date(match)
+
+
+def is_before(first: str, second: str) -> bool:
+    """Tell whether a FHIR dateTime is before another, as far as both are precise."""
+    if "T" in first and "T" in second:
+        return datetime.fromisoformat(first) < datetime.fromisoformat(second)
+    length = min(len(first.partition("T")[0]), len(second.partition("T")[0]))
+    return first[:length] < second[:length]
+
+
+def _date(match: re.Match[str]) -> str | None:
+    year, month, day = match["year"], match["month"], match["day"]
+    try:
+        datetime(int(year), int(month or 1), int(day or 1), tzinfo=LONDON)
+    except ValueError:
+        return None
+    return "-".join(part for part in (year, month, day) if part)
+
+
+def _instant(match: re.Match[str]) -> str | None:
+    try:
+        moment = datetime(
+            int(match["year"]),
+            int(match["month"]),
+            int(match["day"]),
+            int(match["hour"]),
+            int(match["minute"] or 0),
+            int(match["second"] or 0),
+            tzinfo=_zone(match["zone"]),
+        )
+        offset = moment.isoformat()[19:]
+    except (ValueError, OverflowError):
+        return None
+    return f"{moment:%Y-%m-%dT%H:%M:%S}".rjust(19, "0") + (match["fraction"] or "") + offset
+
+
+def _zone(text: str | None) -> tzinfo:
+    if text is None:
+        return LONDON
+    digits = text.replace(":", "").replace("Z", "+0000")
+    minutes = int(digits[1:3]) * 60 + int(digits[3:5])
+    return timezone(timedelta(minutes=-minutes if digits[0] == "-" else minutes))

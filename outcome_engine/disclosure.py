@@ -1,0 +1,71 @@
+"""Small numbers: the last step before a sub-national aggregate leaves.
+
+The rule of Hospital Episode Statistics since September 2018: sub-national counts from 1 to 7 are
+not shown, 0 is, others are rounded to 5; percentages need a base of 8 and come from rounded parts.
+The interval comes from rounded parts too: from an exact one the exact counts could be computed.
+"""
+
+from dataclasses import dataclass
+
+from outcome_engine.definition import EXTENSION
+from outcome_engine.score import measure_score, scored
+from r4.json import Resource
+
+_ABSENT = "http://hl7.org/fhir/StructureDefinition/data-absent-reason"
+_MASKED = {"extension": [{"url": _ABSENT, "valueCode": "masked"}]}
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Counts from 1 to below mask_below are masked, others rounded to a multiple of round_to."""
+
+    mask_below: int = 8
+    round_to: int = 5
+
+
+HES = Rule()
+
+
+def disclose(report: Resource, rule: Rule = HES) -> Resource:
+    """Return an exact summary MeasureReport as it may leave: masked, rounded, score recomputed.
+
+    A score that may not be shown is left out, and the extension `outcome-disclosure` says so.
+    """
+    groups = [_group(group, rule) for group in report["group"]]
+    masked = any(
+        "measureScore" in exact and "measureScore" not in disclosed
+        for exact, disclosed in zip(report["group"], groups, strict=True)
+    )
+    applied = {
+        "url": EXTENSION + "outcome-disclosure",
+        "extension": [
+            {"url": "maskBelow", "valueInteger": rule.mask_below},
+            {"url": "roundTo", "valueInteger": rule.round_to},
+            {"url": "scoreMasked", "valueBoolean": masked},
+        ],
+    }
+    return {**report, "extension": [*report["extension"], applied], "group": groups}
+
+
+def shown(count: int, rule: Rule = HES) -> int | None:
+    """Return the count that may be shown, None where it is masked."""
+    if 0 < count < rule.mask_below:
+        return None
+    return (2 * count + rule.round_to) // (2 * rule.round_to) * rule.round_to
+
+
+def _group(group: Resource, rule: Rule) -> Resource:
+    counts = {population["id"]: population["count"] for population in group["population"]}
+    disclosed = {key: value for key, value in group.items() if key != "measureScore"}
+    disclosed["population"] = [_population(each, rule) for each in group["population"]]
+    if "measureScore" in group:
+        numerator, base = shown(counts["numerator"], rule), shown(scored(counts), rule)
+        if numerator is not None and base is not None:
+            disclosed["measureScore"] = measure_score(numerator, base, with_interval=True)
+    return disclosed
+
+
+def _population(population: Resource, rule: Rule) -> Resource:
+    count = shown(population["count"], rule)
+    rest = {key: value for key, value in population.items() if key != "count"}
+    return {**rest, "_count": _MASKED} if count is None else {**rest, "count": count}

@@ -1,0 +1,1 @@
+"""Statistics: small, exact, on numbers only; nothing here knows FHIR."""

@@ -1,0 +1,199 @@
+"""Outcomes as MeasureReports: one child's, and a hospital's or the nation's.
+
+https://hl7.org/fhir/R4/measurereport.html, with the rules of hl7.fhir.uv.deqm 1.0.0 that apply
+without its package: versioned measure, day-precise period, scoring once, improvement notation,
+linkId of groups and populations, no evaluated resources in a summary.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from outcome_engine import disclosure
+from outcome_engine.assess import ChildOutcome, Finding
+from outcome_engine.definition import EXTENSION, Definition, definition, measure
+from outcome_engine.parameter_file import refuse_without_parameters
+from outcome_engine.score import measure_score, scored
+from r4.dates import is_date
+from r4.issue import FhirError, error
+from r4.json import Resource
+from terminology.systems import CSOR
+
+_SCORING = "http://hl7.org/fhir/uv/deqm/StructureDefinition/deqm-measureScoring"
+_LIMITATIONS = "http://hl7.org/fhir/uv/cqm/StructureDefinition/cqm-limitations"
+_LINK_ID = "http://hl7.org/fhir/5.0/StructureDefinition/extension-MeasureReport.group."
+_DAY = len("2018-01-31")
+
+
+class Period(NamedTuple):
+    """A reporting period: two full dates, both included, compared with the date of the case."""
+
+    start: str
+    end: str
+
+
+def individual_report(
+    measure_url: str,
+    outcome: ChildOutcome,
+    *,
+    subject: Resource,
+    period: Period,
+    reporter: Resource,
+    now: str,
+) -> Resource:
+    """Build the individual MeasureReport of a child's outcome.
+
+    subject and reporter are Reference elements; now is a dateTime. Raises FhirError 404 or 422 like
+    `assess`, and 400 for a period that is not two full dates in order.
+    """
+    rules = _rules(measure_url)
+    counts = _counts(rules, [outcome], _checked(period))
+    who = {"subject": subject, "date": now, "reporter": reporter}
+    report = _report(rules, "individual", counts, period, who)
+    report["extension"] += [_result(outcome), *(_finding(each) for each in outcome.findings)]
+    report["evaluatedResource"] = [{"reference": each} for each in outcome.used]
+    return report
+
+
+def summary_report(
+    measure_url: str,
+    outcomes: Iterable[ChildOutcome],
+    *,
+    hospital: Resource | None,
+    period: Period,
+    reporter: Resource,
+    now: str,
+) -> Resource:
+    """Build the summary MeasureReport of a hospital (a Reference) or, with None, of the nation.
+
+    Counts the outcomes whose case began in the period and, for a hospital, is managed by it. A
+    hospital's report leaves with the disclosure rule applied; a national one is exact.
+    Raises FhirError like `individual_report`.
+    """
+    rules = _rules(measure_url)
+    wanted = None if hospital is None else hospital["reference"]
+    counted = [each for each in outcomes if wanted is None or each.hospital == wanted]
+    counts = _counts(rules, counted, _checked(period))
+    report = _report(rules, "summary", counts, period, {"date": now, "reporter": reporter})
+    if hospital is None:
+        return report
+    report["extension"].append({"url": EXTENSION + "outcome-hospital", "valueReference": hospital})
+    return disclosure.disclose(report)
+
+
+def in_period(outcome: ChildOutcome, period: Period) -> bool:
+    """Tell whether a child's case began in a period, both of its days included."""
+    return period.start <= outcome.case_date <= period.end
+
+
+def _rules(measure_url: str) -> Definition:
+    refuse_without_parameters(measure(measure_url))
+    return definition(measure_url)
+
+
+def _checked(period: Period) -> Period:
+    full = all(len(day) == _DAY and is_date(day) for day in period)
+    if not full or period.start > period.end:
+        message = f"The period `{period.start}` to `{period.end}` is not two full dates in order."
+        raise FhirError(400, [error("value", message)])
+    return period
+
+
+def _counts(rules: Definition, outcomes: Sequence[ChildOutcome], period: Period) -> dict[str, int]:
+    inside = [each for each in outcomes if in_period(each, period)]
+    return {code: sum(code in each.populations for each in inside) for code in rules.populations}
+
+
+def _report(
+    rules: Definition, kind: str, counts: dict[str, int], period: Period, who: Resource
+) -> Resource:
+    found = rules.measure
+    return {
+        "resourceType": "MeasureReport",
+        "extension": [
+            {"url": _SCORING, "valueCodeableConcept": found["scoring"]},
+            {"url": _LIMITATIONS, "valueMarkdown": found["disclaimer"]},
+        ],
+        "status": "complete",
+        "type": kind,
+        "measure": rules.canonical,
+        **who,
+        "period": {"start": period.start, "end": period.end},
+        "improvementNotation": found["improvementNotation"],
+        "group": [_group(found["group"][0], counts, with_interval=kind == "summary")],
+    }
+
+
+def _group(group: Resource, counts: dict[str, int], *, with_interval: bool) -> Resource:
+    populations = [
+        {
+            "id": population["id"],
+            "extension": [_link_id("population.linkId", population["id"])],
+            "code": population["code"],
+            "count": counts[population["id"]],
+        }
+        for population in group["population"]
+    ]
+    built: Resource = {
+        "id": group["id"],
+        "extension": [_link_id("linkId", group["id"])],
+        "code": {"text": group["description"]},
+        "population": populations,
+    }
+    base = scored(counts)
+    if base > 0:
+        built["measureScore"] = measure_score(counts["numerator"], base, with_interval)
+    return built
+
+
+def _link_id(element: str, value: str) -> Resource:
+    return {"url": f"{_LINK_ID}{element}", "valueString": value}
+
+
+def _result(outcome: ChildOutcome) -> Resource:
+    decided = outcome.decided_by
+    return _complex(
+        "outcome-result",
+        [
+            {"url": "class", "valueCoding": _coding("outcome-class", outcome.outcome_class)},
+            {"url": "reason", "valueCoding": _coding("outcome-reason", outcome.reason)},
+            {"url": "statement", "valueString": outcome.statement},
+            {"url": "rule", "valueCode": decided.id},
+            {"url": "ruleTitle", "valueString": decided.title},
+            {"url": "citation", "valueString": decided.citation},
+            {"url": "asOf", "valueDate": outcome.as_of},
+            *_date("dueOn", outcome.due_on),
+            *_date("indexDate", outcome.index_date),
+            *_evidence(outcome.evidence),
+        ],
+    )
+
+
+def _finding(finding: Finding) -> Resource:
+    date = [] if finding.date is None else [{"url": "date", "valueString": finding.date}]
+    return _complex(
+        "outcome-finding",
+        [
+            {"url": "rule", "valueCode": finding.rule.id},
+            {"url": "title", "valueString": finding.rule.title},
+            {"url": "finding", "valueCoding": _coding("outcome-finding", finding.status)},
+            {"url": "citation", "valueString": finding.rule.citation},
+            *date,
+            *_evidence([each.reference for each in finding.evidence]),
+        ],
+    )
+
+
+def _evidence(references: Iterable[str]) -> list[Resource]:
+    return [{"url": "evidence", "valueReference": {"reference": each}} for each in references]
+
+
+def _date(url: str, value: str | None) -> list[Resource]:
+    return [] if value is None else [{"url": url, "valueDate": value}]
+
+
+def _coding(system: str, code: str) -> Resource:
+    return {"system": f"{CSOR}/CodeSystem/{system}", "code": code}
+
+
+def _complex(name: str, parts: list[Resource]) -> Resource:
+    return {"url": EXTENSION + name, "extension": parts}

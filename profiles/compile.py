@@ -1,0 +1,177 @@
+"""From shapes to closures: one check for each type, compiled when it is first met.
+
+https://hl7.org/fhir/R4/profiling.html
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from functools import lru_cache
+from typing import Any
+
+from profiles import bindings, narrative, objects, references
+from profiles.findings import Check, Path, Run, shown
+from profiles.invariants import check_all, of_element, of_type
+from profiles.primitives import PRIMITIVES
+from profiles.structure import (
+    Element,
+    Shape,
+    Type,
+    address,
+    json_name,
+    shape,
+    step,
+)
+from r4 import definitions
+from r4.json import Resource
+from terminology import Terminology
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Checks:
+    """The compiled checks under one terminology, by the address of their shape."""
+
+    terminology: Terminology
+    _compiled: dict[tuple[str, str], Check] = field(default_factory=dict)
+
+    def resource(self, value: Any, path: Path, run: Run) -> None:
+        """Check a whole resource, whatever its type; the run is one inside that resource."""
+        if value.__class__ is not dict:
+            run.refuse("structure", "A resource is a JSON object.", path, "json-object")
+            return
+        found = value.get("resourceType")
+        if found not in _known_types():
+            run.refuse("structure", _no_such_type(found), path, "resource-type")
+            return
+        self.at(address(found))(value, path, run)
+
+    def at(self, where: tuple[str, str]) -> Check:
+        """Return the check of a shape by its address; one being compiled is looked up when used."""
+        if (compiled := self._compiled.get(where)) is not None:
+            return compiled
+        self._compiled[where] = self._later(where)
+        self._compiled[where] = objects.object_check(self._layout(shape(*where)))
+        return self._compiled[where]
+
+    def _later(self, where: tuple[str, str]) -> Check:
+        def check(value: Any, path: Path, run: Run) -> None:
+            self._compiled[where](value, path, run)
+
+        return check
+
+    def _layout(self, outline: Shape) -> objects.Layout:
+        handlers: dict[str, objects.Handler] = {}
+        for element in outline.elements:
+            handlers.update(self._handlers(element))
+        if outline.is_resource:
+            handlers["resourceType"] = objects.ignore
+        needed = [element for element in outline.elements if element.min > 0]
+        return objects.Layout(
+            type=outline.type,
+            handlers=handlers,
+            required=tuple(e.name for e in needed if not e.is_choice),
+            choices=tuple(_choice(e) for e in outline.elements if e.is_choice),
+            invariants=of_type(outline.constraints, outline.type),
+        )
+
+    def _handlers(self, element: Element) -> Iterator[tuple[str, objects.Handler]]:
+        if element.max == "0":
+            yield element.name, objects.forbidden(element.name)
+            return
+        if not element.types:
+            yield element.name, self._of_objects(element, Type(element.path))
+        for type_ in element.types:
+            name = json_name(element, type_.code)
+            if type_.is_primitive:
+                yield name, self._of_values(element, type_)
+                yield f"_{name}", self._of_siblings(element, type_)
+            else:
+                yield name, self._of_objects(element, type_)
+
+    def _of_objects(self, element: Element, type_: Type) -> objects.Handler:
+        check = objects.with_rules(self._object(element, type_), self._rules(element, type_))
+        handle = objects.many if element.repeats else objects.one
+        return handle(_name(element, type_), check)
+
+    def _object(self, element: Element, type_: Type) -> Check:
+        if type_.code == "Resource":
+            return self._contained if element.name == "contained" else self._embedded
+        return self.at(element.shape or address(type_.code, type_.profile))
+
+    def _of_values(self, element: Element, type_: Type) -> objects.Handler:
+        primitive = PRIMITIVES[type_.code]
+        handle = objects.values if element.repeats else objects.value
+        return handle(
+            _name(element, type_),
+            primitive.accepts,
+            objects.refusal(type_.code, primitive),
+            objects.all_of(self._rules(element, type_)),
+        )
+
+    def _of_siblings(self, element: Element, type_: Type) -> objects.Handler:
+        handle = objects.siblings if element.repeats else objects.sibling
+        return handle(_name(element, type_), self.at(address("Element")))
+
+    def _rules(self, element: Element, type_: Type) -> tuple[Check, ...]:
+        rules: list[Check | None] = []
+        if type_.code == "xhtml":
+            rules.append(narrative.check)
+        if type_.code == "Reference":
+            rules.append(references.check(type_.targets))
+        if element.binding is not None:
+            rules.append(bindings.check(type_.code, element.binding, self.terminology))
+        if element.shape is None:
+            rules.append(_invariants(element, type_))
+        return tuple(rule for rule in rules if rule is not None)
+
+    def _contained(self, value: Any, path: Path, run: Run) -> None:
+        self._inside(value, run.resource, path, run)
+
+    def _embedded(self, value: Any, path: Path, run: Run) -> None:
+        self._inside(value, value, path, run)
+
+    def _inside(self, value: Any, root: Resource, path: Path, run: Run) -> None:
+        inner = run.inside(value, root)
+        self.resource(value, path, inner)
+        run.malformed += inner.malformed
+
+
+@lru_cache(maxsize=8)
+def checks(terminology: Terminology) -> Checks:
+    """Return the checks under a terminology, compiled once for it."""
+    return Checks(terminology)
+
+
+def _name(element: Element, type_: Type) -> objects.Name:
+    return objects.Name(json_name(element, type_.code), step(element, type_.code))
+
+
+def _invariants(element: Element, type_: Type) -> Check | None:
+    invariants = of_element(element.constraints, type_.code)
+    if not invariants:
+        return None
+
+    def check(value: Any, path: Path, run: Run) -> None:
+        check_all(invariants, value, path, run)
+
+    return check
+
+
+def _choice(element: Element) -> objects.Choice:
+    names = [json_name(element, type_.code) for type_ in element.types]
+    primitive = [json_name(element, t.code) for t in element.types if t.is_primitive]
+    both = {name: name for name in names} | {f"_{name}": name for name in primitive}
+    return objects.Choice(element.name, element.min > 0, both)
+
+
+@lru_cache(maxsize=1)
+def _known_types() -> frozenset[Any]:
+    return frozenset(definitions.resource_types())
+
+
+def _no_such_type(found: Any) -> str:
+    if found is None:
+        return "resourceType is missing: it names the type of the resource, such as Patient."
+    close = get_close_matches(str(found), definitions.resource_types(), 1)
+    advice = f" Did you mean {close[0]}?" if close else ""
+    return f"{shown(found)} is not a resource type of FHIR R4.{advice}"

@@ -1,0 +1,105 @@
+"""The rules of definitions (`ElementDefinition.constraint`), as functions on an element's JSON.
+
+They are FHIRPath, run by `r4.fhirpath`; those that nearly every resource meets are written by hand
+in `profiles.by_hand`, and a test holds the two to the same answers on the standard's examples.
+https://hl7.org/fhir/R4/conformance-rules.html#constraints
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from profiles.by_hand import BY_HAND, Holds, has_nhs_number
+from profiles.findings import Path, Run
+from r4 import fhirpath
+from r4.issue import FhirError, Severity
+from r4.json import Resource
+
+ENFORCED_ELSEWHERE = frozenset({"ele-1", "txt-1", "txt-2"})
+"""What the structure (no empty objects) and `profiles.narrative` see to."""
+
+BEST_PRACTICE = frozenset({"dom-6"})
+"""Advice on authoring, not a rule: most resources that systems exchange carry no narrative."""
+
+
+@dataclass(frozen=True, slots=True)
+class Invariant:
+    """One rule: whether it holds on an element, and what is reported where it does not."""
+
+    holds: Holds
+    rule: str
+    human: str
+    severity: Severity = "error"
+    code: str = "invariant"
+
+
+def check_all(invariants: tuple[Invariant, ...], value: Any, path: Path, run: Run) -> None:
+    """Report the invariants that do not hold on a value."""
+    for invariant in invariants:
+        try:
+            if not invariant.holds(value, run):
+                said = f"{invariant.human.rstrip('.')} ({invariant.rule})."
+                run.report(invariant.severity, invariant.code, said, path, invariant.rule)
+        except FhirError as failed:
+            said = f"The rule {invariant.rule} could not be checked: {failed}"
+            run.report("warning", "processing", said, path, invariant.rule)
+
+
+def of_element(constraints: tuple[Resource, ...], type_code: str) -> tuple[Invariant, ...]:
+    """Compile the constraints on an element, without those its type repeats on every element."""
+    own = [each for each in constraints if each["key"] != "ext-1"]
+    return tuple(_invariants(own, type_code))
+
+
+def of_type(constraints: tuple[Resource, ...], type_code: str) -> tuple[Invariant, ...]:
+    """Compile the constraints on the whole of a type, the registry's own among them."""
+    return (*_invariants(constraints, type_code), *_OURS.get(type_code, ()))
+
+
+def _invariants(
+    constraints: tuple[Resource, ...] | list[Resource], type_code: str
+) -> Iterator[Invariant]:
+    for constraint in constraints:
+        key = constraint["key"]
+        if key not in ENFORCED_ELSEWHERE and key not in BEST_PRACTICE:
+            by_hand = BY_HAND.get(key) or BY_HAND.get(f"{type_code}/{key}")
+            holds = by_hand or by_fhirpath(constraint, type_code)
+            yield Invariant(holds, key, constraint["human"], constraint["severity"])
+
+
+def by_fhirpath(constraint: Resource, type_code: str) -> Holds:
+    """Compile a constraint's expression.
+
+    An error holds only where the answer is true; a warning holds where it is not false, so that an
+    absent name is not said to be badly formed.
+    """
+    compiled = fhirpath.compile(constraint["expression"])
+    needs_true = constraint["severity"] == "error"
+
+    def holds(value: Any, run: Run) -> bool:
+        if needs_true:
+            return compiled.is_true(value, _environment(run), type=type_code)
+        return compiled(value, _environment(run), type=type_code) != [False]
+
+    return holds
+
+
+def _environment(run: Run) -> fhirpath.Environment:
+    if run.environment is None:
+        run.environment = fhirpath.Environment(
+            resource=run.resource, root_resource=run.root, now=run.now
+        )
+    return run.environment
+
+
+_OURS = {
+    "Identifier": (
+        Invariant(
+            has_nhs_number,
+            "csor-nhs-number",
+            "An NHS or CHI number is ten digits without spaces, the last of them the check digit"
+            " (modulus 11): correct the number, or send what is not one under another system",
+            code="value",
+        ),
+    )
+}

@@ -1,0 +1,65 @@
+"""What is wrong, as values: an Issue, the one exception that carries them, and its OperationOutcome.
+
+https://hl7.org/fhir/R4/operationoutcome.html
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from r4.json import Resource
+
+Severity = Literal["fatal", "error", "warning", "information"]
+
+RULE = "https://csor.example/fhir/StructureDefinition/issue-rule"
+"""Extension on OperationOutcome.issue: the id of the rule that was broken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """One finding: FHIR severity and IssueType code, a sentence that says what to do, and where."""
+
+    severity: Severity
+    code: str
+    diagnostics: str
+    expression: str | None = None
+    rule: str | None = None
+
+    @property
+    def is_error(self) -> bool:
+        """Tell whether this finding refuses the content."""
+        return self.severity in ("fatal", "error")
+
+
+class FhirError(Exception):
+    """The one exception that crosses packages: an HTTP status and at least one Issue.
+
+    A door turns it into an OperationOutcome (HTTP) or a NAK (HL7 v2).
+    """
+
+    def __init__(self, status: int, issues: Iterable[Issue]) -> None:
+        self.status = status
+        self.issues = tuple(issues)
+        super().__init__("; ".join(issue.diagnostics for issue in self.issues))
+
+
+def error(code: str, diagnostics: str, expression: str | None = None, rule: str | None = None) -> Issue:
+    """Build an Issue of severity error."""
+    return Issue("error", code, diagnostics, expression, rule)
+
+
+def operation_outcome(issues: Iterable[Issue]) -> Resource:
+    """Build the OperationOutcome of the issues; without any, one that says all is well."""
+    listed = [_issue(issue) for issue in issues]
+    all_ok = {"severity": "information", "code": "informational", "diagnostics": "All OK"}
+    return {"resourceType": "OperationOutcome", "issue": listed or [all_ok]}
+
+
+def _issue(issue: Issue) -> Resource:
+    entry: Resource = {}
+    if issue.rule is not None:
+        entry["extension"] = [{"url": RULE, "valueString": issue.rule}]
+    entry |= {"severity": issue.severity, "code": issue.code, "diagnostics": issue.diagnostics}
+    if issue.expression is not None:
+        entry["expression"] = [issue.expression]
+    return entry

@@ -1,0 +1,164 @@
+"""HL7 v2 through the MLLP port: what is acknowledged is stored, what is refused is kept and replayable."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import hl7.client
+import pytest
+
+from fhir_server.commands.inbox import replay
+from tests.support.server import Served
+
+ODS = "https://fhir.nhs.uk/Id/ods-organization-code"
+NHS = "https://fhir.nhs.uk/Id/nhs-number"
+HOSPITAL = {
+    "resourceType": "Organization",
+    "active": True,
+    "identifier": [{"system": ODS, "value": "RTH"}],
+    "name": "Oxford University Hospitals NHS Foundation Trust",
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _hospital(server: Served) -> None:
+    assert server.http.put(f"/Organization?identifier={ODS}|RTH", json=HOSPITAL).status_code == 201
+
+
+def admission(
+    control_id: str, number: str = "9990000018", *, facility: str = "RTH", event: str = "A01"
+) -> str:
+    return "\r".join(
+        (
+            f"MSH|^~\\&|PAS|{facility}|CSOR|CSOR|202001031015||ADT^{event}^ADT_A01|{control_id}|P|2.4|||AL|NE|GBR|UNICODE",
+            f"EVN|{event}|202001031015",
+            f"PID|1||{number}^^^NHS~77001^^^{facility}^MR||Testchild-Wren^Fictitious||20200102|1||||||||||||||A",
+            "PV1|1|I|RTH^NICU^1||||C9999991^Testsurgeon^Fictitious^^^Dr^^^GMC|||171|||||||||77001-1^^^VISITID|||||||||||||||||||||||||202001031000",
+            "DG1|1||Q43.1^Hirschsprung's disease^I10||20200103|A",
+            "",
+        )
+    )
+
+
+def send(server: Served, *messages: str) -> list[list[str]]:
+    """Send over one connection with an independent client; returns MSA as fields, one a message."""
+    answers = []
+    with hl7.client.MLLPClient("127.0.0.1", server.mllp_port) as client:
+        for message in messages:
+            answers.append(client.send_message(message).decode())
+    return [answer.replace("\x0b", "").split("\r") for answer in answers]
+
+
+def msa(answer: list[str]) -> list[str]:
+    return next(line for line in answer if line.startswith("MSA")).split("|")
+
+
+def one(server: Served, query: str) -> dict[str, Any]:
+    found = server.http.get(f"/{query}").json()
+    assert found["total"] == 1, found
+    return found["entry"][0]["resource"]
+
+
+def test_an_admission_makes_child_spell_diagnosis_and_case(server: Served) -> None:
+    answer = send(server, admission("A-1"))[0]
+    assert msa(answer)[1:3] == ["AA", "A-1"]
+    child = one(server, f"Patient?identifier={NHS}|9990000018")
+    assert child["birthDate"] == "2020-01-02"
+    assert one(server, f"Encounter?patient={child['id']}")["class"]["code"] == "IMP"
+    condition = one(server, f"Condition?patient={child['id']}")
+    case = one(server, f"EpisodeOfCare?patient={child['id']}")
+    assert case["type"][0]["coding"][0]["code"] == "hirschsprung"
+    assert case["diagnosis"][0]["condition"]["reference"] == f"Condition/{condition['id']}"
+
+
+def test_the_same_message_again_changes_nothing(server: Served) -> None:
+    first, again = send(server, admission("A-2", "9990000026"), admission("A-2", "9990000026"))
+    assert first == again
+    child = one(server, f"Patient?identifier={NHS}|9990000026")
+    assert child["meta"]["versionId"] == "1"
+
+
+def test_the_same_control_id_with_other_content_is_not_a_duplicate(server: Served) -> None:
+    send(server, admission("A-3", "9990000034"))
+    answer = send(server, admission("A-3", "9990000042"))[0]
+    assert msa(answer)[1] == "AE"
+    assert server.http.get(f"/Patient?identifier={NHS}|9990000042").json()["total"] == 0
+
+
+def test_an_unknown_hospital_is_refused_kept_and_replayed_once_known(server: Served) -> None:
+    answer = send(server, admission("A-4", "9990000050", facility="RGT"))[0]
+    assert msa(answer)[1] == "AE"
+    assert any(line.startswith("ERR") and "RGT" in line for line in answer)
+    body = {**HOSPITAL, "identifier": [{"system": ODS, "value": "RGT"}]}
+    server.http.put(f"/Organization?identifier={ODS}|RGT", json=body)
+    replay(server.context.settings, [])
+    assert one(server, f"Patient?identifier={NHS}|9990000050")
+
+
+def test_a_wrong_check_digit_is_refused_with_its_place(server: Served) -> None:
+    answer = send(server, admission("A-5", "9990000019"))[0]
+    assert msa(answer)[1] == "AE"
+    assert any(line.startswith("ERR") and "PID^1^3" in line for line in answer)
+
+
+@pytest.mark.parametrize(
+    "message",
+    ["nonsense", "MSH|^~\\&|A|RTH\r", "PID|1\r", admission("A-6", event="Z99"), "MSH"],
+)
+def test_what_is_no_message_is_rejected_and_the_connection_lives(
+    server: Served, message: str
+) -> None:
+    async def talk() -> list[bytes]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.mllp_port)
+        answers = []
+        for text in (message, admission("A-7", "9990000069")):
+            writer.write(b"\x0b" + text.encode() + b"\x1c\x0d")
+            answers.append(await asyncio.wait_for(reader.readuntil(b"\x1c\x0d"), 10))
+        writer.close()
+        return answers
+
+    refused, accepted = asyncio.run(talk())
+    assert b"MSA|AR|" in refused or b"MSA|AE|" in refused
+    assert b"MSA|AA|A-7" in accepted
+
+
+def test_a_merge_keeps_the_survivor_and_follows_the_old_number(server: Served) -> None:
+    unnumbered = admission("A-8").replace("9990000018^^^NHS~77001", "88001").replace("77001-1", "88001-1")
+    known = admission("A-9", "9990000077").replace("77001", "88002")
+    merge = "\r".join(
+        (
+            "MSH|^~\\&|PAS|RTH|CSOR|CSOR|202001041015||ADT^A40^ADT_A39|A-10|P|2.4",
+            "EVN|A40|202001041015",
+            "PID|1||9990000077^^^NHS~88002^^^RTH^MR||Testchild-Wren^Fictitious||20200102|1",
+            "MRG|88001^^^RTH^MR",
+            "",
+        )
+    )
+    late = unnumbered.replace("|A-8|", "|A-11|").replace("Q43.1^Hirsch", "Q43.1^Late Hirsch")
+    assert [msa(a)[1] for a in send(server, unnumbered, known, merge, merge, late)] == ["AA"] * 5
+    local = "https://csor.example/fhir/sid/RTH/mrn"
+    retired = one(server, f"Patient?identifier={local}|88001")
+    survivor = one(server, f"Patient?identifier={local}|88002")
+    assert retired["active"] is False
+    assert retired["link"][0]["other"]["reference"] == f"Patient/{survivor['id']}"
+    assert server.http.get(f"/Encounter?patient={survivor['id']}").json()["total"] == 2
+
+
+def test_the_twenty_foreign_messages_are_each_answered(server: Served, library: Path) -> None:
+    files = sorted((library / "hl7v2" / "whistle").glob("*.hl7"))
+    assert len(files) == 20
+
+    async def talk() -> dict[str, str]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.mllp_port)
+        answers = {}
+        for file in files:
+            writer.write(b"\x0b" + file.read_bytes() + b"\x1c\x0d")
+            answers[file.name] = (await asyncio.wait_for(reader.readuntil(b"\x1c\x0d"), 10)).decode()
+        writer.close()
+        return answers
+
+    for name, answer in asyncio.run(talk()).items():
+        code = msa(answer.split("\r"))[1]
+        assert code in ("AA", "AE", "AR"), name
+        if code != "AA":
+            assert "\rERR|" in answer, f"{name} is refused without a reason"

@@ -1,0 +1,191 @@
+"""MeasureReports of one child, of a hospital and of the nation."""
+
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+from scipy.stats import binomtest
+
+import outcome_engine
+from outcome_engine import Period
+from r4 import fhirpath
+from r4.issue import FhirError
+
+YEAR = Period("2018-01-01", "2018-12-31")
+NOW = "2024-07-01T09:00:00Z"
+REGISTRY = {"display": "CSOR registry"}
+HOSPITAL = {"reference": "Organization/hospital"}
+
+# Invariants of the MeasureReport profiles of hl7.fhir.uv.deqm 1.0.0, as far as they apply.
+SCORING = "'http://hl7.org/fhir/uv/deqm/StructureDefinition/deqm-measureScoring'"
+DEQM = {
+    "deqm-0": "measure.toString().contains('|')",
+    "deqm-1": "period.start.toString().length() > 9 and period.end.toString().length() > 9",
+    "deqm-2": f"extension({SCORING}).exists() and improvementNotation.exists()",
+    "deqm-3": f"group.extension({SCORING}).empty()",
+    "deqm-6": "group.all(measureScore.exists().not()"
+    " or (measureScore.value >= 0.0 and measureScore.value <= 1.0))",
+    "deqm-8": "group.population.all(count.exists())",
+    "required": "date.exists() and reporter.exists() and group.population.code.count() = 5",
+}
+
+
+def individual(core, outcome, period=YEAR):
+    return outcome_engine.individual_report(
+        core,
+        outcome,
+        subject={"reference": outcome.patient},
+        period=period,
+        reporter=REGISTRY,
+        now=NOW,
+    )
+
+
+def summary(core, outcomes, hospital=None, period=YEAR):
+    return outcome_engine.summary_report(
+        core, outcomes, hospital=hospital, period=period, reporter=REGISTRY, now=NOW
+    )
+
+
+def counts(report):
+    return {each["id"]: each.get("count", "masked") for each in report["group"][0]["population"]}
+
+
+def interval(report):
+    (extension,) = report["group"][0]["measureScore"]["extension"]
+    return {
+        part["url"]: next(value for key, value in part.items() if key != "url")
+        for part in extension["extension"]
+    }
+
+
+@pytest.fixture
+def cohort(record, assess):
+    """Build outcomes of so many good, bad, missing and not yet due children of one hospital."""
+
+    def of(good=0, bad=0, missing=0, early=0):
+        return [
+            *[assess(record("good"))] * good,
+            *[assess(record("bad-enterocolitis-score"))] * bad,
+            *[assess(record("due-survey-missing"))] * missing,
+            *[assess(record("bad-death"), as_of="2020-01-01")] * early,
+        ]
+
+    return of
+
+
+def test_an_individual_report_counts_the_child_in_its_populations(record, assess, core):
+    report = individual(core, assess(record("good")))
+    assert counts(report) == {
+        "initial-population": 1,
+        "denominator": 1,
+        "denominator-exclusion": 0,
+        "denominator-exception": 0,
+        "numerator": 1,
+    }
+    assert report["group"][0]["measureScore"] == {"value": Decimal(1)}
+
+
+def test_a_bad_outcome_known_early_is_told_but_not_yet_scored(record, assess, core):
+    report = individual(core, assess(record("bad-death"), as_of="2020-01-01"))
+    assert counts(report)["denominator-exclusion"] == 1
+    assert "measureScore" not in report["group"][0]
+
+
+def test_an_individual_report_names_what_it_was_made_of(record, assess, core):
+    report = individual(core, assess(record("bad-unplanned-reoperation")))
+    used = [each["reference"] for each in report["evaluatedResource"]]
+    assert used[:3] == ["Patient/child", "EpisodeOfCare/case", "Procedure/pull-through"]
+    assert "Procedure/reoperation" in used
+    assert len(used) == len(set(used))
+
+
+def test_the_period_is_that_of_the_case(record, assess, core):
+    outcome = assess(record("good"))
+    assert counts(individual(core, outcome, Period("2018-01-23", "2018-01-23")))["numerator"] == 1
+    for outside in (Period("2018-01-24", "2024-12-31"), Period("2017-01-01", "2018-01-22")):
+        assert set(counts(individual(core, outcome, outside)).values()) == {0}
+
+
+@pytest.mark.parametrize("period", [("2018", "2018"), ("2018-12-31", "2018-01-01")])
+def test_a_period_is_two_full_dates_in_order(record, assess, core, period):
+    with pytest.raises(FhirError, match="not two full dates") as refusal:
+        individual(core, assess(record("good")), Period(*period))
+    assert refusal.value.status == 400
+
+
+def test_a_national_summary_is_exact(cohort, core):
+    report = summary(core, cohort(good=3, bad=2, missing=4, early=1))
+    assert counts(report) == {
+        "initial-population": 10,
+        "denominator": 10,
+        "denominator-exclusion": 1,
+        "denominator-exception": 4,
+        "numerator": 3,
+    }
+    assert report["group"][0]["measureScore"]["value"] == Decimal("0.6000")
+    expected = binomtest(3, 5).proportion_ci(method="wilson")
+    assert interval(report)["method"] == "wilson"
+    assert float(interval(report)["lower"]) == pytest.approx(expected.low, abs=5e-5)
+    assert float(interval(report)["upper"]) == pytest.approx(expected.high, abs=5e-5)
+    assert "evaluatedResource" not in report
+    assert "subject" not in report
+
+
+def test_no_score_without_a_child_to_score(cohort, core):
+    assert "measureScore" not in summary(core, cohort(missing=3, early=2))["group"][0]
+    assert "measureScore" not in summary(core, [])["group"][0]
+
+
+def test_a_hospital_is_given_its_own_children(cohort, core):
+    elsewhere = [replace(each, hospital="Organization/elsewhere") for each in cohort(bad=30)]
+    report = summary(core, [*cohort(good=20), *elsewhere], HOSPITAL)
+    assert counts(report)["denominator"] == 20
+    assert report["group"][0]["measureScore"]["value"] == 1
+
+
+def test_a_hospital_leaves_only_with_small_numbers_protected(cohort, core):
+    report = summary(core, cohort(good=12, bad=9, missing=3), HOSPITAL)
+    assert counts(report) == {
+        "initial-population": 25,
+        "denominator": 25,
+        "denominator-exclusion": 0,
+        "denominator-exception": "masked",
+        "numerator": 10,
+    }
+    # 12 of 21, from rounded parts 10 of 20
+    assert report["group"][0]["measureScore"]["value"] == Decimal("0.5000")
+    from_rounded = binomtest(10, 20).proportion_ci(method="wilson")
+    assert float(interval(report)["lower"]) == pytest.approx(from_rounded.low, abs=5e-5)
+
+
+def test_a_report_says_what_it_is_worth(cohort, core):
+    report = summary(core, cohort(good=1))
+    url = "http://hl7.org/fhir/uv/cqm/StructureDefinition/cqm-limitations"
+    (limitations,) = [each for each in report["extension"] if each["url"] == url]
+    assert "sign-off" in limitations["valueMarkdown"]
+    assert "must not be compared" in limitations["valueMarkdown"]
+
+
+@pytest.mark.parametrize(("rule", "invariant"), DEQM.items())
+def test_reports_keep_the_rules_of_deqm(cohort, core, rule, invariant):
+    children = cohort(good=9, bad=9)
+    reports = [
+        individual(core, children[0]),
+        summary(core, children),
+        summary(core, children, HOSPITAL),
+        summary(core, children[:3], HOSPITAL),
+    ]
+    for report in reports:
+        assert fhirpath.evaluate(invariant, report, fhirpath.Environment()) == [True], rule
+
+
+def test_an_unknown_measure_or_version_is_named(record, terminology, core):
+    with pytest.raises(FhirError, match="There is no measure") as refusal:
+        outcome_engine.assess(f"{core}|9.9.9", record("good"), "2024-06-30", terminology)
+    assert refusal.value.status == 404
+    assert outcome_engine.assess(f"{core}|0.1.0", record("good"), "2024-06-30", terminology)
+
+
+def test_a_measure_says_what_condition_it_is_about(core):
+    assert [each["code"] for each in outcome_engine.focus(core)] == ["hirschsprung"]

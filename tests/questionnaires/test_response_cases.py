@@ -1,0 +1,76 @@
+"""HL7's test cases for responses: the same issues (severity, code, rule, place), case by case."""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from questionnaires import check
+from r4.json import Resource, decode
+from terminology import Terminology
+
+EXCLUDED: dict[str, str] = tomllib.loads(
+    (Path(__file__).parent / "exclusions.toml").read_text(encoding="utf-8")
+)["excluded"]
+
+# Three cases draw on codes of countries and regions, whose value set R4 carries without the codes.
+COUNTRIES = (
+    ("urn:iso:std:iso:3166", {"AU": "Australia", "BD": "Bangladesh"}),
+    ("urn:iso:std:iso:3166:-2", {"AU-VIC": "Victoria"}),
+    ("http://unstats.un.org/unsd/methods/m49/m49.htm", {"036": "Australia"}),
+)
+
+
+def _code_system(url: str, names: dict[str, str]) -> Resource:
+    concepts = [{"code": code, "display": display} for code, display in names.items()]
+    return {
+        "resourceType": "CodeSystem",
+        "url": url,
+        "status": "active",
+        "content": "complete",
+        "concept": concepts,
+    }
+
+
+@pytest.fixture(scope="module")
+def terminology() -> Terminology:
+    return Terminology.of(_code_system(*country) for country in COUNTRIES)
+
+
+def test_every_case_has_the_expected_issues(library: Path, terminology: Terminology) -> None:
+    cases = library / "sdc" / "fhir-test-cases"
+    if not cases.is_dir():
+        pytest.skip("HL7's questionnaire cases are not on this machine")
+    names = [case["name"] for case in decode((cases / "manifest.json").read_bytes())["test-cases"]]
+    run = [name for name in names if name not in EXCLUDED]
+    differing = {
+        name: (expected, found)
+        for name in run
+        if (expected := _expected(cases, name)) != (found := _found(cases, name, terminology))
+    }
+    assert differing == {}
+    assert (len(names), len(run)) == (74, 72)
+
+
+def test_every_exclusion_is_a_case_with_a_reason(library: Path) -> None:
+    manifest = decode((library / "sdc" / "fhir-test-cases" / "manifest.json").read_bytes())
+    assert EXCLUDED.keys() <= {case["name"] for case in manifest["test-cases"]}
+    assert all(reason.endswith(".") for reason in EXCLUDED.values())
+
+
+def _expected(cases: Path, name: str) -> list[tuple[Any, ...]]:
+    outcome = cases / "outcomes" / f"R4.{name}-base.json"
+    issues = decode(outcome.read_bytes()).get("issue", []) if outcome.exists() else []
+    return sorted(
+        (i["severity"], i["code"], i["details"]["coding"][-1]["code"], i["expression"][0])
+        for i in issues
+    )
+
+
+def _found(cases: Path, name: str, terminology: Terminology) -> list[tuple[Any, ...]]:
+    response = decode((cases / f"{name}.json").read_bytes())
+    questionnaire = decode((cases / f"{name.removesuffix('-qr')}-q.json").read_bytes())
+    strict = response["status"] == "completed"
+    issues = check(questionnaire, response, terminology, strict=strict)
+    return sorted((i.severity, i.code, i.rule, i.expression) for i in issues)

@@ -1,0 +1,126 @@
+"""A whole server on real sockets: in a thread of this process, or as a process of its own."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from fhir_server.app import context, running
+from fhir_server.commands.load import load_artefacts
+from fhir_server.context import Context
+from fhir_server.settings import Settings
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass(frozen=True)
+class Served:
+    base_url: str
+    mllp_port: int
+    context: Context
+    http: httpx.Client
+
+
+@contextmanager
+def served(folder: Path, **settings: object) -> Iterator[Served]:
+    """Serve from a thread of this process, artefacts loaded, until left."""
+    chosen = Settings(
+        database=folder / "csor.db", fhir_port=free_port(), mllp_port=free_port(), **settings
+    )
+    ready, stop = threading.Event(), threading.Event()
+    found: list[Context] = []
+    failed: list[BaseException] = []
+
+    async def serve() -> None:
+        made = context(chosen)
+        try:
+            await load_artefacts(made)
+            async with running(made):
+                found.append(made)
+                ready.set()
+                while not stop.is_set():
+                    await asyncio.sleep(0.02)
+        finally:
+            made.database.close()
+
+    def run() -> None:
+        try:
+            asyncio.run(serve())
+        except BaseException as failure:
+            failed.append(failure)
+            ready.set()
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    assert ready.wait(30), "the server did not start"
+    if failed:
+        raise failed[0]
+    base_url = f"http://127.0.0.1:{chosen.fhir_port}/fhir"
+    with httpx.Client(base_url=base_url, timeout=30) as http:
+        try:
+            yield Served(base_url, chosen.mllp_port, found[0], http)
+        finally:
+            stop.set()
+            thread.join(30)
+    if failed:
+        raise failed[0]
+
+
+class Process:
+    """`python -m fhir_server serve` as a process of its own, which can be killed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.fhir_port, self.mllp_port = free_port(), free_port()
+        self.base_url = f"http://127.0.0.1:{self.fhir_port}/fhir"
+        self._environment = {
+            **os.environ,
+            "CSOR_DATABASE": str(folder / "csor.db"),
+            "CSOR_FHIR_PORT": str(self.fhir_port),
+            "CSOR_MLLP_PORT": str(self.mllp_port),
+        }
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "fhir_server", "serve"],
+            cwd=ROOT,
+            env=self._environment,
+            stdout=subprocess.DEVNULL,
+        )
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            try:
+                httpx.get(f"http://127.0.0.1:{self.fhir_port}/health", timeout=2)
+            except httpx.TransportError:
+                assert self._process.poll() is None, "the server ended"
+                time.sleep(0.05)
+            else:
+                return
+        raise AssertionError("the server did not start")
+
+    def kill(self) -> None:
+        """SIGKILL: no warning, no clean-up."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGKILL)
+        self._process.wait()
+
+    def stop(self) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
+            self._process.wait(30)
