@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from fhir_server import simulate
 from fhir_server.commands import demo, docs, inbox, load, serve
 from fhir_server.settings import Settings
+from r4.issue import FhirError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -16,7 +17,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         status = given.run(given)
     except KeyboardInterrupt:
         return 130
-    except (OSError, ValueError) as failure:
+    except (OSError, ValueError, FhirError) as failure:
         print(f"csor: {failure}", file=sys.stderr)
         return 1
     return status if isinstance(status, int) else 0

@@ -195,7 +195,7 @@ class Server:
             return b""
         try:
             return reading.result()
-        except ConnectionError:
+        except OSError:
             return b""
 
     async def _answer(

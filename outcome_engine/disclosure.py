@@ -2,13 +2,14 @@
 
 The rule of Hospital Episode Statistics since September 2018: sub-national counts from 1 to 7 are
 not shown, 0 is, others are rounded to 5; percentages need a base of 8 and come from rounded parts.
-The interval comes from rounded parts too: from an exact one the exact counts could be computed.
+The interval comes from rounded parts too: from an exact one the exact counts could be computed. Where
+the numerator is masked, the interval holds every value that the mask may hide, and no score is shown.
 """
 
 from dataclasses import dataclass
 
 from outcome_engine.definition import EXTENSION
-from outcome_engine.score import measure_score, scored
+from outcome_engine.score import interval, measure_score, scored
 from r4.json import Resource
 
 _ABSENT = "http://hl7.org/fhir/StructureDefinition/data-absent-reason"
@@ -62,6 +63,10 @@ def _group(group: Resource, rule: Rule) -> Resource:
         numerator, base = shown(counts["numerator"], rule), shown(scored(counts), rule)
         if numerator is not None and base is not None:
             disclosed["measureScore"] = measure_score(numerator, base, with_interval=True)
+        elif base is not None:
+            most = min(rule.mask_below - 1, base)
+            masked = interval("wilson-of-masked-range", 1, most, base)
+            disclosed["extension"] = [*disclosed.get("extension", []), masked]
     return disclosed
 
 

@@ -28,14 +28,23 @@ def measure_score(numerator: int, base: int, with_interval: bool) -> Resource:
     value = Decimal(numerator) / Decimal(base)
     if not with_interval:
         return {"value": value}
-    lower, upper = wilson(numerator, base, float(_LEVEL))
-    parts = [
-        {"url": "method", "valueCode": "wilson"},
-        {"url": "level", "valueDecimal": _LEVEL},
-        {"url": "lower", "valueDecimal": Decimal(lower).quantize(_DIGITS)},
-        {"url": "upper", "valueDecimal": Decimal(upper).quantize(_DIGITS)},
-    ]
     return {
-        "extension": [{"url": EXTENSION + "outcome-interval", "extension": parts}],
+        "extension": [interval("wilson", numerator, numerator, base)],
         "value": value.quantize(_DIGITS),
     }
+
+
+def interval(method: str, least: int, most: int, base: int) -> Resource:
+    """Build the 95% interval of a proportion whose numerator lies between least and most.
+
+    Where the numerator is known the two are the same, and the interval is Wilson's; where it is
+    masked, the interval holds Wilson's for every numerator that the mask may hide.
+    """
+    level = float(_LEVEL)
+    parts = [
+        {"url": "method", "valueCode": method},
+        {"url": "level", "valueDecimal": _LEVEL},
+        {"url": "lower", "valueDecimal": Decimal(wilson(least, base, level)[0]).quantize(_DIGITS)},
+        {"url": "upper", "valueDecimal": Decimal(wilson(most, base, level)[1]).quantize(_DIGITS)},
+    ]
+    return {"url": EXTENSION + "outcome-interval", "extension": parts}

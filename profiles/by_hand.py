@@ -19,6 +19,10 @@ from terminology.systems import ALIASES, CHI_NUMBER, NHS_NUMBER
 Holds = Callable[[Any, Run], bool]
 
 _DAY = len("2026-11-22")
+_CLINICAL = "http://terminology.hl7.org/CodeSystem/condition-clinical"
+_VERIFICATION = "http://terminology.hl7.org/CodeSystem/condition-ver-status"
+_ABATED = frozenset({"resolved", "remission", "inactive"})
+_ENTERED_IN_ERROR = frozenset({"entered-in-error"})
 _CERTAIN = 100
 """Per cent."""
 _NUMBERED = frozenset({NHS_NUMBER, CHI_NUMBER})
@@ -124,6 +128,33 @@ def _obs_7(observation: Resource, _: Run) -> bool:
     return not any(coding in codings for part in parts for coding in part)
 
 
+def _con_3(condition: Resource, _: Run) -> bool:
+    return (
+        "clinicalStatus" in condition
+        or "category" not in condition
+        or _is_entered_in_error(condition)
+    )
+
+
+def _con_4(condition: Resource, _: Run) -> bool:
+    if not _has_choice(condition, "abatement"):
+        return True
+    return _has_code(condition.get("clinicalStatus"), _CLINICAL, _ABATED)
+
+
+def _con_5(condition: Resource, _: Run) -> bool:
+    return "clinicalStatus" not in condition or not _is_entered_in_error(condition)
+
+
+def _is_entered_in_error(condition: Resource) -> bool:
+    return _has_code(condition.get("verificationStatus"), _VERIFICATION, _ENTERED_IN_ERROR)
+
+
+def _has_code(concept: Resource | None, system: str, codes: frozenset[str]) -> bool:
+    codings = () if concept is None else concept.get("coding", ())
+    return any(c.get("system") == system and c.get("code") in codes for c in codings)
+
+
 def _qrs_1(item: Resource, _: Run) -> bool:
     return "answer" not in item or "item" not in item
 
@@ -185,6 +216,9 @@ BY_HAND: dict[str, Holds] = {
     "obs-3": _obs_3,
     "obs-6": _obs_6,
     "obs-7": _obs_7,
+    "con-3": _con_3,
+    "con-4": _con_4,
+    "con-5": _con_5,
     "qrs-1": _qrs_1,
     "per-1": _per_1,
     "rng-2": _rng_2,

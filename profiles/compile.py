@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import lru_cache
+from threading import RLock
 from typing import Any
 
-from profiles import bindings, narrative, objects, references
+from profiles import bindings, declared, narrative, objects, references
 from profiles.findings import Check, Path, Run, shown
 from profiles.invariants import check_all, of_element, of_type
 from profiles.primitives import PRIMITIVES
@@ -33,6 +34,8 @@ class Checks:
 
     terminology: Terminology
     _compiled: dict[tuple[str, str], Check] = field(default_factory=dict)
+    _compiling: set[tuple[str, str]] = field(default_factory=set)
+    _lock: RLock = field(default_factory=RLock)
 
     def resource(self, value: Any, path: Path, run: Run) -> None:
         """Check a whole resource, whatever its type; the run is one inside that resource."""
@@ -40,22 +43,31 @@ class Checks:
             run.refuse("structure", "A resource is a JSON object.", path, "json-object")
             return
         found = value.get("resourceType")
-        if found not in _known_types():
+        if not isinstance(found, str) or found not in _known_types():
             run.refuse("structure", _no_such_type(found), path, "resource-type")
             return
         self.at(address(found))(value, path, run)
 
     def at(self, where: tuple[str, str]) -> Check:
-        """Return the check of a shape by its address; one being compiled is looked up when used."""
+        """Return the check of a shape by its address, compiled once, by one thread at a time.
+
+        Shapes hold one another (an Extension has a value with extensions): one that is met again
+        while it is being compiled is looked up when it is used.
+        """
         if (compiled := self._compiled.get(where)) is not None:
             return compiled
-        self._compiled[where] = self._later(where)
-        self._compiled[where] = objects.object_check(self._layout(shape(*where)))
-        return self._compiled[where]
+        with self._lock:
+            if where in self._compiling:
+                return self._later(where)
+            if where not in self._compiled:
+                self._compiling.add(where)
+                self._compiled[where] = objects.object_check(self._layout(shape(*where)))
+                self._compiling.remove(where)
+            return self._compiled[where]
 
     def _later(self, where: tuple[str, str]) -> Check:
         def check(value: Any, path: Path, run: Run) -> None:
-            self._compiled[where](value, path, run)
+            self.at(where)(value, path, run)
 
         return check
 
@@ -114,6 +126,8 @@ class Checks:
 
     def _rules(self, element: Element, type_: Type) -> tuple[Check, ...]:
         rules: list[Check | None] = []
+        if element.path == "Meta.profile":
+            rules.append(declared.check)
         if type_.code == "xhtml":
             rules.append(narrative.check)
         if type_.code == "Reference":
@@ -165,7 +179,7 @@ def _choice(element: Element) -> objects.Choice:
 
 
 @lru_cache(maxsize=1)
-def _known_types() -> frozenset[Any]:
+def _known_types() -> frozenset[str]:
     return frozenset(definitions.resource_types())
 
 

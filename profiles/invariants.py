@@ -15,8 +15,8 @@ from r4 import fhirpath
 from r4.issue import FhirError, Severity
 from r4.json import Resource
 
-ENFORCED_ELSEWHERE = frozenset({"ele-1", "txt-1", "txt-2"})
-"""What the structure (no empty objects) and `profiles.narrative` see to."""
+ENFORCED_ELSEWHERE = frozenset({"ele-1", "sqty-1", "txt-1", "txt-2"})
+"""What the structure (no empty objects, no comparator) and `profiles.narrative` see to."""
 
 BEST_PRACTICE = frozenset({"dom-6"})
 """Advice on authoring, not a rule: most resources that systems exchange carry no narrative."""

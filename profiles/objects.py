@@ -248,7 +248,8 @@ def _not_an_object(value: Any, path: Path, run: Run) -> None:
 
 
 def _missing(name: str, path: Path, run: Run) -> None:
-    run.refuse("required", f"{name} is required: add it.", (path, name, None), "cardinality")
+    said = f"{name} is required: add it."
+    run.report("error", "required", said, (path, name, None), "cardinality")
 
 
 def _check_choice(choice: Choice, value: Resource, path: Path, run: Run) -> None:
@@ -259,7 +260,7 @@ def _check_choice(choice: Choice, value: Resource, path: Path, run: Run) -> None
         run.refuse("structure", said, (path, choice.name, None), "choice")
     elif not found and choice.is_required:
         said = f"{choice.name}[x] is required: add {_alternatives(choice)}."
-        run.refuse("required", said, (path, choice.name, None), "cardinality")
+        run.report("error", "required", said, (path, choice.name, None), "cardinality")
 
 
 def _alternatives(choice: Choice) -> str:
@@ -270,9 +271,9 @@ def _unknown(name: str, layout: Layout, path: Path, run: Run) -> None:
     for choice in layout.choices:
         if name == choice.name:
             said = f"{name} carries its type in its name: write {_alternatives(choice)}."
-            run.refuse("structure", said, (path, name, None), "unknown-element")
+            run.report("error", "structure", said, (path, name, None), "unknown-element")
             return
     close = get_close_matches(name, layout.handlers, 1)
     advice = f"Did you mean {close[0]}?" if close else "Leave it out, or use an extension."
     said = f"{layout.type} has no element {shown(name)}. {advice}"
-    run.refuse("structure", said, path, "unknown-element")
+    run.report("error", "structure", said, path, "unknown-element")

@@ -3,11 +3,10 @@
 https://hl7.org/fhir/R4/validation.html
 """
 
-from functools import lru_cache
+from typing import Any
 
 from profiles.compile import checks
 from profiles.findings import Path, Run, TooManyFindingsError
-from r4 import artefacts, definitions
 from r4.issue import Issue
 from r4.json import Resource
 from terminology import Terminology
@@ -26,7 +25,6 @@ def validate(
     path: Path = (None, _type_name(resource), None)
     try:
         checks(terminology).resource(resource, path, run)
-        _check_profiles(resource, path, run)
     except TooManyFindingsError:
         pass
     except RecursionError:
@@ -36,21 +34,6 @@ def validate(
     return run.issues
 
 
-def _type_name(resource: Resource) -> str:
-    name = resource.get("resourceType")
+def _type_name(resource: Any) -> str:
+    name = resource.get("resourceType") if isinstance(resource, dict) else None
     return name if isinstance(name, str) else "Resource"
-
-
-def _check_profiles(resource: Resource, path: Path, run: Run) -> None:
-    if run.malformed:
-        return
-    for index, profile in enumerate(resource.get("meta", {}).get("profile", ())):
-        if definitions.structure(profile) is None and profile.partition("|")[0] not in _ours():
-            said = f"The profile {profile} is not known here, so it was not checked."
-            where: Path = ((path, "meta", None), "profile", index)
-            run.report("warning", "not-found", said, where, "profile-unknown")
-
-
-@lru_cache(maxsize=1)
-def _ours() -> frozenset[str]:
-    return frozenset(artefacts.by_url("profiles", "StructureDefinition"))

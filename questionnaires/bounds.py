@@ -54,8 +54,18 @@ def _text(definition: Item, value: str) -> Iterator[Finding]:
     maximum = definition.get("maxLength")
     if maximum is not None and len(value) > maximum:
         yield _broken("maxLength", f"at most {maximum} characters are allowed, {len(value)} given")
-    pattern = extension_value(definition, CORE + "regex")
-    if pattern is not None and not re.fullmatch(pattern, value):
+    if (pattern := extension_value(definition, CORE + "regex")) is not None:
+        yield from _form(definition, pattern, value)
+
+
+def _form(definition: Item, pattern: str, value: str) -> Iterator[Finding]:
+    try:
+        has_form = re.fullmatch(pattern, value)
+    except re.error:
+        text = f"the form's pattern {pattern!r} cannot be read"
+        yield Finding("warning", "invariant", "invariantExecution", text)
+        return
+    if not has_form:
         form = extension_value(definition, CORE + "entryFormat") or pattern
         yield _broken("regex", f"{value!r} does not have the form {form}", "invalid")
 

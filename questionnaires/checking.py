@@ -23,7 +23,7 @@ from questionnaires.enablement import is_enabled
 from questionnaires.expressions import Focus, Scope, of_item
 from questionnaires.options import Codes, excludes_others, offered, refusals
 from r4 import dates
-from r4.issue import Issue, Severity, error
+from r4.issue import FhirError, Issue, Severity, error
 from r4.json import Resource
 from terminology import Terminology
 
@@ -48,24 +48,30 @@ _TYPES = {
 def check(
     questionnaire: Resource, response: Resource, terminology: Terminology, *, strict: bool
 ) -> list[Issue]:
-    """Check a response against its form.
+    """Check a response, which is valid FHIR by itself, against its form.
 
     strict: as for a completed response. Otherwise nothing is required, and a broken rule is a
     warning; what does not fit the form's structure (severity fatal) is refused in either case.
+    An expression of the form that cannot be evaluated is the only issue then returned.
     """
     if not is_for(response, questionnaire):
         named = response.get("questionnaire")
         text = f"The response answers {named!r}, not the form {questionnaire.get('url')!r}"
         where = "QuestionnaireResponse.questionnaire"
         return [error("not-found", text, where, "questionnaireNotFound")]
+    try:
+        found = list(_all(questionnaire, response, terminology))
+    except FhirError as unreadable:
+        return list(unreadable.issues)
+    return found if strict else [_of_a_draft(issue) for issue in found if _counts(issue)]
+
+
+def _all(questionnaire: Resource, response: Resource, terminology: Terminology) -> Iterator[Issue]:
     scope = Scope(questionnaire, response).within(questionnaire, Focus(response))
     walk = _Walk(scope, Codes(questionnaire, terminology), (response,), "QuestionnaireResponse")
-    found = [
-        *_of_the_form(questionnaire, response),
-        *walk.items(questionnaire.get("item", []), response.get("item", [])),
-        *broken(questionnaire, Focus(response), scope, "QuestionnaireResponse"),
-    ]
-    return found if strict else [_of_a_draft(issue) for issue in found if _counts(issue)]
+    yield from _of_the_form(questionnaire, response)
+    yield from walk.items(questionnaire.get("item", []), response.get("item", []))
+    yield from broken(questionnaire, Focus(response), scope, "QuestionnaireResponse")
 
 
 def _counts(issue: Issue) -> bool:

@@ -56,10 +56,12 @@ class Scope:
         return replace(self, variables={**self.variables, **variables})
 
     def within(self, element: Resource | Item, focus: Focus) -> "Scope":
-        """Return the scope with the variables that a form or one of its items declares."""
+        """Return the scope with the FHIRPath variables that a form or one of its items declares."""
         scope = self
         for held in extensions(element, CORE + "variable"):
             declared = held["valueExpression"]
+            if declared["language"] != "text/fhirpath":
+                continue
             value = scope.evaluate(declared["expression"], focus)
             scope = scope.having(**{declared["name"]: value})
         return scope

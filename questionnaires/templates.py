@@ -42,12 +42,8 @@ def _element(
             if filled := _object({**value, "extension": rest}, inner, inner_scope):
                 yield filled, None
         else:
-            yield (
-                value,
-                _object({**beside, "extension": rest}, inner, inner_scope)
-                if (beside is not None)
-                else None,
-            )
+            kept = {**(beside or {}), "extension": rest}
+            yield value, _object(kept, inner, inner_scope) or None
 
 
 def _contexts(

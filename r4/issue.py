@@ -43,7 +43,9 @@ class FhirError(Exception):
         super().__init__("; ".join(issue.diagnostics for issue in self.issues))
 
 
-def error(code: str, diagnostics: str, expression: str | None = None, rule: str | None = None) -> Issue:
+def error(
+    code: str, diagnostics: str, expression: str | None = None, rule: str | None = None
+) -> Issue:
     """Build an Issue of severity error."""
     return Issue("error", code, diagnostics, expression, rule)
 

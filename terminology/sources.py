@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cache
 
 from r4 import definitions
 from r4.json import Resource
@@ -24,7 +25,10 @@ class Sources:
     def find(self, kind: str, url: str) -> Resource | None:
         """Return the resource of a kind with a canonical url (a `|version` is ignored), or None."""
         plain = url.partition("|")[0]
-        return self.own.get((kind, plain)) or definitions.definition(kind, plain)
+        if (own := self.own.get((kind, plain))) is not None:
+            return own
+        # The definitions remember every answer: only what they hold is asked for, not what users send.
+        return definitions.definition(kind, plain) if plain in _standard(kind) else None
 
     def concepts(self, system: str) -> Concepts | None:
         """Return the index of a code system (aliases honoured); None where it is not held here."""
@@ -34,6 +38,11 @@ class Sources:
         if resource is None or not resource.get("concept"):
             return None
         return self._indexed.setdefault(system, index(resource))
+
+
+@cache
+def _standard(kind: str) -> frozenset[str]:
+    return frozenset(definitions.urls(kind))
 
 
 def canonical(system: str) -> str:

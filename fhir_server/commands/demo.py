@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -28,8 +29,7 @@ NOTE = f"{CSOR}/Questionnaire/operative-note-hirschsprung"
 SURVEY = f"{CSOR}/Questionnaire/parent-survey-hirschsprung-5-years"
 START_SECONDS = 30
 HEADINGS = (
-    "hospital", "children", "notes", "surveys",
-    "Hirschsprung", "not yet known", "good", "proportion", "95% interval",
+    "children", "notes", "surveys", "due", "unknown", "good", "share", "95% interval",
 )  # fmt: skip
 
 
@@ -139,18 +139,23 @@ def _show(
         "notes": _by_hospital(http, NOTE, hospital_of),
         "surveys": _by_hospital(http, SURVEY, hospital_of),
     }
-    table = Table(
-        title="Ten hospitals and the Hirschsprung core outcome (all children are fictitious)"
-    )
+    title = "Hirschsprung core outcome by hospital (all children are fictitious)"
+    table = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
+    table.add_column("hospital", no_wrap=True, max_width=22)
     for heading in HEADINGS:
-        table.add_column(heading, justify="left" if heading == "hospital" else "right")
+        table.add_column(heading, justify="right", no_wrap=True, min_width=len(heading))
     for report in reports:
         place = _hospital(report)
         name = http.get(f"/{place}").json()["name"] if place else "All hospitals"
         ours = [str(c[place] if place else c.total()) for c in counts.values()]
         table.add_row(name, *ours, *_outcome(report), style=None if place else "bold")
     console.print(table)
-    console.print("* 1 to 7 children, or a proportion of fewer than 8: not shown.", end="\n\n")
+    console.print(
+        "due: children with Hirschsprung's disease who have reached 5 years; unknown: of these, "
+        "outcome not known yet. Hospitals' outcome counts are rounded to 5, and * stands for 1 to 7: "
+        "its interval holds whatever it may be.",
+        end="\n\n",
+    )
     refused = http.get(
         "/Measure/$evaluate",
         params={
@@ -205,12 +210,13 @@ def _outcome(report: dict[str, Any]) -> tuple[str, ...]:
     count = {p["id"]: p.get("count", "*") for p in group["population"]}
     score = group.get("measureScore", {})
     good = f"{score['value']:.0%}" if "value" in score else "*"
-    interval = next((e for e in score.get("extension", ())), None)
+    extensions = [*score.get("extension", ()), *group.get("extension", ())]
+    interval = next((e for e in extensions if e["url"].endswith("/outcome-interval")), None)
     ends = (
         {part["url"]: part.get("valueDecimal") for part in interval["extension"]}
         if interval
         else {}
     )
-    shown = f"{ends['lower']:.0%} to {ends['upper']:.0%}" if interval else "*"
+    shown = f"{ends['lower']:.0%}-{ends['upper']:.0%}" if interval else "*"
     listed = (count["denominator"], count["denominator-exception"], count["numerator"])
     return (*(str(each) for each in listed), good, shown)

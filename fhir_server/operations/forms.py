@@ -5,12 +5,17 @@ https://hl7.org/fhir/R4/questionnaireresponse.html
 
 from urllib.parse import urlencode
 
+import profiles
 import questionnaires
 from fhir_server.context import Context
 from fhir_server.interactions.plan import find
 from fhir_server.interactions.transaction import transaction
+from fhir_server.store import read as store
+from fhir_server.store.read import Stored
 from r4.issue import FhirError, error
 from r4.json import Resource, decode
+from r4.reference import conditional, literal
+from terminology.systems import CHI_NUMBER, NHS_NUMBER
 
 
 def form(context: Context, response: Resource) -> Resource:
@@ -37,10 +42,52 @@ def response_of(body: object) -> Resource:
 
 
 def complete(context: Context, questionnaire: Resource, response: Resource) -> None:
-    """Raise FhirError 422 with every answer that is missing or wrong in a response to be kept."""
-    found = questionnaires.check(questionnaire, response, context.terminology, strict=True)
+    """Raise FhirError 422 with every answer that is missing or wrong in a response to be kept.
+
+    The child is looked up, so that the form can hold its answers against the child's own numbers.
+    """
+    valid(context, response)
+    known = {**response, "subject": subject(context, response)}
+    found = questionnaires.check(questionnaire, known, context.terminology, strict=True)
     if errors := [issue for issue in found if issue.is_error]:
         raise FhirError(422, errors)
+
+
+def valid(context: Context, response: Resource) -> None:
+    """Raise FhirError 422 unless a response is a FHIR QuestionnaireResponse, which a form can check."""
+    found = profiles.validate(response, context.terminology)
+    if errors := [issue for issue in found if issue.is_error]:
+        raise FhirError(422, errors)
+
+
+def subject(context: Context, response: Resource) -> Resource:
+    """Return the reference to the response's child, with the child's NHS or CHI number as identifier.
+
+    Raises FhirError 422 where the registry does not know the child.
+    """
+    reference = response.get("subject", {}).get("reference", "")
+    child = one(context, reference, "Patient")
+    if child is None:
+        text = f"The child {reference or '(none)'} is not known here: send the registration first."
+        raise FhirError(422, [error("not-found", text, "QuestionnaireResponse.subject")])
+    numbers = decode(child.body).get("identifier", [])
+    for system in (NHS_NUMBER, CHI_NUMBER):
+        for number in numbers:
+            if number.get("system") == system:
+                return {"reference": reference, "identifier": number}
+    return {"reference": reference}
+
+
+def one(context: Context, reference: str, resource_type: str) -> Stored | None:
+    """Return the one resource that a literal or conditional reference means here, or None."""
+    if (place := literal(reference)) and place.type == resource_type:
+        stored = store.current(context.database, resource_type, place.id)
+        return None if stored is None or stored.deleted else stored
+    wanted = conditional(reference)
+    if wanted is None or wanted.type != resource_type:
+        return None
+    _, found = find(context, resource_type, wanted.query)
+    return found[0] if len(found) == 1 else None
 
 
 async def store_once(context: Context, bundle: Resource, response: Resource) -> Resource:

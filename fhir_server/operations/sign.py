@@ -6,8 +6,9 @@ are stored in one transaction. Defined by OperationDefinition-QuestionnaireRespo
 
 import questionnaires
 from fhir_server.context import Context, instant
-from fhir_server.operations.forms import complete, form, response_of, store_once
+from fhir_server.operations.forms import complete, form, one, response_of, store_once
 from fhir_server.operations.parameters import Input, required
+from r4.issue import FhirError, error
 from r4.json import Resource
 
 NAMES = ("response", "signer", "hospital")
@@ -30,4 +31,18 @@ async def sign(context: Context, given: Input) -> Resource:
         now=instant(context.now()),
         new_id=context.new_id,
     )
+    _refuse_other_hospital(context, bundle, given["hospital"])
     return await store_once(context, bundle, response)
+
+
+def _refuse_other_hospital(context: Context, bundle: Resource, hospital: Resource) -> None:
+    """Raise FhirError 422 where the note's answers open the case at another hospital than signs."""
+    signing = one(context, hospital.get("reference", ""), "Organization")
+    for entry in bundle["entry"]:
+        case = entry["resource"]
+        if case["resourceType"] == "EpisodeOfCare":
+            answered = one(context, case["managingOrganization"]["reference"], "Organization")
+            if signing is None or answered is None or signing.id != answered.id:
+                text = "The hospital in the note's answers is not the hospital that signs it."
+                place = "Parameters.parameter('hospital')"
+                raise FhirError(422, [error("business-rule", text, place)])

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from fhir_server.simulate.options import Options, add_arguments, from_arguments
 from fhir_server.simulate.progress import shown
-from fhir_server.simulate.run import simulate
+from fhir_server.simulate.simulation import simulate
 from fhir_server.simulate.tally import Summary
 
 __all__ = ["Options", "Summary", "add_arguments", "from_arguments", "run", "shown", "simulate"]

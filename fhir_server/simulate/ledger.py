@@ -5,10 +5,11 @@ locations that the server returned. It is what a test compares with what the ser
 """
 
 import json
+import os
 from collections import Counter
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TextIO
 
 from fhir_server.simulate.sending import Answer, Sending
 
@@ -19,7 +20,7 @@ class Ledger:
     def __init__(self, path: Path | None, *, resume: bool = False) -> None:
         lines = read(path) if path and resume else []
         self._answered = Counter((line["hospital"], line["sha256"]) for line in lines)
-        self._file = _opened(path, lines) if path else None
+        self._file = _opened(path, resume=resume) if path else None
 
     def __enter__(self) -> "Ledger":
         return self
@@ -64,14 +65,18 @@ def read(path: Path) -> list[dict[str, Any]]:
     """Read a ledger; a last line that was cut short by a kill is left out."""
     if not path.exists():
         return []
-    whole, _, _ = path.read_text(encoding="utf-8").rpartition("\n")
-    return [json.loads(line) for line in whole.splitlines()]
+    return [json.loads(line) for line in _whole(path).splitlines()]
 
 
-def _opened(path: Path, lines: list[dict[str, Any]]) -> Any:
-    """Open the file to write after the lines that it holds whole."""
+def _whole(path: Path) -> bytes:
+    before, newline, _ = path.read_bytes().rpartition(b"\n")
+    return before + newline
+
+
+def _opened(path: Path, *, resume: bool) -> TextIO:
+    """Open the file, empty, or to go on after its last whole line."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    file = path.open("w", encoding="utf-8")
-    file.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
-    file.flush()
-    return file
+    if not (resume and path.exists()):
+        return path.open("w", encoding="utf-8")
+    os.truncate(path, len(_whole(path)))
+    return path.open("a", encoding="utf-8")

@@ -50,6 +50,11 @@ class Tally:
     problems: list[str] = field(default_factory=list)
     missing_forms: tuple[str, ...] = ()
 
+    @property
+    def answered(self) -> int:
+        """Return how many sendings were answered so far."""
+        return self.messages.total() + self.refused
+
     def count(self, sending: Sending, answer: Answer) -> None:
         """Count one answer."""
         if answer.accepted:

@@ -94,12 +94,8 @@ def _request(slot: Slot) -> Resource:
 
 
 def _merge(slot: Slot) -> Iterator[Resource]:
-    """Ask for a merge; name what to delete from the stored resource before the merge.
-
-    Where something within an element was removed, the element is replaced by what the message says
-    of it, if it says anything.
-    """
+    """Ask for a merge, and name the elements that it must leave out."""
     yield {"url": MERGE, "valueBoolean": True}
-    for name, within in slot.deleted.items():
-        if (name in slot.resource) == within:
+    for name in slot.deleted:
+        if name not in slot.resource:
             yield {"url": MERGE_DELETE, "valueString": name}

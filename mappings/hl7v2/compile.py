@@ -138,11 +138,10 @@ def _literal_each(target: Place, value: Any, number: int) -> Fill:
 
 def _computed(target: Place, compute: Compute, number: int) -> Fill:
     def run(here: Here, slot: Slot) -> None:
-        if number and here.segment.field(number).is_delete:
-            target.delete(slot)
-            return
         value = compute(here.at(number))
         if value is None:
+            if number and here.segment.field(number).is_delete:
+                target.delete(slot)
             return
         for one in value if isinstance(value, list) else (value,):
             target.put(slot, one)
@@ -153,24 +152,30 @@ def _computed(target: Place, compute: Compute, number: int) -> Fill:
 def _field(target: Place, read: Read, number: int, required: str) -> Fill:
     def run(here: Here, slot: Slot) -> None:
         if not here.segment.text(number):
-            if required:
-                here.at(number).fail(REQUIRED, f"{required} is missing.")
+            _miss(here, number, required)
             return
-        field = here.segment.field(number)
+        field, before, seen = here.segment.field(number), len(here.run.issues), False
         if field.is_delete:
             target.delete(slot)
-            return
         for repetition, found in enumerate(field.repetitions):
             value = read(found, here.at(number, repetition + 1))
             if value is not None:
                 target.put(slot, value, repetition)
+                seen = True
+        if not seen and len(here.run.issues) == before:
+            _miss(here, number, required)
 
     return run
 
 
+def _miss(here: Here, number: int, required: str) -> None:
+    if required:
+        here.at(number).fail(REQUIRED, f"{required} is missing.")
+
+
 def _reader(target: Place, row: Row, resource: str | None, component: int) -> Read:
     if row["Vocabulary Mapping"]:
-        return _vocabulary(target.type, row["Vocabulary Mapping"], component or 1)
+        return _vocabulary(target, row["Vocabulary Mapping"], component or 1)
     name = row["Data Type Mapping"]
     if not name:
         if target.type not in _TEXT_TYPES:
@@ -204,7 +209,8 @@ def _text(component: int) -> Read:
     return run
 
 
-def _vocabulary(type_name: str, name: str, component: int) -> Read:
+def _vocabulary(target: Place, name: str, component: int) -> Read:
+    type_name = target.type
     if name not in tables.vocabularies():
         raise ValueError(f"there is no vocabulary {name}")
     if type_name not in ("code", "Coding", "CodeableConcept"):
@@ -215,7 +221,7 @@ def _vocabulary(type_name: str, name: str, component: int) -> Read:
         coding = here.translate(name, code) if code else None
         text = value.component(component + 1)
         if type_name == "CodeableConcept":
-            return _concept(coding, code, text)
+            return _concept(coding, code, text) if coding or target.takes_text else None
         if coding is None:
             if code:
                 here.fail(TABLE_VALUE, f"The code `{code}` is not known in {name}.")
@@ -268,15 +274,18 @@ def _component(type_name: str, row: Row) -> tuple[Place, Read]:
         raise ValueError(f"{row['Identifier']}: {target.name} has type {target.type}")
     number = int(row["Identifier"].partition(".")[2])
     if row["Vocabulary Mapping"]:
-        return target, _lenient(_vocabulary("CodeableConcept", row["Vocabulary Mapping"], number))
+        return target, _use(row["Vocabulary Mapping"], number)
     return target, _text(number)
 
 
-def _lenient(read: Read) -> Read:
-    """Leave out a use or type that is not known: the value itself still stands."""
+def _use(vocabulary: str, component: int) -> Read:
+    """Read a use or type; one that is not known is left out, for the value itself still stands."""
+    if vocabulary not in tables.vocabularies():
+        raise ValueError(f"there is no vocabulary {vocabulary}")
 
-    def run(value: Repetition, here: Here) -> Any:
-        found = read(value, here)
-        return found["coding"][0]["code"] if found and "coding" in found else None
+    def run(value: Repetition, here: Here) -> str | None:
+        code = value.component(component)
+        coding = here.translate(vocabulary, code) if code else None
+        return coding["code"] if coding else None
 
     return run

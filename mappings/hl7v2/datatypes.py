@@ -10,7 +10,6 @@ from typing import Any
 from mappings.hl7v2 import timestamps
 from mappings.hl7v2.codes import codings
 from mappings.hl7v2.errors import DATA_TYPE
-from mappings.hl7v2.identifiers import identifier
 from mappings.hl7v2.parse import Repetition
 from mappings.hl7v2.scope import Here
 from mappings.hl7v2.tables import kinds
@@ -20,18 +19,13 @@ from terminology import systems
 _GMC = re.compile(r"C?(\d{7})\Z", re.ASCII)
 
 
-def st(value: Repetition, here: Here) -> str | None:  # noqa: ARG001
-    """Return the first component as text."""
-    return value.component(1) or None
-
-
 def tx(value: Repetition, here: Here) -> str | None:  # noqa: ARG001
     """Return the whole repetition as text."""
     return value.text or None
 
 
 def si(value: Repetition, here: Here) -> int | None:
-    """Return a positive integer; zero and blanks are none."""
+    """Return a positive whole number; zero and blanks are none."""
     text = value.component(1)
     if text and not re.fullmatch(r"\d{1,9}", text, re.ASCII):
         here.fail(DATA_TYPE, f"`{text}` is not a whole number.")
@@ -49,12 +43,6 @@ def dt(value: Repetition, here: Here) -> str | None:
     return _timestamp(value, here, timestamps.date(value.component(1)))
 
 
-def instant(value: Repetition, here: Here) -> str | None:
-    """Return an instant; a date without a time of day is none, and reported."""
-    moment = timestamps.date_time(value.component(1))
-    return _timestamp(value, here, moment if moment and "T" in moment else None)
-
-
 def _timestamp(value: Repetition, here: Here, read: str | None) -> str | None:
     if read is None and value.component(1):
         here.fail(DATA_TYPE, f"`{value.component(1)}` is not a date and time.")
@@ -68,11 +56,6 @@ def cwe(value: Repetition, here: Here) -> Resource | None:
     if not coding:
         return {"text": text} if text else None
     return {"coding": coding} | ({"text": text} if text else {})
-
-
-def cx(value: Repetition, here: Here) -> Resource | None:
-    """Return an Identifier."""
-    return identifier(value, here)
 
 
 def xtn(value: Repetition, here: Here) -> Resource | None:

@@ -18,10 +18,7 @@ _NESTED = {"BackboneElement", "Element"}
 
 
 class Slot:
-    """One resource in the making: what the tables have put in it, and which elements to delete.
-
-    `deleted` maps a top-level element to whether only something within it was removed.
-    """
+    """One resource in the making: what the tables have put in it, and which elements to delete."""
 
     __slots__ = ("deleted", "elements", "request", "resource", "urn")
 
@@ -29,7 +26,7 @@ class Slot:
         self.resource = resource
         self.request = request
         self.elements: dict[tuple[str, int], Resource] = {}
-        self.deleted: dict[str, bool] = {}
+        self.deleted: dict[str, None] = {}
         self.urn = ""
 
 
@@ -46,7 +43,10 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A compiled path: the way to the leaf, the leaf, its type, and its rivals if it is a choice."""
+    """A compiled path: the way to the leaf, the leaf, its type, and its rivals if it is a choice.
+
+    `takes_text` says whether a concept may be text alone, as no binding requires a code.
+    """
 
     way: tuple[Step, ...]
     name: str
@@ -54,6 +54,7 @@ class Place:
     type: str
     targets: frozenset[str]
     rivals: tuple[str, ...]
+    takes_text: bool
     extension: str | None = None
 
     def put(self, slot: Slot, value: Any, repetition: int = 0) -> None:
@@ -69,13 +70,15 @@ class Place:
         elif not any(rival in node for rival in self.rivals):
             node.setdefault(self.name, value)
             if self.rivals and not self.way:  # a stored rival must go when the two are merged
-                slot.deleted |= dict.fromkeys(self.rivals, False)
+                slot.deleted |= dict.fromkeys(self.rivals)
 
     def delete(self, slot: Slot) -> None:
-        """Note that the sender removed the value; identifiers and extensions are never removed."""
-        top = self.way[0].name if self.way else self.name
-        if top not in ("identifier", "extension"):
-            slot.deleted.setdefault(top, bool(self.way))
+        """Note that the sender removed the value, where it is a whole element of the resource.
+
+        Identifiers and extensions are never removed: they are shared with what others know.
+        """
+        if not self.way and self.name not in ("identifier", "extension"):
+            slot.deleted[self.name] = None
 
 
 def _descend(node: Resource, step: Step, slot: Slot, repetition: int) -> Resource:
@@ -108,9 +111,9 @@ def place(resource_type: str, path: str, extension: str | None = None) -> Place:
     if extension is not None and name != "extension":
         raise ValueError(f"{resource_type}.{path}: only `extension` can hold {extension}")
     rivals = tuple(rival for rival in _choices(element) if rival != name)
-    return Place(
-        tuple(way), name, is_list, type_name, _targets(element, type_name), rivals, extension
-    )
+    takes_text = element.get("binding", {}).get("strength") != "required"
+    targets = _targets(element, type_name)
+    return Place(tuple(way), name, is_list, type_name, targets, rivals, takes_text, extension)
 
 
 def _parsed(text: str, path: str) -> tuple[str, str]:

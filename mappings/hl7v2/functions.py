@@ -227,12 +227,15 @@ def case_start(here: Here) -> str | None:
 
 
 def observation_identifier(here: Here) -> Resource:
-    """Return order (OBR-3, OBR-2, else message), code and sub-id: replays and corrections agree."""
-    order = here.value("OBR", 3) or here.value("OBR", 2) or here.run.message.header.control_id
-    code, sub_id = here.value("OBX", 3), here.value("OBX", 4)
-    key = ".".join(
-        part for part in (order, code or here.segment.field(3).component(2), sub_id) if part
-    )
+    """Return order (OBR-3, OBR-2), code and sub-id, so that replays and corrections agree.
+
+    Without an order the message and the child stand for it; a repeated key is numbered.
+    """
+    message = f"{here.run.message.header.control_id}.{_patient_value(here)}"
+    order = here.value("OBR", 3) or here.value("OBR", 2) or message
+    observed_code = here.segment.field(3)
+    code = observed_code.component(1) or observed_code.component(2)
+    key = ".".join(part for part in (order, code, here.value("OBX", 4)) if part)
     occurrence = here.run.occurrence(f"OBX {key}")
     value = key if occurrence == 1 else f"{key}.{occurrence}"
     return {"system": here.local("observation"), "value": value}

@@ -32,7 +32,7 @@ _LONGEST_NUMBER = 40
 
 
 def _value(here: Here, kind: str) -> Repetition | None:
-    if here.value("OBX", 2).upper() not in _KINDS[kind]:
+    if here.segment.text(2).upper() not in _KINDS[kind]:
         return None
     found = here.at(5).segment.field(5).repetitions
     return found[0] if found and found[0] else None
@@ -61,7 +61,7 @@ def _number(here: Here) -> Resource | None:
     value = _value(here, "structured")
     if value is None or value.component(3) or value.component(4):
         return None
-    return _read(value.component(1).replace("=", "") + value.component(2), here)
+    return _read(value.component(1).removeprefix("=") + value.component(2), here)
 
 
 def _read(text: str, here: Here) -> Resource | None:
@@ -113,7 +113,7 @@ def value_boolean(here: Here) -> bool | None:
         found = next((one for one in codings(coded, here) if one.get("system") == _YES_NO), None)
         code = found["code"] if found else ""
     else:
-        answer = _value(here, "text") if here.value("OBX", 2).upper() == "ID" else None
+        answer = _value(here, "text") if here.segment.text(2).upper() == "ID" else None
         code = answer.component(1) if answer else ""
     yes_no = here.translate("YesNo", code) if code else None
     return None if yes_no is None else bool(yes_no["code"] == "Y")
@@ -165,7 +165,7 @@ def value_time(here: Here) -> str | None:
 
 
 def _check_type(here: Here) -> None:
-    kind = here.value("OBX", 2).upper()
+    kind = here.segment.text(2).upper()
     if here.segment.text(5) and not any(kind in kinds for kinds in _KINDS.values()):
         here.at(2).fail(DATA_TYPE, f"OBX-2 type `{kind}` is not supported.")
 

@@ -101,11 +101,12 @@ class Repetition:
 class Field:
     """One field of a segment: its repetitions, in order."""
 
-    __slots__ = ("_separators", "raw")
+    __slots__ = ("_repetitions", "_separators", "raw")
 
     def __init__(self, raw: str, separators: Separators) -> None:
         self.raw = raw
         self._separators = separators
+        self._repetitions: tuple[Repetition, ...] | None = None
 
     def __bool__(self) -> bool:
         return bool(self.raw)
@@ -125,20 +126,19 @@ class Field:
         return self.repetitions[0].component(number) if self.raw else ""
 
     @property
-    def repetitions(self) -> list[Repetition]:
+    def repetitions(self) -> tuple[Repetition, ...]:
         """Return every repetition, empty ones too, so that their numbers stay true."""
-        if not self.raw:
-            return []
-        separators = self._separators
-        if separators.repetition not in self.raw:
-            return [Repetition(self.raw, separators)]
-        return [Repetition(raw, separators) for raw in self.raw.split(separators.repetition)]
+        if self._repetitions is None:
+            separators = self._separators
+            parts = self.raw.split(separators.repetition) if self.raw else []
+            self._repetitions = tuple(Repetition(part, separators) for part in parts)
+        return self._repetitions
 
 
 class Segment:
     """One segment: its name, its number among those of that name, its fields."""
 
-    __slots__ = ("_fields", "_separators", "name", "number", "raw")
+    __slots__ = ("_fields", "_seen", "_separators", "name", "number", "raw")
 
     def __init__(self, raw: str, name: str, number: int, separators: Separators) -> None:
         self.raw = raw
@@ -146,10 +146,14 @@ class Segment:
         self.number = number
         self._separators = separators
         self._fields: list[str] | None = None
+        self._seen: dict[int, Field] = {}
 
     def field(self, number: int) -> Field:
         """Return a field by its number in the standard; an absent one is empty."""
-        return Field(self.text(number), self._separators)
+        found = self._seen.get(number)
+        if found is None:
+            found = self._seen[number] = Field(self.text(number), self._separators)
+        return found
 
     def text(self, number: int) -> str:
         """Return a field's text as sent; "" where it is absent."""

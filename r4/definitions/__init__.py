@@ -33,11 +33,17 @@ def urls(kind: str) -> tuple[str, ...]:
     return tuple(_compiled(kind))
 
 
-@cache
 def definition(kind: str, url: str) -> Resource | None:
     """Return one definition by kind and canonical url (a `|version` suffix is ignored), or None."""
-    raw = _compiled(kind).get(url.partition("|")[0])
-    return None if raw is None else msgspec.msgpack.decode(raw)
+    known = url.partition("|")[0]
+    return _decoded(kind, known) if known in _compiled(kind) else None
+
+
+@cache
+def _decoded(kind: str, url: str) -> Resource:
+    """Decode a definition that is there, once; misses are not remembered, for users send urls."""
+    decoded: Resource = msgspec.msgpack.decode(_compiled(kind)[url])
+    return decoded
 
 
 def structure(type_or_url: str) -> Resource | None:

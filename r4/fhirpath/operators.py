@@ -78,12 +78,12 @@ def contains(items: list[Any], item: Any) -> bool:
 
 
 def distinct(items: list[Any]) -> list[Any]:
-    """Keep the first of equal items; strings and numbers in one pass, others one by one."""
+    """Keep the first of equal items, in one pass: only items that may be equal are compared."""
     if len(items) <= 1:
         return items
     seen: set[tuple[type, Any]] = set()
     kept: list[Any] = []
-    others: list[Any] = []
+    alike: dict[Any, list[Any]] = {}
     for item in items:
         value = system(item)
         if value.__class__ in (str, bool, int, Decimal):
@@ -91,12 +91,20 @@ def distinct(items: list[Any]) -> list[Any]:
             if key in seen:
                 continue
             seen.add(key)
-        elif contains(others, item):
-            continue
         else:
+            others = alike.setdefault(_texts(value), [])
+            if contains(others, item):
+                continue
             others.append(item)
         kept.append(item)
     return kept
+
+
+def _texts(value: Any) -> Any:
+    """Return what equal complex items have in common: the texts of their elements."""
+    if value.__class__ is Node and isinstance(value.value, dict):
+        return frozenset(pair for pair in value.value.items() if pair[1].__class__ is str)
+    return value.__class__
 
 
 def order(left: list[Any], right: list[Any], operator: str) -> int | None:

@@ -27,6 +27,9 @@ UCUM_OF_CALENDAR = {"year": "a", "month": "mo", **_DEFINITE}
 
 _OF_YEARS = {"year": 12, "month": 1}
 
+_MOST_POWERS = 24
+"""No clinical unit has more; without a limit a text could ask for a number of any size."""
+
 Dimensions = tuple[tuple[str, int], ...]
 Reduced = tuple[Fraction, Dimensions]
 
@@ -152,7 +155,10 @@ def _term(text: str) -> Reduced | None:
     atom = _atom(text[: power.start()] if power else text)
     if atom is None:
         return None
-    return _times((Fraction(1), ()), atom, int(power.group())) if power else atom
+    if power is None:
+        return atom
+    exponent = int(power.group())
+    return _times((Fraction(1), ()), atom, exponent) if abs(exponent) <= _MOST_POWERS else None
 
 
 def _atom(symbol: str) -> Reduced | None:

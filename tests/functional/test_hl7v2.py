@@ -123,7 +123,9 @@ def test_what_is_no_message_is_rejected_and_the_connection_lives(
 
 
 def test_a_merge_keeps_the_survivor_and_follows_the_old_number(server: Served) -> None:
-    unnumbered = admission("A-8").replace("9990000018^^^NHS~77001", "88001").replace("77001-1", "88001-1")
+    unnumbered = (
+        admission("A-8").replace("9990000018^^^NHS~77001", "88001").replace("77001-1", "88001-1")
+    )
     known = admission("A-9", "9990000077").replace("77001", "88002")
     merge = "\r".join(
         (
@@ -153,7 +155,9 @@ def test_the_twenty_foreign_messages_are_each_answered(server: Served, library: 
         answers = {}
         for file in files:
             writer.write(b"\x0b" + file.read_bytes() + b"\x1c\x0d")
-            answers[file.name] = (await asyncio.wait_for(reader.readuntil(b"\x1c\x0d"), 10)).decode()
+            answers[file.name] = (
+                await asyncio.wait_for(reader.readuntil(b"\x1c\x0d"), 10)
+            ).decode()
         writer.close()
         return answers
 

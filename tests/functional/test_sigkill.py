@@ -96,7 +96,7 @@ def test_every_accepted_resource_can_be_read(ledger_and_store) -> None:
 
 def test_nothing_is_stored_twice(ledger_and_store) -> None:
     """What was sent again after a kill found what it had stored before."""
-    _, server, folder = ledger_and_store
+    _, _, folder = ledger_and_store
     database = Database(folder / "csor.db")
     try:
         bodies = database.read(

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from outcome_engine.disclosure import Rule, disclose, shown
+from outcome_engine.methods.intervals import wilson
 from outcome_engine.score import measure_score
 
 MASKED = {
@@ -89,3 +90,22 @@ def test_what_leaves_is_the_same_for_every_count_that_rounds_alike(data):
     if (shown(base), shown(numerator)) == (shown(twin_base), shown(twin)):
         first = disclose(exact(base, 0, 0, numerator))
         assert first == disclose(exact(twin_base, 0, 0, twin))
+
+
+def test_a_masked_numerator_leaves_an_interval_that_holds_all_it_may_be() -> None:
+    def interval(numerator: int) -> dict:
+        group = disclose(exact(20, 0, 0, numerator))["group"][0]
+        assert "measureScore" not in group
+        found = next(e for e in group["extension"] if e["url"].endswith("outcome-interval"))
+        return {
+            part["url"]: part.get("valueDecimal") or part.get("valueCode")
+            for part in found["extension"]
+        }
+
+    assert interval(1) == interval(7)
+    assert interval(3)["method"] == "wilson-of-masked-range"
+    lower, _ = wilson(1, 20)
+    _, upper = wilson(7, 20)
+    assert (float(interval(3)["lower"]), float(interval(3)["upper"])) == pytest.approx(
+        (lower, upper), abs=1e-4
+    )

@@ -19,7 +19,13 @@ from tests.profiles.corpus import examples
 from tests.profiles.mutants import mutants
 
 EXCLUSIONS = tomllib.loads((Path(__file__).parent / "exclusions.toml").read_text())
-MUTATED = ("Patient-example", "Observation-example", "EpisodeOfCare-example", "Organization-hl7")
+MUTATED = (
+    "Patient-example",
+    "Observation-example",
+    "Condition-example2",
+    "EpisodeOfCare-example",
+    "Organization-hl7",
+)
 NOT_DECIDED_BY_FHIRPATH = {"que-7"}
 """Its expression asks for the expression language's Boolean, which no FHIR element is."""
 
@@ -93,7 +99,8 @@ def test_rules_written_by_hand_say_what_their_fhirpath_says(monkeypatch, corpus)
         def compare(value: dict, run: Run) -> bool:
             environment = fhirpath.Environment(resource=run.resource, root_resource=run.root)
             answer = compiled(value, environment, type=value.get("resourceType", type_code))
-            if answer in ([True], [False]):
+            is_misspelt = any(name.endswith("Z") for name in value)  # refused for that already
+            if answer in ([True], [False]) and not is_misspelt:
                 decided[key].add(answer[0])
                 if answer != [holds(value, run)]:
                     disagreements.append((key, value))

@@ -1,14 +1,17 @@
 """What the validator says: golden pairs of a resource and its issues, and the finer rules."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from profiles import findings
 from profiles.validate import validate
-from r4 import fhirpath
+from r4 import definitions, fhirpath
 from r4.json import decode
 from terminology import Terminology, systems
 
@@ -23,6 +26,15 @@ ABSENT = {
         }
     ]
 }
+
+
+NAMES = st.sampled_from([
+    "id", "meta", "text", "contained", "extension", "url", "value", "valueString",
+    "_valueString", "valueQuantity", "status", "code", "coding", "system", "identifier",
+    "reference", "type", "subject", "name", "given", "_given", "div", "entry", "resource",
+    "item", "linkId", "answer", "component", "period", "start", "end", "profile",
+    "resourceType",
+])  # fmt: skip
 
 
 def found(resource: dict) -> list[tuple[str, str, str, str]]:
@@ -193,7 +205,42 @@ def test_a_patient_without_elements_but_an_id_is_still_a_resource():
             [("resource-type", "Parameters.parameter[0].resource")],
         ),
         ({}, [("resource-type", "Resource")]),
+        (["no", "object"], [("json-object", "Resource")]),
+        (
+            {"resourceType": "Observation", "valueString": "x", "dataAbsentReason": {"text": "y"}},
+            [
+                ("cardinality", "Observation.status"),
+                ("cardinality", "Observation.code"),
+                ("obs-6", "Observation"),
+            ],
+        ),
         ({"resourceType": 1}, [("resource-type", "Resource")]),
+        ({"resourceType": []}, [("resource-type", "Resource")]),
+        (
+            patient(managingOrganization={"reference": "organization/1"}),
+            [("reference-target", "Patient.managingOrganization")],
+        ),
+        (
+            patient(managingOrganization={"reference": "Organisation?identifier=https://e.org|b"}),
+            [("reference-target", "Patient.managingOrganization")],
+        ),
+        (
+            {
+                "resourceType": "Bundle",
+                "type": "collection",
+                "entry": [
+                    {
+                        "fullUrl": "https://e.org/Patient/1",
+                        "resource": {
+                            "resourceType": "Basic",
+                            "code": {"text": "x"},
+                            "subject": {"reference": "Pateint/1"},
+                        },
+                    }
+                ],
+            },
+            [("reference-target", "Bundle.entry[0].resource.subject")],
+        ),
     ],
 )
 def test_what_is_wrong_is_found_where_it_is(resource, expected):
@@ -228,9 +275,36 @@ def test_nothing_changes_the_resource():
     assert resource == before
 
 
+def test_threads_that_meet_a_type_first_agree():
+    terminology = Terminology.load()
+    with ThreadPoolExecutor(8) as threads:
+        answers = list(
+            threads.map(
+                lambda _: validate(observation(note=[{"text": "n"}]), terminology), range(64)
+            )
+        )
+    assert answers == [[]] * 64
+
+
 def test_a_flood_of_findings_is_cut():
     issues = validate(patient(**{f"x{i}": 1 for i in range(1000)}), TERMINOLOGY)
     assert len(issues) == findings.MOST_FINDINGS
+
+
+TEXTS = ("", "x", "#x", "Patient/1", "2026-02-30", "http://x", "<div/>", "\x00")
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.just(Decimal("1.50")) | st.sampled_from(TEXTS),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.sampled_from(definitions.resource_types()), st.dictionaries(NAMES, JSON, max_size=6))
+def test_no_json_is_a_crash(resource_type, elements):
+    for issue in validate({"resourceType": resource_type, **elements}, TERMINOLOGY):
+        assert issue.diagnostics
+        assert issue.expression is not None
 
 
 def test_bottomless_nesting_is_refused_and_not_a_crash():

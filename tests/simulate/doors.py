@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 FORMS = Path(__file__).parents[2] / "questionnaires"
 
@@ -64,6 +65,9 @@ class HttpDoor:
     def __init__(self) -> None:
         self.requests: list[tuple[str, str, dict[str, str], Any]] = []
         self.statuses: list[int] = []
+        self.expansions: dict[str, Any] = {}
+        self.stored: list[str] = []
+        self.broken = False
         self.forms = {
             path.stem.removeprefix("Questionnaire-"): json.loads(path.read_text())
             for path in FORMS.rglob("Questionnaire-*-hirschsprung*.json")
@@ -115,7 +119,16 @@ class HttpDoor:
         except ValueError:
             return 400, {"resourceType": "OperationOutcome", "issue": [{"diagnostics": "no JSON"}]}
         self.requests.append((method, path, fields, read))
+        if method == "GET" and self.broken:
+            return 500, {"resourceType": "OperationOutcome"}
+        if method == "GET" and path.startswith("ValueSet/$expand?url="):
+            return 200, self.expansions[unquote(path.partition("=")[2])]
         if method == "GET":
             form = self.forms.get(path.removeprefix("Questionnaire/"))
             return (200, form) if form else (404, {"resourceType": "OperationOutcome"})
-        return (self.statuses.pop(0) if self.statuses else 201), {"resourceType": "Bundle"}
+        status = self.statuses.pop(0) if self.statuses else 201
+        if status >= 400:
+            issue = {"severity": "error", "code": "invalid", "diagnostics": "the door said no"}
+            return status, {"resourceType": "OperationOutcome", "issue": [issue]}
+        entries = [{"response": {"status": "201", "location": place}} for place in self.stored]
+        return status, {"resourceType": "Bundle", "entry": entries}

@@ -2,9 +2,10 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date, datetime, timedelta
 from itertools import pairwise
+from typing import Any
 
 import hl7
 import pytest
@@ -16,6 +17,7 @@ from fhir_server.simulate.forms import Form
 from fhir_server.simulate.sending import Sending
 from fhir_server.simulate.style import escape
 from mappings import hl7v2
+from r4.issue import FhirError
 from terminology import Terminology
 from tests.simulate.conftest import UNTIL
 
@@ -264,18 +266,64 @@ def test_without_its_form_a_note_is_left_out(forms: dict[str, Form]) -> None:
     assert "QuestionnaireResponse/$sign" in {each.path for each in sent("RTH", forms)}
 
 
-class TestTheRegistrysOwnMapping:
-    """The mapping is another's work: it must take what a hospital sends, and refuse what is faulty."""
+@pytest.fixture(scope="module")
+def take() -> Callable[[bytes], dict[str, Any]]:
+    """The registry's own mapping, which is another's work."""
+    context = hl7v2.MappingContext(Terminology.load())
+    return lambda body: hl7v2.to_bundle(hl7v2.parse(body), context)
 
-    @pytest.fixture(scope="class")
-    def take(self):
-        context = hl7v2.MappingContext(Terminology.load())
-        return lambda body: hl7v2.to_bundle(hl7v2.parse(body), context)
 
-    @pytest.mark.parametrize("ods", V2)
-    def test_every_sound_message_maps_to_a_transaction(self, take, ods: str) -> None:
+@pytest.mark.parametrize("ods", V2)
+def test_every_sound_message_maps_to_a_transaction(
+    take: Callable[[bytes], dict[str, Any]], ods: str
+) -> None:
+    for each in sent(ods, {}):
+        if not each.faulty:
+            bundle = take(each.body)
+            assert bundle["type"] == "transaction"
+            assert bundle["entry"]
+
+
+def test_what_is_wrong_with_a_message_alone_is_refused(
+    take: Callable[[bytes], dict[str, Any]],
+) -> None:
+    """An unknown hospital is known as such only by a registry that holds its hospitals."""
+    for ods in V2:
         for each in sent(ods, {}):
-            if not each.faulty:
-                bundle = take(each.body)
-                assert bundle["type"] == "transaction"
-                assert bundle["entry"]
+            if each.faulty and fault(ods, each.body.decode()) != "hospital":
+                with pytest.raises(FhirError):
+                    take(each.body)
+
+
+def test_what_a_hospital_tells_of_outcomes_arrives_as_the_registry_names_it(
+    take: Callable[[bytes], dict[str, Any]],
+) -> None:
+    observations = [
+        entry["resource"]
+        for ods in V2
+        for message in messages(ods, "ORU")
+        for entry in take(message)["entry"]
+        if entry["resource"]["resourceType"] == "Observation"
+    ]
+    kinds = {
+        observation["code"]["coding"][0]["code"]: next(
+            key for key in observation if key.startswith("value")
+        )
+        for observation in observations
+    }
+    assert kinds == {
+        "412726003": "valueQuantity",
+        "364589006": "valueQuantity",
+        "haec-episode": "valueBoolean",
+        "haec-score": "valueInteger",
+        "faecal-incontinence": "valueCodeableConcept",
+        "urinary-incontinence": "valueCodeableConcept",
+        "voluntary-bowel-movements": "valueBoolean",
+        "permanent-stoma": "valueBoolean",
+    }
+    grades = {
+        observation["valueCodeableConcept"]["coding"][0]["system"]
+        for observation in observations
+        if "valueCodeableConcept" in observation
+    }
+    assert grades == {tables.system("outcome-grade")}

@@ -114,6 +114,51 @@ async def test_a_busy_server_is_asked_again(go: Go, http: HttpDoor, tmp_path: Pa
     assert {line["answer"] for line in ledger(tmp_path) if line["door"] == "http"} <= {201, 400}
 
 
+async def test_what_the_server_stored_and_what_it_refused_is_in_the_ledger(
+    go: Go, http: HttpDoor, tmp_path: Path
+) -> None:
+    http.stored = ["Patient/1/_history/1"]
+    http.statuses = [201, 422]
+    summary = await go()
+    registered, refused, *_ = ledger(tmp_path)
+    assert registered["id"] == ["http://stub/1", "Patient/1/_history/1"]
+    assert refused["answer"] == 422
+    assert "the door said no" in summary.problems[0]
+
+
+async def test_json_that_is_cut_short_is_refused_as_meant(go: Go, tmp_path: Path) -> None:
+    summary = await go(hospitals=("RP4",), size=1)
+    refused = [line for line in ledger(tmp_path) if line["answer"] == 400]
+    assert refused
+    assert all(line["faulty"] for line in refused)
+    assert summary.refused == len(refused)
+
+
+async def test_value_sets_are_expanded_by_the_server_unless_the_form_holds_them(
+    go: Go, http: HttpDoor
+) -> None:
+    held = {"resourceType": "ValueSet", "id": "held", "compose": {"include": [
+        {"system": "s", "concept": [{"code": "held"}]}
+    ]}}  # fmt: skip
+    url = "https://example.org/ValueSet/asked|1"
+    http.expansions = {url: {"expansion": {"contains": [{"system": "s", "code": "asked"}]}}}
+    items = [
+        {"linkId": name, "type": "choice", "required": True, "answerValueSet": where}
+        for name, where in (("one", "#held"), ("two", url))
+    ]
+    for form in http.forms.values():
+        form |= {"contained": [held], "item": items}
+    await go()
+    for answers in (each["item"] for each in http.of("QuestionnaireResponse/$process-response")):
+        assert [each["answer"][0]["valueCoding"]["code"] for each in answers] == ["held", "asked"]
+
+
+async def test_a_server_that_cannot_give_its_forms_stops_the_run(go: Go, http: HttpDoor) -> None:
+    http.broken = True
+    with pytest.raises(FhirError, match="was answered with 500"):
+        await go()
+
+
 async def test_a_late_acknowledgement_of_another_message_is_passed_over(
     go: Go, mllp: MllpDoor
 ) -> None:
@@ -151,6 +196,11 @@ async def test_a_resumed_run_sends_only_what_is_not_in_the_ledger(
     assert mllp.messages == first_run[of_the_kept:]
     digests = Counter((line["hospital"], line["sha256"]) for line in ledger(tmp_path))
     assert digests == Counter((line["hospital"], line["sha256"]) for line in all_lines)
+
+
+async def test_resuming_without_a_ledger_is_a_run_from_the_start(go: Go, tmp_path: Path) -> None:
+    assert (await go(resume=True)).skipped == 0
+    assert ledger(tmp_path)
 
 
 async def test_a_new_run_begins_a_new_ledger(go: Go, tmp_path: Path) -> None:

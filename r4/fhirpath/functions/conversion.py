@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from r4.fhirpath import quantities, temporal
+from r4.fhirpath.errors import EvaluationError
 from r4.fhirpath.function import Function
 from r4.fhirpath.quantities import CALENDAR_UNITS, Quantity
 from r4.fhirpath.scope import Code, Scope, Step
@@ -76,7 +77,9 @@ def _time(value: Any) -> Any:
     return value if isinstance(value, Temporal) and value.kind == "Time" else None
 
 
-def _quantity(value: Any, unit: str | None = None) -> Any:
+def _quantity(value: Any, unit: Any = None) -> Any:
+    if unit is not None and not isinstance(unit, str):
+        raise EvaluationError("toQuantity() needs its unit as a string")
     if isinstance(value, bool):
         found: Quantity | None = Quantity(Decimal(1 if value else 0))
     elif isinstance(value, int | Decimal):

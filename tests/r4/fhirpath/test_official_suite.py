@@ -117,7 +117,8 @@ EXCLUSIONS: dict[str, dict[str, str]] = tomllib.loads((HERE / "exclusions.toml")
 def _package() -> dict[str | None, Any]:
     wanted = set(IN_PACKAGE.values())
     found: dict[str | None, Any] = {}
-    for resource in build.resources(PACKAGE) if PACKAGE.exists() else ():
+    kinds = tuple(name.partition("-")[0] for name in wanted)
+    for resource in build.resources(PACKAGE, kinds) if PACKAGE.exists() else ():
         name = f"{resource['resourceType']}-{resource.get('id')}"
         if name in wanted:
             found[name] = resource

@@ -64,6 +64,7 @@ async def simulate(options: Options, progress: Callable[[Summary], None] | None 
             fhir = FhirSender(options.fhir, client)
             run = _Run(options, fhir, ledger, tally, progress or _ignore, monotonic())
             await _everything(run, chosen, children)
+            tally.expected = tally.answered + tally.skipped
             summary = tally.summary(monotonic() - run.started)
             run.report(summary)
             return summary

@@ -1,0 +1,97 @@
+"""Acknowledgements: HL7 v2.4 chapter 2.13 with the ERR fields of v2.5."""
+
+import pytest
+from hl7apy.parser import parse_message
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mappings.hl7v2 import ack, ack_code, parse
+from mappings.hl7v2.errors import issue
+from r4.issue import Issue, error
+
+NOW = "2026-11-22T09:30:00.500Z"
+RAW = b"MSH|^~\\&|EPR^1.2.3^ISO|RTH|CSOR|NPEU|202505060930||ADT^A01|4\\T\\2|T|2.4\rPID|1"
+
+
+def fields(answer: bytes, name: str) -> list[str]:
+    line = next(line for line in answer.decode().split("\r") if line.startswith(name))
+    return line.split("|")
+
+
+def test_sender_and_receiver_change_places():
+    msh = fields(ack(parse(RAW), code="AA", control_id="a1", now=NOW), "MSH")
+    assert msh[2:6] == ["CSOR", "NPEU", "EPR^1.2.3^ISO", "RTH"]
+    assert msh[6:12] == ["20261122093000.500+0000", "", "ACK^A01^ACK", "a1", "T", "2.4"]
+
+
+def test_the_control_id_comes_back_as_it_was_sent():
+    assert fields(ack(parse(RAW), code="AA", control_id="a1", now=NOW), "MSA") == [
+        "MSA",
+        "AA",
+        "4\\T\\2",
+    ]
+
+
+def test_every_segment_ends_with_cr_and_none_with_lf():
+    answer = ack(parse(RAW), code="AE", issues=[issue("101", "x")], control_id="a", now=NOW)
+    assert answer.endswith(b"\r")
+    assert b"\n" not in answer
+    assert answer.count(b"\r") == 3
+
+
+def test_one_err_for_each_issue_with_place_code_severity_and_text():
+    issues = [
+        issue("103", "Invalid NHS number | 1^2", "PID^1^3^2"),
+        issue("101", "No PV1-2", "PV1^1^2"),
+    ]
+    answer = ack(parse(RAW), code="AE", issues=issues, control_id="a1", now=NOW).decode()
+    lines = [line for line in answer.split("\r") if line.startswith("ERR")]
+    assert lines == [
+        "ERR||PID^1^3^2|103^Table value not found^HL70357|E||||Invalid NHS number \\F\\ 1\\S\\2",
+        "ERR||PV1^1^2|101^Required field missing^HL70357|E||||No PV1-2",
+    ]
+
+
+def test_issues_made_elsewhere_get_a_table_0357_code():
+    found = Issue("warning", "not-found", "no such organisation", "Bundle.entry[0]", "some-rule")
+    err = fields(ack(parse(RAW), code="AE", issues=[found], control_id="a", now=NOW), "ERR")
+    assert (err[2], err[3], err[4]) == ("", "204^Unknown key identifier^HL70357", "W")
+
+
+@pytest.mark.parametrize("raw", [b"", b"rubbish", b"MSH", b"MSH|", b"\xff\xfe\x00", b"MSH|^~\\&"])
+def test_bytes_without_a_readable_header_are_answered(raw):
+    answer = ack(raw, code="AR", issues=[issue("100", "no MSH")], control_id="a1", now=NOW)
+    assert fields(answer, "MSA")[:2] == ["MSA", "AR"]
+    assert parse(answer).header.control_id == "a1"
+
+
+def test_raw_bytes_that_have_a_header_are_answered_to_their_sender():
+    answer = ack(RAW[:60] + b"\rrubbish", code="AR", control_id="a1", now=NOW)
+    assert fields(answer, "MSH")[4:6] == ["EPR^1.2.3^ISO", "RTH"]
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_can_be_answered(raw):
+    answer = ack(
+        raw, code="AR", issues=[issue("100", raw.decode("latin-1"))], control_id="1", now=NOW
+    )
+    assert fields(answer, "MSA")[1] == "AR"
+    assert answer.endswith(b"\r")
+
+
+def test_hl7apy_reads_the_answer():
+    answer = ack(
+        parse(RAW), code="AE", issues=[issue("102", "bad date", "PID^1^7")], control_id="a", now=NOW
+    )
+    theirs = parse_message(answer.decode().replace("|2.4\r", "|2.5\r", 1))
+    assert theirs.msa.acknowledgment_code.to_er7() == "AE"
+    assert theirs.err.hl7_error_code.to_er7().startswith("102")
+
+
+def test_the_code_follows_from_the_issues():
+    assert ack_code([]) == "AA"
+    assert ack_code([Issue("warning", "value", "odd")]) == "AA"
+    assert ack_code([issue("102", "bad date")]) == "AE"
+    assert ack_code([error("not-found", "no such organisation")]) == "AE"
+    assert ack_code([issue("102", "bad date"), issue("203", "version")]) == "AR"
+    assert ack_code([issue("100", "no MSH")]) == "AR"
