@@ -10,8 +10,6 @@ from datetime import UTC, datetime
 
 import uvicorn
 from fastapi import FastAPI
-from starlette.applications import Starlette
-from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 
 import questionnaires
@@ -56,16 +54,14 @@ def application(made: Context) -> FastAPI:
     """Return the ASGI application: the FHIR endpoint under /fhir, and /health beside it."""
     app = FastAPI(title="CSOR", version=release(), docs_url=None, redoc_url=None, openapi_url=None)
     registered = clients(made.settings.clients)
-    fhir = Starlette(
-        routes=routes(made, registered), middleware=[Middleware(GZipMiddleware, minimum_size=2048)]
-    )
 
     @app.get("/health")
     async def health() -> dict[str, object]:
         """Answer with what the inbox holds, which says whether the server works."""
         return {"status": "ok", "inbox": inbox.tally(made.database)}
 
-    app.mount("/fhir", fhir)
+    app.router.routes.extend(routes(made, registered))
+    app.add_middleware(GZipMiddleware, minimum_size=2048)
     return app
 
 
@@ -77,6 +73,7 @@ async def running(made: Context) -> AsyncIterator[tuple[str, int | None]]:
     config = uvicorn.Config(
         application(made), settings.fhir_host, settings.fhir_port,
         log_level="warning", access_log=False, lifespan="off",
+        proxy_headers=False,
     )  # fmt: skip
     server = _Server(config)
     if left := await finish(made):

@@ -164,8 +164,8 @@ class Server:
             await self._answer(queue, writer, peer)
         except ConnectionError:
             _log.info("mllp connection lost: %s", peer)
-        except Exception:  # whatever failed, the sender must see that nothing was acknowledged
-            _log.exception("mllp connection closed after an error: %s", peer)
+        except Exception as failure:  # whatever failed, nothing was acknowledged
+            _log.error("mllp connection closed after %s: %s", type(failure).__name__, peer)
         finally:
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)

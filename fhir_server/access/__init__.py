@@ -9,6 +9,7 @@ import hashlib
 import hmac
 import ipaddress
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +31,7 @@ class Client:
 
 def is_local(host: str) -> bool:
     """Tell whether an address is this machine's own."""
+    host = host.strip("[]")
     if host == "localhost":
         return True
     try:
@@ -42,8 +44,13 @@ def clients(file: Path | None) -> tuple[Client, ...]:
     """Read the registered clients: `[[client]]` tables of name and token_sha256."""
     if file is None:
         return ()
-    tables = tomllib.loads(file.read_text())["client"]
-    return tuple(Client(table["name"], table["token_sha256"]) for table in tables)
+    try:
+        tables = tomllib.loads(file.read_text())["client"]
+        return tuple(Client(table["name"], table["token_sha256"]) for table in tables)
+    except (KeyError, TypeError, tomllib.TOMLDecodeError) as wrong:
+        raise ValueError(
+            f"{file} is not a list of [[client]] tables with name and token_sha256: {wrong}"
+        ) from None
 
 
 def refuse_open_doors(settings: Settings) -> None:
@@ -62,9 +69,16 @@ def refuse_open_doors(settings: Settings) -> None:
 
 
 def identify(
-    host: str | None, authorization: str | None, registered: tuple[Client, ...]
+    host: str | None,
+    authorization: str | None,
+    registered: tuple[Client, ...],
+    addressed: Sequence[str] = (),
 ) -> Principal:
-    """Tell who calls, from the peer's address and the Authorization header; raises FhirError 401."""
+    """Tell who calls, from the peer's address and the Authorization header; raises FhirError 401.
+
+    `addressed` are the hosts that the request speaks of (Host, Origin): a page of another site that a
+    browser on this machine shows is not a caller on this machine.
+    """
     if authorization is not None:
         scheme, _, token = authorization.partition(" ")
         digest = hashlib.sha256(token.strip().encode()).hexdigest()
@@ -72,7 +86,7 @@ def identify(
             if scheme.lower() == "bearer" and hmac.compare_digest(digest, client.token_sha256):
                 return Principal(client.name, frozenset({REGISTRY}))
         raise FhirError(401, [error("login", "This bearer token is not known here.")])
-    if host is not None and is_local(host):
+    if host is not None and is_local(host) and all(is_local(name) for name in addressed):
         return LOCAL
     raise FhirError(
         401, [error("login", "Send the registered bearer token: `Authorization: Bearer …`.")]

@@ -4,18 +4,20 @@ A finished demo is kept in its folder: run again, it only serves. All people in 
 """
 
 import argparse
+import hashlib
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import httpx
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -28,8 +30,11 @@ TREATMENT_SUCCESS = f"{CSOR}/Measure/treatment-success-score"
 NOTE = f"{CSOR}/Questionnaire/operative-note-hirschsprung"
 SURVEY = f"{CSOR}/Questionnaire/parent-survey-hirschsprung-5-years"
 START_SECONDS = 30
+PACKAGES = (
+    "r4", "terminology", "profiles", "questionnaires", "mappings", "outcome_engine", "fhir_server",
+)  # fmt: skip
 HEADINGS = (
-    "children", "notes", "surveys", "due", "unknown", "good", "share", "95% interval",
+    "children", "notes", "surveys", "due", "unknown", "good", "share", "interval",
 )  # fmt: skip
 
 
@@ -49,8 +54,13 @@ def demo(given: argparse.Namespace) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     options = _options(settings, folder, given.size)
     finished = folder / "finished.json"
-    wanted = {"start": str(options.start), "years": options.years, "size": options.size,
-              "seed": options.seed}  # fmt: skip
+    wanted = {
+        "start": str(options.start),
+        "years": options.years,
+        "size": options.size,
+        "seed": options.seed,
+        "software": _software(),
+    }
     if given.fresh or not finished.exists() or json.loads(finished.read_text()) != wanted:
         for file in folder.iterdir():
             file.unlink()
@@ -84,6 +94,16 @@ def demo(given: argparse.Namespace) -> int:
         server.wait()
 
 
+def _software() -> str:
+    """Return a digest of the software: what another version has simulated is not kept."""
+    digest = hashlib.sha256()
+    for package in PACKAGES:
+        for file in sorted(Path(str(files(package))).rglob("*")):
+            if file.suffix in (".py", ".csv", ".json", ".toml"):
+                digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
 def _options(settings: Settings, folder: Path, size: float) -> simulate.Options:
     return simulate.Options(
         fhir=_base(settings), mllp=f"127.0.0.1:{settings.mllp_port}", size=size,
@@ -97,6 +117,8 @@ def _base(settings: Settings) -> str:
 
 def _serve(settings: Settings, folder: Path) -> "subprocess.Popen[bytes]":
     """Start the server as a process of its own; raises OSError where it does not come up."""
+    for port in (settings.fhir_port, settings.mllp_port):
+        _refuse_taken(port)
     environment = {**os.environ, "CSOR_DATABASE": str(folder / "csor.db")}
     server = subprocess.Popen([sys.executable, "-m", "fhir_server", "serve"], env=environment)
     deadline = time.monotonic() + START_SECONDS
@@ -110,10 +132,17 @@ def _serve(settings: Settings, folder: Path) -> "subprocess.Popen[bytes]":
         except httpx.TransportError:
             time.sleep(0.1)
     server.kill()
-    raise OSError(
-        f"the server did not come up: are the ports {settings.fhir_port} and {settings.mllp_port} "
-        "taken? CSOR_FHIR_PORT and CSOR_MLLP_PORT choose others"
-    )
+    raise OSError("the server did not come up; what it said stands above")
+
+
+def _refuse_taken(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            text = f"port {port} is taken; CSOR_FHIR_PORT and CSOR_MLLP_PORT choose others"
+            raise OSError(text) from None
 
 
 def _evaluate(http: httpx.Client, options: simulate.Options) -> list[dict[str, Any]]:
@@ -140,8 +169,8 @@ def _show(
         "surveys": _by_hospital(http, SURVEY, hospital_of),
     }
     title = "Hirschsprung core outcome by hospital (all children are fictitious)"
-    table = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
-    table.add_column("hospital", no_wrap=True, max_width=22)
+    table = Table(title=title, box=None, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("hospital", no_wrap=True, max_width=20)
     for heading in HEADINGS:
         table.add_column(heading, justify="right", no_wrap=True, min_width=len(heading))
     for report in reports:
@@ -153,7 +182,7 @@ def _show(
     console.print(
         "due: children with Hirschsprung's disease who have reached 5 years; unknown: of these, "
         "outcome not known yet. Hospitals' outcome counts are rounded to 5, and * stands for 1 to 7: "
-        "its interval holds whatever it may be.",
+        "the interval, of 95%, then holds whatever it may be.",
         end="\n\n",
     )
     refused = http.get(

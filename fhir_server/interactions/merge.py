@@ -11,6 +11,10 @@ from r4.json import Resource
 
 def merge(current: Resource, incoming: Resource, deletes: tuple[str, ...] = ()) -> Resource:
     """Return the current resource with the incoming elements over it and the deleted ones gone."""
+    if "deceasedDateTime" in current and incoming.get("deceasedBoolean") is True:
+        # "Has died", sent without a date, says less than the date that is known.
+        incoming = {key: value for key, value in incoming.items() if key != "deceasedBoolean"}
+        deletes = tuple(element for element in deletes if element != "deceasedDateTime")
     merged = _objects(current, incoming)
     return {key: value for key, value in merged.items() if key not in deletes}
 

@@ -75,7 +75,7 @@ def plan(context: Context, entries: Sequence[Entry], *, once: bool = False) -> P
                 _add(made, target, resource, moment)
         elif target.current is not None:
             made.outcomes.append(_unchanged(target.current))
-    if errors := [issue for issue in issues if issue.is_error]:
+    if errors := [issue for issue in dict.fromkeys(issues) if issue.is_error]:
         raise FhirError(422, errors)
     return made
 

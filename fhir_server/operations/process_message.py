@@ -99,9 +99,9 @@ async def refuse_oversize(context: Context, beginning: bytes) -> bytes:
 
 async def finish(context: Context) -> int:
     """Work through what an interrupted server had received but not settled; returns how many."""
-    left = [
-        message for message in inbox.waiting(context.database, "received") if message.door == "mllp"
-    ]
-    for message in left:
-        await work(context, message)
-    return len(left)
+    done = 0
+    while left := inbox.waiting(context.database, "received"):
+        for message in left:
+            await work(context, message)
+        done += len(left)
+    return done

@@ -83,7 +83,6 @@ class Answer:
 
     def response(self, request: Request) -> Response:
         """Return the Starlette response in the form that was asked for."""
-        negotiate.accepts(request)
         written = negotiate.written(request, self.content)
         return Response(written, self.status, self.headers, media_type=negotiate.JSON)
 

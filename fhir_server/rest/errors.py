@@ -24,8 +24,8 @@ def refusal(failure: FhirError) -> Response:
     )
 
 
-def failure(request: Request, unforeseen: Exception) -> Response:
-    """Log where an unforeseen failure happened (no content: it may be a patient's) and answer 500."""
+def failure(request: Request, unforeseen: Exception) -> FhirError:
+    """Log where an unforeseen failure happened (no content: it may be a patient's); returns a 500."""
     logger.error("500 %s %s", request.method, place(unforeseen))
     text = "The server failed; nothing was stored. The failure has been logged."
-    return refusal(FhirError(500, [error("exception", text)]))
+    return FhirError(500, [error("exception", text)])

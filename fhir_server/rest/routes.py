@@ -6,17 +6,19 @@ https://hl7.org/fhir/R4/http.html#summary
 import hashlib
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
+from starlette.types import Receive, Scope, Send
 
 from fhir_server.access import Client, admit, identify
 from fhir_server.context import Context, microseconds
-from fhir_server.rest import answers, errors
+from fhir_server.rest import answers, errors, negotiate
 from fhir_server.rest.answers import Answer, Asked
 from fhir_server.store import inbox
-from fhir_server.store.inbox import Arrival, Settlement
+from fhir_server.store.inbox import Arrival
 from r4.issue import FhirError, error
 
 Handler = Callable[[Context, Asked], Awaitable[Answer]]
@@ -58,18 +60,20 @@ TABLE = (
     Interaction("PUT", "/{type}/{id}", "update", answers.update),
     Interaction("GET", "/{type}/{id}/_history/{version}", "vread", answers.vread),
 )
+BASE = "/fhir"
 READS = frozenset({"capabilities", "search-type", "read", "vread", "$validate", "$extract"})
 
 
 def routes(context: Context, registered: tuple[Client, ...]) -> Sequence[BaseRoute]:
-    """Build the Starlette routes of the table."""
+    """Build the Starlette routes of the table below /fhir; the base is served with and without /."""
     methods: dict[str, dict[str, Interaction]] = {}
     for row in TABLE:
         methods.setdefault(row.path, {})[row.method] = row
+    places = [*methods.items(), ("", methods["/"]), ("/{rest:path}", {})]
     return [
-        Route(path, _endpoint(context, registered, rows), methods=None)
-        for path, rows in methods.items()
-    ] + [Route("/{rest:path}", _endpoint(context, registered, {}), methods=None)]
+        Route(BASE + path, _Endpoint(context, registered, rows), methods=None)
+        for path, rows in places
+    ]
 
 
 class _Endpoint:
@@ -80,7 +84,7 @@ class _Endpoint:
     ) -> None:
         self.context, self.registered, self.rows = context, registered, rows
 
-    async def __call__(self, scope, receive, send) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         request = Request(scope, receive)
         response = await self._answer(request)
@@ -93,21 +97,23 @@ class _Endpoint:
         code = "unknown"
         try:
             host = request.client.host if request.client else None
-            principal = identify(host, request.headers.get("authorization"), self.registered)
+            authorization = request.headers.get("authorization")
+            principal = identify(host, authorization, self.registered, _addressed(request))
             interaction = self._interaction(request)
             code = interaction.code
             admit(principal, code, request.path_params.get("type"))
+            negotiate.accepts(request)
             raw = await _body(request, self.context.settings.max_body)
             asked = Asked(request, raw)
-            return (await interaction.answer(self.context.asked_by(principal), asked)).response(
-                request
-            )
-        except FhirError as refusal:
-            if code not in READS and raw and refusal.status < 500:  # noqa: PLR2004
-                await _keep(self.context, request, raw, refusal)
-            return errors.refusal(refusal)
+            answer = await interaction.answer(self.context.asked_by(principal), asked)
+            return answer.response(request)
+        except FhirError as found:
+            refusal = found
         except Exception as unforeseen:
-            return errors.failure(request, unforeseen)
+            refusal = errors.failure(request, unforeseen)
+        if raw and code not in READS:
+            await _keep(self.context, request, raw, refusal)
+        return errors.refusal(refusal)
 
     def _interaction(self, request: Request) -> Interaction:
         method = "GET" if request.method == "HEAD" else request.method
@@ -121,10 +127,12 @@ class _Endpoint:
         raise FhirError(404, [error("not-found", text, "http.url")])
 
 
-def _endpoint(
-    context: Context, registered: tuple[Client, ...], rows: dict[str, Interaction]
-) -> _Endpoint:
-    return _Endpoint(context, registered, rows)
+def _addressed(request: Request) -> list[str]:
+    """Return the hosts that a request speaks of: where it is sent, and the page that sends it."""
+    places = [f"//{request.headers.get('host', '')}"]
+    if origin := request.headers.get("origin"):
+        places.append(origin)
+    return [urlsplit(place).hostname or "" for place in places]
 
 
 async def _body(request: Request, largest: int) -> bytes:
@@ -141,19 +149,11 @@ async def _body(request: Request, largest: int) -> bytes:
 
 async def _keep(context: Context, request: Request, raw: bytes, refusal: FhirError) -> None:
     """Keep what was refused: a hospital's mistake must not lose a child's record."""
-    target = f"{request.method} {request.url.path}" + (
-        f"?{request.url.query}" if request.url.query else ""
-    )
-    peer = request.client.host if request.client else ""
+    query = f"?{request.url.query}" if request.url.query else ""
+    target = f"{request.method} {request.url.path}{query}"
     sha256 = hashlib.sha256(raw).hexdigest()
-    arrived = microseconds(context.now())
-    message = await inbox.receive(
-        context.database,
-        Arrival("http", peer, sha256, sha256, target, raw),
-        arrived,
-    )
-    answer = errors.refusal(refusal).body
+    peer = request.client.host if request.client else ""
+    arrival = Arrival("http", peer, f"{target} {sha256}", sha256, target, raw)
     reason = "; ".join(issue.diagnostics for issue in refusal.issues)
-    await inbox.refuse(
-        context.database, Settlement(message.id, "refused", arrived, bytes(answer), reason)
-    )
+    answer = bytes(errors.refusal(refusal).body)
+    await inbox.keep(context.database, arrival, microseconds(context.now()), answer, reason)

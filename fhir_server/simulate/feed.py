@@ -72,7 +72,7 @@ def feed(
     for event in timeline(children, until):
         if event.kind in responses.FORMS:
             if form := forms.get(responses.FORMS[event.kind]):
-                yield _response(hospital, event, form)
+                yield from _response(hospital, event, form)
             continue
         for sending in write(event, random, rates["faulty"]):
             yield sending
@@ -80,10 +80,14 @@ def feed(
                 yield sending
 
 
-def _response(hospital: Hospital, event: Event, form: Form) -> Sending:
+def _response(hospital: Hospital, event: Event, form: Form) -> Iterator[Sending]:
     path = _PATHS[event.kind]
     write = responses.signing if event.kind == "note" else responses.survey
-    return Sending("http", hospital.ods, path, encode(write(hospital, event, form)), path=path)
+    if event.kind == "survey":
+        parent = encode(responses.parent(hospital, event))
+        place = responses.parent_place(hospital, event)
+        yield Sending("http", hospital.ods, "RelatedPerson", parent, method="PUT", path=place)
+    yield Sending("http", hospital.ods, path, encode(write(hospital, event, form)), path=path)
 
 
 def _messages(hospital: Hospital, seed: int) -> _Writer:

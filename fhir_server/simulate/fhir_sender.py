@@ -46,7 +46,7 @@ class FhirSender:
         )
         if response.status_code in _BUSY:
             raise ConnectionError(f"the server answered {response.status_code}")
-        return _answer(response)
+        return _answer(response, self._base)
 
     async def form(self, name: str) -> Form | None:
         """Fetch a Questionnaire by id with its value sets expanded; None where there is none.
@@ -80,17 +80,18 @@ class FhirSender:
         return decode(response.content)
 
 
-def _answer(response: httpx.Response) -> Answer:
+def _answer(response: httpx.Response, base: str) -> Answer:
     try:
         body = decode(response.content) if response.content else {}
     except ValueError:
         body = {}
     text = "" if response.is_success else _words(body) or response.text[:300]
-    return Answer(str(response.status_code), tuple(_locations(response, body)), text)
+    places = (place.removeprefix(f"{base}/") for place in _locations(response, body))
+    return Answer(str(response.status_code), tuple(places), text)
 
 
 def _locations(response: httpx.Response, body: Any) -> list[str]:
-    """Return where the server says that it stored things, relative to its base."""
+    """Return where the server says that it stored things."""
     found = [response.headers["Location"]] if "Location" in response.headers else []
     if isinstance(body, dict) and body.get("resourceType") == "Bundle":
         answers = (entry.get("response", {}) for entry in body.get("entry", []))

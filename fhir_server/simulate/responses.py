@@ -12,6 +12,7 @@ from fhir_server.simulate.forms import Form, fill
 from fhir_server.simulate.tables import Hospital, system
 from r4.json import Resource
 
+_ROLE = "http://terminology.hl7.org/CodeSystem/v3-RoleCode"
 NOTE = "operative-note-hirschsprung"
 SURVEY = "parent-survey-hirschsprung-5-years"
 FORMS: Mapping[str, str] = {"note": NOTE, "survey": SURVEY}
@@ -20,7 +21,7 @@ FORMS: Mapping[str, str] = {"note": NOTE, "survey": SURVEY}
 
 def signing(hospital: Hospital, event: Event, form: Form) -> Resource:
     """Return the Parameters of `$sign`: the completed note, who signs it, and where."""
-    response = survey(hospital, event, form)
+    response = _response(hospital, event, form)
     response["author"] = bundles.practitioner(event.surgeon)
     return {
         "resourceType": "Parameters",
@@ -33,6 +34,37 @@ def signing(hospital: Hospital, event: Event, form: Form) -> Resource:
 
 
 def survey(hospital: Hospital, event: Event, form: Form) -> Resource:
+    """Return the completed survey about a child, written by its parent."""
+    response = _response(hospital, event, form)
+    return response | {"author": {"reference": parent_place(hospital, event)}}
+
+
+def parent(hospital: Hospital, event: Event) -> Resource:
+    """Return the child's parent, who is known to the registry before answering it."""
+    return {
+        "resourceType": "RelatedPerson",
+        "identifier": [_parent_number(hospital, event)],
+        "active": True,
+        "patient": bundles.subject(hospital, event.person.number),
+        "relationship": [{"coding": [{"system": _ROLE, "code": "PRN", "display": "parent"}]}],
+        "name": [{"family": event.person.family, "given": ["Fictitious Parent"]}],
+    }
+
+
+def parent_place(hospital: Hospital, event: Event) -> str:
+    """Return the conditional reference to a child's parent."""
+    number = _parent_number(hospital, event)
+    return f"RelatedPerson?identifier={number['system']}|{number['value']}"
+
+
+def _parent_number(hospital: Hospital, event: Event) -> dict[str, str]:
+    return {
+        "system": f"{system('local')}/{hospital.ods}/parent",
+        "value": f"{event.child.index:06d}",
+    }
+
+
+def _response(hospital: Hospital, event: Event, form: Form) -> Resource:
     """Return the completed response to a form, about the child, at the event's time."""
     identifier = f"{event.child.index:06d}-{event.kind}-{event.at:%Y%m%d%H%M}"
     random = Random(f"{event.child.seed}:{identifier}")

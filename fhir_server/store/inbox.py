@@ -61,16 +61,28 @@ _COLUMNS = (
 
 async def receive(database: Database, arrival: Arrival, received: int) -> Message:
     """Keep an arrival durably; one that is already there (same key) is returned as it stands."""
+    return await database.write(lambda connection: _receive(connection, arrival, received))
 
-    def job(connection: sqlite3.Connection) -> Message:
-        known = connection.execute(
-            f"SELECT {_COLUMNS} FROM inbox"
-            " WHERE sender = ? AND control_id = ? AND sha256 = ? AND door = ? AND control_id != ''",
-            (arrival.sender, arrival.control_id, arrival.sha256, arrival.door),
-        ).fetchone()
-        return Message(*known) if known else _insert(connection, arrival, received)
 
-    return await database.write(job)
+async def keep(
+    database: Database, arrival: Arrival, moment: int, answer: bytes, reason: str
+) -> None:
+    """Keep, durably and in one step, an arrival that has been refused already."""
+
+    def job(connection: sqlite3.Connection) -> None:
+        message = _receive(connection, arrival, moment)
+        settle(connection, Settlement(message.id, "refused", moment, answer, reason))
+
+    await database.write(job)
+
+
+def _receive(connection: sqlite3.Connection, arrival: Arrival, received: int) -> Message:
+    known = connection.execute(
+        f"SELECT {_COLUMNS} FROM inbox"
+        " WHERE sender = ? AND control_id = ? AND sha256 = ? AND door = ? AND control_id != ''",
+        (arrival.sender, arrival.control_id, arrival.sha256, arrival.door),
+    ).fetchone()
+    return Message(*known) if known else _insert(connection, arrival, received)
 
 
 def _insert(connection: sqlite3.Connection, arrival: Arrival, received: int) -> Message:

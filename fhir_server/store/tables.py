@@ -48,7 +48,10 @@ class SearchDate(SQLModel, table=True):
     """One date or period of a current resource: parameter key, inclusive low and high bounds."""
 
     __tablename__ = "search_date"
-    __table_args__ = {"sqlite_with_rowid": False}
+    __table_args__ = (
+        Index("ix_search_date_rid", "rid", "param"),
+        {"sqlite_with_rowid": False},
+    )
 
     param: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
     low: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))

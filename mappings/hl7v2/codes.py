@@ -54,12 +54,17 @@ def _coding(value: Repetition, start: int, here: Here) -> Resource | None:
     code = value.component(start)
     if not code or (start == _ALTERNATE and not value.component(start + 2)):
         return None
-    name = value.component(start + 2)
+    name = value.component(start + 2) or (_method(here) if start == 1 else "")
     uri, tidy = _system(name, here)
     display = value.component(start + 1)
     coding: Resource = {"system": uri} if uri else {}
     coding["code"] = " ".join((tidy(code) if tidy else code).split())
     return coding | ({"display": display} if display else {})
+
+
+def _method(here: Here) -> str:
+    """Return the coding method of DG1-2 or PR1-2, where older feeds name the coding system."""
+    return here.segment.field(2).value if here.segment.name in ("DG1", "PR1") else ""
 
 
 def _system(name: str, here: Here) -> tuple[str, Callable[[str], str] | None]:

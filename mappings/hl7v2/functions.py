@@ -27,11 +27,6 @@ def opens_case(here: Here) -> bool:
     return registry_condition(here) is not None
 
 
-def has_death_time(here: Here) -> bool:
-    """Tell whether the message says when the patient died."""
-    return death_time(here) is not None
-
-
 # Whose message, whose patient, which visit
 
 

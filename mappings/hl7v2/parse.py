@@ -210,10 +210,6 @@ class Message:
         """Return the segments of one name, in order."""
         return [segment for segment in self.all_segments if segment.name == name]
 
-    def segment(self, name: str) -> Segment | None:
-        """Return the first segment of one name, or None."""
-        return next((segment for segment in self.all_segments if segment.name == name), None)
-
     @cached_property
     def header(self) -> Header:
         """Return what MSH says."""

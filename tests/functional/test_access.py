@@ -27,7 +27,7 @@ async def ask(registered: Path | None, tmp_path: Path, peer: str, **headers: str
     made = context(Settings(database=tmp_path / "csor.db", clients=registered))
     transport = httpx.ASGITransport(application(made), client=(peer, 1))
     try:
-        async with httpx.AsyncClient(transport=transport, base_url="http://registry") as http:
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
             return await http.get("/fhir/Patient", headers=headers)
     finally:
         made.database.close()
@@ -101,3 +101,26 @@ def test_no_client_is_known_without_a_file() -> None:
     assert clients(None) == ()
     with pytest.raises(FhirError):
         identify(None, None, ())
+
+
+@pytest.mark.parametrize(
+    "headers", [{"Host": "evil.example"}, {"Origin": "https://evil.example"}, {"Origin": "null"}]
+)
+async def test_a_page_of_another_site_in_a_local_browser_is_not_a_local_caller(
+    tmp_path: Path, headers: dict[str, str]
+) -> None:
+    made = context(Settings(database=tmp_path / "csor.db"))
+    transport = httpx.ASGITransport(application(made), client=("127.0.0.1", 1))
+    try:
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
+            answer = await http.get("/fhir/Patient", headers=headers)
+    finally:
+        made.database.close()
+    assert answer.status_code == 401
+
+
+def test_a_clients_file_that_is_none_is_refused_with_its_name(tmp_path: Path) -> None:
+    file = tmp_path / "clients.toml"
+    file.write_text("[server]\n")
+    with pytest.raises(ValueError, match=r"clients\.toml"):
+        clients(file)

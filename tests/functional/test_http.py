@@ -279,3 +279,17 @@ def _total(server: Served, kind: str, query: str) -> int:
 def _reader(server: Served) -> Any:
     """A second reader of the same file: the server's own belongs to its thread."""
     return Database(server.context.settings.database)
+
+
+def test_what_cannot_be_answered_is_refused_before_it_is_stored(server: Served) -> None:
+    headers = {"Accept": "application/fhir+xml"}
+    before = _total(server, "Patient", "")
+    answer = server.http.post("/Patient", json=patient("9990000158"), headers=headers)
+    assert answer.status_code == 406
+    assert _total(server, "Patient", "") == before
+
+
+def test_the_base_takes_a_transaction_with_and_without_a_slash(server: Served) -> None:
+    for url in (server.base_url, f"{server.base_url}/"):
+        answer = httpx.post(url, json={"resourceType": "Bundle", "type": "transaction"})
+        assert answer.status_code == 200

@@ -153,7 +153,7 @@ async def test_a_handler_that_fails_closes_its_connection_and_no_other(caplog):
         async with connected(server) as (other, other_writer):
             other_writer.write(framed(ADT % 2))
             assert await answer(other) == b"ACK 2"
-    assert "closed after an error" in caplog.text
+    assert "closed after" in caplog.text
     assert "9990000018" not in caplog.text
 
 

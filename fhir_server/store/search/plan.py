@@ -38,8 +38,9 @@ def count(query: Query) -> Sql:
 
 
 def _where(query: Query) -> tuple[str, tuple[Any, ...]]:
-    parts: list[Sql] = [_CONDITIONS[c.parameter.type](query.type, c) for c in query.criteria]
-    conditions = [f"r.rid IN ({part.text})" for part in parts]
+    narrowed = any(criterion.parameter.type in _NARROW for criterion in query.criteria)
+    parts = [_condition(query.type, criterion, narrowed) for criterion in query.criteria]
+    conditions = [part.text for part in parts]
     parameters = [value for part in parts for value in part.parameters]
     if not parts:
         # An index row exists for current resources alone, and its key holds the type.
@@ -53,6 +54,17 @@ def _where(query: Query) -> tuple[str, tuple[Any, ...]]:
         conditions.append(condition)
         parameters.extend(bound)
     return " AND ".join(conditions), tuple(parameters)
+
+
+_NARROW = frozenset({"token", "reference", "uri"})
+"""The types of criteria that find few rows: a date beside one of them is looked up row by row."""
+
+
+def _condition(resource_type: str, criterion: Criterion, narrowed: bool) -> Sql:
+    part = _CONDITIONS[criterion.parameter.type](resource_type, criterion)
+    if narrowed and criterion.parameter.type == "date":
+        return Sql(f"EXISTS ({part.text} AND rid = r.rid)", part.parameters)
+    return Sql(f"r.rid IN ({part.text})", part.parameters)
 
 
 def _by_key(resource_type: str, code: str, texts: list[str]) -> Sql:

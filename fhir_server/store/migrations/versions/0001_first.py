@@ -32,6 +32,7 @@ def upgrade() -> None:
     )
     _search_table("search_key", "key")
     _search_table("search_date", "param", "low", "high")
+    op.create_index("ix_search_date_rid", "search_date", ["rid", "param"])
     _search_table("search_string", "param", value=True)
     op.create_table(
         "inbox",

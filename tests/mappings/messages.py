@@ -1,0 +1,44 @@
+"""Messages for the tests of the HL7 v2 mapping: one admission, changed segment by segment."""
+
+import pytest
+
+from mappings.hl7v2 import MappingContext, parse, to_bundle
+from r4.issue import FhirError
+from terminology import Terminology
+
+TERMINOLOGY = Terminology.load()
+CONTEXT = MappingContext(TERMINOLOGY)
+
+SEGMENTS = {
+    "MSH": "MSH|^~\\&|EPR|RTH|CSOR|CSOR|202505060930||ADT^A01^ADT_A01|M1|P|2.4",
+    "EVN": "EVN|A01|202505060930",
+    "PID": "PID|1||9990000018^^^NHS~12345^^^RTH^MR||Testchild^Ann||20250430|2",
+    "PV1": "PV1|1|I|NEO^B1^C3|28|||||||||||||||V1|||||||||||||||||||||||||202505060915",
+}
+
+
+def mapped(**changed: str) -> dict:
+    """Map an admission in which single segments are changed, added, or (empty) left out."""
+    lines = [line for line in (SEGMENTS | changed).values() if line]
+    return to_bundle(parse("\r".join(lines).encode()), CONTEXT)
+
+
+def refused(**changed: str) -> tuple[FhirError, tuple[str | None, str | None]]:
+    with pytest.raises(FhirError) as error:
+        mapped(**changed)
+    first = error.value.issues[0]
+    return error.value, (first.rule, first.expression)
+
+
+def entries(bundle: dict, resource_type: str) -> list[dict]:
+    return [e for e in bundle["entry"] if e["resource"]["resourceType"] == resource_type]
+
+
+def one(bundle: dict, resource_type: str) -> dict:
+    (entry,) = entries(bundle, resource_type)
+    return entry["resource"]
+
+
+def deletions(entry: dict) -> list[str]:
+    found = entry["request"]["extension"]
+    return [e["valueString"] for e in found if e["url"].endswith("/merge-delete")]

@@ -1,0 +1,99 @@
+"""HL7 v2 messages and their Bundles: golden pairs, foreign messages, damaged ones."""
+
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mappings.hl7v2 import parse, to_bundle
+from profiles import validate
+from r4.issue import FhirError
+from r4.json import decode
+from r4.reference import walk
+from tests.mappings.messages import CONTEXT, TERMINOLOGY
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = sorted((ROOT / "mappings/hl7v2/examples").glob("*.hl7"))
+WHISTLE = ROOT.parent / "shared/data/hl7v2/whistle"
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_each_example_gives_its_bundle(path):
+    bundle = to_bundle(parse(path.read_bytes()), CONTEXT)
+    assert bundle == decode(path.with_suffix(".bundle.json").read_bytes())
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_each_bundle_is_valid(path):
+    bundle = to_bundle(parse(path.read_bytes()), CONTEXT)
+    assert [issue for issue in validate(bundle, TERMINOLOGY) if issue.is_error] == []
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_each_request_has_one_of_the_three_shapes_and_each_urn_an_entry(path):
+    bundle = to_bundle(parse(path.read_bytes()), CONTEXT)
+    urns = {entry["fullUrl"] for entry in bundle["entry"]}
+    assert len(urns) == len(bundle["entry"])
+    for entry in bundle["entry"]:
+        request, kind = entry["request"], entry["resource"]["resourceType"]
+        if request["method"] == "PUT":
+            assert request["url"].startswith(f"{kind}?identifier=")
+        else:
+            assert request["url"] == kind
+            assert request.get("ifNoneExist", "identifier=").startswith("identifier=")
+    for reference in walk(bundle):
+        target = reference["reference"]
+        assert target in urns or target.startswith("Organization?identifier=")
+
+
+def test_the_examples_show_every_supported_event_and_nine_hospitals():
+    headers = [parse(path.read_bytes()).header for path in EXAMPLES]
+    assert {header.trigger_event for header in headers} == {
+        *("A01", "A03", "A04", "A05", "A08", "A28", "A31", "A40", "R01")
+    }
+    hospitals = {header.sending_facility for header in headers}
+    assert hospitals == {"RTH", "RHM", "RGT", "RQM", "RQ3", "RJ1", "RBS", "R0A", "G513H"}
+
+
+@pytest.mark.skipif(not WHISTLE.is_dir(), reason="the foreign sample messages are not here")
+def test_foreign_messages_are_mapped_or_refused_with_a_reason():
+    outcomes = {}
+    for path in sorted(WHISTLE.glob("*.hl7")):
+        try:
+            bundle = to_bundle(parse(path.read_bytes()), CONTEXT)
+        except FhirError as error:
+            outcomes[path.stem] = error.issues[0].rule
+        else:
+            outcomes[path.stem] = "mapped"
+            assert not [issue for issue in validate(bundle, TERMINOLOGY) if issue.is_error]
+    assert len(outcomes) == 20
+    mapped_ones = {name for name, outcome in outcomes.items() if outcome == "mapped"}
+    assert mapped_ones == {
+        *("adt_a01_ex2", "adt_a01_ex3", "adt_a08_ex1"),
+        *("oru_r01_ex1", "oru_r01_ex2", "oru_r01_ex6"),
+    }
+    refused_as = {re.sub("_.*", "", n): r for n, r in outcomes.items() if r != "mapped"}
+    assert refused_as["oml"] == refused_as["orm"] == refused_as["rde"] == "200"
+
+
+FIELD = st.text(st.sampled_from('^^^~&\\"|0123456789ANHSR.:+- é'), max_size=24)
+
+
+@settings(deadline=None)
+@given(st.sampled_from([path.read_bytes() for path in EXAMPLES]), st.data())
+def test_a_damaged_message_is_mapped_to_something_valid_or_refused(raw, data):
+    lines = raw.decode().rstrip("\r").split("\r")
+    for _ in range(data.draw(st.integers(1, 4))):
+        row = data.draw(st.integers(0, len(lines) - 1))
+        fields = lines[row].split("|")
+        column = data.draw(st.integers(2 if row == 0 else 1, len(fields) + 1))
+        fields += [""] * (column - len(fields) + 1)
+        fields[column] = data.draw(FIELD)
+        lines[row] = "|".join(fields)
+    try:
+        bundle = to_bundle(parse("\r".join(lines).encode()), CONTEXT)
+    except FhirError:
+        return
+    assert not [issue for issue in validate(bundle, TERMINOLOGY) if issue.is_error]
