@@ -7,6 +7,7 @@ import argparse
 import hashlib
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -64,6 +65,7 @@ def demo(given: argparse.Namespace) -> int:
     if given.fresh or not finished.exists() or json.loads(finished.read_text()) != wanted:
         for file in folder.iterdir():
             file.unlink()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the server must end with the demo
     started = time.monotonic()
     console.print("1/4 Starting the server and loading its artefacts")
     server = _serve(settings, folder)
@@ -173,9 +175,10 @@ def _show(
     table.add_column("hospital", no_wrap=True, max_width=20)
     for heading in HEADINGS:
         table.add_column(heading, justify="right", no_wrap=True, min_width=len(heading))
-    for report in reports:
+    names = {p: http.get(f"/{p}").json()["name"] for p in map(_hospital, reports) if p}
+    for report in sorted(reports, key=lambda report: names.get(_hospital(report), "")):
         place = _hospital(report)
-        name = http.get(f"/{place}").json()["name"] if place else "All hospitals"
+        name = names.get(place, "All hospitals")
         ours = [str(c[place] if place else c.total()) for c in counts.values()]
         table.add_row(name, *ours, *_outcome(report), style=None if place else "bold")
     console.print(table)
