@@ -11,8 +11,16 @@ from r4 import definitions
 from r4.json import Resource
 from terminology.systems import CSOR
 
-INTERACTIONS = ("read", "vread", "create", "update", "search-type")
-SYSTEM_INTERACTIONS = ("transaction", "batch")
+INTERACTIONS = (
+    "read",
+    "vread",
+    "create",
+    "update",
+    "search-type",
+    "history-instance",
+    "history-type",
+)
+SYSTEM_INTERACTIONS = ("transaction", "batch", "history-system")
 OPERATIONS = {
     "": {"validate": "http://hl7.org/fhir/OperationDefinition/Resource-validate"},
     "QuestionnaireResponse": {
@@ -75,7 +83,7 @@ def _type(name: str) -> Resource:
         "readHistory": True,
         "updateCreate": True,
         "conditionalCreate": True,
-        "conditionalRead": "not-match",
+        "conditionalRead": "full-support",
         "conditionalUpdate": True,
         "conditionalDelete": "not-supported",
         "referencePolicy": ["literal", "enforced"],

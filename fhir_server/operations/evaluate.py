@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 
 import outcome_engine
 from fhir_server.context import Context, instant
-from fhir_server.interactions.plan import find
+from fhir_server.interactions.targets import find
 from fhir_server.interactions.transaction import transaction
 from fhir_server.operations.parameters import Input, required
 from fhir_server.store import read as store

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 import profiles
 import questionnaires
 from fhir_server.context import Context
-from fhir_server.interactions.plan import find
+from fhir_server.interactions.targets import find
 from fhir_server.interactions.transaction import transaction
 from fhir_server.store import read as store
 from fhir_server.store.read import Stored

@@ -6,7 +6,7 @@ https://hl7.org/fhir/R4/http.html
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from email.utils import format_datetime
+from email.utils import format_datetime, parsedate_to_datetime
 from urllib.parse import parse_qsl
 
 from starlette.requests import Request
@@ -15,6 +15,7 @@ from starlette.responses import Response
 from fhir_server.context import Context
 from fhir_server.interactions import capabilities as capabilities_interaction
 from fhir_server.interactions import create as create_interaction
+from fhir_server.interactions import history as history_interaction
 from fhir_server.interactions import read as read_interaction
 from fhir_server.interactions import search as search_interaction
 from fhir_server.interactions import transaction as transaction_interaction
@@ -29,7 +30,7 @@ from fhir_server.operations import validate as validate_operation
 from fhir_server.rest import negotiate
 from fhir_server.store.read import Stored
 from r4 import definitions
-from r4.issue import FhirError, error
+from r4.issue import FhirError, Issue, error, operation_outcome
 from r4.json import Resource, encode
 
 
@@ -93,9 +94,9 @@ async def capabilities(context: Context, _asked: Asked) -> Answer:
 
 
 async def read(context: Context, asked: Asked) -> Answer:
-    """GET [type]/[id], with If-None-Match."""
+    """GET [type]/[id], with If-None-Match and If-Modified-Since."""
     stored = read_interaction.read(context, asked.type, asked.id)
-    if asked.request.headers.get("if-none-match") == f'W/"{stored.version}"':
+    if _is_unmodified(asked.request, stored):
         return Answer(b"", 304, _version(stored.version, stored.updated))
     return _stored(stored)
 
@@ -104,6 +105,13 @@ async def vread(context: Context, asked: Asked) -> Answer:
     """GET [type]/[id]/_history/[version]."""
     number = asked.request.path_params["version"]
     return _stored(read_interaction.vread(context, asked.type, asked.id, number))
+
+
+async def history(context: Context, asked: Asked) -> Answer:
+    """GET [type]/[id]/_history, [type]/_history and _history."""
+    wanted = asked.type if "type" in asked.request.path_params else None
+    key = asked.id if "id" in asked.request.path_params else None
+    return Answer(history_interaction.history(context, asked.pairs, wanted, key))
 
 
 async def search(context: Context, asked: Asked) -> Answer:
@@ -117,14 +125,15 @@ async def search(context: Context, asked: Asked) -> Answer:
 async def create(context: Context, asked: Asked) -> Answer:
     """POST [type], with If-None-Exist."""
     criteria = asked.request.headers.get("if-none-exist")
-    return _outcome(context, await create_interaction.create(context, asked.of_type(), criteria))
+    outcome = await create_interaction.create(context, asked.of_type(), criteria)
+    return _outcome(context, asked, outcome)
 
 
 async def update(context: Context, asked: Asked) -> Answer:
     """PUT [type]/[id], with If-Match."""
     if_match = asked.request.headers.get("if-match")
     outcome = await update_interaction.update(context, asked.of_type(), asked.id, if_match)
-    return _outcome(context, outcome)
+    return _outcome(context, asked, outcome)
 
 
 async def update_where(context: Context, asked: Asked) -> Answer:
@@ -134,7 +143,7 @@ async def update_where(context: Context, asked: Asked) -> Answer:
         text = "A PUT names an id in its path, or criteria in its query."
         raise FhirError(400, [error("required", text, "http.url")])
     outcome = await update_interaction.update_where(context, asked.of_type(), criteria)
-    return _outcome(context, outcome)
+    return _outcome(context, asked, outcome)
 
 
 async def transaction(context: Context, asked: Asked) -> Answer:
@@ -206,10 +215,34 @@ def _stored(stored: Stored) -> Answer:
     return Answer(stored.body, 200, _version(stored.version, stored.updated))
 
 
-def _outcome(context: Context, outcome: Outcome) -> Answer:
+def _is_unmodified(request: Request, stored: Stored) -> bool:
+    """Tell whether the caller has this version; If-None-Match decides where both headers are sent."""
+    if tags := request.headers.get("if-none-match"):
+        return f'W/"{stored.version}"' in (tag.strip() for tag in tags.split(","))
+    since = request.headers.get("if-modified-since")
+    try:
+        moment = parsedate_to_datetime(since) if since else None
+    except ValueError:
+        return False
+    return moment is not None and stored.updated // 1_000_000 <= moment.timestamp()
+
+
+def _outcome(context: Context, asked: Asked, outcome: Outcome) -> Answer:
+    """Answer a write with what `Prefer: return=` asks for: the resource, nothing, or an outcome."""
     place = f"{context.base_url}/{outcome.type}/{outcome.id}/_history/{outcome.version}"
     headers = {**_version(outcome.version, outcome.updated), "Location": place}
+    wanted = negotiate.preference(asked.request, "return")
+    if wanted == "minimal":
+        return Answer(b"", outcome.status, headers)
+    if wanted == "OperationOutcome":
+        done = "created" if outcome.status == CREATED else "as it stands"
+        text = f"{outcome.type}/{outcome.id} is at version {outcome.version}, {done}."
+        said = operation_outcome([Issue("information", "informational", text)])
+        return Answer(encode(said), outcome.status, headers)
     return Answer(outcome.body, outcome.status, headers)
+
+
+CREATED = 201
 
 
 def _version(version: int, updated: int) -> dict[str, str]:

@@ -23,6 +23,18 @@ def accepts(request: Request) -> None:
         raise FhirError(406, [error("not-supported", text, "http.Accept")])
 
 
+def preference(request: Request, name: str) -> str | None:
+    """Return what the Prefer header asks for under a name ("return", "handling"), or None.
+
+    https://www.rfc-editor.org/rfc/rfc7240
+    """
+    for part in ",".join(request.headers.getlist("prefer")).replace(";", ",").split(","):
+        key, _, value = part.partition("=")
+        if key.strip().lower() == name:
+            return value.strip().strip('"')
+    return None
+
+
 def body(request: Request, raw: bytes) -> Resource:
     """Read a request's body as one FHIR resource; raises FhirError 400 or 415."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
