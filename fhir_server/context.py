@@ -3,8 +3,9 @@
 Time and ids come from here alone, so that tests can fix them.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from fhir_server.settings import Settings
@@ -35,6 +36,7 @@ class Context:
     settings: Settings
     base_url: str
     principal: Principal
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def asked_by(self, principal: Principal) -> "Context":
         """Return this context for another principal."""

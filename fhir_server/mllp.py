@@ -2,12 +2,14 @@
 
 HL7 MLLP release 1: `0B message 1C 0D`. A frame may be split and joined by TCP in any way; bytes
 outside a frame are skipped and counted; a frame that ends `1C` without `0D` is accepted; a frame over
-the limit is dropped, answered where its MSH was seen, and does not disturb the next one. What a
-message means is not known here.
+the limit is dropped, answered where its MSH was seen, and does not disturb the next one. Whoever
+connects when all connections are taken waits in the system's queue until one is free. What a message
+means is not known here.
 """
 
 import asyncio
 import logging
+import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
@@ -15,6 +17,11 @@ START, END, RETURN = 0x0B, 0x1C, 0x0D
 MEBIBYTE = 1024 * 1024
 _HEAD = 4096
 """How much of an oversize frame is kept, so that its MSH can be answered."""
+_BEFORE_MSH = b"\xef\xbb\xbf\r\n\t "
+"""What may stand before MSH and says nothing: a byte order mark and blanks."""
+_QUEUE = 128
+"""How many connections the system keeps waiting for us to accept them."""
+_RETRY_SECONDS = 1.0
 
 Handle = Callable[[bytes, str], Awaitable[bytes]]
 """Takes a message and the peer's address, returns the answer (without framing)."""
@@ -37,7 +44,6 @@ class Counts:
     """What a listener has seen; read by whoever watches the server."""
 
     connections: int = 0
-    refused: int = 0
     frames: int = 0
     oversize: int = 0
     skipped_bytes: int = 0
@@ -116,26 +122,46 @@ class Server:
     on_oversize: Handle
     limits: Limits
     counts: Counts = field(default_factory=Counts)
-    _listener: asyncio.Server | None = None
+    _sockets: list[socket.socket] = field(default_factory=list)
+    _accepting: list[asyncio.Task[None]] = field(default_factory=list)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    _room: asyncio.Event = field(default_factory=asyncio.Event)
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def port(self) -> int:
         """Return the port that is listened on, also where port 0 was asked for."""
-        if self._listener is None or not self._listener.sockets:
-            return 0
-        return int(self._listener.sockets[0].getsockname()[1])
+        return int(self._sockets[0].getsockname()[1]) if self._sockets else 0
 
     async def start(self, host: str, port: int) -> None:
         """Begin to listen. Raises OSError where the address cannot be had."""
-        self._listener = await asyncio.start_server(self._accept, host, port, limit=MEBIBYTE)
+        loop = asyncio.get_running_loop()
+        found = await loop.getaddrinfo(
+            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+        try:
+            for family, address in dict.fromkeys((each[0], each[4]) for each in found):
+                listener = socket.create_server(address, family=family, backlog=_QUEUE)
+                listener.setblocking(False)
+                self._sockets.append(listener)
+        except OSError:
+            self._close_sockets()
+            raise
+        self._room.set()
+        self._accepting = [asyncio.create_task(self._accept(each)) for each in self._sockets]
+
+    def _close_sockets(self) -> None:
+        for listener in self._sockets:
+            listener.close()
+        self._sockets.clear()
 
     async def close(self, grace_seconds: float = 10.0) -> None:
         """Stop: no new connections, no more reading; messages that were read are answered."""
         self._stopping.set()
-        if self._listener is not None:
-            self._listener.close()
+        for accepting in self._accepting:
+            accepting.cancel()
+        await asyncio.gather(*self._accepting, return_exceptions=True)
+        self._close_sockets()
         if not self._tasks:
             return
         _, late = await asyncio.wait(self._tasks, timeout=grace_seconds)
@@ -143,16 +169,33 @@ class Server:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._stopping.is_set() or len(self._tasks) >= self.limits.connections:
-            self.counts.refused += 1
-            writer.close()
-            return
+    async def _accept(self, listener: socket.socket) -> None:
+        """Accept connections while there is room; the others stay where the system keeps them."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await self._room.wait()
+            try:
+                connection, _ = await loop.sock_accept(listener)
+            except OSError as failure:  # no file descriptor is left, or the peer has gone
+                _log.error("mllp connection not accepted: %s", failure)
+                await asyncio.sleep(_RETRY_SECONDS)
+                continue
+            self._begin(connection)
+
+    def _begin(self, connection: socket.socket) -> None:
         self.counts.connections += 1
-        task = asyncio.current_task()
-        if task is not None:
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+        task = asyncio.create_task(self._serve(connection))
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        if len(self._tasks) >= self.limits.connections:
+            self._room.clear()
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        self._room.set()
+
+    async def _serve(self, connection: socket.socket) -> None:
+        reader, writer = await asyncio.open_connection(sock=connection, limit=MEBIBYTE)
         await self._converse(reader, writer)
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -208,7 +251,7 @@ class Server:
             self.counts.frames += 1
             if frame.is_oversize:
                 self.counts.oversize += 1
-                if not frame.content.lstrip().startswith(b"MSH"):
+                if not frame.content.lstrip(_BEFORE_MSH).startswith(b"MSH"):
                     continue
             use = self.on_oversize if frame.is_oversize else self.handle
             answer = await use(frame.content, peer)

@@ -1,23 +1,44 @@
 """Measures as data, and what is computed from them: one child's outcome, and reports of many.
 
-Pure functions of stored resources. `measures` and `focus` say what there is; `assess` gives one
-child's outcome; `individual_report` and `summary_report` make MeasureReports of outcomes.
-See docs/outcomes.md.
+Pure functions of stored resources. `measures` and `focus` say what there is, `check` whether it can
+be reported; `cases` and `may_begin_in` say whether a child is concerned; `assess` gives one child's
+outcome, `not_assessable` what stands for it where it refuses; `individual_report` and
+`summary_report` make MeasureReports of them. See docs/outcomes.md.
 """
 
-from outcome_engine.assess import ChildOutcome, Decision, Finding, assess
+from outcome_engine.assess import (
+    ChildOutcome,
+    Decision,
+    Finding,
+    NotAssessable,
+    assess,
+    cases,
+    not_assessable,
+)
 from outcome_engine.definition import focus, measures
-from outcome_engine.report import Period, in_period, individual_report, summary_report
+from outcome_engine.report import (
+    Period,
+    check,
+    in_period,
+    individual_report,
+    may_begin_in,
+    summary_report,
+)
 
 __all__ = [
     "ChildOutcome",
     "Decision",
     "Finding",
+    "NotAssessable",
     "Period",
     "assess",
+    "cases",
+    "check",
     "focus",
     "in_period",
     "individual_report",
+    "may_begin_in",
     "measures",
+    "not_assessable",
     "summary_report",
 ]

@@ -9,7 +9,18 @@ from typing import Any, Literal
 
 from outcome_engine.definition import Definition, Rule, definition, measure
 from outcome_engine.parameter_file import refuse_without_parameters
-from outcome_engine.record import Evidence, Record, as_date, birthday, evidence, read, reference
+from outcome_engine.record import (
+    Evidence,
+    Record,
+    as_date,
+    birthday,
+    case_start,
+    evidence,
+    read,
+    reference,
+)
+from outcome_engine.record import cases as cases_of
+from r4.issue import FhirError
 from r4.json import Resource
 from terminology import Terminology
 
@@ -70,6 +81,28 @@ class ChildOutcome:
     as_of: str
 
 
+@dataclass(frozen=True, slots=True)
+class NotAssessable:
+    """A child with a case whose outcome cannot be told: the case, its hospital, and what is amiss."""
+
+    case: str
+    hospital: str | None
+    reason: str
+
+
+def cases(measure_url: str, record: Sequence[Resource], terminology: Terminology) -> list[Resource]:
+    """List a child's cases of a measure, the earliest first and those without a full date last.
+
+    Raises FhirError 404 for an unknown measure, and 422 for one without rules.
+    """
+    return cases_of(definition(measure_url), record, terminology)
+
+
+def not_assessable(case: Resource, refusal: FhirError) -> NotAssessable:
+    """Say of a child, by its first case, why `assess` refused its record."""
+    return NotAssessable(reference(case), _hospital(case), str(refusal))
+
+
 def assess(
     measure_url: str, record: Sequence[Resource], as_of: str, terminology: Terminology
 ) -> ChildOutcome:
@@ -88,7 +121,7 @@ def assess(
 
 def _is_due(rules: Definition, child: Record) -> bool:
     """Compare the age; where the birth date is missing, the case is at most as old as the child."""
-    due_on = child.horizon_date or birthday(child.case["period"]["start"][:10], rules.horizon)
+    due_on = child.horizon_date or birthday(case_start(child.case), rules.horizon)
     return due_on <= child.as_of
 
 
@@ -120,7 +153,6 @@ def _outcome(
         decided = Decision(first.rule.id, first.rule.title, first.rule.citation)
         deciding = (first,)
     reason = _reason(outcome_class, due)
-    case_hospital = child.case.get("managingOrganization", {}).get("reference")
     return ChildOutcome(
         measure=rules.canonical,
         outcome_class=outcome_class,
@@ -134,13 +166,18 @@ def _outcome(
         populations=_populations(rules, child, {**variables, "class": outcome_class}),
         patient=reference(child.patient),
         case=reference(child.case),
-        case_date=child.case["period"]["start"][:10],
-        hospital=case_hospital,
+        case_date=case_start(child.case),
+        hospital=_hospital(child.case),
         birth_date=child.birth_date,
         index_date=child.index_date,
         used=_used(child, findings),
         as_of=child.as_of,
     )
+
+
+def _hospital(case: Resource) -> str | None:
+    found: str | None = case.get("managingOrganization", {}).get("reference")
+    return found
 
 
 def _of_findings(findings: Sequence[Finding], due: bool) -> dict[str, Any]:

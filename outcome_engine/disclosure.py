@@ -12,6 +12,9 @@ from outcome_engine.definition import EXTENSION
 from outcome_engine.score import interval, measure_score, scored
 from r4.json import Resource
 
+NOT_ASSESSABLE = EXTENSION + "outcome-not-assessable"
+"""Extension on a summary: the number of children who could not be assessed, and are not counted."""
+
 _ABSENT = "http://hl7.org/fhir/StructureDefinition/data-absent-reason"
 _MASKED = {"extension": [{"url": _ABSENT, "valueCode": "masked"}]}
 
@@ -45,7 +48,8 @@ def disclose(report: Resource, rule: Rule = HES) -> Resource:
             {"url": "scoreMasked", "valueBoolean": masked},
         ],
     }
-    return {**report, "extension": [*report["extension"], applied], "group": groups}
+    extensions = [_extension(each, rule) for each in report["extension"]]
+    return {**report, "extension": [*extensions, applied], "group": groups}
 
 
 def shown(count: int, rule: Rule = HES) -> int | None:
@@ -68,6 +72,14 @@ def _group(group: Resource, rule: Rule) -> Resource:
             masked = interval("wilson-of-masked-range", 1, most, base)
             disclosed["extension"] = [*disclosed.get("extension", []), masked]
     return disclosed
+
+
+def _extension(extension: Resource, rule: Rule) -> Resource:
+    if extension["url"] != NOT_ASSESSABLE:
+        return extension
+    count = shown(extension["valueInteger"], rule)
+    value: Resource = {"_valueInteger": _MASKED} if count is None else {"valueInteger": count}
+    return {"url": NOT_ASSESSABLE, **value}
 
 
 def _population(population: Resource, rule: Rule) -> Resource:

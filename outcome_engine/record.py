@@ -67,11 +67,7 @@ def read(
     """
     day = _full_day(as_of)
     patient = _patient(resources)
-    bundle = {
-        "resourceType": "Bundle",
-        "type": "collection",
-        "entry": [{"resource": resource} for resource in resources],
-    }
+    bundle = _bundle(resources)
     birth_date = patient.get("birthDate")
     horizon_date = None if birth_date is None else birthday(birth_date, definition.horizon)
     variables: dict[str, Any] = {
@@ -87,10 +83,32 @@ def read(
     if index:
         variables["indexDate"] = as_date((index[0].date or "")[:_DAY])
         variables["indexEnd"] = _last_moment(index)
-    case = _case(definition, _evaluate(_cases(definition), bundle, variables, terminology))
+    case = _case(definition, cases(definition, resources, terminology))
     return Record(
         bundle, variables, terminology, patient, case, day, birth_date, horizon_date, index
     )
+
+
+def cases(
+    definition: Definition, resources: Sequence[Resource], terminology: Terminology
+) -> list[Resource]:
+    """List the cases of a measure in a record, the earliest first and those without a full date last.
+
+    The criteria of the initial population select them, and are given no variables.
+    """
+    criteria = definition.populations["initial-population"]
+    found = _evaluate(criteria, _bundle(resources), {}, terminology)
+    return sorted(found, key=lambda case: (not is_dated(case), _start(case), case["id"]))
+
+
+def case_start(case: Resource) -> str:
+    """Return the day of a case as far as it is known: a full or partial date, or nothing."""
+    return _start(case)[:_DAY]
+
+
+def is_dated(case: Resource) -> bool:
+    """Tell whether a case's start is known to the day."""
+    return len(case_start(case)) == _DAY
 
 
 def birthday(birth_date: str, years: int) -> str:
@@ -156,19 +174,24 @@ def _patient(resources: Sequence[Resource]) -> Resource:
     return active[0]
 
 
-def _cases(definition: Definition) -> Expression:
-    return definition.populations["initial-population"]
+def _start(case: Resource) -> str:
+    start: str = case.get("period", {}).get("start", "")
+    return start
 
 
-def _case(definition: Definition, cases: Sequence[Resource]) -> Resource:
-    dated = [case for case in cases if len(case.get("period", {}).get("start", "")) >= _DAY]
-    if not dated:
+def _bundle(resources: Sequence[Resource]) -> Resource:
+    entries = [{"resource": resource} for resource in resources]
+    return {"resourceType": "Bundle", "type": "collection", "entry": entries}
+
+
+def _case(definition: Definition, found: Sequence[Resource]) -> Resource:
+    if not found or not is_dated(found[0]):
         message = (
             f"The record holds no case (EpisodeOfCare) of measure `{definition.canonical}` "
             "whose period.start is known to the day."
         )
         raise FhirError(422, [error("business-rule", message)])
-    return min(dated, key=lambda case: (case["period"]["start"], case["id"]))
+    return found[0]
 
 
 def _index(procedures: Sequence[Resource]) -> tuple[Evidence, ...]:

@@ -9,9 +9,10 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from outcome_engine import disclosure
-from outcome_engine.assess import ChildOutcome, Finding
+from outcome_engine.assess import ChildOutcome, Finding, NotAssessable
 from outcome_engine.definition import EXTENSION, Definition, definition, measure
 from outcome_engine.parameter_file import refuse_without_parameters
+from outcome_engine.record import case_start, is_dated
 from outcome_engine.score import measure_score, scored
 from r4.dates import is_date
 from r4.issue import FhirError, error
@@ -29,6 +30,16 @@ class Period(NamedTuple):
 
     start: str
     end: str
+
+
+def check(measure_url: str, period: Period) -> None:
+    """Raise FhirError, before any child is assessed, where no report could be made of any.
+
+    404 unknown measure; 422 where the measure's parameters or rules are absent; 400 for a period
+    that is not two full dates in order.
+    """
+    _rules(measure_url)
+    _checked(period)
 
 
 def individual_report(
@@ -56,7 +67,7 @@ def individual_report(
 
 def summary_report(
     measure_url: str,
-    outcomes: Iterable[ChildOutcome],
+    outcomes: Iterable[ChildOutcome | NotAssessable],
     *,
     hospital: Resource | None,
     period: Period,
@@ -65,15 +76,19 @@ def summary_report(
 ) -> Resource:
     """Build the summary MeasureReport of a hospital (a Reference) or, with None, of the nation.
 
-    Counts the outcomes whose case began in the period and, for a hospital, is managed by it. A
+    Counts the outcomes whose case began in the period and, for a hospital, is managed by it; of those
+    that are not assessable, which are given only where the period is theirs, the number alone. A
     hospital's report leaves with the disclosure rule applied; a national one is exact.
     Raises FhirError like `individual_report`.
     """
     rules = _rules(measure_url)
     wanted = None if hospital is None else hospital["reference"]
-    counted = [each for each in outcomes if wanted is None or each.hospital == wanted]
+    about = [each for each in outcomes if wanted is None or each.hospital == wanted]
+    counted = [each for each in about if isinstance(each, ChildOutcome)]
     counts = _counts(rules, counted, _checked(period))
     report = _report(rules, "summary", counts, period, {"date": now, "reporter": reporter})
+    left_out = len(about) - len(counted)
+    report["extension"].append({"url": disclosure.NOT_ASSESSABLE, "valueInteger": left_out})
     if hospital is None:
         return report
     report["extension"].append({"url": EXTENSION + "outcome-hospital", "valueReference": hospital})
@@ -83,6 +98,20 @@ def summary_report(
 def in_period(outcome: ChildOutcome, period: Period) -> bool:
     """Tell whether a child's case began in a period, both of its days included."""
     return period.start <= outcome.case_date <= period.end
+
+
+def may_begin_in(cases: Sequence[Resource], period: Period) -> bool:
+    """Tell of a child's cases, as `cases` lists them, whether the child's may have begun in a period.
+
+    The first full date decides; without one, any case whose date is compatible with the period.
+    """
+    decisive = cases[:1] if cases and is_dated(cases[0]) else cases
+    return any(_may_begin_in(case_start(case), period) for case in decisive)
+
+
+def _may_begin_in(start: str, period: Period) -> bool:
+    known = len(start)
+    return period.start[:known] <= start <= period.end[:known]
 
 
 def _rules(measure_url: str) -> Definition:

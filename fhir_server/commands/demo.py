@@ -156,7 +156,8 @@ def _evaluate(http: httpx.Client, options: simulate.Options) -> list[dict[str, A
         asked = {"measureUrl": MEASURE, "reportType": kind, **period}
         answer = http.post("/Measure/$evaluate", params=asked)
         answer.raise_for_status()
-        reports = [entry["resource"] for entry in answer.json().get("entry", [])]
+        found = [entry["resource"] for entry in answer.json().get("entry", [])]
+        reports = [each for each in found if each["resourceType"] == "MeasureReport"]
     return reports
 
 

@@ -6,7 +6,7 @@ The server behaves by the reviewed files of its release; the stored copies are f
 import asyncio
 
 from fhir_server.app import context
-from fhir_server.context import Context
+from fhir_server.context import Context, instant
 from fhir_server.interactions.transaction import transaction
 from fhir_server.settings import Settings
 from r4 import artefacts
@@ -32,7 +32,7 @@ async def load_artefacts(made: Context) -> int:
         made, {"resourceType": "Bundle", "type": "transaction", "entry": entries}
     )
     written = (entry["response"]["lastModified"] for entry in response["entry"])
-    return sum(stamp >= moment.isoformat()[:19] for stamp in written)
+    return sum(stamp >= instant(moment) for stamp in written)
 
 
 def load(settings: Settings) -> None:

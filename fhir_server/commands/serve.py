@@ -1,8 +1,11 @@
 """`serve`: open both doors and keep them open until told to stop."""
 
 import asyncio
+import gc
 import logging
 import signal
+
+from uvicorn.loops.auto import auto_loop_factory
 
 from fhir_server.app import context, running
 from fhir_server.commands.load import load_artefacts
@@ -14,7 +17,8 @@ def serve(settings: Settings) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     for chatty in ("alembic", "httpx", "httpcore"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    asyncio.run(_serve(settings))
+    with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:  # uvloop where there is one
+        runner.run(_serve(settings))
 
 
 async def _serve(settings: Settings) -> None:
@@ -32,6 +36,7 @@ async def _serve(settings: Settings) -> None:
             print(
                 f"database      {settings.database} ({stored} artefacts new or changed)", flush=True
             )
+            gc.freeze()  # what is loaded by now stays: collecting it again would stall every request
             await stop.wait()
     finally:
         made.database.close()

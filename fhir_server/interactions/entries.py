@@ -6,6 +6,7 @@ https://hl7.org/fhir/R4/http.html#trules
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import parse_qsl
 
 from r4 import definitions
 from r4.issue import FhirError, Issue, error
@@ -15,6 +16,9 @@ from terminology.systems import CSOR
 MERGE = f"{CSOR}/StructureDefinition/merge"
 MERGE_DELETE = f"{CSOR}/StructureDefinition/merge-delete"
 METHODS = ("GET", "POST", "PUT")
+MOST_READS = 100
+"""Most GET entries of one Bundle: each may answer with a page of 1000 resources."""
+_TEXTS = ("ifNoneExist", "ifMatch", "ifNoneMatch")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +51,8 @@ class Entry:
 def entries(bundle: Resource, largest: int, *, trusted: bool = False) -> list[Entry]:
     """Read the entries of a Bundle; raises FhirError 400 with every entry that cannot be read.
 
-    The merge extension is honoured in a trusted Bundle (one that a mapping made) alone.
+    Raises FhirError 413 for more entries, or more that read, than are taken at once. The merge
+    extension is honoured in a trusted Bundle (one that a mapping made) alone.
     """
     listed = bundle.get("entry", [])
     if not isinstance(listed, list):
@@ -65,7 +70,23 @@ def entries(bundle: Resource, largest: int, *, trusted: bool = False) -> list[En
             read.append(_entry(entry, place, trusted=trusted))
     if issues:
         raise FhirError(400, issues)
+    if sum(entry.method == "GET" for entry in read) > MOST_READS:
+        text = f"A Bundle may have at most {MOST_READS} GET entries."
+        raise FhirError(413, [error("too-long", text, "Bundle.entry")])
     return read
+
+
+def refuse_blank(entry: Entry) -> None:
+    """Raise FhirError 412 where criteria are blank, or one of their values is.
+
+    Such criteria find nothing, or anything: what is conditional on them would be stored every time.
+    """
+    if entry.query is None:
+        return
+    pairs = parse_qsl(entry.query, keep_blank_values=True)
+    if not pairs or any(not value.strip(", ") for _, value in pairs):
+        text = f"{entry.type}?{entry.query}: criteria need a value."
+        raise FhirError(412, [error("required", text, entry.at(None))])
 
 
 def _wrong(entry: Any, place: str) -> Iterator[Issue]:
@@ -73,23 +94,39 @@ def _wrong(entry: Any, place: str) -> Iterator[Issue]:
     if not isinstance(request, dict):
         yield error("required", "Each entry needs a request.", f"{place}.request")
         return
+    yield from _untexts(entry, ("fullUrl",), place)
+    yield from _untexts(request, _TEXTS, f"{place}.request")
     method, url = request.get("method"), request.get("url")
     if method not in METHODS:
         text = (
             f"The method {method!r} is not supported in a Bundle; supported: {', '.join(METHODS)}."
         )
         yield error("not-supported", text, f"{place}.request.method")
+    if method == "PUT" and isinstance(url, str) and not ("/" in url or "?" in url):
+        yield error("value", "A PUT names an id or criteria.", f"{place}.request.url")
     if not isinstance(url, str) or _type(url) not in definitions.resource_types():
         yield error("value", f"{url!r} names no resource type.", f"{place}.request.url")
+    elif method != "GET":
+        yield from _wrong_resource(method, url, entry.get("resource"), f"{place}.resource")
+
+
+def _untexts(node: Resource, names: tuple[str, ...], place: str) -> Iterator[Issue]:
+    for name in names:
+        if not isinstance(node.get(name, ""), str):
+            yield error("structure", f"{name} is a string.", f"{place}.{name}")
+
+
+def _wrong_resource(method: object, url: str, resource: Any, place: str) -> Iterator[Issue]:
+    if not isinstance(resource, dict):
+        yield error("required", f"A {method} needs a resource.", place)
         return
-    resource = entry.get("resource")
-    if method != "GET" and not isinstance(resource, dict):
-        yield error("required", f"A {method} needs a resource.", f"{place}.resource")
-    elif method != "GET" and resource.get("resourceType") != _type(url):
+    if resource.get("resourceType") != _type(url):
         text = f"The url speaks of {_type(url)}, the resource is {resource.get('resourceType')!r}."
-        yield error("invalid", text, f"{place}.resource")
-    if method == "PUT" and not ("/" in url or "?" in url):
-        yield error("value", "A PUT names an id or criteria.", f"{place}.request.url")
+        yield error("invalid", text, place)
+    named = url.partition("?")[0].partition("/")[2]
+    if method == "PUT" and named and resource.get("id") != named:
+        text = f"The resource's id is {resource.get('id')!r}; the url says {named!r}."
+        yield error("invalid", text, f"{place}.id")
 
 
 def _type(url: str) -> str:
@@ -98,14 +135,14 @@ def _type(url: str) -> str:
 
 def _entry(entry: Resource, place: str, *, trusted: bool) -> Entry:
     request = entry["request"]
-    path, _, query = request["url"].partition("?")
+    path, asks, query = request["url"].partition("?")
     resource_type, _, resource_id = path.partition("/")
     extensions = request.get("extension", []) if trusted else []
     return Entry(
         method=request["method"],
         type=resource_type,
         id=resource_id or None,
-        query=(query or request.get("ifNoneExist")) or None,
+        query=query if asks else request.get("ifNoneExist"),
         resource=entry.get("resource"),
         full_url=entry.get("fullUrl"),
         if_match=request.get("ifMatch"),

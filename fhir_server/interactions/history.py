@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from urllib.parse import urlencode
 
 from fhir_server.context import Context, instant
+from fhir_server.interactions.read import LONGEST_NUMBER
 from fhir_server.store import history as store
 from fhir_server.store.history import Span
 from fhir_server.store.read import Stored
@@ -81,7 +82,7 @@ def _bounds(name: str, text: str) -> tuple[int, int]:
 def _whole(name: str, text: str | None) -> int | None:
     if text is None:
         return None
-    if not text.isdecimal():
+    if not text.isdecimal() or len(text) > LONGEST_NUMBER:
         raise FhirError(400, [error("value", f"{name} is a whole number.", f"http.{name}")])
     return int(text)
 

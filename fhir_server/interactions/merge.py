@@ -8,6 +8,8 @@ from typing import Any
 
 from r4.json import Resource
 
+UNFINISHED = ("planned", "arrived", "triaged", "in-progress", "onleave")
+
 
 def merge(current: Resource, incoming: Resource, deletes: tuple[str, ...] = ()) -> Resource:
     """Return the current resource with the incoming elements over it and the deleted ones gone."""
@@ -15,8 +17,18 @@ def merge(current: Resource, incoming: Resource, deletes: tuple[str, ...] = ()) 
         # "Has died", sent without a date, says less than the date that is known.
         incoming = {key: value for key, value in incoming.items() if key != "deceasedBoolean"}
         deletes = tuple(element for element in deletes if element != "deceasedDateTime")
+    if _goes_back(current, incoming):
+        # A late message does not reopen a spell that has ended, nor unmake one that has begun.
+        incoming = {key: value for key, value in incoming.items() if key != "status"}
     merged = _objects(current, incoming)
     return {key: value for key, value in merged.items() if key not in deletes}
+
+
+def _goes_back(current: Resource, incoming: Resource) -> bool:
+    before, after = current.get("status"), incoming.get("status")
+    if before == "finished":
+        return after in UNFINISHED and "end" not in incoming.get("period", {})
+    return before in UNFINISHED and after == "planned" and before != after
 
 
 def _objects(current: Resource, incoming: Resource) -> Resource:
@@ -35,7 +47,15 @@ def _element(key: str, current: Any, incoming: Any) -> Any:
         if key == "extension":
             return _by(current, incoming, "url")
         if key == "link":
-            return [*current, *(link for link in incoming if link not in current)]
+            replaced = any(link.get("type") == "replaced-by" for link in current)
+            return [
+                *current,
+                *(
+                    link
+                    for link in incoming
+                    if link not in current and not (replaced and link.get("type") == "replaced-by")
+                ),
+            ]
     return incoming
 
 

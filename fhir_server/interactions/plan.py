@@ -3,15 +3,17 @@
 Reads only. What the plan relied on goes into guards and version numbers, which the commit checks.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import profiles
 from fhir_server.context import Context, instant, microseconds
+from fhir_server.interactions.cases import known_cases
 from fhir_server.interactions.entries import Entry
+from fhir_server.interactions.identity import cycle_issues, identity_issues
 from fhir_server.interactions.merge import merge
-from fhir_server.interactions.targets import Target, find, locate, places, refuse_twins, survivor
+from fhir_server.interactions.targets import Target, find, locate, places, refuse_twins, standing
 from fhir_server.store import read as store
 from fhir_server.store.index import rows
 from fhir_server.store.read import Stored
@@ -48,11 +50,12 @@ def plan(context: Context, entries: Sequence[Entry], *, once: bool = False) -> P
     With `once`, a first entry that finds what it would create makes a plan that writes nothing.
     """
     made = Plan()
-    targets = [locate(context, entry, made.guards) for entry in entries]
+    targets = _located(context, entries, made.guards)
     if once and targets and not targets[0].writes and targets[0].current is not None:
         made.outcomes.append(_unchanged(targets[0].current))
         return made
     refuse_twins(targets)
+    targets = known_cases(context, targets, made.guards)
     literals = places(targets)
     moment = context.now()
     issues: list[Issue] = []
@@ -68,6 +71,21 @@ def plan(context: Context, entries: Sequence[Entry], *, once: bool = False) -> P
     if errors := [issue for issue in dict.fromkeys(issues) if issue.is_error]:
         raise FhirError(422, errors)
     return made
+
+
+def _located(context: Context, entries: Sequence[Entry], guards: list[Guard]) -> list[Target]:
+    """Locate every entry; raises FhirError with what is wrong with any of them."""
+    found: list[Target] = []
+    refusals: list[FhirError] = []
+    for entry in entries:
+        try:
+            found.append(locate(context, entry, guards))
+        except FhirError as refusal:
+            refusals.append(refusal)
+    if refusals:
+        issues = [issue for refusal in refusals for issue in refusal.issues]
+        raise FhirError(refusals[0].status, issues)
+    return found
 
 
 Known = Callable[[str, str], bool]
@@ -95,13 +113,19 @@ def _resource(
         incoming = _literal(context, entry, incoming, places, guards, issues)
         issues.extend(_dangling(entry, incoming, known))
     if entry.merge and target.current is not None and not target.current.deleted:
-        incoming = merge(decode(target.current.body), incoming, entry.deletes)
+        current = decode(target.current.body)
+        issues.extend(_placed(entry, identity_issues(context, current, incoming)))
+        incoming = merge(current, incoming, entry.deletes)
     resource = {**incoming, "id": target.id}
-    issues.extend(
-        Issue(i.severity, i.code, i.diagnostics, entry.at(i.expression), i.rule)
-        for i in profiles.validate(resource, context.terminology)
-    )
+    issues.extend(_placed(entry, profiles.validate(resource, context.terminology)))
+    if entry.type == "Patient" and "link" in resource and not any(i.is_error for i in issues):
+        issues.extend(_placed(entry, cycle_issues(context, resource)))
     return resource, issues
+
+
+def _placed(entry: Entry, issues: Iterable[Issue]) -> list[Issue]:
+    """Return issues of a resource as issues of the Bundle that holds it."""
+    return [replace(issue, expression=entry.at(issue.expression)) for issue in issues]
 
 
 def _literal(
@@ -123,10 +147,15 @@ def _literal(
             text = f"{reference} is the fullUrl of no entry."
             issues.append(error("not-found", text, entry.at(entry.type), "reference"))
         elif wanted := conditional(reference):
-            query, found = find(context, wanted.type, wanted.query)
-            if len(found) == 1:
-                guards.append(Guard(query, (found[0].id,)))
-                return f"{wanted.type}/{survivor(context, found[0]).id}"
+            try:
+                query, found = find(context, wanted.type, wanted.query)
+            except FhirError as refusal:
+                issues.extend(replace(i, expression=entry.at(entry.type)) for i in refusal.issues)
+                return reference
+            records = standing(context, found)
+            if len(records) == 1:
+                guards.append(Guard(query, tuple(stored.id for stored in found)))
+                return f"{wanted.type}/{records[0].id}"
             how = "no resource" if not found else "more than one resource"
             text = f"The reference {reference} matches {how} here."
             code = "not-found" if not found else "multiple-matches"

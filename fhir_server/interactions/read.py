@@ -8,6 +8,9 @@ from fhir_server.store import read as store
 from fhir_server.store.read import Stored
 from r4.issue import FhirError, error
 
+LONGEST_NUMBER = 18
+"""Most digits of a number that the store can hold."""
+
 
 def read(context: Context, resource_type: str, resource_id: str) -> Stored:
     """Return the current version; raises FhirError 404 if unknown, 410 if deleted."""
@@ -19,7 +22,7 @@ def read(context: Context, resource_type: str, resource_id: str) -> Stored:
 
 def vread(context: Context, resource_type: str, resource_id: str, version: str) -> Stored:
     """Return one version; raises FhirError 404 if unknown, 410 if it records a deletion."""
-    number = int(version) if version.isdecimal() else 0
+    number = int(version) if version.isdecimal() and len(version) <= LONGEST_NUMBER else 0
     return _present(
         store.version(context.database, resource_type, resource_id, number),
         f"{resource_type}/{resource_id}/_history/{version}",

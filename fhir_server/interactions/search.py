@@ -1,55 +1,153 @@
-"""The search-type interaction: a searchset, stored bytes spliced into it without being decoded.
+"""The search interactions: a searchset, stored bytes spliced into it without being decoded.
 
 https://hl7.org/fhir/R4/http.html#search
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
-from fhir_server.context import Context
+from fhir_server.context import Context, microseconds
+from fhir_server.interactions import subset
 from fhir_server.store import read as store
-from fhir_server.store.search.parse import Query, parse
-from r4.json import encode
+from fhir_server.store.include import MOST, included
+from fhir_server.store.read import Stored
+from fhir_server.store.search import order
+from fhir_server.store.search.parse import Around, parse
+from fhir_server.store.search.query import Condition, Page, Query
+from fhir_server.store.search.results import page_token
+from r4.issue import Issue, operation_outcome
+from r4.json import decode, encode
 
 Pairs = list[tuple[str, str]]
 
 
-def search(context: Context, resource_type: str, pairs: Pairs) -> bytes:
-    """Return the searchset Bundle of a query, as JSON; raises FhirError 400 for what is not served."""
-    query = parse(resource_type, pairs)
-    total = store.count(context.database, _whole(query))
-    found = [] if query.only_count else store.search(context.database, query)
-    links = [{"relation": "self", "url": _url(context, resource_type, pairs)}]
-    if len(found) == query.count and _more(context, query, found[-1].rid):
-        following = [pair for pair in pairs if pair[0] != "_after"] + [
-            ("_after", str(found[-1].rid))
-        ]
-        links.append({"relation": "next", "url": _url(context, resource_type, following)})
-    entries = (
-        b'{"fullUrl":%s,"resource":%s,"search":{"mode":"match"}}'
-        % (encode(f"{context.base_url}/{stored.type}/{stored.id}"), stored.body)
-        for stored in found
-    )
-    return _searchset(total, links, entries)
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """One page: its matches, and whether there are more after and before them."""
+
+    stored: Sequence[Stored]
+    after: bool
+    before: bool
 
 
-def _whole(query: Query) -> Query:
-    return Query(query.type, query.criteria, query.ids, query.updated)
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Where else than at a type is searched: a path, a condition (a compartment), what links show."""
+
+    path: str
+    within: Condition
+    shown: Pairs
 
 
-def _more(context: Context, query: Query, last: int) -> bool:
-    rest = Query(
-        query.type, query.criteria, query.ids, query.updated, 1,
-        newest_first=query.newest_first, after=last,
+def search(
+    context: Context,
+    resource_type: str,
+    pairs: Pairs,
+    *,
+    lenient: bool = False,
+    scope: Scope | None = None,
+) -> bytes:
+    """Return the searchset Bundle of a query, as JSON; raises FhirError 400 for what is not served.
+
+    Without a resource type the search is of every type, or of those that `_type` names. Where
+    handling is lenient, unknown parameters are left out, and the self link does not show them.
+    """
+    moment = microseconds(context.now())
+    around = Around(context.terminology, moment, context.base_url, lenient)
+    query = parse(resource_type, pairs, around)
+    page = query.page or Page(store.snapshot(context.database))
+    query = replace(
+        query,
+        criteria=(*query.criteria, scope.within) if scope else query.criteria,
+        snapshot=page.snapshot, after=page.after, before=page.before, offset=page.offset,
     )  # fmt: skip
-    return bool(store.search(context.database, rest))
+    shown = scope.shown if scope else pairs
+    kept = [pair for pair in shown if pair[0] not in query.ignored]
+    place = f"{context.base_url}/{scope.path if scope else resource_type}".rstrip("/")
+    if query.only_count:
+        counted = store.count(context.database, query)
+        return _searchset(counted, [_link("self", place, kept)], iter(()))
+    found = _page(context, query)
+    total = _total(context, query, page, found)
+    links = [_link("self", place, kept), *_links(place, kept, query, (found, total))]
+    return _searchset(total, links, _entries(context, query, found.stored))
 
 
-def _url(context: Context, resource_type: str, pairs: Pairs) -> str:
-    return f"{context.base_url}/{resource_type}" + (f"?{urlencode(pairs)}" if pairs else "")
+def _total(context: Context, query: Query, page: Page, found: _Found) -> int | None:
+    """Return how many match: as an earlier page counted, as a page that is all of them shows."""
+    if page.total is not None or query.total == "none":
+        return page.total
+    if not found.before and not found.after:
+        return len(found.stored)
+    return store.count(context.database, query)
 
 
-def _searchset(total: int, links: list[dict[str, str]], entries: Iterable[bytes]) -> bytes:
-    head = encode({"resourceType": "Bundle", "type": "searchset", "total": total, "link": links})
+def _page(context: Context, query: Query) -> _Found:
+    """Read one row more than a page, which says whether another one follows."""
+    rows = store.search(context.database, replace(query, count=query.count + 1))
+    if query.before is not None:
+        return _Found(rows[-query.count :], after=True, before=len(rows) > query.count)
+    before = query.after is not None or query.offset > 0
+    return _Found(rows[: query.count], after=len(rows) > query.count, before=before)
+
+
+def _links(
+    place: str, pairs: Pairs, query: Query, answer: tuple[_Found, int | None]
+) -> Iterator[dict[str, str]]:
+    found, total = answer
+    page = Page(query.snapshot or 0, total)
+    rest = place + "?" + urlencode([*(pair for pair in pairs if pair[0] != "_page"), ("_page", "")])
+    yield {"relation": "first", "url": rest + page_token(page)}
+    if not found.stored:
+        return
+    if order.by_rid(query):
+        before = replace(page, before=found.stored[0].rid)
+        after = replace(page, after=found.stored[-1].rid)
+    else:
+        before = replace(page, offset=max(0, query.offset - query.count))
+        after = replace(page, offset=query.offset + query.count)
+    if found.before:
+        yield {"relation": "previous", "url": rest + page_token(before)}
+    if found.after:
+        yield {"relation": "next", "url": rest + page_token(after)}
+
+
+def _link(relation: str, place: str, pairs: Pairs) -> dict[str, str]:
+    return {"relation": relation, "url": place + (f"?{urlencode(pairs)}" if pairs else "")}
+
+
+def _entries(context: Context, query: Query, found: Sequence[Stored]) -> Iterator[bytes]:
+    abridged = _abridged(query)
+    for stored in found:
+        yield _entry(context, stored, abridged(stored), b"match")
+    if not query.includes:
+        return
+    others, all_of_them = included(context.database, query, found)
+    for stored in others:
+        yield _entry(context, stored, abridged(stored), b"include")
+    if not all_of_them:
+        text = f"More than {MOST} resources would be included: ask for fewer by _count."
+        outcome = operation_outcome([Issue("warning", "incomplete", text)])
+        yield b'{"resource":%s,"search":{"mode":"outcome"}}' % encode(outcome)
+
+
+def _entry(context: Context, stored: Stored, body: bytes, mode: bytes) -> bytes:
+    place = encode(f"{context.base_url}/{stored.type}/{stored.id}")
+    return b'{"fullUrl":%s,"resource":%s,"search":{"mode":"%s"}}' % (place, body, mode)
+
+
+def _abridged(query: Query) -> Callable[[Stored], bytes]:
+    """Return what makes the bytes of an entry: those stored, or of a part of the elements."""
+    if query.elements:
+        return lambda stored: encode(subset.elements(decode(stored.body), query.elements))
+    if query.summary in ("true", "text", "data"):
+        return lambda stored: encode(subset.summary(decode(stored.body), query.summary))
+    return lambda stored: stored.body
+
+
+def _searchset(total: int | None, links: list[dict[str, str]], entries: Iterator[bytes]) -> bytes:
+    counted = {} if total is None else {"total": total}
+    head = encode({"resourceType": "Bundle", "type": "searchset", **counted, "link": links})
     joined = b",".join(entries)
     return head[:-1] + (b',"entry":[' + joined + b"]" if joined else b"") + b"}"

@@ -16,6 +16,9 @@ from r4.issue import FhirError, error
 from r4.json import decode
 from r4.reference import literal
 
+MATCHES = 20
+"""How many matches are looked at: more than the records that one person may have had."""
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -44,17 +47,51 @@ def locate(context: Context, entry: Entry, guards: list[Guard]) -> Target:
 
 
 def _conditional_target(context: Context, entry: Entry, guards: list[Guard]) -> Target:
-    query, found = find(context, entry.type, entry.query or "")
-    if len(found) > 1:
-        text = f"{entry.type}?{entry.query} matches more than one resource."
-        raise FhirError(412, [error("multiple-matches", text, entry.at(None))])
+    try:
+        query, found = find(context, entry.type, entry.query or "")
+    except FhirError as refusal:
+        issues = [replace(issue, expression=_criteria_place(entry)) for issue in refusal.issues]
+        raise FhirError(refusal.status, issues) from None
     guards.append(Guard(query, tuple(stored.id for stored in found)))
     if not found:
         return Target(entry, entry.id or context.new_id(), None, writes=True)
-    current = found[0] if _is_merge_of_patients(entry) else survivor(context, found[0])
-    if current is not found[0]:
-        entry = _without_identifiers_of(found[0], entry)
+    current = _meant(context, entry, found)
+    for retired in found:
+        if retired.id != current.id:
+            entry = _without_identifiers_of(retired, entry)
     return Target(entry, current.id, current, writes=entry.method == "PUT")
+
+
+def _meant(context: Context, entry: Entry, found: list[Stored]) -> Stored:
+    """Return the one record that the matches come to; raises FhirError 412 where they are several.
+
+    Patients that were merged come to the one that stands for them, and so do the cases of one child.
+    """
+    if not _is_merge_of_patients(entry):
+        found = standing(context, found)
+    if entry.type == "EpisodeOfCare" and entry.method == "POST" and len(found) > 1:
+        children = {_child_of(context, case) for case in found}
+        found = [min(found, key=lambda case: case.rid)] if len(children) == 1 else found
+    if len(found) == 1:
+        return found[0]
+    text = f"{entry.type}?{entry.query} matches more than one resource."
+    if entry.type == "Patient":
+        text += " If they are one child's, merge them (A40)."
+    raise FhirError(412, [error("multiple-matches", text, _criteria_place(entry))])
+
+
+def _child_of(context: Context, case: Stored) -> str:
+    """Return the id of the record that stands for a case's child."""
+    place = literal(decode(case.body)["patient"].get("reference", ""))
+    patient = place and store.current(context.database, "Patient", place.id)
+    return survivor(context, patient).id if patient else case.id
+
+
+def _criteria_place(entry: Entry) -> str:
+    """Return the expression of an entry's criteria."""
+    if entry.place is None:
+        return "http.If-None-Exist" if entry.method == "POST" else "http.url"
+    return f"{entry.place}.request.{'ifNoneExist' if entry.method == 'POST' else 'url'}"
 
 
 def _without_identifiers_of(retired: Stored, entry: Entry) -> Entry:
@@ -62,28 +99,36 @@ def _without_identifiers_of(retired: Stored, entry: Entry) -> Entry:
     kept = decode(retired.body).get("identifier", [])
     numbers = {(each.get("system"), each.get("value")) for each in kept}
     incoming = entry.resource or {}
-    others = [
-        each
-        for each in incoming.get("identifier", [])
-        if (each.get("system"), each.get("value")) not in numbers
-    ]
+    listed = incoming.get("identifier")
+    if not isinstance(listed, list) or not all(isinstance(each, dict) for each in listed):
+        return entry  # the validator says what is wrong with it
+    others = [each for each in listed if (each.get("system"), each.get("value")) not in numbers]
     rest = {key: value for key, value in incoming.items() if key != "identifier"}
     return replace(entry, resource={**rest, "identifier": others} if others else rest)
 
 
 def find(context: Context, resource_type: str, criteria: str) -> tuple[Query, list[Stored]]:
-    """Return the query of the criteria and up to two matches; raises FhirError 400 or 412."""
+    """Return the query of the criteria and its first matches; raises FhirError 400 or 412."""
     asked = parse(resource_type, criteria)
     if not asked.criteria and asked.ids is None:
         text = f"{resource_type}?{criteria} has no criteria."
         raise FhirError(412, [error("required", text)])
-    query = replace(asked, count=2)
+    query = replace(asked, count=MATCHES)
     return query, store.search(context.database, query)
 
 
 def _is_merge_of_patients(entry: Entry) -> bool:
-    links = (entry.resource or {}).get("link", [])
-    return entry.type == "Patient" and any(link.get("type") == "replaced-by" for link in links)
+    links = (entry.resource or {}).get("link")
+    listed = links if isinstance(links, list) else []
+    return entry.type == "Patient" and any(
+        isinstance(link, dict) and link.get("type") == "replaced-by" for link in listed
+    )
+
+
+def standing(context: Context, found: list[Stored]) -> list[Stored]:
+    """Return the records that matches come to: of Patients that were merged, the one that stands."""
+    records = (survivor(context, one) for one in found)
+    return list({each.id: each for each in records}.values())
 
 
 def survivor(context: Context, stored: Stored) -> Stored:

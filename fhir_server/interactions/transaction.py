@@ -3,22 +3,29 @@
 https://hl7.org/fhir/R4/http.html#transaction
 """
 
-from collections.abc import Sequence
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from http import HTTPStatus
 from urllib.parse import parse_qsl
 
-from fhir_server.context import Context, instant
-from fhir_server.interactions.entries import Entry, entries
+from fhir_server.context import Context, instant, place
+from fhir_server.interactions.entries import Entry, entries, refuse_blank
 from fhir_server.interactions.plan import Outcome, Plan, plan
 from fhir_server.interactions.read import read
 from fhir_server.interactions.search import search
 from fhir_server.store.commit import ConflictError, commit
 from fhir_server.store.inbox import Settlement
-from r4.issue import FhirError, error, operation_outcome
+from r4.issue import FhirError, Issue, error, operation_outcome
 from r4.json import Resource, decode
 
+logger = logging.getLogger("csor.transaction")
+
 ATTEMPTS = 20
+Answered = Callable[[Entry, Resource, FhirError | None], Awaitable[None]]
+"""Is told what became of one entry of a batch."""
 
 
 async def transaction(
@@ -33,32 +40,37 @@ async def transaction(
 
     A settlement is recorded in the same commit: the message it settles is then done, durably.
     With `once`, a first entry that finds what it would create stores nothing, and is answered alone.
-    Raises FhirError 400, 409, 412, 413 or 422 with the issues of all entries.
+    GET entries are answered after the writes, and one that fails has its refusal as its answer.
+    Raises FhirError 400, 409, 412, 413 or 422 with the issues of all entries, and
+    SettledError where the message has been processed already.
     """
     listed = entries(bundle, context.settings.max_entries, trusted=trusted)
+    _refuse_unreadable(context, listed)
     writing = [entry for entry in listed if entry.method != "GET"]
     stored = await execute(context, writing, settlement, once=once)
     if len(stored) < len(writing):
         listed = listed[: len(stored)]
     outcomes = iter(stored)
     responses = [
-        _got(context, entry) if entry.method == "GET" else _entry(next(outcomes))
+        (await _got(context, entry))[0] if entry.method == "GET" else _entry(next(outcomes))
         for entry in listed
     ]
     return {"resourceType": "Bundle", "type": "transaction-response", "entry": responses}
 
 
-async def batch(context: Context, bundle: Resource) -> Resource:
-    """Carry out each entry on its own, and return the batch-response with each one's answer."""
+async def batch(context: Context, bundle: Resource, answered: Answered | None = None) -> Resource:
+    """Carry out each entry on its own, and return the batch-response with each one's answer.
+
+    What becomes of each entry that writes is told to `answered`, with its refusal if it was refused.
+    """
     responses = []
     for entry in entries(bundle, context.settings.max_entries):
-        try:
-            if entry.method == "GET":
-                responses.append(_got(context, entry))
-            else:
-                responses.append(_entry((await execute(context, [entry]))[0]))
-        except FhirError as refusal:
-            responses.append(_refused(refusal))
+        attempt = _got if entry.method == "GET" else _done
+        response, refusal = await attempt(context, entry)
+        responses.append(response)
+        if answered is not None and entry.method != "GET":
+            await answered(entry, response, refusal)
+        await asyncio.sleep(0)
     return {"resourceType": "Bundle", "type": "batch-response", "entry": responses}
 
 
@@ -69,18 +81,35 @@ async def execute(
     *,
     once: bool = False,
 ) -> list[Outcome]:
-    """Plan and commit the entries, anew for as long as others change what the plan relied on."""
-    for _ in range(ATTEMPTS):
-        made: Plan = plan(context, listed, once=once)
-        if not made.writes and settlement is None:
-            return made.outcomes
-        try:
-            await commit(context.database, made.writes, made.guards, settlement)
-        except ConflictError:
-            continue
-        return made.outcomes
+    """Plan and commit the entries; anew, one caller at a time, if others changed what a plan relied on.
+
+    Raises SettledError, and stores nothing, where the settlement's message has been processed already.
+    """
+    for entry in listed:
+        refuse_blank(entry)
+    try:
+        return await _execute(context, listed, settlement, once=once)
+    except ConflictError:
+        pass
+    async with (
+        context.turn
+    ):  # a burst about one child is worked off in turn, and none of it refused
+        for _ in range(ATTEMPTS):
+            try:
+                return await _execute(context, listed, settlement, once=once)
+            except ConflictError:
+                continue
     text = "Others keep changing the same resources: try again."
     raise FhirError(409, [error("conflict", text)])
+
+
+async def _execute(
+    context: Context, listed: Sequence[Entry], settlement: Settlement | None, *, once: bool
+) -> list[Outcome]:
+    made: Plan = plan(context, listed, once=once)
+    if made.writes or settlement is not None:
+        await commit(context.database, made.writes, made.guards, settlement)
+    return made.outcomes
 
 
 def _entry(outcome: Outcome) -> Resource:
@@ -94,15 +123,58 @@ def _entry(outcome: Outcome) -> Resource:
     }
 
 
-def _got(context: Context, entry: Entry) -> Resource:
-    if entry.id is not None:
-        body = read(context, entry.type, entry.id).body
-    else:
-        body = search(context, entry.type, parse_qsl(entry.query or "", keep_blank_values=True))
-    return {"resource": decode(body), "response": {"status": "200 OK"}}
+async def _got(context: Context, entry: Entry) -> tuple[Resource, FhirError | None]:
+    """Answer a GET entry, a failure included: what the Bundle wrote is stored by now."""
+    await asyncio.sleep(0)
+
+    async def answer() -> Resource:
+        if entry.id is not None:
+            body = read(context, entry.type, entry.id).body
+        else:
+            body = search(context, entry.type, _pairs(entry))
+        return {"resource": decode(body), "response": {"status": "200 OK"}}
+
+    return await _or_refusal(entry, answer)
 
 
-def _refused(refusal: FhirError) -> Resource:
+async def _done(context: Context, entry: Entry) -> tuple[Resource, FhirError | None]:
+    async def answer() -> Resource:
+        return _entry((await execute(context, [entry]))[0])
+
+    return await _or_refusal(entry, answer)
+
+
+async def _or_refusal(
+    entry: Entry, answer: Callable[[], Awaitable[Resource]]
+) -> tuple[Resource, FhirError | None]:
+    """Return an entry's answer, or its refusal and that as an answer; no failure leaves its entry."""
+    try:
+        return await answer(), None
+    except FhirError as found:
+        refusal = found
+    except Exception as unforeseen:
+        logger.error("%s %s: %s", entry.method, entry.place, place(unforeseen))  # noqa: TRY400 - no content
+        text = "The server failed on this entry. The failure has been logged."
+        refusal = FhirError(500, [error("exception", text, entry.place)])
     phrase = HTTPStatus(refusal.status).phrase
     outcome = operation_outcome(refusal.issues)
-    return {"response": {"status": f"{refusal.status} {phrase}", "outcome": outcome}}
+    response = {"status": f"{refusal.status} {phrase}", "outcome": outcome}
+    return {"response": response}, refusal
+
+
+def _refuse_unreadable(context: Context, listed: Sequence[Entry]) -> None:
+    """Raise FhirError 400 for each search that is not served, before anything is stored."""
+    issues: list[Issue] = []
+    for entry in listed:
+        if entry.method == "GET" and entry.id is None:
+            try:
+                search(context, entry.type, [*_pairs(entry), ("_summary", "count")])
+            except FhirError as refusal:
+                at = f"{entry.place}.request.url"
+                issues.extend(replace(issue, expression=at) for issue in refusal.issues)
+    if issues:
+        raise FhirError(400, issues)
+
+
+def _pairs(entry: Entry) -> list[tuple[str, str]]:
+    return parse_qsl(entry.query or "", keep_blank_values=True)

@@ -28,6 +28,9 @@ async def update(
 
 
 async def update_where(context: Context, resource: Resource, criteria: str) -> Outcome:
-    """Update the one resource that matches the criteria, or create it; FhirError 412 if several do."""
+    """Update the one resource that matches the criteria, or create it.
+
+    Raises FhirError 412 where several match, or where the criteria are blank.
+    """
     entry = Entry("PUT", resource["resourceType"], query=criteria, resource=resource)
     return (await execute(context, [entry]))[0]

@@ -6,7 +6,7 @@ https://hl7.org/fhir/R4/operation-measure-evaluate-measure.html
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
@@ -14,17 +14,20 @@ import outcome_engine
 from fhir_server.context import Context, instant
 from fhir_server.interactions.targets import find
 from fhir_server.interactions.transaction import transaction
+from fhir_server.operations import children
 from fhir_server.operations.parameters import Input, required
 from fhir_server.store import read as store
-from outcome_engine import ChildOutcome, Period
-from r4.issue import FhirError, error
-from r4.json import Resource, decode
+from outcome_engine import ChildOutcome, NotAssessable, Period
+from r4.issue import FhirError, Issue, error, operation_outcome
+from r4.json import Resource
+from r4.reference import literal
 from terminology.systems import CSOR
 
-NAMES = ("measureUrl", "measure", "periodStart", "periodEnd", "reportType", "subject", "reporter")
-RECORD = ("EpisodeOfCare", "Condition", "Encounter", "Procedure", "Observation")
+TEXTS = ("measureUrl", "measure", "periodStart", "periodEnd", "reportType")
 REPORT = f"{CSOR}/sid/measure-report"
 REGISTRY: Resource = {"display": "CSOR registry"}
+KEPT_AT_ONCE = 20
+"""Reports stored by one transaction; others are served between two."""
 TYPES = {
     "individual": "individual",
     "subject": "individual",
@@ -47,12 +50,17 @@ class _Asked:
 async def evaluate(context: Context, given: Input, *, keep: bool) -> Resource:
     """Return a Bundle of reports: one a child, or one for the nation and one for each hospital.
 
-    Raises FhirError 404 for an unknown measure, and 422 naming what a measure needs and lacks.
+    Children who cannot be assessed are named by an OperationOutcome at its end; a subject who cannot
+    be is refused. Raises FhirError 400, 404 for what is unknown, and 422 naming what is lacking.
     """
-    reports = await _reports(context, _asked(context, given))
+    asked = _asked(context, given)
+    outcomes = [outcome async for outcome in _outcomes(context, asked)]
+    reports = await _reports(asked, outcomes, instant(context.now()))
     if keep:
         reports = await _kept(context, reports)
-    entries = [{"resource": report} for report in reports]
+    left_out = [outcome for outcome in outcomes if isinstance(outcome, NotAssessable)]
+    resources = [*reports, operation_outcome(map(_left_out, left_out))] if left_out else reports
+    entries = [{"resource": resource} for resource in resources]
     return {"resourceType": "Bundle", "type": "collection", "entry": entries}
 
 
@@ -61,8 +69,9 @@ async def evaluate_measure(context: Context, given: Input, *, keep: bool) -> Res
     asked = _asked(context, given)
     if asked.type == "individual" and asked.subject is None:
         text = "An individual report needs a subject; $evaluate gives one for every child."
-        raise FhirError(400, [error("required", text, "Parameters.parameter('subject')")])
-    reports = (await _reports(context, asked))[:1]
+        raise _refused("required", text, "subject")
+    outcomes = [outcome async for outcome in _outcomes(context, asked)]
+    reports = (await _reports(asked, outcomes, instant(context.now())))[:1]
     if not reports:
         text = f"{asked.subject or asked.hospital} has no case of this measure in the period."
         raise FhirError(404, [error("not-found", text)])
@@ -70,17 +79,29 @@ async def evaluate_measure(context: Context, given: Input, *, keep: bool) -> Res
 
 
 def _asked(context: Context, given: Input) -> _Asked:
+    for name in TEXTS:
+        if name in given and not isinstance(given[name], str):
+            raise _refused("value", f"The parameter {name} is a text.", name)
     kind = given.get("reportType") or ("individual" if given.get("subject") else "summary")
     if kind not in TYPES:
         text = f"reportType {kind!r} is not supported; supported: {', '.join(TYPES)}."
-        raise FhirError(400, [error("not-supported", text, "Parameters.parameter('reportType')")])
-    return _Asked(
+        raise _refused("not-supported", text, "reportType")
+    asked = _Asked(
         _measure(given),
         Period(required(given, "periodStart"), required(given, "periodEnd")),
         TYPES[kind],
-        _one(context, given.get("subject"), "Patient"),
-        _one(context, given.get("reporter"), "Organization"),
+        _one(context, given, "subject", "Patient"),
+        _one(context, given, "reporter", "Organization"),
     )
+    if asked.type == "summary" and asked.subject:
+        text = "A summary is of many: it has no subject. An individual report has one."
+        raise _refused("not-supported", text, "subject")
+    outcome_engine.check(asked.measure, asked.period)
+    return asked
+
+
+def _refused(code: str, text: str, name: str) -> FhirError:
+    return FhirError(400, [error(code, text, f"Parameters.parameter('{name}')")])
 
 
 def _measure(given: Input) -> str:
@@ -93,27 +114,47 @@ def _measure(given: Input) -> str:
     return url
 
 
-def _one(context: Context, reference: object, resource_type: str) -> str | None:
-    """Return the literal reference that a parameter means; raises FhirError 404 where nobody is."""
-    if reference is None:
+def _one(context: Context, given: Input, name: str, resource_type: str) -> str | None:
+    """Return the literal reference that a parameter means, None where it is not given.
+
+    Raises FhirError 400 where it is no reference, and 404 where nobody is.
+    """
+    if name not in given:
         return None
-    text = reference["reference"] if isinstance(reference, dict) else str(reference)
+    value = given[name]
+    text = value.get("reference") if isinstance(value, dict) else value
+    if not isinstance(text, str):
+        raise _refused("value", f"The parameter {name} is a reference or its text.", name)
     kind, _, criteria = text.partition("?")
     if criteria and kind == resource_type:
         _, found = find(context, resource_type, criteria)
         ids = [stored.id for stored in found]
     else:
-        ids = list(store.existing(context.database, resource_type, [text.rpartition("/")[2]]))
+        named = _ids(text.removeprefix(f"{context.base_url}/"), resource_type)
+        ids = list(store.existing(context.database, resource_type, named))
     if len(ids) != 1:
         raise FhirError(404, [error("not-found", f"{text} is not known here.")])
     return f"{resource_type}/{ids[0]}"
 
 
-async def _reports(context: Context, asked: _Asked) -> list[Resource]:
-    outcomes = [outcome async for outcome in _outcomes(context, asked)]
-    now = instant(context.now())
+def _ids(text: str, resource_type: str) -> list[str]:
+    """Return the id of a reference to a resource of the type here, or a bare id; else nothing."""
+    place = literal(text)
+    if place is None:
+        return [text]
+    return [place.id] if place.type == resource_type and place.base is None else []
+
+
+async def _reports(
+    asked: _Asked, outcomes: Sequence[ChildOutcome | NotAssessable], now: str
+) -> list[Resource]:
     if asked.type == "individual":
-        return [_individual(asked, outcome, now) for outcome in outcomes]
+        reports = []
+        for outcome in outcomes:
+            if isinstance(outcome, ChildOutcome):
+                reports.append(_individual(asked, outcome, now))
+                await asyncio.sleep(0)
+        return reports
     hospitals: list[str | None] = [asked.hospital]
     if asked.hospital is None:
         hospitals += sorted({outcome.hospital for outcome in outcomes if outcome.hospital})
@@ -130,57 +171,34 @@ async def _reports(context: Context, asked: _Asked) -> list[Resource]:
     ]
 
 
-async def _outcomes(context: Context, asked: _Asked) -> AsyncIterator[ChildOutcome]:
-    """Assess each child whose case began in the period; others are served between two children."""
+async def _outcomes(context: Context, asked: _Asked) -> AsyncIterator[ChildOutcome | NotAssessable]:
+    """Assess each child whose case began in the period, or may have; of a subject, refuse doubt."""
     as_of = instant(context.now())[:10]
-    for patients in _children(context, asked):
-        outcome = outcome_engine.assess(
-            asked.measure, _record(context, patients), as_of, context.terminology
-        )
-        if outcome_engine.in_period(outcome, asked.period):
-            yield outcome
-        await asyncio.sleep(0)
-
-
-def _children(context: Context, asked: _Asked) -> Iterable[list[str]]:
-    """Yield, for each child with a case, the child's Patient and those it has replaced."""
-    systems = (f"{c['system']}|{c['code']}" for c in outcome_engine.focus(asked.measure))
-    criteria = {"type": ",".join(systems)}
+    types = ",".join(f"{c['system']}|{c['code']}" for c in outcome_engine.focus(asked.measure))
     if asked.subject:
-        criteria["patient"] = asked.subject
-    if asked.hospital:
-        criteria["organization"] = asked.hospital
-    seen: set[str] = set()
-    for stored in store.every(context.database, "EpisodeOfCare", urlencode(criteria)):
-        patient = _surviving(context, decode(stored.body)["patient"]["reference"])
-        if patient[0] not in seen:
-            seen.add(patient[0])
-            yield patient
+        async for record in children.one(context, asked.subject, types):
+            found = outcome_engine.assess(asked.measure, record, as_of, context.terminology)
+            if outcome_engine.in_period(found, asked.period):
+                yield found
+        return
+    async for record in children.every(context, asked.hospital, types):
+        cases = outcome_engine.cases(asked.measure, record, context.terminology)
+        if outcome_engine.may_begin_in(cases, asked.period):
+            yield _outcome(context, asked, record, cases[0], as_of)
 
 
-def _surviving(context: Context, reference: str) -> list[str]:
-    """Return the ids of a person's records, the one that stands first."""
-    found = store.current(context.database, "Patient", reference.rpartition("/")[2])
-    links = decode(found.body).get("link", []) if found else []
-    for link in links:
-        if link["type"] == "replaced-by":
-            return _surviving(context, link["other"]["reference"])
-    replaced = [
-        link["other"]["reference"].rpartition("/")[2]
-        for link in links
-        if link["type"] == "replaces"
-    ]
-    return [reference.rpartition("/")[2], *replaced]
+def _outcome(
+    context: Context, asked: _Asked, record: list[Resource], case: Resource, as_of: str
+) -> ChildOutcome | NotAssessable:
+    """Assess a child among many: a record that cannot be assessed does not keep the others waiting."""
+    try:
+        return outcome_engine.assess(asked.measure, record, as_of, context.terminology)
+    except FhirError as refusal:
+        return outcome_engine.not_assessable(case, refusal)
 
 
-def _record(context: Context, patients: list[str]) -> list[Resource]:
-    """Return the standing Patient and all else that is stored of the child, under any of its ids."""
-    patient = store.current(context.database, "Patient", patients[0])
-    criteria = urlencode({"patient": ",".join(f"Patient/{each}" for each in patients)})
-    found = [patient] if patient else []
-    for kind in RECORD:
-        found += store.every(context.database, kind, criteria)
-    return [decode(stored.body) for stored in found]
+def _left_out(child: NotAssessable) -> Issue:
+    return Issue("warning", "incomplete", f"{child.case} is left out: {child.reason}")
 
 
 def _individual(asked: _Asked, outcome: ChildOutcome, now: str) -> Resource:
@@ -194,26 +212,26 @@ def _individual(asked: _Asked, outcome: ChildOutcome, now: str) -> Resource:
     )
 
 
-async def _kept(context: Context, reports: list[Resource]) -> list[Resource]:
+async def _kept(context: Context, reports: Sequence[Resource]) -> list[Resource]:
     """Store the reports, each in place of the one before it for the same measure, period and subject."""
-    numbered = [_numbered(report) for report in reports]
-    entries = [
-        {
-            "resource": report,
-            "request": {
-                "method": "PUT",
-                "url": f"MeasureReport?{urlencode({'identifier': _token(report)})}",
-            },
-        }
-        for report in numbered
-    ]
-    bundle = {"resourceType": "Bundle", "type": "transaction", "entry": entries}
-    response = await transaction(context, bundle)
-    places = (entry["response"]["location"].split("/")[1] for entry in response["entry"])
-    return [
-        {"resourceType": "MeasureReport", "id": place, **report}
-        for place, report in zip(places, numbered, strict=True)
-    ]
+    kept = []
+    size = min(KEPT_AT_ONCE, context.settings.max_entries)
+    for start in range(0, len(reports), size):
+        numbered = [_numbered(report) for report in reports[start : start + size]]
+        entries = [{"resource": report, "request": _in_place(report)} for report in numbered]
+        bundle = {"resourceType": "Bundle", "type": "transaction", "entry": entries}
+        response = await transaction(context, bundle)
+        places = (entry["response"]["location"].split("/")[1] for entry in response["entry"])
+        kept += [
+            {"resourceType": "MeasureReport", "id": place, **report}
+            for place, report in zip(places, numbered, strict=True)
+        ]
+    return kept
+
+
+def _in_place(report: Resource) -> Resource:
+    criteria = urlencode({"identifier": _token(report)})
+    return {"method": "PUT", "url": f"MeasureReport?{criteria}"}
 
 
 def _numbered(report: Resource) -> Resource:

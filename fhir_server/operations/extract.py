@@ -6,10 +6,11 @@ https://hl7.org/fhir/uv/sdc/OperationDefinition/QuestionnaireResponse-extract
 import questionnaires
 from fhir_server.context import Context
 from fhir_server.operations.forms import form, response_of, valid
+from fhir_server.operations.parameters import Kinds
 from r4.issue import FhirError
 from r4.json import Resource
 
-NAMES = ("questionnaire-response", "response")
+NAMES: Kinds = {"questionnaire-response": "resource", "response": "resource"}
 
 
 def extract(context: Context, response: Resource) -> Resource:

@@ -3,18 +3,19 @@
 https://hl7.org/fhir/R4/questionnaireresponse.html
 """
 
+import re
 from urllib.parse import urlencode
 
 import profiles
 import questionnaires
 from fhir_server.context import Context
-from fhir_server.interactions.targets import find
+from fhir_server.interactions.targets import find, survivor
 from fhir_server.interactions.transaction import transaction
 from fhir_server.store import read as store
 from fhir_server.store.read import Stored
 from r4.issue import FhirError, error
 from r4.json import Resource, decode
-from r4.reference import conditional, literal
+from r4.reference import conditional, literal, rewrite
 from terminology.systems import CHI_NUMBER, NHS_NUMBER
 
 
@@ -80,7 +81,9 @@ def subject(context: Context, response: Resource) -> Resource:
 
 def one(context: Context, reference: str, resource_type: str) -> Stored | None:
     """Return the one resource that a literal or conditional reference means here, or None."""
-    if (place := literal(reference)) and place.type == resource_type:
+    reference = reference.removeprefix(f"{context.base_url}/")
+    place = literal(reference)
+    if place and place.type == resource_type and place.base is None:
         stored = store.current(context.database, resource_type, place.id)
         return None if stored is None or stored.deleted else stored
     wanted = conditional(reference)
@@ -94,17 +97,57 @@ async def store_once(context: Context, bundle: Resource, response: Resource) -> 
     """Store a Bundle whose first entry is the response; sent again, it is answered and not stored.
 
     A response is known by its identifier. Raises FhirError 409 where that identifier has been used
-    for other answers.
+    for another child, author, form or other answers.
     """
-    if not (identifier := response.get("identifier")):
+    identifier = response.get("identifier", {})
+    if "value" not in identifier:
         return await transaction(context, bundle)
-    criteria = urlencode({"identifier": f"{identifier.get('system', '')}|{identifier['value']}"})
-    _, earlier = find(context, "QuestionnaireResponse", criteria)
-    if earlier and decode(earlier[0].body).get("item") != response.get("item"):
-        text = f"{earlier[0].type}/{earlier[0].id} has this identifier, with other answers."
-        raise FhirError(409, [error("duplicate", text, "QuestionnaireResponse.identifier")])
+    token = "|".join(_escaped(identifier.get(key, "")) for key in ("system", "value"))
+    criteria = urlencode({"identifier": token})
     first, *rest = bundle["entry"]
     request = {"method": "POST", "url": "QuestionnaireResponse", "ifNoneExist": criteria}
-    return await transaction(
+    answer = await transaction(
         context, {**bundle, "entry": [{**first, "request": request}, *rest]}, once=True
     )
+    said = answer["entry"][0]["response"]
+    if said["status"].startswith("200"):
+        _refuse_other(context, said["location"], first["resource"])
+    return answer
+
+
+def _refuse_other(context: Context, location: str, sent: Resource) -> None:
+    """Raise FhirError 409 unless the response at a location says what the sent one says."""
+    kind, resource_id, *_ = location.split("/")
+    earlier = store.current(context.database, kind, resource_id)
+    if earlier is None or _said(context, decode(earlier.body)) != _said(context, sent):
+        text = f"{kind}/{resource_id} has this identifier, with another child, author, form or answers."
+        raise FhirError(409, [error("duplicate", text, "QuestionnaireResponse.identifier")])
+
+
+def _said(context: Context, response: Resource) -> Resource:
+    """Return what makes two responses the same, every reference as that of who is meant."""
+    parties = {
+        name: party.get("reference", party)
+        for name in ("subject", "author")
+        if (party := response.get(name)) is not None
+    }
+    url = response["questionnaire"].partition("|")[0]
+    said = {"questionnaire": url, "item": response.get("item"), **parties}
+    for name, party in parties.items():
+        if isinstance(party, str):
+            said[name] = _meant(context, party)
+    resolved: Resource = rewrite(said, lambda reference: _meant(context, reference))
+    return resolved
+
+
+def _meant(context: Context, reference: str) -> str:
+    """Return the literal reference of the one that is meant here; else the text as it is."""
+    named = reference.removeprefix(f"{context.base_url}/")
+    place = literal(named) or conditional(named)
+    found = one(context, named, place.type) if place else None
+    return f"{found.type}/{survivor(context, found).id}" if found else reference
+
+
+def _escaped(text: str) -> str:
+    """Escape the characters that separate the values of a search."""
+    return re.sub(r"([\\,|$])", r"\\\1", text)

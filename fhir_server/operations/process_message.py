@@ -44,37 +44,59 @@ def _identity(raw: bytes) -> tuple[str, str, str]:
 
 
 async def work(context: Context, message: Message) -> bytes:
-    """Map and store a message that the inbox holds, settle it there, and return its answer."""
-    moment = context.now()
+    """Map and store a message that the inbox holds, settle it there, and return its answer.
+
+    Where the same message has been processed meanwhile, on another connection, its answer is this one's.
+    """
     try:
+        return await _work(context, message)
+    except inbox.SettledError:
+        settled = inbox.read(context.database, message.id)
+        if settled is None or settled.answer is None:
+            raise
+        return settled.answer
+
+
+async def _work(context: Context, message: Message) -> bytes:
+    moment = context.now()
+    received: hl7v2.Message | bytes = message.raw
+    try:
+        received = parsed = hl7v2.parse(message.raw)
         _refuse_reuse(context, message)
         mapping = replace(context.mapping, now=instant(moment))
-        bundle = hl7v2.to_bundle(hl7v2.parse(message.raw), mapping)
-        settlement = _settlement(message, "processed", moment, ())
+        bundle = hl7v2.to_bundle(parsed, mapping)
+        settlement = _settlement(message, received, "processed", moment, ())
         await transaction(context, bundle, trusted=True, settlement=settlement)
     except FhirError as refusal:
-        settlement = _settlement(message, "refused", moment, refusal.issues)
+        settlement = _settlement(message, received, "refused", moment, refusal.issues)
         await inbox.refuse(context.database, settlement)
+    except inbox.SettledError:
+        raise
     except Exception as unforeseen:
         logger.error("message %d: %s", message.id, place(unforeseen))  # noqa: TRY400 - no content
         text = "The registry failed to process this message; it is kept and will be looked at."
-        settlement = _settlement(message, "refused", moment, (error("exception", text),))
+        issues = (error("exception", text),)
+        settlement = _settlement(message, received, "refused", moment, issues)
         await inbox.refuse(context.database, settlement)
     return settlement.answer
 
 
 def _refuse_reuse(context: Context, message: Message) -> None:
-    if inbox.reused(context.database, message):
+    if message.control_id and inbox.reused(context.database, message):
         text = f"MSH-10 {message.control_id} has been used before, with other content."
         raise FhirError(409, [error("duplicate", text, "MSH^1^10", "205")])
 
 
 def _settlement(
-    message: Message, status: Status, moment: datetime, issues: tuple[Issue, ...]
+    message: Message,
+    received: hl7v2.Message | bytes,
+    status: Status,
+    moment: datetime,
+    issues: tuple[Issue, ...],
 ) -> Settlement:
     now = moment.astimezone(LONDON).strftime("%Y%m%d%H%M%S")
     answer = hl7v2.ack(
-        message.raw,
+        received,
         code=hl7v2.ack_code(issues),
         issues=issues,
         control_id=f"CSOR{message.id}",
@@ -92,7 +114,7 @@ async def refuse_oversize(context: Context, beginning: bytes) -> bytes:
     message = await inbox.receive(context.database, arrival, microseconds(moment))
     text = f"The message is larger than the {context.settings.max_body} bytes that are taken."
     issues = (error("too-long", text, "MSH^1", "100"),)
-    settlement = _settlement(message, "refused", moment, issues)
+    settlement = _settlement(message, beginning, "refused", moment, issues)
     await inbox.refuse(context.database, settlement)
     return settlement.answer
 

@@ -7,10 +7,11 @@ https://hl7.org/fhir/uv/sdc/OperationDefinition/QuestionnaireResponse-process-re
 import questionnaires
 from fhir_server.context import Context, instant
 from fhir_server.operations.forms import complete, form, response_of, store_once
+from fhir_server.operations.parameters import Kinds
 from r4.issue import FhirError, error
 from r4.json import Resource
 
-NAMES = ("response", "questionnaire-response")
+NAMES: Kinds = {"response": "resource", "questionnaire-response": "resource"}
 
 
 async def process_response(context: Context, body: Resource) -> Resource:

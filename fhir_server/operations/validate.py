@@ -5,10 +5,11 @@ https://hl7.org/fhir/R4/resource-operation-validate.html
 
 import profiles
 from fhir_server.context import Context
+from fhir_server.operations.parameters import Kinds
 from r4.issue import FhirError, error, operation_outcome
 from r4.json import Resource
 
-NAMES = ("resource",)
+NAMES: Kinds = {"resource": "resource"}
 
 
 def validate(context: Context, resource_type: str | None, resource: Resource) -> Resource:

@@ -28,6 +28,7 @@ from fhir_server.operations import process_response as process_response_operatio
 from fhir_server.operations import sign as sign_operation
 from fhir_server.operations import validate as validate_operation
 from fhir_server.rest import negotiate
+from fhir_server.rest.keeping import Keeper
 from fhir_server.store.read import Stored
 from r4 import definitions
 from r4.issue import FhirError, Issue, error, operation_outcome
@@ -40,6 +41,13 @@ class Asked:
 
     request: Request
     raw: bytes
+    keeper: Keeper | None = None
+
+    @property
+    def query(self) -> str:
+        """The query string, as it was sent."""
+        found: bytes = self.request.scope["query_string"]
+        return found.decode("latin-1")
 
     @property
     def type(self) -> str:
@@ -59,7 +67,7 @@ class Asked:
     @property
     def pairs(self) -> list[tuple[str, str]]:
         """The pairs of the query string, in order."""
-        return parse_qsl(self.request.url.query, keep_blank_values=True)
+        return parse_qsl(self.query, keep_blank_values=True)
 
     def resource(self) -> Resource:
         """Read the body as a resource."""
@@ -138,7 +146,7 @@ async def update(context: Context, asked: Asked) -> Answer:
 
 async def update_where(context: Context, asked: Asked) -> Answer:
     """PUT [type]?[criteria]."""
-    criteria = asked.request.url.query
+    criteria = asked.query
     if not criteria:
         text = "A PUT names an id in its path, or criteria in its query."
         raise FhirError(400, [error("required", text, "http.url")])
@@ -154,7 +162,8 @@ async def transaction(context: Context, asked: Asked) -> Answer:
         text = "This URL takes a Bundle of type transaction or batch."
         raise FhirError(400, [error("invalid", text, "Bundle.type")])
     if kind == "batch":
-        return Answer(encode(await transaction_interaction.batch(context, bundle)))
+        answered = asked.keeper.entry if asked.keeper else None
+        return Answer(encode(await transaction_interaction.batch(context, bundle, answered)))
     return Answer(encode(await transaction_interaction.transaction(context, bundle)))
 
 
@@ -204,11 +213,21 @@ async def evaluate_measure(context: Context, asked: Asked) -> Answer:
     return Answer(encode(await evaluate_operation.evaluate_measure(context, given, keep=keep)))
 
 
+EVALUATION: parameters.Kinds = {
+    "measureUrl": "string",
+    "measure": "string",
+    "periodStart": "date",
+    "periodEnd": "date",
+    "reportType": "string",
+    "subject": "party",
+    "reporter": "party",
+}
+
+
 def _evaluation(asked: Asked) -> parameters.Input:
-    names = evaluate_operation.NAMES
-    given = parameters.of_query(asked.pairs, names)
+    given = parameters.of_query(asked.pairs, EVALUATION)
     body = asked.resource() if asked.raw else None
-    return {**given, **parameters.of_resource(body, names)}
+    return {**given, **parameters.of_resource(body, EVALUATION)}
 
 
 def _stored(stored: Stored) -> Answer:
@@ -221,10 +240,10 @@ def _is_unmodified(request: Request, stored: Stored) -> bool:
         return f'W/"{stored.version}"' in (tag.strip() for tag in tags.split(","))
     since = request.headers.get("if-modified-since")
     try:
-        moment = parsedate_to_datetime(since) if since else None
-    except ValueError:
+        moment = parsedate_to_datetime(since).timestamp() if since else None
+    except (ValueError, TypeError, OverflowError):
         return False
-    return moment is not None and stored.updated // 1_000_000 <= moment.timestamp()
+    return moment is not None and stored.updated // 1_000_000 <= moment
 
 
 def _outcome(context: Context, asked: Asked, outcome: Outcome) -> Answer:

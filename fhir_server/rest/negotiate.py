@@ -5,6 +5,7 @@ https://hl7.org/fhir/R4/http.html#mime-type
 
 from starlette.requests import Request
 
+from fhir_server.rest import reading
 from r4.issue import FhirError, error
 from r4.json import Resource, decode, pretty
 
@@ -41,19 +42,7 @@ def body(request: Request, raw: bytes) -> Resource:
     if kind not in _READ:
         text = f"The Content-Type {kind or '(none)'} is not read here; send {JSON}."
         raise FhirError(415, [error("not-supported", text, "http.Content-Type")])
-    return resource(raw)
-
-
-def resource(raw: bytes) -> Resource:
-    """Read bytes as one FHIR resource; raises FhirError 400 saying where they are not JSON."""
-    try:
-        found = decode(raw)
-    except (ValueError, RecursionError) as failure:
-        raise FhirError(400, [error("structure", f"This is not JSON: {failure}")]) from None
-    if not isinstance(found, dict) or not isinstance(found.get("resourceType"), str):
-        text = "The body is one JSON object with a resourceType."
-        raise FhirError(400, [error("structure", text, "resourceType")])
-    return found
+    return reading.resource(raw)
 
 
 def form(raw: bytes) -> str:

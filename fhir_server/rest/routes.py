@@ -3,7 +3,6 @@
 https://hl7.org/fhir/R4/http.html#summary
 """
 
-import hashlib
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -14,11 +13,10 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
 from fhir_server.access import Client, admit, identify
-from fhir_server.context import Context, microseconds
+from fhir_server.context import Context
 from fhir_server.rest import answers, errors, negotiate
 from fhir_server.rest.answers import Answer, Asked
-from fhir_server.store import inbox
-from fhir_server.store.inbox import Arrival
+from fhir_server.rest.keeping import REPLAYED, Keeper, sending
 from r4.issue import FhirError, error
 
 Handler = Callable[[Context, Asked], Awaitable[Answer]]
@@ -96,27 +94,36 @@ class _Endpoint:
         await response(scope, receive, send)
 
     async def _answer(self, request: Request) -> Response:
-        raw = b""
-        code = "unknown"
+        raw = bytearray()
+        keeper = None
         try:
-            host = request.client.host if request.client else None
-            authorization = request.headers.get("authorization")
-            principal = identify(host, authorization, self.registered, _addressed(request))
-            interaction = self._interaction(request)
-            code = interaction.code
-            admit(principal, code, request.path_params.get("type"))
+            context, interaction = self._admitted(request)
+            if interaction.code not in READS:
+                keeper = Keeper(context, request.scope["path"], request.scope.get(REPLAYED))
+            await _read(request, context.settings.max_body, raw)
             negotiate.accepts(request)
-            raw = await _body(request, self.context.settings.max_body)
-            asked = Asked(request, raw)
-            answer = await interaction.answer(self.context.asked_by(principal), asked)
+            asked = Asked(request, bytes(raw), keeper)
+            answer = await interaction.answer(context, asked)
+            if raw and keeper:
+                await keeper.accepted(sending(request, bytes(raw)), answer.content)
             return answer.response(request)
         except FhirError as found:
             refusal = found
         except Exception as unforeseen:
             refusal = errors.failure(request, unforeseen)
-        if raw and code not in READS:
-            await _keep(self.context, request, raw, refusal)
+        if raw and keeper:
+            oversize = len(raw) > self.context.settings.max_body
+            await keeper.refused(sending(request, bytes(raw)), refusal, oversize=oversize)
         return errors.refusal(refusal)
+
+    def _admitted(self, request: Request) -> tuple[Context, Interaction]:
+        """Find out who asks and what for; raises FhirError 400, 401, 403, 404 or 405."""
+        host = request.client.host if request.client else None
+        authorization = request.headers.get("authorization")
+        principal = identify(host, authorization, self.registered, _addressed(request))
+        interaction = self._interaction(request)
+        admit(principal, interaction.code, request.path_params.get("type"))
+        return self.context.asked_by(principal), interaction
 
     def _interaction(self, request: Request) -> Interaction:
         method = "GET" if request.method == "HEAD" else request.method
@@ -135,28 +142,17 @@ def _addressed(request: Request) -> list[str]:
     places = [f"//{request.headers.get('host', '')}"]
     if origin := request.headers.get("origin"):
         places.append(origin)
-    return [urlsplit(place).hostname or "" for place in places]
+    try:
+        return [urlsplit(place).hostname or "" for place in places]
+    except ValueError:
+        text = "The Host or Origin header is not well-formed."
+        raise FhirError(400, [error("structure", text, "http.Host")]) from None
 
 
-async def _body(request: Request, largest: int) -> bytes:
-    chunks: list[bytes] = []
-    size = 0
+async def _read(request: Request, largest: int, raw: bytearray) -> None:
+    """Read the body; raises FhirError 413 as soon as it is larger than is taken."""
     async for chunk in request.stream():
-        size += len(chunk)
-        if size > largest:
+        raw += chunk
+        if len(raw) > largest:
             text = f"The body is larger than the {largest} bytes that are taken at once."
             raise FhirError(413, [error("too-long", text, "http.body")])
-        chunks.append(chunk)
-    return b"".join(chunks)
-
-
-async def _keep(context: Context, request: Request, raw: bytes, refusal: FhirError) -> None:
-    """Keep what was refused: a hospital's mistake must not lose a child's record."""
-    query = f"?{request.url.query}" if request.url.query else ""
-    target = f"{request.method} {request.url.path}{query}"
-    sha256 = hashlib.sha256(raw).hexdigest()
-    peer = request.client.host if request.client else ""
-    arrival = Arrival("http", peer, f"{target} {sha256}", sha256, target, raw)
-    reason = "; ".join(issue.diagnostics for issue in refusal.issues)
-    answer = bytes(errors.refusal(refusal).body)
-    await inbox.keep(context.database, arrival, microseconds(context.now()), answer, reason)

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 
 from fhir_server.store import inbox
 from fhir_server.store.database import Database
-from fhir_server.store.index import Rows, pack, unpack
+from fhir_server.store.indexing import add
 from fhir_server.store.search import plan
+from fhir_server.store.search.keys import place
 from fhir_server.store.write import Guard, Write
 
 
@@ -47,44 +48,18 @@ def _hold(connection: sqlite3.Connection, guard: Guard) -> None:
 
 def _store(connection: sqlite3.Connection, write: Write) -> None:
     previous = connection.execute(
-        "SELECT rid, version, rows FROM resource WHERE type = ? AND id = ? AND superseded IS NULL",
+        "SELECT rid, version FROM resource WHERE type = ? AND id = ? ORDER BY version DESC LIMIT 1",
         (write.type, write.id),
     ).fetchone()
     if (previous[1] if previous else 0) != write.version - 1:
         raise ConflictError
-    if previous:
-        connection.execute("UPDATE resource SET superseded = 0 WHERE rid = ?", (previous[0],))
     rid = connection.execute(
-        "INSERT INTO resource (type, id, version, updated, deleted, body, rows)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (write.type, write.id, write.version, write.updated, write.deleted, write.body,
-         pack(write.rows)),
+        "INSERT INTO resource (type, id, version, updated, deleted, place)"
+        " VALUES (?, ?, ?, ?, ?, ?)",
+        (write.type, write.id, write.version, write.updated, write.deleted,
+         place(write.type, write.id)),
     ).lastrowid  # fmt: skip
+    connection.execute("INSERT INTO content (rid, body) VALUES (?, ?)", (rid, write.body))
     if previous:
         connection.execute("UPDATE resource SET superseded = ? WHERE rid = ?", (rid, previous[0]))
-        _remove(connection, previous[0], unpack(previous[2]))
-    _add(connection, rid or 0, write.rows)
-
-
-def _add(connection: sqlite3.Connection, rid: int, rows: Rows) -> None:
-    connection.executemany("INSERT INTO search_key VALUES (?, ?)", [(k, rid) for k in rows.keys])
-    connection.executemany(
-        "INSERT INTO search_date VALUES (?, ?, ?, ?)", [(*row, rid) for row in rows.dates]
-    )
-    connection.executemany(
-        "INSERT INTO search_string VALUES (?, ?, ?)", [(*row, rid) for row in rows.strings]
-    )
-
-
-def _remove(connection: sqlite3.Connection, rid: int, rows: Rows) -> None:
-    connection.executemany(
-        "DELETE FROM search_key WHERE key = ? AND rid = ?", [(k, rid) for k in rows.keys]
-    )
-    connection.executemany(
-        "DELETE FROM search_date WHERE param = ? AND low = ? AND high = ? AND rid = ?",
-        [(*row, rid) for row in rows.dates],
-    )
-    connection.executemany(
-        "DELETE FROM search_string WHERE param = ? AND value = ? AND rid = ?",
-        [(*row, rid) for row in rows.strings],
-    )
+    add(connection, rid or 0, write.rows)

@@ -5,6 +5,7 @@ Whatever arrives while a commit is under way is committed together with the next
 """
 
 import asyncio
+import math
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
@@ -14,6 +15,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
+from fhir_server.store.indexing import renew
 from fhir_server.store.migrate import migrate
 
 T = TypeVar("T")
@@ -39,6 +41,7 @@ class Database:
         self._reader = _connect(path)
         self._reader.execute("PRAGMA query_only = ON")
         self._writer = _connect(path, check_same_thread=False)
+        renew(self._writer)
         self._pending: SimpleQueue[_Pending | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="csor-writer", daemon=True)
         self._thread.start()
@@ -123,4 +126,15 @@ def _connect(path: Path, *, check_same_thread: bool = True) -> sqlite3.Connectio
         "temp_store = MEMORY",
     ):
         connection.execute(f"PRAGMA {pragma}")
+    _ensure_functions(connection)
     return connection
+
+
+def _ensure_functions(connection: sqlite3.Connection) -> None:
+    """Add the functions that `near` needs, where SQLite was built without them."""
+    try:
+        connection.execute("SELECT asin(sqrt(pow(cos(radians(sin(0))), 2)))")
+    except sqlite3.OperationalError:
+        for name in ("sqrt", "sin", "cos", "asin", "radians"):
+            connection.create_function(name, 1, getattr(math, name), deterministic=True)
+        connection.create_function("pow", 2, math.pow, deterministic=True)

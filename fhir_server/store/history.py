@@ -10,7 +10,10 @@ from typing import Any
 from fhir_server.store.database import Database
 from fhir_server.store.read import Stored
 
-_COLUMNS = "r.rid, r.type, r.id, r.version, r.updated, r.deleted, r.body"
+_COLUMNS = (
+    "r.rid, r.type, r.id, r.version, r.updated, r.deleted,"
+    " (SELECT body FROM content WHERE rid = r.rid)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,9 @@ def versions(database: Database, span: Span, limit: int, before: int | None) -> 
 def count(database: Database, span: Span) -> int:
     """Count the versions."""
     where, parameters = _where(span)
-    found: int = database.read(f"SELECT count(*) FROM resource AS r WHERE {where}", parameters)[0][0]
+    found: int = database.read(f"SELECT count(*) FROM resource AS r WHERE {where}", parameters)[0][
+        0
+    ]
     return found
 
 

@@ -1,16 +1,23 @@
 """The inbox: what arrived, byte for byte, before it is interpreted; and what became of it.
 
 A message is `received` (kept, not yet worked through), `processed`, or `refused` (kept, answered with
-the reason, and replayable). The key of an HL7 v2 message is its sender, MSH-10 and SHA-256.
+the reason, and replayable). The key of an HL7 v2 message is its sender, MSH-10 and SHA-256. What has
+been processed stays processed: it can be settled once.
 """
 
 import sqlite3
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 from fhir_server.store.database import Database
 
 Status = Literal["received", "processed", "refused"]
+PAGE = 100
+
+
+class SettledError(Exception):
+    """The message has been processed already: nothing of this attempt may be stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,32 +64,46 @@ class Message:
 _COLUMNS = (
     "id, received, door, sender, control_id, sha256, target, raw, status, settled, answer, reason"
 )
+_SAME = "sender = ? AND control_id = ? AND sha256 = ? AND door = ? AND control_id != ''"
 
 
 async def receive(database: Database, arrival: Arrival, received: int) -> Message:
     """Keep an arrival durably; one that is already there (same key) is returned as it stands."""
-    return await database.write(lambda connection: _receive(connection, arrival, received))
+
+    def job(connection: sqlite3.Connection) -> Message:
+        known = connection.execute(
+            f"SELECT {_COLUMNS} FROM inbox WHERE {_SAME}", _key(arrival)
+        ).fetchone()
+        return Message(*known) if known else _insert(connection, arrival, received)
+
+    return await database.write(job)
 
 
 async def keep(
     database: Database, arrival: Arrival, moment: int, answer: bytes, reason: str
 ) -> None:
-    """Keep, durably and in one step, an arrival that has been refused already."""
+    """Keep, durably and in one step, an arrival that has been refused already; once for each key."""
 
     def job(connection: sqlite3.Connection) -> None:
-        message = _receive(connection, arrival, moment)
-        settle(connection, Settlement(message.id, "refused", moment, answer, reason))
+        known = connection.execute(
+            f"SELECT id FROM inbox WHERE {_SAME} AND status != 'processed'", _key(arrival)
+        ).fetchone()
+        number = known[0] if known else _insert(connection, arrival, moment).id
+        settle(connection, Settlement(number, "refused", moment, answer, reason))
 
     await database.write(job)
 
 
-def _receive(connection: sqlite3.Connection, arrival: Arrival, received: int) -> Message:
-    known = connection.execute(
-        f"SELECT {_COLUMNS} FROM inbox"
-        " WHERE sender = ? AND control_id = ? AND sha256 = ? AND door = ? AND control_id != ''",
-        (arrival.sender, arrival.control_id, arrival.sha256, arrival.door),
-    ).fetchone()
-    return Message(*known) if known else _insert(connection, arrival, received)
+def refused(database: Database, arrival: Arrival) -> int | None:
+    """Return the number of the refused message that an arrival is the same as, or None."""
+    rows = database.read(
+        f"SELECT id FROM inbox WHERE {_SAME} AND status = 'refused'", _key(arrival)
+    )
+    return rows[0][0] if rows else None
+
+
+def _key(arrival: Arrival) -> tuple[str, ...]:
+    return (arrival.sender, arrival.control_id, arrival.sha256, arrival.door)
 
 
 def _insert(connection: sqlite3.Connection, arrival: Arrival, received: int) -> Message:
@@ -99,16 +120,29 @@ def _insert(connection: sqlite3.Connection, arrival: Arrival, received: int) -> 
 
 
 def settle(connection: sqlite3.Connection, settlement: Settlement) -> None:
-    """Record what became of a message, in the transaction of the caller."""
-    connection.execute(
-        "UPDATE inbox SET status = ?, settled = ?, answer = ?, reason = ? WHERE id = ?",
+    """Record what became of a message, in the transaction of the caller.
+
+    Raises SettledError where it has been processed already, which undoes that transaction: two
+    connections may work through the same message at the same time, and one of them is first.
+    """
+    changed = connection.execute(
+        "UPDATE inbox SET status = ?, settled = ?, answer = ?, reason = ?"
+        " WHERE id = ? AND status != 'processed'",
         (settlement.status, settlement.settled, settlement.answer, settlement.reason,
          settlement.id),
-    )  # fmt: skip
+    ).rowcount  # fmt: skip
+    if not changed:
+        raise SettledError
 
 
 async def refuse(database: Database, settlement: Settlement) -> None:
-    """Record a refusal durably."""
+    """Record a refusal durably; raises SettledError where the message has been processed already."""
+    await database.write(lambda connection: settle(connection, settlement))
+
+
+async def accept(database: Database, number: int, moment: int, answer: bytes) -> None:
+    """Record durably that a message has been processed; raises SettledError where it had been."""
+    settlement = Settlement(number, "processed", moment, answer)
     await database.write(lambda connection: settle(connection, settlement))
 
 
@@ -121,13 +155,25 @@ def read(database: Database, number: int) -> Message | None:
     return Message(*rows[0]) if rows else None
 
 
-def waiting(database: Database, status: Status, limit: int = 1000) -> list[Message]:
-    """Return the messages of one status, oldest first."""
+def waiting(database: Database, status: Status, limit: int = 1000, after: int = 0) -> list[Message]:
+    """Return one page of the messages of a status, oldest first, those with higher numbers alone."""
     rows = database.read(
-        f"SELECT {_COLUMNS} FROM inbox WHERE status = ? ORDER BY id LIMIT ?",
-        (status, limit),
+        f"SELECT {_COLUMNS} FROM inbox WHERE status = ? AND id > ? ORDER BY id LIMIT ?",
+        (status, after, limit),
     )
     return [Message(*row) for row in rows]
+
+
+def every(database: Database, status: Status) -> Iterator[Message]:
+    """Yield each message of a status, oldest first; what arrives meanwhile is left for next time."""
+    ((last,),) = database.read("SELECT coalesce(max(id), 0) FROM inbox")
+    after = 0
+    while page := waiting(database, status, PAGE, after):
+        for message in page:
+            if message.id > last:
+                return
+            yield message
+        after = page[-1].id
 
 
 def reused(database: Database, message: Message) -> bool:

@@ -1,11 +1,14 @@
 """Reading what is stored: bodies as the bytes that were stored, never decoded here."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from fhir_server.store.database import Database
-from fhir_server.store.search import plan
-from fhir_server.store.search.parse import Query, parse
+from fhir_server.store.search import bodies, order, plan
+from fhir_server.store.search.keys import link, place
+from fhir_server.store.search.parse import parse
+from fhir_server.store.search.query import Query
+from fhir_server.store.search.sql import marks
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +24,17 @@ class Stored:
     body: bytes
 
 
-_COLUMNS = "r.rid, r.type, r.id, r.version, r.updated, r.deleted, r.body"
+_COLUMNS = "r.rid, r.type, r.id, r.version, r.updated, r.deleted"
+_BODY = "(SELECT body FROM content WHERE rid = r.rid)"
+_ALL = f"{_COLUMNS}, {_BODY}"
+_MANY = 500
+"""Most values in one statement."""
 
 
 def current(database: Database, resource_type: str, resource_id: str) -> Stored | None:
     """Return the current version of a resource (a deletion included), or None."""
     rows = database.read(
-        f"SELECT {_COLUMNS} FROM resource AS r WHERE type = ? AND id = ? AND superseded IS NULL",
+        f"SELECT {_ALL} FROM resource AS r WHERE type = ? AND id = ? ORDER BY version DESC LIMIT 1",
         (resource_type, resource_id),
     )
     return _stored(rows[0]) if rows else None
@@ -36,16 +43,45 @@ def current(database: Database, resource_type: str, resource_id: str) -> Stored 
 def version(database: Database, resource_type: str, resource_id: str, number: int) -> Stored | None:
     """Return one version of a resource, or None."""
     rows = database.read(
-        f"SELECT {_COLUMNS} FROM resource AS r WHERE type = ? AND id = ? AND version = ?",
+        f"SELECT {_ALL} FROM resource AS r WHERE type = ? AND id = ? AND version = ?",
         (resource_type, resource_id, number),
     )
     return _stored(rows[0]) if rows else None
 
 
+def snapshot(database: Database) -> int:
+    """Return the newest row: what a search that begins now goes by."""
+    newest: int = database.read("SELECT coalesce(max(rid), 0) FROM resource")[0][0]
+    return newest
+
+
 def search(database: Database, query: Query) -> list[Stored]:
-    """Return one page of the matches, in the query's order."""
-    sql = plan.select(query, _COLUMNS)
-    return [_stored(row) for row in database.read(sql.text, sql.parameters)]
+    """Return one page of the matches, in the query's order.
+
+    Raises FhirError 400 where an order needs the bodies of more matches than are read for it.
+    """
+    if not order.in_tables(query):
+        return _by_bodies(database, query)
+    sql = plan.select(query, _ALL)
+    found = [_stored(row) for row in database.read(sql.text, sql.parameters)]
+    return found if query.before is None else found[::-1]
+
+
+def _by_bodies(database: Database, query: Query) -> list[Stored]:
+    every = replace(query, count=bodies.MOST + 1, offset=0)
+    sql = plan.select(every, f"r.rid, {_BODY}")
+    ordered = bodies.ordered(query, database.read(sql.text, sql.parameters))
+    return by_rid(database, ordered[query.offset : query.offset + query.count])
+
+
+def by_rid(database: Database, rids: Sequence[int]) -> list[Stored]:
+    """Return versions by their rows, in the order given."""
+    found: dict[int, Stored] = {}
+    for start in range(0, len(rids), _MANY):
+        some = rids[start : start + _MANY]
+        sql = f"SELECT {_ALL} FROM resource AS r WHERE r.rid IN ({marks(some)})"
+        found |= {row[0]: _stored(row) for row in database.read(sql, some)}
+    return [found[rid] for rid in rids]
 
 
 def count(database: Database, query: Query) -> int:
@@ -57,29 +93,59 @@ def count(database: Database, query: Query) -> int:
 
 def every(database: Database, resource_type: str, criteria: str = "") -> list[Stored]:
     """Return all matches of a query string, oldest first; for the server's own use."""
-    query = parse(resource_type, criteria)
+    query = replace(parse(resource_type, criteria), count=1000, newest_first=False, sort=())
     found: list[Stored] = []
     while True:
-        page = Query(
-            query.type, query.criteria, query.ids, query.updated, 1000, newest_first=False,
-            after=found[-1].rid if found else None,
-        )  # fmt: skip
-        rows = search(database, page)
+        rows = search(database, query)
         found.extend(rows)
-        if len(rows) < page.count:
+        if len(rows) < query.count:
             return found
+        query = replace(query, after=found[-1].rid)
 
 
 def existing(database: Database, resource_type: str, ids: Iterable[str]) -> set[str]:
     """Return those of the ids that a current, undeleted resource of the type has."""
     wanted = list(ids)
-    marks = ",".join("?" * len(wanted))
     rows = database.read(
-        f"SELECT id FROM resource WHERE type = ? AND id IN ({marks})"
+        f"SELECT id FROM resource WHERE type = ? AND id IN ({marks(wanted)})"
         " AND superseded IS NULL AND deleted = 0",
         (resource_type, *wanted),
     )
     return {row[0] for row in rows}
+
+
+def at(database: Database, places: Iterable[tuple[str, str]], newest: int) -> list[Stored]:
+    """Return what stood at places (type, id) in a snapshot; deleted and unknown ones are left out."""
+    wanted = list(dict.fromkeys(places))
+    found: dict[tuple[str, str], Stored] = {}
+    for start in range(0, len(wanted), _MANY):
+        some = wanted[start : start + _MANY]
+        rows = database.read(
+            f"SELECT {_ALL} FROM resource AS r WHERE r.place IN ({marks(some)}) AND {_STOOD}",
+            (*(place(*each) for each in some), newest, newest),
+        )
+        found |= {(row[1], row[2]): _stored(row) for row in rows}
+    return [found[each] for each in wanted if each in found]
+
+
+def referring(
+    database: Database, params: Sequence[int], places: Iterable[int], newest: int, most: int
+) -> list[Stored]:
+    """Return what referred, by one of the parameters, to places in a snapshot; `most` at most."""
+    rids: dict[int, None] = {}
+    wanted = [link(param, target) for target in places for param in params]
+    for start in range(0, len(wanted), _MANY):
+        some = " OR ".join(wanted[start : start + _MANY])
+        rows = database.read(
+            "SELECT r.rid FROM search_key AS k CROSS JOIN resource AS r ON r.rid = k.rowid"
+            f" WHERE k.search_key MATCH ? AND {_STOOD} LIMIT ?",
+            (some, newest, newest, most),
+        )
+        rids |= {row[0]: None for row in rows}
+    return by_rid(database, list(rids)[:most])
+
+
+_STOOD = "r.rid <= ? AND (r.superseded IS NULL OR r.superseded > ?) AND r.deleted = 0"
 
 
 def _stored(row: tuple[int, str, str, int, int, int, bytes]) -> Stored:

@@ -1,25 +1,34 @@
 """Every table, declared once; the migrations create them and a test holds the two together.
 
-All times are microseconds since 1970-01-01 UTC. A search value is a 64-bit key (`store.index`).
+All times are microseconds since 1970-01-01 UTC. Two more tables are inverted indexes (SQLite's FTS5),
+which SQLModel cannot declare: `search_key`, the words of `store.search.keys` by rid, and `search_text`,
+the words of narrative and content by rid. Index rows outlive their version: a page of a search is what
+was current when the search began.
 """
 
-from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, UniqueConstraint, text
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, Double, Index, Integer, LargeBinary, UniqueConstraint
+from sqlalchemy.types import TypeEngine
 from sqlmodel import Field, SQLModel
 
 
+def _key(kind: type[TypeEngine[Any]] = BigInteger) -> Column[object]:
+    return Column(kind, primary_key=True, autoincrement=False)
+
+
 class StoredResource(SQLModel, table=True):
-    """One version of one resource: its canonical bytes, and the index rows that point at it."""
+    """One version of one resource, without its body: narrow, for searches read many of them.
+
+    superseded: the rid of the next version; place: the key of type and id, which references have.
+    """
 
     __tablename__ = "resource"
     __table_args__ = (
         UniqueConstraint("type", "id", "version", name="uq_resource_version"),
-        Index(
-            "ix_resource_current",
-            "type",
-            "id",
-            unique=True,
-            sqlite_where=text("superseded IS NULL"),
-        ),
+        Index("ix_resource_type", "type", "rid"),
+        Index("ix_resource_place", "place"),
+        Index("ix_resource_updated", "updated"),
         {"sqlite_autoincrement": True},
     )
 
@@ -30,44 +39,81 @@ class StoredResource(SQLModel, table=True):
     updated: int = Field(sa_type=BigInteger)
     deleted: bool
     superseded: int | None = Field(default=None, sa_type=BigInteger)
+    place: int = Field(sa_type=BigInteger)
+
+
+class Content(SQLModel, table=True):
+    """The canonical bytes of a version."""
+
+    __tablename__ = "content"
+
+    rid: int | None = Field(default=None, sa_column=Column(Integer, primary_key=True))
     body: bytes = Field(sa_type=LargeBinary)
-    rows: bytes = Field(sa_type=LargeBinary)
-
-
-class SearchKey(SQLModel, table=True):
-    """One search value of a current resource: the key, a hash of type, parameter and value."""
-
-    __tablename__ = "search_key"
-    __table_args__ = {"sqlite_with_rowid": False}
-
-    key: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
-    rid: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
 
 
 class SearchDate(SQLModel, table=True):
-    """One date or period of a current resource: parameter key, inclusive low and high bounds."""
+    """One date or period: parameter, inclusive low and high bounds."""
 
     __tablename__ = "search_date"
     __table_args__ = (
-        Index("ix_search_date_rid", "rid", "param"),
+        Index("ix_search_date", "param", "low", "high", "rid"),
         {"sqlite_with_rowid": False},
     )
 
-    param: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
-    low: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
-    high: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
-    rid: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    rid: int = Field(sa_column=_key())
+    param: int = Field(sa_column=_key())
+    low: int = Field(sa_column=_key())
+    high: int = Field(sa_column=_key())
+
+
+class SearchNumber(SQLModel, table=True):
+    """One number, quantity or Range: parameter (and unit), bounds; a position's two coordinates."""
+
+    __tablename__ = "search_number"
+    __table_args__ = (
+        Index("ix_search_number", "param", "low", "high", "unit", "rid"),
+        {"sqlite_with_rowid": False},
+    )
+
+    rid: int = Field(sa_column=_key())
+    param: int = Field(sa_column=_key())
+    low: float = Field(sa_column=_key(Double))
+    high: float = Field(sa_column=_key(Double))
+    unit: int = Field(sa_column=_key())
 
 
 class SearchString(SQLModel, table=True):
-    """One string of a current resource: parameter key and the text, folded for comparison."""
+    """One string: parameter and the text, folded for comparison."""
 
     __tablename__ = "search_string"
+    __table_args__ = (
+        Index("ix_search_string", "param", "value", "rid"),
+        {"sqlite_with_rowid": False},
+    )
+
+    rid: int = Field(sa_column=_key())
+    param: int = Field(sa_column=_key())
+    value: str = Field(primary_key=True)
+
+
+class SearchReference(SQLModel, table=True):
+    """One literal reference: parameter and the place that it points at (the way back is a word)."""
+
+    __tablename__ = "search_reference"
     __table_args__ = {"sqlite_with_rowid": False}
 
-    param: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
-    value: str = Field(primary_key=True)
-    rid: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    rid: int = Field(sa_column=_key())
+    param: int = Field(sa_column=_key())
+    target: int = Field(sa_column=_key())
+
+
+class SearchIndex(SQLModel, table=True):
+    """What the index is made of, by which it is known when it has to be made anew."""
+
+    __tablename__ = "search_index"
+
+    name: str = Field(primary_key=True)
+    value: str
 
 
 class InboxMessage(SQLModel, table=True):

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from typing import Literal
 
 from mappings.hl7v2.errors import TEXTS, condition
-from mappings.hl7v2.parse import Message, Segment, Separators
-from r4.issue import Issue
+from mappings.hl7v2.parse import IGNORED, Message, Segment, Separators, parse
+from r4.issue import FhirError, Issue
 
 AckCode = Literal["AA", "AE", "AR", "CA", "CE", "CR"]
 _SEVERITY = {"fatal": "F", "error": "E", "warning": "W", "information": "I"}
+_HEAD = 4096
 _LOCATION = re.compile(r"[A-Z][A-Z0-9]{2}(\^\d+){0,5}\Z")
 
 
@@ -38,16 +39,23 @@ def ack(
 
 
 def _received(message: Message | bytes) -> tuple[Segment, Separators]:
+    """Return MSH and its separators; of bytes, as far as their first line can be read."""
     if isinstance(message, Message):
         return message.all_segments[0], message.separators
-    line = re.split(r"[\r\n]", message.decode("utf-8", errors="replace").lstrip("\x0b\r\n\t "))[0]
-    head = line[:4096]
+    line = re.split(rb"[\r\n]", message.lstrip(IGNORED), maxsplit=1)[0][:_HEAD]
+    try:
+        return _received(parse(line))
+    except FhirError:
+        return _guessed(line.decode("utf-8", errors="replace"))
+
+
+def _guessed(head: str) -> tuple[Segment, Separators]:
+    """Take what begins with MSH but has no usable MSH-2 to be written with the usual separators."""
     separators = Separators()
     if head[:3] == "MSH" and head[3:4] and not head[3].isalnum():
         separators = Separators(field=head[3])
-    if head[:3] != "MSH":
-        head = "MSH|"
-    return Segment(head, "MSH", 1, separators), separators
+    text = head if head[:3] == "MSH" else "MSH|"
+    return Segment(text, "MSH", 1, separators), separators
 
 
 def _header(msh: Segment, separators: Separators, control_id: str, now: str) -> str:
@@ -97,6 +105,7 @@ def _escaped(text: str, separators: Separators) -> str:
         separators.component: "S",
         separators.repetition: "R",
         separators.subcomponent: "T",
+        separators.truncation: "P",
     }
     escaped = "".join(
         f"{separators.escape}{names[character]}{separators.escape}"

@@ -27,8 +27,11 @@ from mappings.hl7v2.parse import Header, Message, Segment
 from mappings.hl7v2.scope import Here, MappingContext, Run, Scope
 from mappings.hl7v2.sites import site
 from mappings.hl7v2.structure import Branch, Node, grammar, lay_out, missing
-from r4.issue import FhirError, Issue
+from r4.issue import FhirError, Issue, error
 from r4.json import Resource
+
+MOST_SEGMENTS = 5000
+"""How many segments a message may have: more would hold up the messages behind it for seconds."""
 
 _SENDER = re.compile(r"[A-Za-z0-9 _.-]+\Z", re.ASCII)
 _SLOT = re.compile(r"(?P<type>[A-Z][A-Za-z]+)\[\d+\]\Z")
@@ -72,6 +75,7 @@ def to_bundle(message: Message, context: MappingContext) -> Resource:
     Raises FhirError: status 400 for a message that is not supported as such (AR), 422 for content
     that cannot be accepted (AE). Issues carry the table 0357 code (rule) and place (expression).
     """
+    _refuse_length(message)
     event = _select(message.header)
     structure = structures()[event.structure]
     tree = lay_out(structure.root, message)
@@ -85,6 +89,13 @@ def to_bundle(message: Message, context: MappingContext) -> Resource:
     for scope, link in links:
         _connect(scope, link)
     return build(run)
+
+
+def _refuse_length(message: Message) -> None:
+    count = len(message.all_segments)
+    if count > MOST_SEGMENTS:
+        text = f"The message has {count} segments; at most {MOST_SEGMENTS} are taken: divide it."
+        raise FhirError(400, [error("too-long", text, "MSH^1", SEQUENCE)])
 
 
 def _refuse(status: int, issues: list[Issue]) -> None:

@@ -22,17 +22,14 @@ def identify(slot: Slot, message: Message) -> None:
     """Give a slot its urn: the same for the same identity in the same message."""
     header = message.header
     resource = slot.resource
-    what = f"{resource['resourceType']}?{query(resource)}"
+    what = f"{resource['resourceType']}?{search(*resource.get('identifier', [])[:1])}"
     name = f"{header.sending_application}|{header.sending_facility}|{header.control_id}|{what}"
     slot.urn = f"urn:uuid:{uuid5(NAMESPACE_URL, name)}"
 
 
-def query(resource: Resource) -> str:
-    """Return the search by which a resource is known: its first identifier; "" without one."""
-    identifiers = resource.get("identifier", [])
-    if not identifiers:
-        return ""
-    return search(identifiers[0])
+def query(slot: Slot) -> str:
+    """Return the search that finds a resource by any number it may be known by; "" without one."""
+    return search(*(slot.matches or slot.resource.get("identifier", [])[:1]))
 
 
 def build(run: Run) -> Resource:
@@ -42,6 +39,7 @@ def build(run: Run) -> Resource:
         known = slots.setdefault(slot.urn, slot)
         if known is not slot:
             known.resource |= {**slot.resource, **known.resource}
+            known.matches += [found for found in slot.matches if found not in known.matches]
     _target_provenance(list(slots.values()))
     return {
         "resourceType": "Bundle",
@@ -82,12 +80,12 @@ def _value(value: object) -> object:
 
 
 def _request(slot: Slot) -> Resource:
-    resource_type, search = slot.resource["resourceType"], query(slot.resource)
+    resource_type, criteria = slot.resource["resourceType"], query(slot)
     if slot.request == "post":
         return {"method": "POST", "url": resource_type}
     if slot.request == "create":
-        return {"method": "POST", "url": resource_type, "ifNoneExist": search}
-    request: Resource = {"method": "PUT", "url": f"{resource_type}?{search}"}
+        return {"method": "POST", "url": resource_type, "ifNoneExist": criteria}
+    request: Resource = {"method": "PUT", "url": f"{resource_type}?{criteria}"}
     if slot.request == "merge":
         request = {"extension": list(_merge(slot)), **request}
     return request

@@ -18,15 +18,20 @@ _NESTED = {"BackboneElement", "Element"}
 
 
 class Slot:
-    """One resource in the making: what the tables have put in it, and which elements to delete."""
+    """One resource in the making: what the tables have put in it, and which elements to delete.
 
-    __slots__ = ("deleted", "elements", "request", "resource", "urn")
+    `matches` are the identifiers by any of which the resource may be known already; where there are
+    none, its first one.
+    """
+
+    __slots__ = ("deleted", "elements", "matches", "request", "resource", "urn")
 
     def __init__(self, resource: Resource, request: str) -> None:
         self.resource = resource
         self.request = request
         self.elements: dict[tuple[str, int], Resource] = {}
         self.deleted: dict[str, None] = {}
+        self.matches: list[Resource] = []
         self.urn = ""
 
 

@@ -9,7 +9,7 @@ from typing import Literal
 
 from r4.issue import FhirError, Issue, error
 
-SEQUENCE, REQUIRED, DATA_TYPE, TABLE_VALUE = "100", "101", "102", "103"
+SEQUENCE, REQUIRED, DATA_TYPE, TABLE_VALUE, TOO_LONG = "100", "101", "102", "103", "104"
 UNSUPPORTED_MESSAGE, UNSUPPORTED_EVENT, UNSUPPORTED_VERSION = "200", "201", "203"
 UNKNOWN_KEY, DUPLICATE_KEY, LOCKED, INTERNAL = "204", "205", "206", "207"
 
@@ -18,6 +18,7 @@ TEXTS = {
     REQUIRED: "Required field missing",
     DATA_TYPE: "Data type error",
     TABLE_VALUE: "Table value not found",
+    TOO_LONG: "Value too long",
     UNSUPPORTED_MESSAGE: "Unsupported message type",
     UNSUPPORTED_EVENT: "Unsupported event code",
     "202": "Unsupported processing id",
@@ -43,6 +44,7 @@ _CONDITIONS = {
     "value": DATA_TYPE,
     "invalid": DATA_TYPE,
     "code-invalid": TABLE_VALUE,
+    "too-long": TOO_LONG,
     "not-found": UNKNOWN_KEY,
     "multiple-matches": DUPLICATE_KEY,
     "duplicate": DUPLICATE_KEY,

@@ -3,10 +3,13 @@
 A condition returns bool; a value function returns FHIR JSON, a list of it, or None.
 """
 
+from collections.abc import Iterable
+
 from mappings.hl7v2 import timestamps
 from mappings.hl7v2.datatypes import ts
+from mappings.hl7v2.elements import Slot
 from mappings.hl7v2.errors import DATA_TYPE, DUPLICATE_KEY, REQUIRED
-from mappings.hl7v2.identifiers import UNUSABLE, identifier, rank, search
+from mappings.hl7v2.identifiers import OWN, UNUSABLE, case_child, identifier, rank, search
 from mappings.hl7v2.scope import Here
 from r4.json import Resource
 from terminology import systems
@@ -19,7 +22,7 @@ _CASE_MAP = f"{systems.CSOR}/ConceptMap/registry-diagnosis"
 
 def has_visit(here: Here) -> bool:
     """Tell whether the message is about a visit, and says which one."""
-    return bool(here.run.event.encounter_status and _visit(here))
+    return bool(here.run.event.encounter_status and _visits(here))
 
 
 def opens_case(here: Here) -> bool:
@@ -58,24 +61,44 @@ def recorded(here: Here) -> str | None:
 
 
 def patient_identifiers(here: Here) -> list[Resource]:
-    """Return the identifiers of PID-3, PID-2 and PID-4, the one that names the child best first."""
+    """Return the identifiers of PID-3, PID-2 and PID-4, the one that names the child best first.
+
+    The child may be known by any of them: a newborn has a hospital number before an NHS number.
+    """
     found = _identifiers(here, (3, 2, 4))
-    if not any(rank(one, here) < UNUSABLE for one in found) and not here.run.issues:
+    if not _matched(found, here) and not here.run.issues:
         here.at(3).fail(REQUIRED, "PID-3 has no usable identifier: no NHS, CHI or hospital number.")
     return found
 
 
 def prior_identifiers(here: Here) -> list[Resource]:
-    """Return the identifiers of MRG-1 and MRG-4; none of them may be the survivor's."""
+    """Return the identifiers of MRG-1 and MRG-4; the survivor is known by the others of PID-3."""
     found = _identifiers(here, (1, 4))
     here.at(1)
-    if not any(rank(one, here) < UNUSABLE for one in found) and not here.run.issues:
+    if not _matched(found, here) and not here.run.issues:
         here.fail(REQUIRED, "MRG-1 has no usable identifier: no NHS, CHI or hospital number.")
     patient = here.scope.slot("Patient[1]")
-    kept = patient.resource.get("identifier", []) if patient else []
-    if {_key(one) for one in found} & {_key(one) for one in kept}:
-        here.fail(DUPLICATE_KEY, "MRG-1 names an identifier of PID-3: nothing can be merged.")
+    if patient is not None and patient.matches:
+        _leave_out(patient, {_key(one) for one in found})
+        if not patient.matches:
+            text = "MRG-1 names every identifier of PID-3: nothing can be merged."
+            here.fail(DUPLICATE_KEY, text)
     return found
+
+
+def _matched(found: list[Resource], here: Here) -> bool:
+    """Let the resource be found by each of its identifiers that names a child, if there is any."""
+    usable = [one for one in found if rank(one, here) < UNUSABLE]
+    if here.slot is not None:
+        here.slot.matches = usable
+    return bool(usable)
+
+
+def _leave_out(survivor: Slot, prior: set[tuple[str, str]]) -> None:
+    """Leave the prior record its numbers: on the survivor too, they would name two records."""
+    survivor.matches = [one for one in survivor.matches if _key(one) not in prior]
+    listed = survivor.resource["identifier"]
+    survivor.resource["identifier"] = [one for one in listed if _key(one) not in prior]
 
 
 def _identifiers(here: Here, fields: tuple[int, ...]) -> list[Resource]:
@@ -93,22 +116,39 @@ def _key(found: Resource) -> tuple[str, str]:
     return found["system"], found["value"]
 
 
-def _visit(here: Here) -> str:
-    """Return the visit number (PV1-19), or hospital number and admission time in its place."""
+def _visits(here: Here) -> list[str]:
+    """Return the visit number (PV1-19), or the child's numbers and admission time in its place."""
     number = here.value("PV1", 19)
     admitted = here.value("PV1", 44)
-    return number or (f"{_patient_value(here)}.{admitted}" if admitted else "")
+    if number or not admitted:
+        return [number] if number else []
+    return [f"{child}.{admitted}" for child in _patient_values(here)]
 
 
 def visit_identifier(here: Here) -> Resource:
     """Return the identifier of the visit."""
-    return {"system": here.local("visit"), "value": _visit(here)}
+    return _known_as(here, here.local("visit"), _visits(here))
 
 
-def _patient_value(here: Here) -> str:
+def _known_as(here: Here, system: str, values: Iterable[str]) -> Resource:
+    """Return the identifier of the first value, and let the resource be found by each of them."""
+    found = [{"system": system, "value": value} for value in dict.fromkeys(values)]
+    if here.slot is not None:
+        here.slot.matches = found
+    return found[0]
+
+
+def _children(here: Here) -> list[Resource]:
+    """Return the identifiers by which the child may be known, the best first."""
     patient = here.scope.slot("Patient[1]")
-    listed = patient.resource.get("identifier", []) if patient else []
-    return str(listed[0]["value"]) if listed else ""
+    return patient.matches if patient else []
+
+
+def _patient_values(here: Here) -> list[str]:
+    """Return the best number, then the other ones that no other hospital can have given."""
+    best, *rest = _children(here) or [{"value": ""}]
+    own = (one for one in rest if rank(one, here) <= OWN)
+    return [str(one["value"]) for one in (best, *own)]
 
 
 # Death
@@ -141,9 +181,17 @@ def _died_in_hospital(here: Here) -> bool:
 
 
 def encounter_status(here: Here) -> str:
-    """Return the status that the event gives the visit; a discharge time means finished."""
+    """Return the status that the event gives the visit; a discharge time means finished.
+
+    An update is no admission: of a visit whose class is still pre-admission it says no more than that.
+    """
     status = here.run.event.encounter_status
-    return "finished" if status == "in-progress" and here.value("PV1", 45) else status
+    if status == "in-progress" and here.value("PV1", 45):
+        return "finished"
+    if status == "in-progress" and not here.run.event.needs_visit:
+        found = here.translate("PatientClass", here.value("PV1", 2))
+        return "planned" if found and found["code"] == "PRENC" else status
+    return status
 
 
 def discharge_time(here: Here) -> str | None:
@@ -163,15 +211,21 @@ def discharge_time(here: Here) -> str | None:
 def diagnosis_identifier(here: Here) -> Resource:
     """Return DG1-20, or visit (else patient) and code: what stays the same when it is sent again."""
     own = here.value("DG1", 20)
-    value = own or f"{_visit(here) or _patient_value(here)}.{_code(here)}"
-    return {"system": here.local("diagnosis"), "value": value}
+    code = _code(here)
+    values = [own] if own else [f"{subject}.{code}" for subject in _subjects(here)]
+    return _known_as(here, here.local("diagnosis"), values)
 
 
 def procedure_identifier(here: Here) -> Resource:
     """Return PR1-19, or visit (else patient), time and code."""
     own = here.value("PR1", 19)
-    parts = (_visit(here) or _patient_value(here), here.value("PR1", 5), _code(here))
-    return {"system": here.local("procedure"), "value": own or ".".join(parts)}
+    rest = f"{here.value('PR1', 5)}.{_code(here)}"
+    values = [own] if own else [f"{subject}.{rest}" for subject in _subjects(here)]
+    return _known_as(here, here.local("procedure"), values)
+
+
+def _subjects(here: Here) -> list[str]:
+    return _visits(here) or _patient_values(here)
 
 
 def _code(here: Here) -> str:
@@ -193,16 +247,10 @@ def registry_condition(here: Here) -> Resource | None:
 
 def case_identifier(here: Here) -> Resource:
     """Return the registry case's identifier: NHS or CHI number, or ODS code and MRN; condition."""
-    patient = here.scope.slot("Patient[1]")
-    listed = patient.resource.get("identifier", []) if patient else []
     condition = registry_condition(here)
     code = condition["code"] if condition else ""
-    if not listed:
-        return {"system": systems.CASE, "value": code}
-    child = listed[0]["value"]
-    if rank(listed[0], here) > 1:
-        child = f"{here.run.sender}:{child}"
-    return {"system": systems.CASE, "value": f"{child}.{code}"}
+    children = [case_child(one) for one in _children(here)] or [""]
+    return _known_as(here, systems.CASE, (f"{child}.{code}" for child in children))
 
 
 def case_type(here: Here) -> list[Resource]:
@@ -226,7 +274,7 @@ def observation_identifier(here: Here) -> Resource:
 
     Without an order the message and the child stand for it; a repeated key is numbered.
     """
-    message = f"{here.run.message.header.control_id}.{_patient_value(here)}"
+    message = f"{here.run.message.header.control_id}.{_patient_values(here)[0]}"
     order = here.value("OBR", 3) or here.value("OBR", 2) or message
     observed_code = here.segment.field(3)
     code = observed_code.component(1) or observed_code.component(2)

@@ -5,7 +5,7 @@ never the type alone. Kinds of number: `namingsystems.csv`; how each is written:
 """
 
 import re
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from mappings.hl7v2.errors import TABLE_VALUE
 from mappings.hl7v2.parse import Repetition
@@ -88,10 +88,16 @@ def _styled(style: dict[str, str] | None, found: Resource) -> Resource:
     return {**head, **found}
 
 
-def search(found: Resource) -> str:
-    """Return the search for an identifier, escaped for FHIR search and encoded for a url."""
-    system, value = (found[key].translate(_UNESCAPED) for key in ("system", "value"))
-    return f"identifier={quote(f'{system}|{value}', safe=':/|')}"
+def search(*found: Resource) -> str:
+    """Return the search for any of these identifiers, escaped and encoded; "" for none.
+
+    https://hl7.org/fhir/R4/search.html#escaping
+    """
+    tokens = (
+        "|".join(one[key].translate(_UNESCAPED) for key in ("system", "value")) for one in found
+    )
+    joined = ",".join(quote(token, safe=":/|") for token in tokens)
+    return f"identifier={joined}" if joined else ""
 
 
 def rank(found: Resource, here: Here) -> int:
@@ -102,6 +108,18 @@ def rank(found: Resource, here: Here) -> int:
     last = str(found["system"]).rpartition("/")[2]
     return 3 if last == "mrn" or last.startswith("mrn.") else UNUSABLE
 
+
+def case_child(found: Resource) -> str:
+    """Return how a case names its child: by a national number, or by giver and hospital number."""
+    system, value = str(found["system"]), str(found["value"])
+    if system in {kinds()[kind]["System"] for kind in NATIONAL}:
+        return value
+    giver, kind = (unquote(part) for part in system.split("/")[-2:])
+    return f"{giver}{kind.removeprefix('mrn')}:{value}"
+
+
+OWN = 2
+"""The rank of the sender's own hospital number; the ranks before it are those of national numbers."""
 
 UNUSABLE = 4
 """The rank of an identifier by which no child can be known (an account, a passport)."""

@@ -15,6 +15,9 @@ from mappings.hl7v2.errors import structural
 DELETE = '""'
 """What a sender writes to say: this had a value and now has none."""
 
+IGNORED = b"\xef\xbb\xbf\x0b\r\n\t "
+"""What may stand before MSH and says nothing: a byte order mark, the start of a frame, blanks."""
+
 _CHARSETS = {
     "ASCII": "utf-8",
     "UNICODE": "utf-8",
@@ -29,7 +32,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffe\uffff\ud800-\
 
 @dataclass(frozen=True, slots=True)
 class Separators:
-    """The five characters that structure a message, and the charset of its escaped bytes."""
+    """The five or six characters that structure a message, and the charset of its escaped bytes."""
 
     field: str = "|"
     component: str = "^"
@@ -37,11 +40,14 @@ class Separators:
     escape: str = "\\"
     subcomponent: str = "&"
     charset: str = "utf-8"
+    truncation: str = ""
 
     @property
     def encoding_characters(self) -> str:
         """Return MSH-2."""
-        return self.component + self.repetition + self.escape + self.subcomponent
+        return "".join(
+            (self.component, self.repetition, self.escape, self.subcomponent, self.truncation)
+        )
 
 
 class Repetition:
@@ -241,7 +247,7 @@ def parse(raw: bytes) -> Message:
     Raises FhirError (status 400, rule 100) where the bytes are no pipe-encoded HL7 v2 message: no
     MSH, unusable separators, a line that begins with no segment name, or a batch.
     """
-    head = raw.lstrip(b"\xef\xbb\xbf\x0b\r\n\t ")
+    head = raw.lstrip(IGNORED)
     if not head.startswith(b"MSH"):
         raise structural(_no_header(head))
     charset = _charset(head)
@@ -291,7 +297,7 @@ def _escape(name: str, separators: Separators) -> str | None:
         "T": separators.subcomponent,
         "R": separators.repetition,
         "E": separators.escape,
-        "P": "#",
+        "P": separators.truncation or "#",
         "H": "",
         "N": "",
         ".br": "\n",
@@ -336,8 +342,10 @@ def _separators(text: str, charset: str) -> Separators:
     usable = re.fullmatch(r"[!-/:-@\[-`{-~]{5,6}", chosen) is not None
     if not usable or len(set(chosen)) != len(chosen):
         raise structural("MSH-1 and MSH-2 must be five different separators, such as |^~\\&.")
-    component, repetition, escape, subcomponent, *_ = list(characters)
-    return Separators(field, component, repetition, escape, subcomponent, charset)
+    component, repetition, escape, subcomponent, *more = list(characters)
+    return Separators(
+        field, component, repetition, escape, subcomponent, charset, truncation="".join(more)
+    )
 
 
 def _segments(lines: list[str], separators: Separators) -> Iterator[Segment]:

@@ -15,17 +15,24 @@ def test_the_newest_schema_is_the_declared_one(tmp_path: Path) -> None:
     migrate(tmp_path / "csor.db")
     engine = create_engine(f"sqlite:///{tmp_path / 'csor.db'}")
     with engine.connect() as connection:
-        differences = compare_metadata(MigrationContext.configure(connection), SQLModel.metadata)
+        options = {"include_name": _is_declared}
+        made = MigrationContext.configure(connection, opts=options)
+        differences = compare_metadata(made, SQLModel.metadata)
     engine.dispose()
     assert differences == []
+
+
+def _is_declared(name: str | None, kind: str, _parents: object) -> bool:
+    """Leave out the inverted indexes: FTS5 makes tables of its own for them."""
+    return kind != "table" or not (name or "").startswith(("search_key", "search_text"))
 
 
 def test_a_database_is_migrated_once_and_keeps_its_content(tmp_path: Path) -> None:
     migrate(tmp_path / "csor.db")
     engine = create_engine(f"sqlite:///{tmp_path / 'csor.db'}")
     with engine.begin() as connection:
-        connection.exec_driver_sql("INSERT INTO search_key VALUES (1, 2)")
+        connection.exec_driver_sql("INSERT INTO search_date VALUES (1, 2, 3, 4)")
     migrate(tmp_path / "csor.db")
     with engine.connect() as connection:
-        assert connection.exec_driver_sql("SELECT * FROM search_key").all() == [(1, 2)]
+        assert connection.exec_driver_sql("SELECT * FROM search_date").all() == [(1, 2, 3, 4)]
     engine.dispose()

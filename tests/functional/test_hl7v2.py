@@ -28,12 +28,14 @@ def _hospital(server: Served) -> None:
 def admission(
     control_id: str, number: str = "9990000018", *, facility: str = "RTH", event: str = "A01"
 ) -> str:
+    """Admit a child, whose hospital and visit numbers follow from its NHS number."""
+    mrn = f"7{number[-4:]}"
     return "\r".join(
         (
             f"MSH|^~\\&|PAS|{facility}|CSOR|CSOR|202001031015||ADT^{event}^ADT_A01|{control_id}|P|2.4|||AL|NE|GBR|UNICODE",
             f"EVN|{event}|202001031015",
-            f"PID|1||{number}^^^NHS~77001^^^{facility}^MR||Testchild-Wren^Fictitious||20200102|1||||||||||||||A",
-            "PV1|1|I|RTH^NICU^1||||C9999991^Testsurgeon^Fictitious^^^Dr^^^GMC|||171|||||||||77001-1^^^VISITID|||||||||||||||||||||||||202001031000",
+            f"PID|1||{number}^^^NHS~{mrn}^^^{facility}^MR||Testchild-Wren^Fictitious||20200102|1||||||||||||||A",
+            f"PV1|1|I|RTH^NICU^1||||C9999991^Testsurgeon^Fictitious^^^Dr^^^GMC|||171|||||||||{mrn}-1^^^VISITID|||||||||||||||||||||||||202001031000",
             "DG1|1||Q43.1^Hirschsprung's disease^I10||20200103|A",
             "",
         )
@@ -124,9 +126,9 @@ def test_what_is_no_message_is_rejected_and_the_connection_lives(
 
 def test_a_merge_keeps_the_survivor_and_follows_the_old_number(server: Served) -> None:
     unnumbered = (
-        admission("A-8").replace("9990000018^^^NHS~77001", "88001").replace("77001-1", "88001-1")
+        admission("A-8").replace("9990000018^^^NHS~70018", "88001").replace("70018-1", "88001-1")
     )
-    known = admission("A-9", "9990000077").replace("77001", "88002")
+    known = admission("A-9", "9990000077").replace("70077", "88002")
     merge = "\r".join(
         (
             "MSH|^~\\&|PAS|RTH|CSOR|CSOR|202001041015||ADT^A40^ADT_A39|A-10|P|2.4",
@@ -144,6 +146,106 @@ def test_a_merge_keeps_the_survivor_and_follows_the_old_number(server: Served) -
     assert retired["active"] is False
     assert retired["link"][0]["other"]["reference"] == f"Patient/{survivor['id']}"
     assert server.http.get(f"/Encounter?patient={survivor['id']}").json()["total"] == 2
+
+
+MRN = "https://csor.example/fhir/sid/RTH/mrn"
+
+
+def test_a_newborn_is_one_child_before_and_after_its_nhs_number_comes(server: Served) -> None:
+    numbered = admission("N-2", "9990000085")
+    unnumbered = numbered.replace("9990000085^^^NHS~", "")
+    messages = [
+        unnumbered.replace("|N-2|", "|N-1|"),
+        numbered,
+        unnumbered.replace("|N-2|", "|N-3|"),
+        numbered.replace("|N-2|", "|N-4|").replace("~70085^^^RTH^MR", ""),
+    ]
+    assert [msa(answer)[1] for answer in send(server, *messages)] == ["AA"] * 4
+    child = one(server, f"Patient?identifier={NHS}|9990000085")
+    assert one(server, f"Patient?identifier={MRN}|70085")["id"] == child["id"]
+    assert one(server, f"EpisodeOfCare?patient={child['id']}")
+    assert one(server, f"Encounter?patient={child['id']}")
+
+
+def test_two_records_that_turn_out_to_be_one_childs_are_refused_until_they_are_merged(
+    server: Served,
+) -> None:
+    both = admission("T-4", "9990000093")
+    by_number = both.replace("~70093^^^RTH^MR", "").replace("|T-4|", "|T-1|")
+    by_mrn = both.replace("9990000093^^^NHS~", "").replace("|T-4|", "|T-2|")
+    by_mrn = by_mrn.replace("70093-1", "70093-2")
+    merge = "\r".join(
+        (
+            "MSH|^~\\&|PAS|RTH|CSOR|CSOR|202001041015||ADT^A40^ADT_A39|T-3|P|2.4",
+            "EVN|A40|202001041015",
+            "PID|1||9990000093^^^NHS~70093^^^RTH^MR||Testchild-Wren^Fictitious||20200102|1",
+            "MRG|70093^^^RTH^MR",
+            "",
+        )
+    )
+    assert [msa(answer)[1] for answer in send(server, by_number, by_mrn)] == ["AA", "AA"]
+    refused = send(server, both)[0]
+    assert msa(refused)[1] == "AE"
+    assert "A40" in "".join(refused)
+    assert msa(send(server, merge)[0])[1] == "AA"
+    assert one(server, f"Patient?identifier={NHS}|9990000093")["active"] is True
+    assert one(server, f"Patient?identifier={MRN}|70093")["active"] is False
+    assert msa(send(server, both)[0])[1] == "AA", "both records now stand for the survivor"
+
+
+@pytest.mark.parametrize("readable", [True, False])
+def test_a_message_with_a_byte_order_mark_is_answered_and_replayed_under_its_control_id(
+    server: Served, readable: bool
+) -> None:
+    message = b"\xef\xbb\xbf" + admission(f"B-{readable}", "9990000107").encode()
+    if not readable:
+        message += b"\rthis is no segment"
+    first, again = frames(server, message, message)
+    assert msa(first)[1:3] == ["AA" if readable else "AR", f"B-{readable}"]
+    assert msa(again)[:3] == msa(first)[:3]
+    assert (first == again) is readable
+
+
+def test_an_answer_comes_in_the_senders_charset_and_separators(server: Served) -> None:
+    message = admission("Ö-1", "9990000115").replace("UNICODE", "8859/1").encode("iso-8859-1")
+    (answer,) = frames(server, message, charset="iso-8859-1")
+    assert msa(answer) == ["MSA", "AA", "Ö-1"]
+    swapped = admission("S-1", "9990000123").translate(str.maketrans("|^~", "*:+"))
+    (answer,) = frames(server, swapped.encode())
+    assert answer[0].startswith("MSH*:+\\&*CSOR*CSOR*PAS*RTH*")
+    assert answer[1] == "MSA*AA*S-1"
+
+
+def test_each_unreadable_message_is_rejected_as_such(server: Served) -> None:
+    for content in (b"one", b"another", b"another"):
+        (answer,) = frames(server, content)
+        assert msa(answer)[1] == "AR"
+        assert next(line for line in answer if line.startswith("ERR")).split("|")[3][:3] == "100"
+
+
+def test_a_message_of_too_many_segments_is_rejected_with_a_clear_text(server: Served) -> None:
+    result = "OBX|1|NM|364589006^x^SCT||3100|g|||||F"
+    message = "\r".join([admission("L-1", "9990000131").rstrip(), *[result] * 20_000])
+    answer = send(server, message)[0]
+    assert msa(answer)[1:3] == ["AR", "L-1"]
+    assert "20005 segments; at most 5000" in "".join(answer)
+
+
+def frames(server: Served, *messages: bytes, charset: str = "utf-8") -> list[list[str]]:
+    """Send bytes as they are, each in a frame; returns the segments of each answer."""
+
+    async def talk() -> list[bytes]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.mllp_port)
+        answers = []
+        for message in messages:
+            writer.write(b"\x0b" + message + b"\x1c\x0d")
+            answers.append(await asyncio.wait_for(reader.readuntil(b"\x1c\x0d"), 10))
+        writer.close()
+        return answers
+
+    return [
+        answer.strip(b"\x0b\x1c\r").decode(charset).split("\r") for answer in asyncio.run(talk())
+    ]
 
 
 def test_the_twenty_foreign_messages_are_each_answered(server: Served, library: Path) -> None:

@@ -188,9 +188,9 @@ class TestSearch:
             ("familly=x", "Did you mean family?"),
             ("birthdate=yesterday", "not a FHIR date"),
             ("family:above=x", "not supported"),
-            ("_include=Patient:organization", "no search parameter _include"),
-            ("general-practitioner.name=x", "Chained"),
-            ("_sort=family", "not supported"),
+            ("_include=Patient:family", "no reference"),
+            ("family.name=x", "cannot be chained"),
+            ("_sort=familly", "Did you mean family?"),
         ],
     )
     def test_what_is_not_served_is_a_400_that_says_so(

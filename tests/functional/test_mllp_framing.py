@@ -124,15 +124,44 @@ async def test_a_frame_at_the_limit_is_whole():
         assert await answer(reader) == b"ACK 1"
 
 
-async def test_connections_over_the_limit_are_closed():
+async def test_an_oversize_frame_with_a_byte_order_mark_is_rejected():
+    large = b"\xef\xbb\xbf" + ADT % 1 + b"Z" * 5000
+    async with listening(frame=1000) as server, connected(server) as (reader, writer):
+        writer.write(framed(large))
+        assert await answer(reader) == b"AR 1"
+
+
+async def test_connections_over_the_limit_wait_until_one_is_free():
+    async with listening(connections=2) as server, connected(server) as (reader, writer):
+        async with connected(server) as (second, second_writer):
+            for number, (from_us, to_us) in enumerate(((writer, reader), (second_writer, second))):
+                from_us.write(framed(ADT % number))
+                assert await answer(to_us) == b"ACK %d" % number
+            async with connected(server) as (other, other_writer):
+                other_writer.write(framed(ADT % 3))
+                with pytest.raises(TimeoutError):
+                    await asyncio.wait_for(other.readexactly(1), 0.2)
+                assert server.counts.connections == 2
+                second_writer.close()
+                assert await answer(other) == b"ACK 3"
+        writer.write(framed(ADT % 4))
+        assert await answer(reader) == b"ACK 4"
+
+
+async def test_closing_does_not_wait_for_connections_that_were_never_accepted():
     async with listening(connections=1) as server, connected(server) as (reader, writer):
         writer.write(framed(ADT % 1))
         assert await answer(reader) == b"ACK 1"
         async with connected(server) as (other, _):
-            assert await asyncio.wait_for(other.read(), 5) == b""
-        assert server.counts.refused == 1
-        writer.write(framed(ADT % 2))
-        assert await answer(reader) == b"ACK 2"
+            await asyncio.wait_for(server.close(grace_seconds=1), 5)
+            with contextlib.suppress(ConnectionError):
+                assert await asyncio.wait_for(other.read(), 5) == b""
+
+
+async def test_a_port_that_is_taken_is_an_error():
+    async with listening() as server:
+        with pytest.raises(OSError, match="in use"):
+            await serve("127.0.0.1", server.port, acknowledge, on_oversize=reject)
 
 
 async def test_a_silent_connection_is_closed():

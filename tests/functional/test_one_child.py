@@ -49,13 +49,15 @@ def survey(case: str, **more: Any) -> dict[str, Any]:
     }
 
 
-def sign(server: Served, response: dict[str, Any], surgeon: str = SURGEON) -> Any:
+def sign(
+    server: Served, response: dict[str, Any], surgeon: str = SURGEON, hospital: str = HOSPITAL
+) -> Any:
     body = {
         "resourceType": "Parameters",
         "parameter": [
             {"name": "response", "resource": response},
             {"name": "signer", "valueReference": {"reference": surgeon}},
-            {"name": "hospital", "valueReference": {"reference": HOSPITAL}},
+            {"name": "hospital", "valueReference": {"reference": hospital}},
         ],
     }
     return server.http.post("/QuestionnaireResponse/$sign", content=encode(body), headers=JSON)
@@ -151,9 +153,39 @@ class TestNote:
         replay(server.context.settings, [])
         assert len(search(server, "QuestionnaireResponse?identifier=N-3")) == 1
 
-    def test_an_unsigned_or_unknown_surgeon_is_refused(self, server: Served, child: str) -> None:
-        answer = sign(server, note("N-4"), surgeon=f"Practitioner?identifier={GMC}|1111111")
-        assert answer.status_code == 422
+    def test_only_a_practitioner_who_is_known_signs_for_an_organization_that_is_known(
+        self, server: Served, child: str
+    ) -> None:
+        nobody = f"Practitioner?identifier={GMC}|1111111"
+        elsewhere = "https://other.example/fhir/Practitioner/x"
+        for surgeon in (nobody, elsewhere, "Practitioner/nobody", CHILD, HOSPITAL, "urn:x", ""):
+            answer = sign(server, note("N-4"), surgeon=surgeon)
+            assert answer.status_code == 422
+            assert answer.json()["issue"][0]["expression"] == ["Parameters.parameter('signer')"]
+        for hospital in (f"Organization?identifier={ODS}|XXX", SURGEON, "Organization/nobody"):
+            answer = sign(server, note("N-4"), hospital=hospital)
+            assert answer.status_code == 422
+            assert answer.json()["issue"][0]["expression"] == ["Parameters.parameter('hospital')"]
+        assert search(server, "QuestionnaireResponse?identifier=N-4") == []
+
+    def test_the_same_identifier_for_another_child_surgeon_or_answer_is_a_conflict(
+        self, server: Served, child: str
+    ) -> None:
+        first = note("N-7|a,b")
+        other_child = {"resourceType": "Patient", "id": "another-child"}
+        other_surgeon = {"resourceType": "Practitioner", "id": "another-surgeon"}
+        for body in (other_child, other_surgeon):
+            place = f"/{body['resourceType']}/{body['id']}"
+            assert server.http.put(place, json=body).status_code == 201
+        assert sign(server, first).status_code == 200
+        others = [
+            sign(server, {**first, "subject": {"reference": "Patient/another-child"}}),
+            sign(server, first, surgeon="Practitioner/another-surgeon"),
+        ]
+        assert [answer.status_code for answer in others] == [409, 409], others[0].text
+        literal = {**first, "subject": {"reference": f"Patient/{child}"}}
+        assert sign(server, literal).status_code == 200, "the same child, by another reference"
+        assert len(search(server, "QuestionnaireResponse?identifier=N-7%5C%7Ca%5C%2Cb")) == 1
 
     def test_a_missing_answer_is_named(self, server: Served, child: str) -> None:
         response = note("N-5")

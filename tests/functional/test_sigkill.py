@@ -100,7 +100,8 @@ def test_nothing_is_stored_twice(ledger_and_store) -> None:
     database = Database(folder / "csor.db")
     try:
         bodies = database.read(
-            "SELECT type, body FROM resource WHERE superseded IS NULL AND deleted = 0"
+            "SELECT type, body FROM resource JOIN content USING (rid)"
+            " WHERE superseded IS NULL AND deleted = 0"
             " AND type IN ('Patient', 'Encounter', 'Condition', 'Procedure', 'EpisodeOfCare',"
             " 'Observation', 'QuestionnaireResponse')"
         )

@@ -66,6 +66,16 @@ def test_msh_9_3_decides_nothing():
     assert mapped(MSH=SEGMENTS["MSH"].replace("^ADT_A01", "^ADT_A45")) == mapped()
 
 
+def test_a_message_of_too_many_segments_is_rejected_before_it_is_mapped():
+    lines = "\r".join([*SEGMENTS.values(), *["ZU1|x"] * (5000 - len(SEGMENTS))])
+    assert to_bundle(parse(lines.encode()), CONTEXT) == mapped()
+    error, found = refused(ZU1="\r".join(["DG1|1"] * 5000))
+    assert (error.status, found) == (400, ("100", "MSH^1"))
+    assert [issue.code for issue in error.issues] == ["too-long"]
+    assert "5004 segments" in error.issues[0].diagnostics
+    assert ack_code(error.issues) == "AR"
+
+
 def test_unknown_segments_and_z_segments_are_tolerated():
     assert mapped(ZU1="ZU1|a|b", NK1="NK1|1|Testparent^Pat", IN1="IN1|1") == mapped()
 

@@ -1,5 +1,7 @@
 """PID and MRG to Patient: identifiers, demographics, death, deletion, merges."""
 
+from urllib.parse import unquote
+
 import pytest
 
 from tests.mappings.messages import SEGMENTS, deletions, entries, mapped, one, refused
@@ -21,7 +23,31 @@ from tests.mappings.messages import SEGMENTS, deletions, entries, mapped, one, r
 def test_an_nhs_number_is_known_in_all_its_clothes(cx):
     patient = entries(mapped(PID=f"PID|1||12345^^^RTH^MR~{cx}"), "Patient")[0]
     assert patient["request"]["url"] == (
-        "Patient?identifier=https://fhir.nhs.uk/Id/nhs-number|9990000018"
+        "Patient?identifier=https://fhir.nhs.uk/Id/nhs-number|9990000018,"
+        "https://csor.example/fhir/sid/RTH/mrn|12345"
+    )
+
+
+def test_a_child_may_be_known_by_any_usable_number_of_pid_2_to_4():
+    pid = "PID|1|222^^^RTH^MR|9990000018^^^NHS~12345^^^RTH^MR~99^^^RTH^AN~7^^^R0A^MR|333^^^EPI^MR"
+    (patient,) = entries(mapped(PID=pid), "Patient")
+    systems = "https://csor.example/fhir/sid"
+    assert patient["request"]["url"].removeprefix("Patient?identifier=").split(",") == [
+        "https://fhir.nhs.uk/Id/nhs-number|9990000018",
+        f"{systems}/RTH/mrn|12345",
+        f"{systems}/RTH/mrn|222",
+        f"{systems}/R0A/mrn|7",
+        f"{systems}/RTH/mrn.EPI|333",
+    ]
+    assert f"{systems}/RTH/account" in [i["system"] for i in patient["resource"]["identifier"]]
+
+
+def test_characters_that_search_gives_a_meaning_are_escaped_in_each_number():
+    pid = "PID|1||1,2$3\\E\\4\\F\\5^^^RTH^MR~9990000018^^^NHS"
+    (patient,) = entries(mapped(PID=pid), "Patient")
+    assert unquote(patient["request"]["url"]) == (
+        "Patient?identifier=https://fhir.nhs.uk/Id/nhs-number|9990000018,"
+        "https://csor.example/fhir/sid/RTH/mrn|1\\,2\\$3\\\\4\\|5"
     )
 
 
@@ -70,7 +96,9 @@ def test_a_local_number_belongs_to_its_giver(cx, system):
 
 def test_the_senders_own_number_names_the_child_before_anothers():
     bundle = mapped(PID="PID|1||633^^^R0A^MR~12345^^^RTH^MR")
-    assert entries(bundle, "Patient")[0]["request"]["url"].endswith("/RTH/mrn|12345")
+    (patient,) = entries(bundle, "Patient")
+    assert [i["value"] for i in patient["resource"]["identifier"]] == ["12345", "633"]
+    assert "/RTH/mrn|12345," in patient["request"]["url"]
 
 
 @pytest.mark.parametrize("pid", ["PID|1", "PID|1||^^^NHS", 'PID|1||""', "PID|1||99^^^RTH^AN"])
@@ -170,9 +198,20 @@ def test_a_merge_links_survivor_and_prior_both_ways():
     assert prior["request"]["url"].endswith("/RTH/mrn|99887")
 
 
+def test_a_number_that_mrg_1_names_is_the_priors_and_finds_no_survivor():
+    bundle = mapped(**MERGE, MRG="MRG|12345^^^RTH^MR~99887^^^RTH^MR")
+    survivor, prior = entries(bundle, "Patient")
+    assert survivor["request"]["url"].endswith("=https://fhir.nhs.uk/Id/nhs-number|9990000018")
+    assert [i["value"] for i in survivor["resource"]["identifier"]] == ["9990000018"]
+    assert prior["request"]["url"] == (
+        "Patient?identifier=https://csor.example/fhir/sid/RTH/mrn|12345,"
+        "https://csor.example/fhir/sid/RTH/mrn|99887"
+    )
+
+
 def test_a_patient_cannot_be_merged_into_itself():
-    assert refused(**MERGE, MRG="MRG|12345^^^RTH^MR")[1] == ("205", "MRG^1^1")
-    assert refused(**MERGE, MRG="MRG|99887^^^RTH^MR~9990000018^^^NHS")[1] == ("205", "MRG^1^1")
+    itself = "MRG|12345^^^RTH^MR~9990000018^^^NHS"
+    assert refused(**MERGE, MRG=itself)[1] == ("205", "MRG^1^1")
 
 
 def test_a_merge_needs_a_prior_patient():

@@ -20,8 +20,51 @@ def test_an_admission_needs_a_visit_number_or_an_admission_time():
     assert refused(PV1="PV1|1|I")[1] == ("101", "PV1^1^19")
     assert refused(PV1="")[1] == ("101", "PV1^1^19")
     without_number = SEGMENTS["PV1"].replace("|V1|", "||")
-    identifier = one(mapped(PV1=without_number), "Encounter")["identifier"][0]
-    assert identifier["value"] == "9990000018.202505060915"
+    (entry,) = entries(mapped(PV1=without_number), "Encounter")
+    assert [i["value"] for i in entry["resource"]["identifier"]] == ["9990000018.202505060915"]
+    visit = "https://csor.example/fhir/sid/RTH/visit"
+    assert entry["request"]["url"] == (
+        f"Encounter?identifier={visit}|9990000018.202505060915,{visit}|12345.202505060915"
+    )
+
+
+def test_without_visit_number_another_hospitals_number_names_no_visit_here():
+    pid = "PID|1||12345^^^RTH^MR~633^^^R0A^MR"
+    bundle = mapped(PID=pid, PV1=SEGMENTS["PV1"].replace("|V1|", "||"))
+    assert "633" not in entries(bundle, "Encounter")[0]["request"]["url"]
+
+
+def test_a_diagnosis_outside_a_visit_may_be_known_by_any_number_of_the_child():
+    event = SEGMENTS["MSH"].replace("A01^ADT_A01", "A31")
+    known, done = "DG1|1||Q43.1^x^I10", "PR1|1||H41.1^x^OPCS4||20250507"
+    bundle = mapped(MSH=event, PV1="", DG1=known, PR1=done)
+    for kind, rest in (("Condition", "Q43.1"), ("Procedure", "20250507.H41.1")):
+        url = entries(bundle, kind)[0]["request"]["url"]
+        assert [token.rpartition("|")[2] for token in url.split(",")] == [
+            f"9990000018.{rest}",
+            f"12345.{rest}",
+        ]
+
+
+def updated(pv1: str) -> dict:
+    """Map an update (A08) of a visit."""
+    msh = SEGMENTS["MSH"].replace("A01^ADT_A01", "A08^ADT_A01")
+    return one(mapped(MSH=msh, PV1=pv1), "Encounter")
+
+
+def test_an_update_gives_no_visit_another_status_than_its_segment_says():
+    pv1 = SEGMENTS["PV1"]
+    preadmitted = pv1.replace("PV1|1|I|", "PV1|1|P|")
+    assert updated(preadmitted)["status"] == "planned"
+    assert one(mapped(PV1=preadmitted), "Encounter")["status"] == "in-progress"
+    assert updated(f"{pv1}|202505071200")["status"] == "finished"
+
+
+def test_an_update_without_discharge_leaves_the_end_of_the_visit_alone():
+    for discharged in ("", '|""'):
+        encounter = updated(SEGMENTS["PV1"] + discharged)
+        assert encounter["status"] == "in-progress", "a visit that is not yet known needs one"
+        assert encounter["period"] == {"start": "2025-05-06T09:15:00+01:00"}
 
 
 def test_a_discharge_before_the_admission_is_refused():
@@ -104,11 +147,12 @@ def test_icd_10_codes_are_dotted_without_padding_and_marks(sent, stored):
 def test_a_registry_diagnosis_opens_one_case(code, condition):
     (case,) = entries(mapped(DG1=f"DG1|1||{code}"), "EpisodeOfCare")
     value = f"9990000018.{condition}"
+    system = "https://csor.example/fhir/sid/case"
     assert case["request"]["ifNoneExist"] == (
-        f"identifier=https://csor.example/fhir/sid/case|{value}"
+        f"identifier={system}|{value},{system}|RTH:12345.{condition}"
     )
     assert case["resource"]["period"] == {"start": "2025-05-06"}
-    assert case["resource"]["identifier"][0]["value"] == value
+    assert case["resource"]["identifier"] == [{"system": system, "value": value}]
 
 
 @pytest.mark.parametrize("code", ["Q39.2^x^I10", "Q79.2^x^I10", "Q43.1^x", "Q43.1^x^OPCS4"])
@@ -117,8 +161,13 @@ def test_another_diagnosis_opens_none(code):
 
 
 def test_a_case_without_national_number_is_known_by_hospital_and_its_number():
-    bundle = mapped(PID="PID|1||12345^^^RTH^MR", DG1="DG1|1||Q43.1^x^I10")
-    assert one(bundle, "EpisodeOfCare")["identifier"][0]["value"] == "RTH:12345.hirschsprung"
+    for number, value in (
+        ("12345^^^RTH^MR", "RTH:12345.hirschsprung"),
+        ("633^^^R0A^MR", "R0A:633.hirschsprung"),
+        ("633^^^EPI^MR", "RTH.EPI:633.hirschsprung"),
+    ):
+        bundle = mapped(PID=f"PID|1||{number}", DG1="DG1|1||Q43.1^x^I10")
+        assert one(bundle, "EpisodeOfCare")["identifier"][0]["value"] == value
 
 
 def test_the_same_diagnosis_twice_is_one_condition_and_one_case():

@@ -7,7 +7,8 @@ import pytest
 from scipy.stats import binomtest
 
 import outcome_engine
-from outcome_engine import Period
+from outcome_engine import NotAssessable, Period, may_begin_in
+from profiles.validate import validate
 from r4 import fhirpath
 from r4.issue import FhirError
 
@@ -157,6 +158,73 @@ def test_a_hospital_leaves_only_with_small_numbers_protected(cohort, core):
     assert report["group"][0]["measureScore"]["value"] == Decimal("0.5000")
     from_rounded = binomtest(10, 20).proportion_ci(method="wilson")
     assert float(interval(report)["lower"]) == pytest.approx(from_rounded.low, abs=5e-5)
+
+
+def not_assessable(number, hospital="Organization/hospital"):
+    return [NotAssessable(f"EpisodeOfCare/{each}", hospital, "no date") for each in range(number)]
+
+
+def left_out(report):
+    (found,) = [each for each in report["extension"] if each["url"].endswith("not-assessable")]
+    return found.get("valueInteger", "masked")
+
+
+def test_children_who_cannot_be_assessed_are_told_and_counted_nowhere(cohort, core):
+    children = [*cohort(good=9), *not_assessable(2), *not_assessable(1, None)]
+    national, hospital = summary(core, children), summary(core, children, HOSPITAL)
+    assert (left_out(national), counts(national)["initial-population"]) == (3, 9)
+    assert (left_out(hospital), counts(hospital)["initial-population"]) == ("masked", 10)
+    assert left_out(summary(core, cohort(good=9))) == 0
+
+
+@pytest.mark.parametrize(("number", "said"), [(0, 0), (1, "masked"), (7, "masked"), (8, 10)])
+def test_a_hospitals_number_of_them_is_protected_like_any_count(core, terminology, number, said):
+    report = summary(core, not_assessable(number), HOSPITAL)
+    assert left_out(report) == said
+    assert validate(report, terminology, now=NOW) == []
+
+
+@pytest.mark.parametrize(
+    ("starts", "may"),
+    [
+        (["2018-06-30T10:00:00Z"], True),
+        (["2019-01-01"], False),
+        (["2018"], True),
+        (["2017-11", "2018-11"], True),
+        (["2017-12"], False),
+        ([""], True),
+        (["2019-01-01", "2018"], False),
+        ([], False),
+    ],
+)
+def test_a_case_may_have_begun_in_a_period_as_far_as_its_date_is_known(
+    core, terminology, record, starts, may
+):
+    (case,) = [each for each in record("good") if each["resourceType"] == "EpisodeOfCare"]
+    cases = [
+        {**case, "id": str(number), "period": {"start": start} if start else {}}
+        for number, start in enumerate(starts)
+    ]
+    listed = outcome_engine.cases(core, cases, terminology)
+    assert len(listed) == len(cases)
+    assert may_begin_in(listed, YEAR) is may
+
+
+def test_a_case_entered_in_error_is_none(core, terminology, record):
+    resources = [{**each, "status": "entered-in-error"} for each in record("good")]
+    assert outcome_engine.cases(core, resources, terminology) == []
+
+
+def test_what_cannot_be_reported_is_refused_before_any_child_is_assessed(core):
+    outcome_engine.check(core, YEAR)
+    for measure, period, status in (
+        (core, Period("2018-12-31", "2018-01-01"), 400),
+        (f"{core}-of-nothing", YEAR, 404),
+        ("https://csor.example/fhir/Measure/treatment-success-score", YEAR, 422),
+    ):
+        with pytest.raises(FhirError) as refusal:
+            outcome_engine.check(measure, period)
+        assert refusal.value.status == status
 
 
 def test_a_report_says_what_it_is_worth(cohort, core):

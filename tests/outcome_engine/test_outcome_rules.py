@@ -219,10 +219,32 @@ def test_a_child_of_unknown_birth_date_is_due_five_years_after_the_case(record, 
     assert "the birth date is missing" in late.statement
 
 
+def retired(**elements):
+    return {"resourceType": "Patient", "id": "old", "active": False, **elements}
+
+
 def test_the_patient_that_was_merged_away_is_passed_over(record, assess):
-    merged = {"resourceType": "Patient", "id": "old", "active": False, "deceasedBoolean": True}
-    outcome = assess([*record(GOOD), merged])
+    outcome = assess([*record(GOOD), retired(birthDate="1999-01-01", deceasedBoolean=False)])
     assert (outcome.patient, outcome.outcome_class) == ("Patient/child", "good")
+    assert outcome.birth_date == "2018-01-20"
+
+
+@pytest.mark.parametrize(
+    "death", [{"deceasedBoolean": True}, {"deceasedDateTime": "2024-01-01T03:00:00Z"}]
+)
+def test_a_death_on_the_patient_that_was_merged_away_is_the_childs(record, assess, death):
+    outcome = assess([*record(GOOD), retired(**death)])
+    assert (outcome.patient, outcome.decided_by.id) == ("Patient/child", "death")
+    assert outcome.evidence == ("Patient/old",)
+
+
+def test_a_date_of_death_wins_over_a_bare_yes(record, assess, change):
+    dated = retired(deceasedDateTime="2024-01-01")
+    resources = [*change(record(GOOD), "child", deceasedBoolean=True), dated]
+    outcome = assess(resources)
+    assert outcome.evidence == ("Patient/old",)
+    assert outcome.statement.endswith("(2024-01-01).")
+    assert assess(resources, as_of="2023-12-31").outcome_class == "good"
 
 
 def test_a_record_of_two_children_is_refused(record, assess):

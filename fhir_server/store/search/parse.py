@@ -3,127 +3,80 @@
 https://hl7.org/fhir/R4/search.html#parameters
 """
 
-import difflib
-import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import Any
 from urllib.parse import parse_qsl
 
-from fhir_server.store.search.parameters import Parameter, parameters
-from r4.issue import FhirError, error
+from fhir_server.store.search import filters
+from fhir_server.store.search.criteria import OWN, Around, condition, known
+from fhir_server.store.search.query import PAGE, Condition, Criterion, Ids, Query
+from fhir_server.store.search.refusal import bad
+from fhir_server.store.search.results import LARGEST_PAGE, RESULT_PARAMETERS, is_result, result
+from fhir_server.store.search.texts import split, unescape
+from r4 import definitions
 
-MODIFIERS = {
-    "token": frozenset({""}),
-    "reference": frozenset({"", "identifier"}),
-    "string": frozenset({"", "exact", "contains"}),
-    "date": frozenset({""}),
-    "uri": frozenset({""}),
-}
-RESULT_PARAMETERS = ("_count", "_sort", "_summary", "_total", "_format", "_pretty", "_after")
-PAGE = 50
-LARGEST_PAGE = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Criterion:
-    """One parameter with its modifier and its values, any of which may match."""
-
-    parameter: Parameter
-    modifier: str
-    values: tuple[str, ...]
+__all__ = [
+    "LARGEST_PAGE", "PAGE", "RESULT_PARAMETERS", "Around", "Criterion", "Query", "parse", "split",
+    "unescape",
+]  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
-    """A search of one type: criteria that must all match, ids, and how the answer is cut."""
+def parse(
+    resource_type: str, pairs: str | Iterable[tuple[str, str]], around: Around | None = None
+) -> Query:
+    """Read the pairs of a query string; raises FhirError 400 for anything that is not served.
 
-    type: str
-    criteria: tuple[Criterion, ...] = ()
-    ids: tuple[str, ...] | None = None
-    updated: tuple[str, ...] = ()
-    count: int = PAGE
-    only_count: bool = False
-    newest_first: bool = True
-    after: int | None = None
-
-
-def parse(resource_type: str, pairs: str | Iterable[tuple[str, str]]) -> Query:
-    """Read the pairs of a query string; raises FhirError 400 for anything that is not served."""
-    if isinstance(pairs, str):
-        pairs = parse_qsl(pairs, keep_blank_values=True)
-    fields: dict[str, object] = {"type": resource_type}
-    criteria: list[Criterion] = []
-    updated: list[str] = []
-    for name, value in pairs:
-        if name in RESULT_PARAMETERS:
-            fields |= _result(name, value)
-        elif name == "_id":
-            fields["ids"] = tuple(split(value, ","))
-        elif name == "_lastUpdated":
-            updated.append(value)
+    Without a resource type the search is of every type, or of those that `_type` names. Where
+    handling is lenient, unknown parameters are left out, and named in `Query.ignored`.
+    """
+    listed = parse_qsl(pairs, keep_blank_values=True) if isinstance(pairs, str) else list(pairs)
+    around = around or Around()
+    types = (resource_type,) if resource_type else _types(listed)
+    fields: dict[str, Any] = {"types": types, "now": around.now}
+    criteria: list[Condition] = []
+    ignored: list[str] = []
+    for name, value in listed:
+        if name == "_type" and not resource_type:
+            continue
+        if around.lenient and not _is_known(types, name):
+            ignored.append(name)
+        elif is_result(name):
+            result(types, name, value, fields)
         else:
-            criteria.append(_criterion(resource_type, name, value))
-    return Query(**fields, criteria=tuple(criteria), updated=tuple(updated))  # type: ignore[arg-type]
+            _criterion(types, (name, value), around, fields, criteria)
+    return Query(resource_type, tuple(criteria), ignored=tuple(ignored), **fields)
 
 
-def split(text: str, separator: str) -> list[str]:
-    """Split at a separator that no backslash escapes; the parts keep their escapes."""
-    return re.split(rf"(?<!\\){re.escape(separator)}", text)
+def _criterion(
+    types: tuple[str, ...],
+    pair: tuple[str, str],
+    around: Around,
+    fields: dict[str, Any],
+    criteria: list[Condition],
+) -> None:
+    name, value = pair
+    if name == "_filter":
+        criteria.append(filters.read(types, value, around))
+    elif name == "_lastUpdated" and "," not in value and value:
+        fields["updated"] = (*fields.get("updated", ()), value)
+    else:
+        found = condition(types, name, value, around)
+        if isinstance(found, Ids) and "ids" not in fields:
+            fields["ids"] = found.ids
+        else:
+            criteria.append(found)
 
 
-def unescape(text: str) -> str:
-    r"""Undo the escapes of a search value: `\,` `\|` `\$` and `\\`."""
-    return re.sub(r"\\([,|$\\])", r"\1", text)
+def _is_known(types: tuple[str, ...], name: str) -> bool:
+    code = name.partition(".")[0].partition(":")[0]
+    return is_result(name) or code in OWN or code in known(types)
 
 
-def _criterion(resource_type: str, name: str, value: str) -> Criterion:
-    code, _, modifier = name.partition(":")
-    known = parameters(resource_type)
-    if code not in known:
-        raise _bad(name, _unknown(resource_type, code, [*known, "_id", "_lastUpdated"]))
-    parameter = known[code]
-    if modifier not in MODIFIERS[parameter.type]:
-        served = ", ".join(f":{m}" for m in sorted(MODIFIERS[parameter.type]) if m) or "none"
-        raise _bad(
-            name, f"The modifier :{modifier} is not supported on {code}; supported here: {served}."
-        )
-    if not value:
-        raise _bad(name, f"The search parameter {name} has no value.")
-    return Criterion(parameter, modifier, tuple(split(value, ",")))
-
-
-def _unknown(resource_type: str, code: str, known: list[str]) -> str:
-    if "." in code or code == "_has":
-        return f"Chained search ({code}) is not supported."
-    near = difflib.get_close_matches(code, known, n=1)
-    hint = f" Did you mean {near[0]}?" if near else ""
-    listed = ", ".join(sorted(known))
-    return f"{resource_type} has no search parameter {code}.{hint} Supported here: {listed}."
-
-
-def _result(name: str, value: str) -> dict[str, object]:
-    if name == "_count":
-        if not value.isdecimal():
-            raise _bad(name, f"_count is a whole number, not {value!r}.")
-        count = int(value)
-        return {"count": min(count, LARGEST_PAGE)} if count else {"only_count": True}
-    if name == "_summary":
-        if value not in ("count", "false"):
-            raise _bad(name, f"_summary={value} is not supported; supported here: count, false.")
-        return {"only_count": value == "count"}
-    if name == "_sort":
-        if value not in ("_lastUpdated", "-_lastUpdated"):
-            raise _bad(name, f"_sort={value} is not supported; supported here: _lastUpdated.")
-        return {"newest_first": value.startswith("-")}
-    if name == "_total":
-        if value not in ("accurate", "none", "estimate"):
-            raise _bad(name, f"_total is accurate, estimate or none, not {value!r}.")
-    elif name == "_after":
-        if not value.isdecimal():
-            raise _bad(name, "_after is taken from a page's next link.")
-        return {"after": int(value)}
-    return {}
-
-
-def _bad(name: str, diagnostics: str) -> FhirError:
-    return FhirError(400, [error("not-supported", diagnostics, f"http.{name}", "search")])
+def _types(pairs: list[tuple[str, str]]) -> tuple[str, ...]:
+    """Return the types that `_type` names, or all."""
+    wanted = [kind for name, value in pairs if name == "_type" for kind in value.split(",")]
+    every = definitions.resource_types()
+    for kind in wanted:
+        if kind not in every:
+            raise bad("_type", f"_type={kind}: this is not a resource type of FHIR R4.")
+    return tuple(dict.fromkeys(wanted)) or every

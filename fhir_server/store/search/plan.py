@@ -1,176 +1,237 @@
-"""A query as SQL: every criterion becomes a set of row ids, and the sets are intersected."""
+"""A query as SQL: words are found in the inverted index, what is left is asked of each row found.
 
-import re
-from collections.abc import Callable
-from dataclasses import dataclass
+Words of several criteria are one expression of the index, which yields rows in their order; a page
+therefore ends when it is full.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
-from fhir_server.store.search.keys import bounds, fold, key
-from fhir_server.store.search.parse import Criterion, Query, split, unescape
-from r4.issue import FhirError, error
-from r4.reference import literal
-from terminology.systems import ALIASES
+from fhir_server.store.search import comparisons
+from fhir_server.store.search.conditions import Place, criterion
+from fhir_server.store.search.keys import key, link, link_sql, place
+from fhir_server.store.search.order import order
+from fhir_server.store.search.parameters import parameters
+from fhir_server.store.search.query import (
+    All,
+    Chained,
+    Compartment,
+    Condition,
+    Criterion,
+    Either,
+    Ids,
+    Listed,
+    Not,
+    Query,
+    Reverse,
+    Updated,
+    Words,
+)
+from fhir_server.store.search.sql import (
+    Match,
+    Part,
+    Sql,
+    expression,
+    joined,
+    marks,
+    of_match,
+    sql,
+)
+from fhir_server.store.search.words import words_in
 
-
-@dataclass(frozen=True, slots=True)
-class Sql:
-    """SQL text with its parameters."""
-
-    text: str
-    parameters: tuple[Any, ...]
+_FIRST = "r"
 
 
 def select(query: Query, columns: str) -> Sql:
-    """Select columns of the current resources that match, in the query's order, one page."""
-    where, parameters = _where(query)
-    order = "DESC" if query.newest_first else "ASC"
-    if query.after is not None:
-        where += f" AND r.rid {'<' if query.newest_first else '>'} ?"
-        parameters = (*parameters, query.after)
-    text = f"SELECT {columns} FROM resource AS r WHERE {where} ORDER BY r.rid {order} LIMIT ?"
-    return Sql(text, (*parameters, query.count))
+    """Select columns of the resources that match, in the query's order, one page."""
+    found = _from(query)
+    ordered = order(query, _FIRST)
+    text = f"SELECT {columns} {found.text} ORDER BY {ordered.text} LIMIT ? OFFSET ?"
+    return Sql(text, (*found.parameters, *ordered.parameters, query.count, query.offset))
 
 
 def count(query: Query) -> Sql:
-    """Count the current resources that match."""
-    where, parameters = _where(query)
-    return Sql(f"SELECT count(*) FROM resource AS r WHERE {where}", parameters)
+    """Count the resources that match."""
+    found = _from(replace(query, after=None, before=None))
+    return Sql(f"SELECT count(*) {found.text}", found.parameters)
 
 
-def _where(query: Query) -> tuple[str, tuple[Any, ...]]:
-    narrowed = any(criterion.parameter.type in _NARROW for criterion in query.criteria)
-    parts = [_condition(query.type, criterion, narrowed) for criterion in query.criteria]
-    conditions = [part.text for part in parts]
-    parameters = [value for part in parts for value in part.parameters]
-    if not parts:
-        # An index row exists for current resources alone, and its key holds the type.
-        conditions += ["r.type = ?", "r.superseded IS NULL", "r.deleted = 0"]
-        parameters.append(query.type)
+def _from(query: Query) -> Sql:
+    """Return the FROM and WHERE of a query."""
+    conditions: list[Condition] = [*query.criteria]
     if query.ids is not None:
-        conditions.append(f"r.id IN ({_marks(query.ids)})")
-        parameters.extend(query.ids)
-    for value in query.updated:
-        condition, bound = _comparison("_lastUpdated", value, "r.updated", "r.updated")
-        conditions.append(condition)
-        parameters.extend(bound)
-    return " AND ".join(conditions), tuple(parameters)
-
-
-_NARROW = frozenset({"token", "reference", "uri"})
-"""The types of criteria that find few rows: a date beside one of them is looked up row by row."""
-
-
-def _condition(resource_type: str, criterion: Criterion, narrowed: bool) -> Sql:
-    part = _CONDITIONS[criterion.parameter.type](resource_type, criterion)
-    if narrowed and criterion.parameter.type == "date":
-        return Sql(f"EXISTS ({part.text} AND rid = r.rid)", part.parameters)
-    return Sql(f"r.rid IN ({part.text})", part.parameters)
-
-
-def _by_key(resource_type: str, code: str, texts: list[str]) -> Sql:
-    keys = tuple(key(resource_type, code, text) for text in texts)
-    return Sql(f"SELECT rid FROM search_key WHERE key IN ({_marks(keys)})", keys)
-
-
-def _token(resource_type: str, criterion: Criterion) -> Sql:
-    return _by_key(
-        resource_type, criterion.parameter.code, [_token_text(value) for value in criterion.values]
-    )
-
-
-def _token_text(value: str) -> str:
-    parts = [unescape(part) for part in split(value, "|")]
-    if len(parts) == 1:
-        return f"*|{parts[0]}"
-    system = ALIASES.get(parts[0], parts[0])
-    return f"{system}|{'|'.join(parts[1:])}"
-
-
-def _reference(resource_type: str, criterion: Criterion) -> Sql:
-    code = criterion.parameter.code
-    if criterion.modifier == "identifier":
-        texts = [_token_text(value) for value in criterion.values]
-        return _by_key(resource_type, f"{code}:identifier", texts)
-    return _by_key(resource_type, code, [_reference_text(value) for value in criterion.values])
-
-
-def _reference_text(value: str) -> str:
-    text = unescape(value)
-    found = literal(text)
-    return f"{found.type}/{found.id}" if found and found.base is None else text
-
-
-def _uri(resource_type: str, criterion: Criterion) -> Sql:
-    return _by_key(resource_type, criterion.parameter.code, [unescape(v) for v in criterion.values])
-
-
-def _string(resource_type: str, criterion: Criterion) -> Sql:
-    code = criterion.parameter.code
-    texts = [unescape(value) for value in criterion.values]
-    if criterion.modifier == "exact":
-        return _by_key(resource_type, f"{code}:exact", texts)
-    param = key(resource_type, code)
-    folded = [fold(text) for text in texts]
-    if criterion.modifier == "contains":
-        condition, flat = "instr(value, ?) > 0", folded
+        conditions.append(Ids(query.ids))
+    conditions += [Updated(value) for value in query.updated]
+    parts = _parts(conditions, query)
+    matches = [part for part in parts if isinstance(part, Match)]
+    source, where = "resource AS r", list[Sql]()
+    if any(not match.negated for match in matches):
+        # CROSS JOIN keeps the order: first the words, in the order of rows, then each row.
+        source = "search_key AS k CROSS JOIN resource AS r ON r.rid = k.rowid"
+        where.append(Sql("k.search_key MATCH ?", (expression(matches),)))
     else:
-        condition = "value >= ? AND value < ?"
-        flat = [bound for text in folded for bound in (text, text + "\U0010ffff")]
-    alternatives = " OR ".join([f"({condition})"] * len(texts))
-    return Sql(
-        f"SELECT rid FROM search_string WHERE param = ? AND ({alternatives})", (param, *flat)
+        where += [of_match(match, _FIRST) for match in matches]
+    where += [_of_types(query, _FIRST), _current(query, _FIRST)]
+    where += [part for part in parts if isinstance(part, Sql)]
+    where += _cut(query)
+    text = " AND ".join(f"({each.text})" for each in where)
+    bound = tuple(value for each in where for value in each.parameters)
+    return Sql(f"FROM {source} WHERE {text}", bound)
+
+
+def _parts(conditions: Sequence[Condition], query: Query) -> list[Part]:
+    """Return the conditions' parts; where words narrow the search, tables are asked row by row."""
+    at = Place(query.of_types, _FIRST, now=query.now)
+    first = [each for each in conditions if _finds_few(each)]
+    parts = [condition(each, at, query) for each in first]
+    narrowed = any(isinstance(part, Match) and not part.negated for part in parts)
+    at = replace(at, narrowed=narrowed or query.ids is not None)
+    return [*parts, *(condition(e, at, query) for e in conditions if not _finds_few(e))]
+
+
+def _finds_few(asked: Condition) -> bool:
+    return isinstance(asked, Criterion) and asked.parameter.type in ("token", "reference", "uri")
+
+
+def _of_types(query: Query, at: str) -> Sql:
+    types = query.of_types
+    return Sql(f"{at}.type IN ({marks(types)})", types)
+
+
+def _current(query: Query, at: str) -> Sql:
+    if query.snapshot is None:
+        return Sql(f"{at}.superseded IS NULL AND {at}.deleted = 0", ())
+    text = (
+        f"{at}.rid <= ? AND ({at}.superseded IS NULL OR {at}.superseded > ?) AND {at}.deleted = 0"
     )
+    return Sql(text, (query.snapshot, query.snapshot))
 
 
-def _date(resource_type: str, criterion: Criterion) -> Sql:
-    code = criterion.parameter.code
-    conditions, parameters = [], []
-    for value in criterion.values:
-        condition, bound = _comparison(code, value, "low", "high")
-        conditions.append(f"({condition})")
-        parameters.extend(bound)
-    text = f"SELECT rid FROM search_date WHERE param = ? AND ({' OR '.join(conditions)})"
-    return Sql(text, (key(resource_type, code), *parameters))
+def _cut(query: Query) -> list[Sql]:
+    found = []
+    if query.after is not None:
+        found.append(Sql(f"r.rid {'<' if query.newest_first else '>'} ?", (query.after,)))
+    if query.before is not None:
+        found.append(Sql(f"r.rid {'>' if query.newest_first else '<'} ?", (query.before,)))
+    return found
 
 
-_PREFIXED = re.compile(r"^(eq|ne|gt|lt|ge|le|sa|eb|ap)?(.*)$")
+def condition(asked: Condition, at: Place, query: Query) -> Part:
+    """Return any condition about the row `at`."""
+    part = _CONDITIONS[type(asked)](asked, at, query)
+    return part if isinstance(part, Sql) or part.words else of_match(part, at.at)
 
 
-def _comparison(code: str, value: str, low: str, high: str) -> tuple[str, list[int]]:
-    """Compare a stored period [low, high] with a searched one, by the specification's table."""
-    match = _PREFIXED.match(value)
-    prefix, text = (match[1] or "eq", match[2]) if match else ("eq", value)
-    try:
-        start, end = bounds(text)
-    except ValueError:
-        raise _refused(code, f"{code}={value}: {text!r} is not a FHIR date.") from None
-    conditions = {
-        "eq": (f"{low} >= ? AND {high} <= ?", [start, end]),
-        "ne": (f"NOT ({low} >= ? AND {high} <= ?)", [start, end]),
-        "gt": (f"{high} > ?", [end]),
-        "ge": (f"{high} >= ?", [start]),
-        "lt": (f"{low} < ?", [start]),
-        "le": (f"{low} <= ?", [end]),
-        "sa": (f"{low} > ?", [end]),
-        "eb": (f"{high} < ?", [start]),
-    }
-    if prefix not in conditions:
-        raise _refused(code, f"{code}={value}: the prefix {prefix} is not supported.")
-    return conditions[prefix]
+def _criterion(asked: Criterion, at: Place, _query: Query) -> Part:
+    return criterion(asked, at)
 
 
-def _refused(code: str, diagnostics: str) -> FhirError:
-    return FhirError(400, [error("value", diagnostics, f"http.{code}", "search")])
+def _all(asked: All, at: Place, query: Query) -> Part:
+    return joined([condition(part, at, query) for part in asked.parts], "AND", at.at)
 
 
-def _marks(values: tuple[Any, ...]) -> str:
-    return ",".join("?" * len(values))
+def _either(asked: Either, at: Place, query: Query) -> Part:
+    parts = [condition(part, at, query) for part in asked.parts]
+    if parts and all(isinstance(part, Match) and not part.negated for part in parts):
+        return Match(tuple(word for part in parts for word in part.words))  # type: ignore[union-attr]
+    return joined(parts, "OR", at.at)
 
 
-_CONDITIONS: dict[str, Callable[[str, Criterion], Sql]] = {
-    "token": _token,
-    "reference": _reference,
-    "string": _string,
-    "date": _date,
-    "uri": _uri,
+def _not(asked: Not, at: Place, query: Query) -> Part:
+    part = condition(asked.part, at, query)
+    if isinstance(part, Match):
+        return Match(part.words, not part.negated)
+    return Sql(f"NOT ({part.text})", part.parameters)
+
+
+def _ids(asked: Ids, at: Place, _query: Query) -> Part:
+    return Sql(f"{at.at}.id IN ({marks(asked.ids)})", asked.ids)
+
+
+def _updated(asked: Updated, at: Place, query: Query) -> Part:
+    found = comparisons.date("_lastUpdated", asked.value, query.now)
+    column = f"{at.at}.updated"
+    return Sql(found.text.format(low=column, high=column), found.values)
+
+
+def _words(asked: Words, at: Place, _query: Query) -> Part:
+    found = [words_in(asked.column, value) for value in asked.values]
+    text = f"{at.at}.rid IN (SELECT rowid FROM search_text WHERE search_text MATCH ?)"
+    return Sql(text, (" OR ".join(found),))
+
+
+def _chained(asked: Chained, at: Place, query: Query) -> Part:
+    """Find the targets, then what refers to them."""
+    inner = Place((asked.target,), f"{at.at}t", now=at.now)
+    found = sql(condition(asked.inner, inner, query), inner.at)
+    links = " || ' OR ' || ".join([link_sql(f"{inner.at}.place")] * len(_params(asked, at)))
+    params = tuple(param for param in _params(asked, at) for _ in range(2))
+    now = _current(query, inner.at)
+    text = (
+        f"{at.at}.rid IN (SELECT f.rowid FROM resource AS {inner.at} CROSS JOIN search_key AS f"
+        f" WHERE {inner.at}.type = ? AND ({now.text}) AND ({found.text})"
+        f" AND f.search_key MATCH {links})"
+    )
+    return Sql(text, (asked.target, *now.parameters, *found.parameters, *params))
+
+
+def _params(asked: Chained | Reverse, at: Place) -> tuple[int, ...]:
+    codes = asked.parameter.parts or (asked.parameter.code,)
+    types = (asked.type,) if isinstance(asked, Reverse) else at.types
+    return tuple(key(kind, code) for kind in types for code in codes)
+
+
+def _reverse(asked: Reverse, at: Place, query: Query) -> Part:
+    """Find what refers, then where that points."""
+    inner = Place((asked.type,), f"{at.at}s", now=at.now)
+    found = sql(condition(asked.inner, inner, query), inner.at)
+    params = _params(asked, at)
+    now = _current(query, inner.at)
+    text = (
+        f"{at.at}.place IN (SELECT f.target FROM resource AS {inner.at}"
+        f" CROSS JOIN search_reference AS f"
+        f" ON f.rid = {inner.at}.rid AND f.param IN ({marks(params)})"
+        f" WHERE {inner.at}.type = ? AND ({now.text}) AND ({found.text}))"
+    )
+    return Sql(text, (*params, asked.type, *now.parameters, *found.parameters))
+
+
+def _listed(asked: Listed, at: Place, query: Query) -> Part:
+    now = _current(query, "l")
+    text = (
+        f"{at.at}.place IN (SELECT f.target FROM resource AS l JOIN search_reference AS f"
+        f" ON f.rid = l.rid AND f.param = ? WHERE l.place IN ({marks(asked.lists)})"
+        f" AND ({now.text}))"
+    )
+    lists = tuple(place("List", each) for each in asked.lists)
+    return Sql(text, (key("List", "item"), *lists, *now.parameters))
+
+
+def _compartment(asked: Compartment, at: Place, _query: Query) -> Part:
+    owner = place(*asked.place.split("/"))
+    words = [
+        link(key(kind, each), owner)
+        for kind, code in asked.parameters
+        if kind in at.types and (parameter := parameters(kind).get(code))
+        for each in parameter.parts or (code,)
+    ]
+    parts: list[Part] = [Match(tuple(dict.fromkeys(words)))]
+    if asked.itself:
+        parts.append(Sql(f"{at.at}.place = ?", (owner,)))
+    return joined(parts, "OR", at.at)
+
+
+_CONDITIONS: dict[type, Callable[[Any, Place, Query], Part]] = {
+    Criterion: _criterion,
+    All: _all,
+    Either: _either,
+    Not: _not,
+    Ids: _ids,
+    Updated: _updated,
+    Words: _words,
+    Chained: _chained,
+    Reverse: _reverse,
+    Listed: _listed,
+    Compartment: _compartment,
 }

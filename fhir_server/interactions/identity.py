@@ -1,0 +1,91 @@
+"""Whose record it is: what an update by identifier must not do to a child's record.
+
+Hospitals reuse visit and order numbers, and type NHS numbers wrongly. A message that would move a record
+from one child to another, or give a child another national number, is refused and kept.
+"""
+
+from collections.abc import Iterator
+
+from fhir_server.context import Context
+from fhir_server.interactions.targets import survivor
+from fhir_server.store import read as store
+from r4.issue import Issue, error
+from r4.json import Resource
+from r4.reference import literal
+from terminology.systems import CHI_NUMBER, NHS_NUMBER
+
+NATIONAL = (NHS_NUMBER, CHI_NUMBER)
+CHILD = ("subject", "patient")
+
+
+def identity_issues(context: Context, current: Resource, incoming: Resource) -> Iterator[Issue]:
+    """Yield what is wrong with merging an incoming resource, its references literal, into a stored one."""
+    if current["resourceType"] == "Patient":
+        yield from _other_number(current, incoming)
+        yield from _other_survivor(context, current, incoming)
+        return
+    for element in CHILD:
+        before, after = _reference(current, element), _reference(incoming, element)
+        if before and after and _standing(context, before) != _standing(context, after):
+            text = (
+                f"This {current['resourceType']} is already that of {before}; its identifier has been "
+                f"used again for {after}. Nothing was changed."
+            )
+            yield error("duplicate", text, f"{current['resourceType']}.{element}", "other-child")
+
+
+def _other_number(current: Resource, incoming: Resource) -> Iterator[Issue]:
+    for system in NATIONAL:
+        before, after = _number(current, system), _number(incoming, system)
+        if before and after and before != after:
+            text = (
+                "The hospital number is that of a child with another national number. Correct the "
+                "number, or send a merge (A40) if the two records are one child's."
+            )
+            yield error("duplicate", text, "Patient.identifier", "other-child")
+
+
+def _other_survivor(context: Context, current: Resource, incoming: Resource) -> Iterator[Issue]:
+    before, after = _replaced_by(current), _replaced_by(incoming)
+    if before and after and _standing(context, before) != _standing(context, after):
+        text = f"This record was merged into {before} before; it cannot be merged into {after} too."
+        yield error("conflict", text, "Patient.link", "other-survivor")
+
+
+def cycle_issues(context: Context, patient: Resource) -> Iterator[Issue]:
+    """Yield an issue if a Patient, its links literal, would in the end be replaced by itself."""
+    itself = f"Patient/{patient['id']}"
+    following = _replaced_by(patient)
+    if following and _standing(context, following) == itself:
+        text = f"{following} has been merged into this record: the two would replace each other."
+        yield error("conflict", text, "Patient.link", "merge-cycle")
+
+
+def _standing(context: Context, reference: str) -> str:
+    """Return the reference to the record that stands for a child."""
+    place = literal(reference)
+    if place is None or place.type != "Patient":
+        return reference
+    stored = store.current(context.database, "Patient", place.id)
+    return reference if stored is None else f"Patient/{survivor(context, stored).id}"
+
+
+def _reference(resource: Resource, element: str) -> str | None:
+    found = resource.get(element)
+    reference = found.get("reference") if isinstance(found, dict) else None
+    return reference if isinstance(reference, str) else None
+
+
+def _number(patient: Resource, system: str) -> str | None:
+    for identifier in patient.get("identifier", []):
+        if identifier.get("system") == system and identifier.get("use") != "old":
+            value: str | None = identifier.get("value")
+            return value
+    return None
+
+
+def _replaced_by(patient: Resource) -> str | None:
+    for link in patient.get("link", []):
+        if link.get("type") == "replaced-by":
+            return _reference(link, "other")
+    return None

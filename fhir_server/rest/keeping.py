@@ -1,0 +1,139 @@
+"""What is kept of a write that was refused, in a form that can be sent again: nothing sent is lost.
+
+A refused write stays in the inbox until the same request succeeds, by its sender or by `replay`.
+What was refused because the server is at another state (412) is not kept: sent again later, it would
+undo what others have written since.
+"""
+
+import hashlib
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import quote
+
+from starlette.requests import Request
+
+from fhir_server.context import Context, microseconds, place
+from fhir_server.interactions.entries import Entry
+from fhir_server.rest import errors
+from fhir_server.store import inbox
+from fhir_server.store.inbox import Arrival, Message, SettledError, Settlement
+from r4.issue import FhirError
+from r4.json import Resource, decode, encode
+
+logger = logging.getLogger("csor.rest")
+
+REPLAYED = "csor.replayed"
+"""The key of an ASGI scope that holds the number of the message that is being sent again."""
+BEGINNING = 64 * 1024
+"""How much is kept of a body that is larger than is taken."""
+_HEADERS = ("If-None-Exist", "If-Match", "Content-Type")
+_USUAL = ("application/fhir+json", "application/json")
+_OVERSIZE = "oversize "
+_PRECONDITION_FAILED = 412
+_SAFE = "%/?:@!$&'()*+,;=~|-._"
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """A write as it was sent: method, path with query, the headers that change what it does, body."""
+
+    method: str
+    url: str
+    raw: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def target(self) -> str:
+        """Write everything but the body on one line: `METHOD url {"header": "value"}`."""
+        listed = [encode(self.headers).decode()] if self.headers else []
+        return " ".join([self.method, self.url, *listed])
+
+
+def sending(request: Request, raw: bytes) -> Sending:
+    """Return the write that a request is."""
+    query = quote(request.scope["query_string"], _SAFE)
+    url = quote(request.scope["path"], _SAFE.replace("%", "")) + (f"?{query}" if query else "")
+    given = {name: request.headers[name] for name in _HEADERS if name in request.headers}
+    if given.get("Content-Type", "").partition(";")[0].strip().lower() in _USUAL:
+        del given["Content-Type"]
+    return Sending(request.method, url, raw, given)
+
+
+def sent(message: Message) -> Sending | None:
+    """Return the write that a message of the inbox holds; None where only its beginning was kept."""
+    if message.target.startswith(_OVERSIZE):
+        return None
+    method, url, *listed = message.target.split(" ", 2)
+    headers = decode(listed[0]) if listed else {}
+    return Sending(method, url, message.raw, headers)
+
+
+@dataclass(frozen=True, slots=True)
+class Keeper:
+    """Keeps what one sender's request came to; `replayed` is the message that it sends again."""
+
+    context: Context
+    path: str
+    replayed: int | None = None
+
+    async def accepted(self, write: Sending, answer: bytes) -> None:
+        """Settle the refused message that this write, now stored, is the same as."""
+        try:
+            number = self.replayed or inbox.refused(self.context.database, self._arrival(write))
+            if number is not None:
+                moment = microseconds(self.context.now())
+                await inbox.accept(self.context.database, number, moment, answer)
+        except SettledError:
+            return
+        except Exception as failure:
+            logger.error("a stored write's message is not settled: %s", place(failure))  # noqa: TRY400 - no content
+
+    async def refused(self, write: Sending, refusal: FhirError, *, oversize: bool = False) -> None:
+        """Keep a refused write; of one that is too large, its beginning."""
+        if refusal.status == _PRECONDITION_FAILED and self.replayed is None:
+            return
+        moment = microseconds(self.context.now())
+        answer = bytes(errors.refusal(refusal).body)
+        reason = "; ".join(issue.diagnostics for issue in refusal.issues)
+        database = self.context.database
+        try:
+            if self.replayed is not None:
+                settlement = Settlement(self.replayed, "refused", moment, answer, reason)
+                await inbox.refuse(database, settlement)
+            else:
+                arrival = self._arrival(write, oversize=oversize)
+                await inbox.keep(database, arrival, moment, answer, reason)
+        except SettledError:
+            return
+        except Exception as failure:
+            logger.error("a refused write is not kept: %s", place(failure))  # noqa: TRY400 - no content
+
+    async def entry(self, entry: Entry, answer: Resource, refusal: FhirError | None) -> None:
+        """Keep, or settle, one entry of a batch as the request that it stands for."""
+        write = _of_entry(self.path.rstrip("/"), entry)
+        alone = Keeper(self.context, self.path)
+        if refusal is None:
+            await alone.accepted(write, encode(answer))
+        else:
+            await alone.refused(write, refusal)
+
+    def _arrival(self, write: Sending, *, oversize: bool = False) -> Arrival:
+        raw = write.raw[:BEGINNING] if oversize else write.raw
+        target = f"{_OVERSIZE}{write.target}" if oversize else write.target
+        sha256 = hashlib.sha256(raw).hexdigest()
+        sender = self.context.principal.name
+        return Arrival("http", sender, f"{target} {sha256}", sha256, target, raw)
+
+
+def _of_entry(base: str, entry: Entry) -> Sending:
+    url = f"{base}/{entry.type}" + (f"/{quote(entry.id, '$/')}" if entry.id else "")
+    criteria = None if entry.query is None else quote(entry.query, _SAFE)
+    headers = {}
+    if criteria is not None and entry.method == "POST":
+        headers["If-None-Exist"] = criteria
+    elif criteria is not None:
+        url += f"?{criteria}"
+    if entry.if_match is not None:
+        headers["If-Match"] = entry.if_match
+    return Sending(entry.method, url, encode(entry.resource), headers)

@@ -1,0 +1,201 @@
+"""One pair of a query string as a condition: plain, chained or reversed, with its modifier.
+
+https://hl7.org/fhir/R4/search.html#modifiers
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from fhir_server.store.search import expressions
+from fhir_server.store.search.parameters import Parameter, of_every_type, parameters
+from fhir_server.store.search.query import (
+    Chained,
+    Condition,
+    Criterion,
+    Either,
+    Ids,
+    Listed,
+    Not,
+    Reverse,
+    Updated,
+    Words,
+)
+from fhir_server.store.search.refusal import bad, unknown
+from fhir_server.store.search.texts import escape, split, unescape
+from r4 import definitions
+from r4.issue import FhirError
+from terminology import Terminology
+from terminology.sources import canonical
+
+MODIFIERS = {
+    "token": ("", "missing", "text", "not", "in", "not-in", "above", "below", "of-type"),
+    "reference": ("", "missing", "identifier"),
+    "string": ("", "missing", "exact", "contains"),
+    "date": ("", "missing"),
+    "number": ("", "missing"),
+    "quantity": ("", "missing"),
+    "uri": ("", "missing", "above", "below"),
+    "composite": ("",),
+    "special": ("",),
+}
+OWN = ("_id", "_lastUpdated", "_list", "_text", "_content", "_has", "_filter")
+_DEEPEST = 10
+"""Most links of a chain: each is a query inside another."""
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What a query is read with: value sets, the time, the server's own base, `Prefer: handling`."""
+
+    terminology: Terminology | None = None
+    now: int | None = None
+    base: str = ""
+    lenient: bool = False
+
+
+def condition(types: tuple[str, ...], name: str, value: str, around: Around) -> Condition:
+    """Read one pair; raises FhirError 400 for what is not served."""
+    if not value:
+        raise bad(name, f"The search parameter {name} has no value.")
+    if name.startswith("_has:"):
+        return _reverse(types, name, value, around)
+    head, dot, rest = name.partition(".")
+    if dot:
+        return _chain(types, (head, rest), value, around)
+    if name in _OWN:
+        return _OWN[name](tuple(split(value, ",")))
+    parameter, modifier = named(types, name)
+    return _plain(parameter, modifier, tuple(split(value, ",")), around)
+
+
+_OWN: dict[str, Callable[[tuple[str, ...]], Condition]] = {
+    "_id": Ids,
+    "_lastUpdated": lambda values: Either(tuple(Updated(value) for value in values)),
+    "_list": Listed,
+    "_text": lambda values: Words("narrative", tuple(unescape(value) for value in values)),
+    "_content": lambda values: Words("", tuple(unescape(value) for value in values)),
+}
+
+
+def known(types: tuple[str, ...]) -> Mapping[str, Parameter]:
+    """Map code to the parameters that a search of these types has."""
+    return parameters(types[0]) if len(types) == 1 else of_every_type()
+
+
+def named(types: tuple[str, ...], name: str) -> tuple[Parameter, str]:
+    """Find the parameter and modifier that a name means; FhirError 400 where there is none."""
+    code, _, modifier = name.partition(":")
+    served = known(types)
+    if code not in served:
+        if code in OWN:
+            raise bad(name, f"{code} takes no modifier, or takes it otherwise than {name}.")
+        where = types[0] if len(types) == 1 else "A search of several types"
+        raise bad(name, unknown(where, code, [*served, *OWN]))
+    parameter = served[code]
+    allowed = MODIFIERS[parameter.type]
+    if modifier in allowed or (parameter.type == "reference" and modifier in parameter.targets):
+        return parameter, modifier
+    listed = ", ".join(f":{each}" for each in allowed if each) or "none"
+    if parameter.type == "reference":
+        listed += ", and its target types"
+    raise bad(
+        name, f"The modifier :{modifier} is not supported on {code}; supported here: {listed}."
+    )
+
+
+def _plain(
+    parameter: Parameter, modifier: str, values: tuple[str, ...], around: Around
+) -> Condition:
+    if parameter.type == "reference" and around.base:
+        values = tuple(value.removeprefix(f"{around.base}/") for value in values)
+    if parameter.type != "token" or modifier not in ("in", "not-in", "above", "below"):
+        return Criterion(parameter, modifier, values)
+    codes = tuple(code for value in values for code in _codes(parameter, modifier, value, around))
+    found = Criterion(parameter, "", codes)
+    return Not(found) if modifier == "not-in" else found
+
+
+def _codes(parameter: Parameter, modifier: str, value: str, around: Around) -> list[str]:
+    """List the codes of a value set, or those above or below a code, as tokens."""
+    name = f"{parameter.code}:{modifier}"
+    if around.terminology is None:
+        raise bad(name, f"The modifier :{modifier} is not supported here.")
+    if modifier in ("in", "not-in"):
+        try:
+            codings = around.terminology.expand(unescape(value))
+        except FhirError as problem:
+            raise bad(name, f"{name}={value}: {problem}") from None
+        return [token(coding["system"], coding["code"]) for coding in codings]
+    return _hierarchy(name, modifier, value, around.terminology)
+
+
+def _hierarchy(name: str, modifier: str, value: str, terminology: Terminology) -> list[str]:
+    system, _, code = (unescape(part) for part in value.partition("|"))
+    concepts = terminology.sources.concepts(canonical(system)) if code else None
+    if concepts is None or code not in concepts.by_code:
+        raise bad(name, f"{name}={value}: a code is asked with its system, which is known here.")
+    below = concepts.below(code)
+    if modifier == "above":
+        below = frozenset(each for each in concepts.by_code if code in concepts.below(each))
+    return [token(system, each) for each in sorted(below | {code})]
+
+
+def token(system: str, code: str) -> str:
+    """Write a code as the value of a token parameter."""
+    return f"{escape(system)}|{escape(code)}"
+
+
+def _chain(types: tuple[str, ...], name: tuple[str, str], value: str, around: Around) -> Condition:
+    """Read `reference.parameter`, for each target type that has the parameter."""
+    head, rest = name
+    parameter, modifier = named(types, head)
+    whole = f"{head}.{rest}"
+    if rest.count(".") >= _DEEPEST:
+        raise bad(whole, f"A chain has at most {_DEEPEST} links.")
+    _must_refer(parameter, whole)
+    if modifier and modifier not in parameter.targets:
+        raise bad(
+            whole, f"The modifier :{modifier} is not supported in a chain, but a target type is."
+        )
+    wanted = modifier or parameter.only
+    links: list[Condition] = []
+    problem = None
+    for target in (wanted,) if wanted else parameter.targets:
+        try:
+            inner = condition((target,), rest, value, around)
+        except FhirError as found:
+            problem = found
+        else:
+            links.append(Chained(parameter, target, inner))
+    if not links:
+        raise problem or bad(whole, f"{head} refers to nothing that can be chained.")
+    return links[0] if len(links) == 1 else Either(tuple(links))
+
+
+def _must_refer(parameter: Parameter, name: str) -> None:
+    if parameter.type != "reference":
+        raise bad(name, f"{parameter.code} is no reference: it cannot be chained.")
+    if is_canonical(parameter):
+        raise bad(name, f"{parameter.code} holds canonical URLs: chaining it is not supported.")
+
+
+def is_canonical(parameter: Parameter) -> bool:
+    """Tell whether a reference parameter holds canonical URLs instead of references."""
+    found = [expressions.plain(each) for each in expressions.alternatives(parameter.expression)]
+    kinds = {path.type for paths in found if paths is not None for path in paths}
+    return bool(kinds) and kinds <= {"canonical", "uri"}
+
+
+def _reverse(types: tuple[str, ...], name: str, value: str, around: Around) -> Condition:
+    """Read `_has:Type:reference:parameter`."""
+    parts = name.split(":", 3)
+    if len(parts) != 4 or parts[1] not in definitions.resource_types():  # noqa: PLR2004
+        raise bad(name, f"{name} is not of the form _has:Type:reference:parameter.")
+    _, source, reference, rest = parts
+    if name.count("_has:") > _DEEPEST:
+        raise bad(name, f"A chain has at most {_DEEPEST} links.")
+    parameter, modifier = named((source,), reference)
+    _must_refer(parameter, name)
+    if modifier or not set(types) & set(parameter.targets):
+        raise bad(name, f"{source}.{reference} does not refer to {' or '.join(types)}.")
+    return Reverse(source, parameter, condition((source,), rest, value, around))

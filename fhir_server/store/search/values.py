@@ -1,0 +1,240 @@
+"""What a value means to a search: the texts of a token, reference or uri; ranges; folded strings.
+
+Both sides use it: the index for what is stored, a composite criterion for what is asked.
+https://hl7.org/fhir/R4/search.html#ptypes
+"""
+
+import re
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+from fhir_server.store.search.keys import bounds
+from r4.quantity import canonical
+from r4.reference import Literal, literal
+from terminology.systems import ALIASES, UCUM
+
+FOREVER = (-(1 << 62), 1 << 62)
+INFINITE = (-1.7e308, 1.7e308)
+_CURRENCIES = "urn:iso:std:iso:4217"
+_NO_TEXT = frozenset({"use", "type", "period", "extension", "id"})
+_MARKUP = re.compile(r"<[^>]*>")
+_TECHNICAL = frozenset({
+    "system", "reference", "url", "id", "resourceType", "versionId", "lastUpdated", "data", "hash",
+    "contentType", "linkId", "profile", "extension", "fullUrl",
+})  # fmt: skip
+
+Range = tuple[float, float]
+
+
+def tokens(value: Any, value_type: str) -> Iterator[tuple[str, str]]:
+    """Yield system and code of each coding of a value, "" for one that is not there."""
+    if isinstance(value, dict):
+        if value_type == "CodeableConcept":
+            for coding in value.get("coding", ()):
+                yield _system(coding.get("system")), coding.get("code", "")
+        elif value_type in ("Identifier", "ContactPoint"):
+            yield _system(value.get("system")), value.get("value", "")
+        elif value_type == "Extension":
+            for held, kind in extended(value):
+                yield from tokens(held, kind)
+        else:
+            yield _system(value.get("system")), value.get("code", "")
+    elif isinstance(value, bool):
+        yield "", "true" if value else "false"
+    else:
+        yield "", str(value)
+
+
+def extended(extension: Any) -> Iterator[tuple[Any, str]]:
+    """Yield the value of an extension with its type."""
+    for name, value in extension.items():
+        if name.startswith("value"):
+            kind = name.removeprefix("value")
+            yield value, kind if isinstance(value, dict) else kind[0].lower() + kind[1:]
+
+
+def forms(system: str, code: str) -> tuple[str, ...]:
+    """List the texts by which a coding is asked for: `*|code`, `system|code`, `|code`, `system|`."""
+    if not code:
+        return (f"{system}|",) if system else ()
+    if not system:
+        return f"*|{code}", f"|{code}"
+    return f"*|{code}", f"{system}|{code}", f"{system}|"
+
+
+def asked(system: str | None, code: str) -> str:
+    """Return the text that asks for a code: of a system, of none (""), or of any (None)."""
+    return f"*|{code}" if system is None else f"{_system(system)}|{code}"
+
+
+def _system(system: str | None) -> str:
+    return ALIASES.get(system, system) if system else ""
+
+
+def displays(value: Any, value_type: str) -> Iterator[str]:
+    """Yield the texts that go with a token: CodeableConcept.text, displays, Identifier.type.text."""
+    if not isinstance(value, dict):
+        return
+    if value_type == "Identifier":
+        yield from displays(value.get("type"), "CodeableConcept")
+        return
+    for text in (value.get("text"), value.get("display")):
+        if isinstance(text, str):
+            yield text
+    for coding in value.get("coding", ()):
+        if "display" in coding:
+            yield coding["display"]
+
+
+def target(value: Any) -> Literal | None:
+    """Read the literal reference of a value, of a resource itself too; None for any other."""
+    if isinstance(value, dict):
+        if "resourceType" in value and "id" in value:
+            return Literal(value["resourceType"], value["id"])
+        value = value.get("reference")
+    return literal(value) if isinstance(value, str) else None
+
+
+def uris(value: Any) -> Iterator[str]:
+    """Yield a uri or canonical as it is and without its version."""
+    if isinstance(value, str):
+        yield value
+        if "|" in value:
+            yield value.partition("|")[0]
+
+
+def ancestors(uri: str) -> Iterator[str]:
+    """Yield the uris above a uri, by its path, itself first."""
+    yield uri
+    least = uri.find("://") + 3 if "://" in uri else 0
+    while (end := uri.rfind("/")) >= least:
+        uri = uri[:end]
+        yield uri
+
+
+def strings(value: Any, value_type: str = "") -> Iterator[str]:
+    """Yield the texts of a string, or of a HumanName's or Address's parts."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        if value_type == "Extension":
+            for held, kind in extended(value):
+                yield from strings(held, kind)
+            return
+        for part, text in value.items():
+            if part not in _NO_TEXT and not part.startswith("_"):
+                yield from strings(text)
+    elif isinstance(value, list):
+        for text in value:
+            yield from strings(text)
+
+
+def periods(value: Any) -> Iterator[tuple[int, int]]:
+    """Yield the inclusive bounds, in microseconds, of a date, dateTime, instant, Period or Timing."""
+    if isinstance(value, str):
+        if period := _interval(value):
+            yield period
+    elif isinstance(value, dict) and ("start" in value or "end" in value):
+        start, end = _interval(value.get("start")), _interval(value.get("end"))
+        yield (start[0] if start else FOREVER[0], end[1] if end else FOREVER[1])
+    elif isinstance(value, dict):
+        for event in value.get("event", ()):
+            yield from periods(event)
+        if bound := value.get("repeat", {}).get("boundsPeriod"):
+            yield from periods(bound)
+
+
+def _interval(text: str | None) -> tuple[int, int] | None:
+    if not text:
+        return None
+    try:
+        return bounds(text)
+    except ValueError:
+        return None
+
+
+def numbers(value: Any) -> Iterator[Range]:
+    """Yield the bounds of a number or Range."""
+    if isinstance(value, int | Decimal) and not isinstance(value, bool):
+        yield float(value), float(value)
+    elif isinstance(value, dict) and ("low" in value or "high" in value):
+        low, high = value.get("low", {}).get("value"), value.get("high", {}).get("value")
+        yield (
+            INFINITE[0] if low is None else float(low),
+            INFINITE[1] if high is None else float(high),
+        )
+
+
+def quantities(value: Any) -> Iterator[tuple[str, str, str, Decimal | None, Decimal | None]]:
+    """Yield system, code, unit text, least and greatest value (None: without end) of a quantity."""
+    if not isinstance(value, dict):
+        return
+    if "low" in value or "high" in value:
+        low, high = value.get("low", {}), value.get("high", {})
+        yield (*_unit(low or high), low.get("value"), high.get("value"))
+    elif "currency" in value:
+        yield _CURRENCIES, value["currency"], "", value.get("value"), value.get("value")
+    elif "origin" in value:
+        yield from _sampled(value)
+    elif "value" in value:
+        yield (*_unit(value), *_compared(value["value"], value.get("comparator")))
+
+
+def _unit(quantity: Any) -> tuple[str, str, str]:
+    return quantity.get("system", ""), quantity.get("code", ""), quantity.get("unit", "")
+
+
+def _compared(number: Decimal, comparator: str | None) -> tuple[Decimal | None, Decimal | None]:
+    if comparator in ("<", "<="):
+        return None, number
+    return (number, None) if comparator in (">", ">=") else (number, number)
+
+
+def _sampled(value: Any) -> Iterator[tuple[str, str, str, Decimal | None, Decimal | None]]:
+    points = [Decimal(t) for t in value.get("data", "").split() if re.fullmatch(r"-?[\d.]+", t)]
+    if points:
+        zero, factor = value["origin"].get("value", 0), value.get("factor", 1)
+        ends = sorted((zero + factor * min(points), zero + factor * max(points)))
+        yield (*_unit(value["origin"]), ends[0], ends[1])
+
+
+def unit_text(system: str, code: str) -> str:
+    """Return the text of a coded unit: the base unit of its kind for UCUM, as written for others."""
+    if system == UCUM and (one := canonical(1, code)) is not None:
+        return f"ucum|{one[1]}"
+    return f"{system}|{code}"
+
+
+def scaled(system: str, code: str, value: Decimal) -> Decimal:
+    """Return a value in the unit of `unit_text`."""
+    found = canonical(value, code) if system == UCUM else None
+    return value if found is None else found[0]
+
+
+def bounded(low: Decimal | None, high: Decimal | None) -> Range:
+    """Return the bounds as floats, infinite where they are open."""
+    return (
+        INFINITE[0] if low is None else float(low),
+        INFINITE[1] if high is None else float(high),
+    )
+
+
+def words(node: Any) -> str:
+    """Join the texts below a node that a person would look for; markup is left out."""
+    found: list[str] = []
+    _gather(node, found)
+    return " ".join(found)
+
+
+def _gather(node: Any, found: list[str]) -> None:
+    kind = node.__class__
+    if kind is str:
+        found.append(_MARKUP.sub(" ", node) if node[:1] == "<" else node)
+    elif kind is dict:
+        for name, child in node.items():
+            if name not in _TECHNICAL:
+                _gather(child, found)
+    elif kind is list:
+        for child in node:
+            _gather(child, found)
