@@ -16,6 +16,7 @@ INTERACTIONS = (
     "vread",
     "create",
     "update",
+    "patch",
     "search-type",
     "history-instance",
     "history-type",
@@ -48,7 +49,13 @@ def capabilities(context: Context) -> Resource:
         "software": {"name": "CSOR", "version": release()},
         "implementation": {"description": "CSOR FHIR R4 server", "url": context.base_url},
         "fhirVersion": "4.0.1",
-        "format": ["application/fhir+json"],
+        "format": ["application/fhir+json", "application/fhir+xml"],
+        "patchFormat": [
+            "application/json-patch+json",
+            "application/xml-patch+xml",
+            "application/fhir+json",
+            "application/fhir+xml",
+        ],
         "rest": [
             {
                 "mode": "server",

@@ -3,19 +3,22 @@
 https://hl7.org/fhir/R4/http.html#trules
 """
 
-from collections.abc import Iterator
+from base64 import b64decode
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
 from r4 import definitions
 from r4.issue import FhirError, Issue, error
-from r4.json import Resource
+from r4.json import Resource, decode
+from r4.patch import fhirpath_patch, json_patch
 from terminology.systems import CSOR
 
 MERGE = f"{CSOR}/StructureDefinition/merge"
 MERGE_DELETE = f"{CSOR}/StructureDefinition/merge-delete"
-METHODS = ("GET", "POST", "PUT")
+METHODS = ("GET", "POST", "PUT", "PATCH")
+Patch = Callable[[Resource], Resource]
 MOST_READS = 100
 """Most GET entries of one Bundle: each may answer with a page of 1000 resources."""
 _TEXTS = ("ifNoneExist", "ifMatch", "ifNoneMatch")
@@ -25,8 +28,9 @@ _TEXTS = ("ifNoneExist", "ifMatch", "ifNoneMatch")
 class Entry:
     """One request: method, type, id or query, resource, and where it stands in its Bundle.
 
-    `query` is the criteria of a conditional create or update, `merge` whether an update keeps what
-    the incoming resource does not mention, `deletes` the elements that it removes all the same.
+    `query` is the criteria of a conditional create, update or patch; `patch` makes the new version of
+    the current one; `merge` tells whether an update keeps what the incoming resource does not mention,
+    `deletes` the elements that it removes all the same.
     """
 
     method: str
@@ -36,6 +40,7 @@ class Entry:
     resource: Resource | None = None
     full_url: str | None = None
     if_match: str | None = None
+    patch: Patch | None = None
     merge: bool = False
     deletes: tuple[str, ...] = ()
     place: str | None = None
@@ -102,8 +107,9 @@ def _wrong(entry: Any, place: str) -> Iterator[Issue]:
             f"The method {method!r} is not supported in a Bundle; supported: {', '.join(METHODS)}."
         )
         yield error("not-supported", text, f"{place}.request.method")
-    if method == "PUT" and isinstance(url, str) and not ("/" in url or "?" in url):
-        yield error("value", "A PUT names an id or criteria.", f"{place}.request.url")
+    named = isinstance(url, str) and ("/" in url or "?" in url)
+    if method in ("PUT", "PATCH") and not named:
+        yield error("value", f"A {method} names an id or criteria.", f"{place}.request.url")
     if not isinstance(url, str) or _type(url) not in definitions.resource_types():
         yield error("value", f"{url!r} names no resource type.", f"{place}.request.url")
     elif method != "GET":
@@ -120,6 +126,9 @@ def _wrong_resource(method: object, url: str, resource: Any, place: str) -> Iter
     if not isinstance(resource, dict):
         yield error("required", f"A {method} needs a resource.", place)
         return
+    if method == "PATCH":
+        yield from _wrong_patch(resource, place)
+        return
     if resource.get("resourceType") != _type(url):
         text = f"The url speaks of {_type(url)}, the resource is {resource.get('resourceType')!r}."
         yield error("invalid", text, place)
@@ -127,6 +136,30 @@ def _wrong_resource(method: object, url: str, resource: Any, place: str) -> Iter
     if method == "PUT" and named and resource.get("id") != named:
         text = f"The resource's id is {resource.get('id')!r}; the url says {named!r}."
         yield error("invalid", text, f"{place}.id")
+
+
+def _wrong_patch(resource: Resource, place: str) -> Iterator[Issue]:
+    if resource.get("resourceType") not in ("Parameters", "Binary"):
+        text = "A PATCH carries Parameters (FHIRPath Patch) or a Binary (JSON Patch)."
+        yield error("invalid", text, place)
+    elif resource["resourceType"] == "Binary" and _operations(resource) is None:
+        text = "The Binary's data is not a JSON Patch in base64."
+        yield error("structure", text, f"{place}.data")
+
+
+def _operations(binary: Resource) -> Any:
+    try:
+        return decode(b64decode(binary["data"], validate=True))
+    except (KeyError, TypeError, ValueError, ArithmeticError, RecursionError):
+        return None
+
+
+def _patch(resource: Resource) -> Patch:
+    """Return what the Parameters or the Binary of a PATCH entry does to a resource."""
+    if resource["resourceType"] == "Parameters":
+        return lambda current: fhirpath_patch.apply(current, resource)
+    operations = _operations(resource)
+    return lambda current: json_patch.apply(current, operations)
 
 
 def _type(url: str) -> str:
@@ -138,12 +171,14 @@ def _entry(entry: Resource, place: str, *, trusted: bool) -> Entry:
     path, asks, query = request["url"].partition("?")
     resource_type, _, resource_id = path.partition("/")
     extensions = request.get("extension", []) if trusted else []
+    patches = request["method"] == "PATCH"
     return Entry(
         method=request["method"],
         type=resource_type,
         id=resource_id or None,
         query=query if asks else request.get("ifNoneExist"),
-        resource=entry.get("resource"),
+        resource=None if patches else entry.get("resource"),
+        patch=_patch(entry["resource"]) if patches else None,
         full_url=entry.get("fullUrl"),
         if_match=request.get("ifMatch"),
         merge=any(e["url"] == MERGE and e.get("valueBoolean") for e in extensions),

@@ -10,7 +10,7 @@ from datetime import datetime
 import profiles
 from fhir_server.context import Context, instant, microseconds
 from fhir_server.interactions.cases import known_cases
-from fhir_server.interactions.entries import Entry
+from fhir_server.interactions.entries import Entry, Patch
 from fhir_server.interactions.identity import cycle_issues, identity_issues
 from fhir_server.interactions.merge import merge
 from fhir_server.interactions.targets import Target, find, locate, places, refuse_twins, standing
@@ -108,6 +108,8 @@ def _resource(
     context: Context, target: Target, places: dict[str, str], known: Known, guards: list[Guard]
 ) -> tuple[Resource, list[Issue]]:
     entry, incoming = target.entry, target.entry.resource or {}
+    if entry.patch is not None:
+        incoming = _patched(entry, entry.patch, target)
     issues: list[Issue] = []
     if entry.type != "Bundle":  # a document Bundle is closed: its references are its own
         incoming = _literal(context, entry, incoming, places, guards, issues)
@@ -121,6 +123,23 @@ def _resource(
     if entry.type == "Patient" and "link" in resource and not any(i.is_error for i in issues):
         issues.extend(_placed(entry, cycle_issues(context, resource)))
     return resource, issues
+
+
+def _patched(entry: Entry, patch: Patch, target: Target) -> Resource:
+    """Return the current version, patched; raises FhirError 404 where there is none, 400 or 422."""
+    current = target.current
+    if current is None or current.deleted:
+        text = f"{entry.type}/{entry.id or '?' + (entry.query or '')} is not known here."
+        raise FhirError(404, [error("not-found", text, entry.at(None))])
+    try:
+        patched = patch(decode(current.body))
+    except FhirError as refusal:
+        placed = (replace(i, expression=entry.place or i.expression) for i in refusal.issues)
+        raise FhirError(refusal.status, placed) from None
+    if (patched.get("resourceType"), patched.get("id")) != (entry.type, target.id):
+        text = "A patch changes neither the resource's type nor its id."
+        raise FhirError(422, [error("business-rule", text, entry.at(None))])
+    return patched
 
 
 def _placed(entry: Entry, issues: Iterable[Issue]) -> list[Issue]:

@@ -59,7 +59,7 @@ def _conditional_target(context: Context, entry: Entry, guards: list[Guard]) -> 
     for retired in found:
         if retired.id != current.id:
             entry = _without_identifiers_of(retired, entry)
-    return Target(entry, current.id, current, writes=entry.method == "PUT")
+    return Target(entry, current.id, current, writes=entry.method != "POST")
 
 
 def _meant(context: Context, entry: Entry, found: list[Stored]) -> Stored:

@@ -16,6 +16,7 @@ from fhir_server.context import Context
 from fhir_server.interactions import capabilities as capabilities_interaction
 from fhir_server.interactions import create as create_interaction
 from fhir_server.interactions import history as history_interaction
+from fhir_server.interactions import patch as patch_interaction
 from fhir_server.interactions import read as read_interaction
 from fhir_server.interactions import search as search_interaction
 from fhir_server.interactions import transaction as transaction_interaction
@@ -27,7 +28,7 @@ from fhir_server.operations import parameters
 from fhir_server.operations import process_response as process_response_operation
 from fhir_server.operations import sign as sign_operation
 from fhir_server.operations import validate as validate_operation
-from fhir_server.rest import negotiate
+from fhir_server.rest import negotiate, patches
 from fhir_server.rest.keeping import Keeper
 from fhir_server.store.read import Stored
 from r4 import definitions
@@ -92,8 +93,8 @@ class Answer:
 
     def response(self, request: Request) -> Response:
         """Return the Starlette response in the form that was asked for."""
-        written = negotiate.written(request, self.content)
-        return Response(written, self.status, self.headers, media_type=negotiate.JSON)
+        content, kind = negotiate.written(request, self.content)
+        return Response(content, self.status, self.headers, media_type=kind)
 
 
 async def capabilities(context: Context, _asked: Asked) -> Answer:
@@ -151,6 +152,24 @@ async def update_where(context: Context, asked: Asked) -> Answer:
         text = "A PUT names an id in its path, or criteria in its query."
         raise FhirError(400, [error("required", text, "http.url")])
     outcome = await update_interaction.update_where(context, asked.of_type(), criteria)
+    return _outcome(context, asked, outcome)
+
+
+async def patch(context: Context, asked: Asked) -> Answer:
+    """PATCH [type]/[id], with If-Match."""
+    change = patches.patch(asked.request, asked.raw)
+    if_match = asked.request.headers.get("if-match")
+    outcome = await patch_interaction.patch(context, asked.type, asked.id, change, if_match)
+    return _outcome(context, asked, outcome)
+
+
+async def patch_where(context: Context, asked: Asked) -> Answer:
+    """PATCH [type]?[criteria]."""
+    if not asked.query:
+        text = "A PATCH names an id in its path, or criteria in its query."
+        raise FhirError(400, [error("required", text, "http.url")])
+    change = patches.patch(asked.request, asked.raw)
+    outcome = await patch_interaction.patch_where(context, asked.type, asked.query, change)
     return _outcome(context, asked, outcome)
 
 

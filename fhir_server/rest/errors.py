@@ -9,19 +9,22 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from fhir_server.context import place
-from fhir_server.rest.negotiate import JSON
+from fhir_server.rest.negotiate import JSON, written
 from r4.issue import FhirError, error, operation_outcome
 from r4.json import encode
 
 logger = logging.getLogger("csor.rest")
 
 
-def refusal(failure: FhirError) -> Response:
-    """Return the answer of a refusal."""
+def refusal(request: Request, failure: FhirError) -> Response:
+    """Return the answer of a refusal, in the format that was asked for; in JSON where it is not served."""
     headers = {"WWW-Authenticate": "Bearer"} if failure.status == 401 else None  # noqa: PLR2004
-    return Response(
-        encode(operation_outcome(failure.issues)), failure.status, headers, media_type=JSON
-    )
+    outcome = operation_outcome(failure.issues)
+    try:
+        content, kind = written(request, encode(outcome))
+    except FhirError:
+        content, kind = encode(outcome), JSON
+    return Response(content, failure.status, headers, media_type=kind)
 
 
 def failure(request: Request, unforeseen: Exception) -> FhirError:

@@ -15,10 +15,9 @@ from starlette.requests import Request
 
 from fhir_server.context import Context, microseconds, place
 from fhir_server.interactions.entries import Entry
-from fhir_server.rest import errors
 from fhir_server.store import inbox
 from fhir_server.store.inbox import Arrival, Message, SettledError, Settlement
-from r4.issue import FhirError
+from r4.issue import FhirError, operation_outcome
 from r4.json import Resource, decode, encode
 
 logger = logging.getLogger("csor.rest")
@@ -94,7 +93,7 @@ class Keeper:
         if refusal.status == _PRECONDITION_FAILED and self.replayed is None:
             return
         moment = microseconds(self.context.now())
-        answer = bytes(errors.refusal(refusal).body)
+        answer = encode(operation_outcome(refusal.issues))
         reason = "; ".join(issue.diagnostics for issue in refusal.issues)
         database = self.context.database
         try:

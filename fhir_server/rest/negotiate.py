@@ -1,27 +1,60 @@
-"""What is sent and what is asked for: FHIR JSON, and nothing else yet.
+"""What is sent and what is asked for: FHIR JSON or FHIR XML.
 
 https://hl7.org/fhir/R4/http.html#mime-type
 """
 
+from typing import Literal
+
 from starlette.requests import Request
 
 from fhir_server.rest import reading
+from r4 import xml
 from r4.issue import FhirError, error
 from r4.json import Resource, decode, pretty
 
 JSON = "application/fhir+json"
-_READ = ("application/fhir+json", "application/json", "text/json", "application/json+fhir")
-_ANSWERED = (*_READ, "*/*", "application/*", "json")
+XML = "application/fhir+xml"
+Format = Literal["json", "xml"]
+_KINDS: dict[str, Format] = {
+    "application/fhir+json": "json",
+    "application/json": "json",
+    "text/json": "json",
+    "application/json+fhir": "json",
+    "json": "json",
+    "application/fhir+xml": "xml",
+    "application/xml": "xml",
+    "text/xml": "xml",
+    "application/xml+fhir": "xml",
+    "xml": "xml",
+}
+_ANYTHING = ("*/*", "application/*", "text/html")
+READ = tuple(kind for kind in _KINDS if "/" in kind)
 
 
-def accepts(request: Request) -> None:
-    """Raise FhirError 406 unless JSON is an answer that the caller takes; `_format` decides first."""
+def wanted(request: Request) -> Format:
+    """Return the format to answer in: `_format` decides, then Accept by its weights; else FhirError 406."""
     asked = request.query_params.get("_format")
-    header = request.headers.get("accept", "*/*")
-    wanted = [asked] if asked else [part.partition(";")[0].strip() for part in header.split(",")]
-    if not any(kind in _ANSWERED or kind == "text/html" for kind in wanted):
-        text = f"{', '.join(wanted)} is not served; this server answers in {JSON}."
-        raise FhirError(406, [error("not-supported", text, "http.Accept")])
+    kinds = [asked.replace(" ", "+")] if asked else _accepted(request.headers.get("accept", "*/*"))
+    for kind in kinds:
+        if kind in _KINDS:
+            return _KINDS[kind]
+        if kind in _ANYTHING:
+            return "json"
+    text = f"{', '.join(kinds)} is not served; this server answers in {JSON} and {XML}."
+    raise FhirError(406, [error("not-supported", text, "http.Accept")])
+
+
+def _accepted(header: str) -> list[str]:
+    """List the kinds of an Accept header, the most wanted first."""
+    weighed = []
+    for part in header.split(","):
+        kind, *parameters = (piece.strip().lower() for piece in part.split(";"))
+        weight = next((p[2:] for p in parameters if p.startswith("q=")), "1")
+        try:
+            weighed.append((float(weight), kind))
+        except ValueError:
+            continue
+    return [kind for weight, kind in sorted(weighed, key=lambda each: -each[0]) if weight > 0]
 
 
 def preference(request: Request, name: str) -> str | None:
@@ -36,13 +69,18 @@ def preference(request: Request, name: str) -> str | None:
     return None
 
 
+def content_type(request: Request) -> str:
+    """Return the media type that the body is said to have, without its parameters."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
 def body(request: Request, raw: bytes) -> Resource:
     """Read a request's body as one FHIR resource; raises FhirError 400 or 415."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind not in _READ:
-        text = f"The Content-Type {kind or '(none)'} is not read here; send {JSON}."
+    kind = content_type(request)
+    if kind not in READ:
+        text = f"The Content-Type {kind or '(none)'} is not read here; send {JSON} or {XML}."
         raise FhirError(415, [error("not-supported", text, "http.Content-Type")])
-    return reading.resource(raw)
+    return xml.decode(raw) if _KINDS[kind] == "xml" else reading.resource(raw)
 
 
 def form(raw: bytes) -> str:
@@ -53,9 +91,14 @@ def form(raw: bytes) -> str:
         raise FhirError(400, [error("structure", "The form is not UTF-8.")]) from None
 
 
-def written(request: Request, content: bytes) -> bytes:
-    """Return JSON as it was asked for: indented with `_pretty=true`, or when a browser asks."""
+def written(request: Request, content: bytes) -> tuple[bytes, str]:
+    """Return JSON as it was asked for, and its media type: as XML, or indented, or as it is.
+
+    It is indented with `_pretty=true`, and when a browser asks for it.
+    """
     asked = request.query_params.get("_pretty")
     browser = asked is None and "text/html" in request.headers.get("accept", "")
-    indented = content and (asked == "true" or browser)
-    return pretty(decode(content)) if indented else content
+    indented = asked == "true" or browser
+    if wanted(request) == "xml":
+        return (xml.encode(decode(content), pretty=indented) if content else b""), XML
+    return (pretty(decode(content)) if content and indented else content), JSON

@@ -59,6 +59,8 @@ TABLE = (
     Interaction("PUT", "/{type}", "update", answers.update_where),
     Interaction("GET", "/{type}/{id}", "read", answers.read),
     Interaction("PUT", "/{type}/{id}", "update", answers.update),
+    Interaction("PATCH", "/{type}", "patch", answers.patch_where),
+    Interaction("PATCH", "/{type}/{id}", "patch", answers.patch),
     Interaction("GET", "/{type}/{id}/_history/{version}", "vread", answers.vread),
 )
 BASE = "/fhir"
@@ -101,7 +103,7 @@ class _Endpoint:
             if interaction.code not in READS:
                 keeper = Keeper(context, request.scope["path"], request.scope.get(REPLAYED))
             await _read(request, context.settings.max_body, raw)
-            negotiate.accepts(request)
+            negotiate.wanted(request)
             asked = Asked(request, bytes(raw), keeper)
             answer = await interaction.answer(context, asked)
             if raw and keeper:
@@ -114,7 +116,7 @@ class _Endpoint:
         if raw and keeper:
             oversize = len(raw) > self.context.settings.max_body
             await keeper.refused(sending(request, bytes(raw)), refusal, oversize=oversize)
-        return errors.refusal(refusal)
+        return errors.refusal(request, refusal)
 
     def _admitted(self, request: Request) -> tuple[Context, Interaction]:
         """Find out who asks and what for; raises FhirError 400, 401, 403, 404 or 405."""

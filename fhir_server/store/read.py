@@ -62,6 +62,9 @@ def search(database: Database, query: Query) -> list[Stored]:
     """
     if not order.in_tables(query):
         return _by_bodies(database, query)
+    if not order.by_rid(query):  # a sorter must not carry the bodies of all matches
+        sql = plan.select(query, "r.rid")
+        return by_rid(database, [row[0] for row in database.read(sql.text, sql.parameters)])
     sql = plan.select(query, _ALL)
     found = [_stored(row) for row in database.read(sql.text, sql.parameters)]
     return found if query.before is None else found[::-1]

@@ -2,13 +2,17 @@
 
 from pathlib import Path
 
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import create_engine
 from sqlmodel import SQLModel
 
 import fhir_server.store.tables  # noqa: F401 - declares the tables
-from fhir_server.store.migrate import migrate
+from fhir_server.store import read
+from fhir_server.store.database import Database
+from fhir_server.store.migrate import configuration, migrate
+from fhir_server.store.search.parse import parse
 
 
 def test_the_newest_schema_is_the_declared_one(tmp_path: Path) -> None:
@@ -36,3 +40,26 @@ def test_a_database_is_migrated_once_and_keeps_its_content(tmp_path: Path) -> No
     with engine.connect() as connection:
         assert connection.exec_driver_sql("SELECT * FROM search_date").all() == [(1, 2, 3, 4)]
     engine.dispose()
+
+
+def test_what_the_first_schema_stored_is_found_with_the_newest(tmp_path: Path) -> None:
+    path = tmp_path / "csor.db"
+    command.upgrade(configuration(path), "0001")
+    engine = create_engine(f"sqlite:///{path}")
+    with engine.begin() as connection:
+        for rid, family, superseded in ((7, "Wren", 8), (8, "Heron", None)):
+            body = f'{{"resourceType":"Patient","id":"a","name":[{{"family":"{family}"}}]}}'
+            connection.exec_driver_sql(
+                "INSERT INTO resource VALUES (?, 'Patient', 'a', ?, 1, 0, ?, ?, ?)",
+                (rid, rid - 6, superseded, body.encode(), b""),
+            )
+    engine.dispose()
+    database = Database(path)
+    try:
+        assert [found.rid for found in read.search(database, parse("Patient", "name=heron"))] == [8]
+        assert read.search(database, parse("Patient", "name=wren")) == []
+        first = read.version(database, "Patient", "a", 1)
+        assert first is not None
+        assert b"Wren" in first.body
+    finally:
+        database.close()

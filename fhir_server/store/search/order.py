@@ -27,11 +27,11 @@ def by_rid(query: Query) -> bool:
     return not query.sort or query.sort[0].name == "_lastUpdated"
 
 
-def order(query: Query, at: str) -> Sql:
-    """Return what stands behind ORDER BY."""
+def order(query: Query, at: str, rid: str) -> Sql:
+    """Return what stands behind ORDER BY; rid is the column that yields rows in their order."""
     if by_rid(query):
         newest_first = query.newest_first is (query.before is None)
-        return Sql(f"{at}.rid {'DESC' if newest_first else 'ASC'}", ())
+        return Sql(f"{rid} {'DESC' if newest_first else 'ASC'}", ())
     keys = [_key(each, query, at) for each in query.sort] if in_tables(query) else []
     text = ", ".join([*(each.text for each in keys), f"{at}.rid DESC"])
     return Sql(text, tuple(value for each in keys for value in each.parameters))

@@ -45,39 +45,39 @@ _FIRST = "r"
 
 def select(query: Query, columns: str) -> Sql:
     """Select columns of the resources that match, in the query's order, one page."""
-    found = _from(query)
-    ordered = order(query, _FIRST)
+    found, rid = _from(query)
+    ordered = order(query, _FIRST, rid)
     text = f"SELECT {columns} {found.text} ORDER BY {ordered.text} LIMIT ? OFFSET ?"
     return Sql(text, (*found.parameters, *ordered.parameters, query.count, query.offset))
 
 
 def count(query: Query) -> Sql:
     """Count the resources that match."""
-    found = _from(replace(query, after=None, before=None))
+    found, _ = _from(replace(query, after=None, before=None))
     return Sql(f"SELECT count(*) {found.text}", found.parameters)
 
 
-def _from(query: Query) -> Sql:
-    """Return the FROM and WHERE of a query."""
+def _from(query: Query) -> tuple[Sql, str]:
+    """Return the FROM and WHERE of a query, and the column that yields rows in their order."""
     conditions: list[Condition] = [*query.criteria]
     if query.ids is not None:
         conditions.append(Ids(query.ids))
     conditions += [Updated(value) for value in query.updated]
     parts = _parts(conditions, query)
     matches = [part for part in parts if isinstance(part, Match)]
-    source, where = "resource AS r", list[Sql]()
+    source, rid, where = "resource AS r", "r.rid", list[Sql]()
     if any(not match.negated for match in matches):
         # CROSS JOIN keeps the order: first the words, in the order of rows, then each row.
-        source = "search_key AS k CROSS JOIN resource AS r ON r.rid = k.rowid"
+        source, rid = "search_key AS k CROSS JOIN resource AS r ON r.rid = k.rowid", "k.rowid"
         where.append(Sql("k.search_key MATCH ?", (expression(matches),)))
     else:
         where += [of_match(match, _FIRST) for match in matches]
     where += [_of_types(query, _FIRST), _current(query, _FIRST)]
     where += [part for part in parts if isinstance(part, Sql)]
-    where += _cut(query)
+    where += _cut(query, rid)
     text = " AND ".join(f"({each.text})" for each in where)
     bound = tuple(value for each in where for value in each.parameters)
-    return Sql(f"FROM {source} WHERE {text}", bound)
+    return Sql(f"FROM {source} WHERE {text}", bound), rid
 
 
 def _parts(conditions: Sequence[Condition], query: Query) -> list[Part]:
@@ -96,7 +96,7 @@ def _finds_few(asked: Condition) -> bool:
 
 def _of_types(query: Query, at: str) -> Sql:
     types = query.of_types
-    return Sql(f"{at}.type IN ({marks(types)})", types)
+    return Sql(f"{at}.type = ?" if len(types) == 1 else f"{at}.type IN ({marks(types)})", types)
 
 
 def _current(query: Query, at: str) -> Sql:
@@ -108,12 +108,12 @@ def _current(query: Query, at: str) -> Sql:
     return Sql(text, (query.snapshot, query.snapshot))
 
 
-def _cut(query: Query) -> list[Sql]:
+def _cut(query: Query, rid: str) -> list[Sql]:
     found = []
     if query.after is not None:
-        found.append(Sql(f"r.rid {'<' if query.newest_first else '>'} ?", (query.after,)))
+        found.append(Sql(f"{rid} {'<' if query.newest_first else '>'} ?", (query.after,)))
     if query.before is not None:
-        found.append(Sql(f"r.rid {'>' if query.newest_first else '<'} ?", (query.before,)))
+        found.append(Sql(f"{rid} {'>' if query.newest_first else '<'} ?", (query.before,)))
     return found
 
 
