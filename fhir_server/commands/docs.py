@@ -6,6 +6,7 @@ from pathlib import Path
 from fhir_server.interactions.capabilities import OPERATIONS
 from fhir_server.rest.routes import TABLE
 from fhir_server.settings import Settings
+from fhir_server.store.search.criteria import MODIFIERS
 from fhir_server.store.search.parameters import parameters
 from r4 import artefacts, definitions
 
@@ -62,14 +63,26 @@ def _interactions() -> str:
 def _search() -> str:
     lines = [
         "# Search parameters\n",
-        "On every type: `_id`, `_lastUpdated`, and the result parameters `_count`, `_sort` "
-        "(`_lastUpdated`), `_summary=count`, `_total`, `_pretty`, `_format=json`. Modifiers: "
-        "`:identifier` on references, `:exact` and `:contains` on strings. Anything else is a 400.\n",
+        "On every type: `_id`, `_lastUpdated`, `_list`, `_text`, `_content`, `_has`, `_filter`; chains "
+        "(`subject:Patient.name`), also inside `_has`. Result parameters: `_count`, `_sort` (any "
+        "parameter, several keys), `_summary`, `_elements`, `_total`, `_include` and `_revinclude` with "
+        "`:iterate` and `*`; `_type` where every type is searched. Pages are a snapshot: what is "
+        "written meanwhile changes none of them.\n",
+        "| type | modifiers |\n|---|---|\n" + _modifiers() + "\n",
+        "A reference takes a target type as a modifier too. Anything else is a 400, or with "
+        "`Prefer: handling=lenient` left out.\n",
     ]
     for kind in definitions.resource_types():
         listed = ", ".join(f"`{p.code}` ({p.type})" for p in parameters(kind).values())
         lines.append(f"- **{kind}**: {listed}")
     return "\n".join(lines) + "\n"
+
+
+def _modifiers() -> str:
+    return "\n".join(
+        f"| {kind} | {', '.join(f'`:{each}`' for each in named if each) or 'none'} |"
+        for kind, named in MODIFIERS.items()
+    )
 
 
 def _artefacts() -> str:

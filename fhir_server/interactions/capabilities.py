@@ -3,6 +3,7 @@
 https://hl7.org/fhir/R4/capabilitystatement.html
 """
 
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
 from fhir_server.context import Context, instant
@@ -21,8 +22,10 @@ INTERACTIONS = (
     "history-instance",
     "history-type",
 )
-SYSTEM_INTERACTIONS = ("transaction", "batch", "history-system")
+SYSTEM_INTERACTIONS = ("transaction", "batch", "history-system", "search-system")
 OPERATIONS = {
+    "Patient": {"everything": "http://hl7.org/fhir/OperationDefinition/Patient-everything"},
+    "Encounter": {"everything": "http://hl7.org/fhir/OperationDefinition/Encounter-everything"},
     "": {"validate": "http://hl7.org/fhir/OperationDefinition/Resource-validate"},
     "QuestionnaireResponse": {
         "extract": "http://hl7.org/fhir/uv/sdc/OperationDefinition/QuestionnaireResponse-extract",
@@ -94,6 +97,8 @@ def _type(name: str) -> Resource:
         "conditionalUpdate": True,
         "conditionalDelete": "not-supported",
         "referencePolicy": ["literal", "enforced"],
+        "searchInclude": ["*", *_includes(name)],
+        "searchRevInclude": ["*", *_reverse_includes().get(name, ())],
         "searchParam": [
             *_SPECIAL,
             *(
@@ -105,6 +110,25 @@ def _type(name: str) -> Resource:
     if operations := _operations(name):
         entry["operation"] = operations
     return entry
+
+
+def _includes(name: str) -> list[str]:
+    return [
+        f"{name}:{parameter.code}"
+        for parameter in parameters(name).values()
+        if parameter.type == "reference"
+    ]
+
+
+@cache
+def _reverse_includes() -> dict[str, list[str]]:
+    """Map each type to the references that may point at it."""
+    found: dict[str, list[str]] = {}
+    for name in definitions.resource_types():
+        for parameter in parameters(name).values():
+            for target in parameter.targets if parameter.type == "reference" else ():
+                found.setdefault(target, []).append(f"{name}:{parameter.code}")
+    return found
 
 
 _SPECIAL: tuple[Resource, ...] = (

@@ -14,13 +14,16 @@ from starlette.responses import Response
 
 from fhir_server.context import Context
 from fhir_server.interactions import capabilities as capabilities_interaction
+from fhir_server.interactions import compartment as compartment_interaction
 from fhir_server.interactions import create as create_interaction
+from fhir_server.interactions import everything as everything_interaction
 from fhir_server.interactions import history as history_interaction
 from fhir_server.interactions import patch as patch_interaction
 from fhir_server.interactions import read as read_interaction
 from fhir_server.interactions import search as search_interaction
 from fhir_server.interactions import transaction as transaction_interaction
 from fhir_server.interactions import update as update_interaction
+from fhir_server.interactions.compartment import Owner
 from fhir_server.interactions.plan import Outcome
 from fhir_server.operations import evaluate as evaluate_operation
 from fhir_server.operations import extract as extract_operation
@@ -125,10 +128,33 @@ async def history(context: Context, asked: Asked) -> Answer:
 
 async def search(context: Context, asked: Asked) -> Answer:
     """GET [type]?… and POST [type]/_search."""
+    return _search(context, asked, asked.type)
+
+
+async def search_system(context: Context, asked: Asked) -> Answer:
+    """GET [base]?… and POST [base]/_search: every type, or those that _type names."""
+    return _search(context, asked, "")
+
+
+def _search(context: Context, asked: Asked, resource_type: str) -> Answer:
     pairs = asked.pairs
     if asked.request.method == "POST":
         pairs += parse_qsl(negotiate.form(asked.raw), keep_blank_values=True)
-    return Answer(search_interaction.search(context, asked.type, pairs))
+    lenient = negotiate.preference(asked.request, "handling") == "lenient"
+    return Answer(search_interaction.search(context, resource_type, pairs, lenient=lenient))
+
+
+async def compartment(context: Context, asked: Asked) -> Answer:
+    """GET [type]/[id]/[other type]?… and GET [type]/[id]/*."""
+    owner = Owner(asked.type, asked.id)
+    wanted = asked.request.path_params["member"]
+    return Answer(compartment_interaction.compartment(context, owner, wanted, asked.pairs))
+
+
+async def everything(context: Context, asked: Asked) -> Answer:
+    """GET Patient/[id]/$everything and Encounter/[id]/$everything."""
+    owner = Owner(asked.request.url.path.split("/")[2], asked.id)
+    return Answer(everything_interaction.everything(context, owner, asked.pairs))
 
 
 async def create(context: Context, asked: Asked) -> Answer:

@@ -34,6 +34,10 @@ class Interaction(NamedTuple):
 TABLE = (
     Interaction("GET", "/metadata", "capabilities", answers.capabilities),
     Interaction("POST", "/", "transaction", answers.transaction),
+    Interaction("GET", "/", "search-system", answers.search_system),
+    Interaction("POST", "/_search", "search-system", answers.search_system),
+    Interaction("GET", "/Patient/{id}/$everything", "$everything", answers.everything),
+    Interaction("GET", "/Encounter/{id}/$everything", "$everything", answers.everything),
     Interaction("POST", "/$validate", "$validate", answers.validate),
     Interaction("POST", "/{type}/$validate", "$validate", answers.validate),
     Interaction("POST", "/QuestionnaireResponse/$extract", "$extract", answers.extract),
@@ -62,9 +66,12 @@ TABLE = (
     Interaction("PATCH", "/{type}", "patch", answers.patch_where),
     Interaction("PATCH", "/{type}/{id}", "patch", answers.patch),
     Interaction("GET", "/{type}/{id}/_history/{version}", "vread", answers.vread),
+    Interaction("GET", "/{type}/{id}/{member}", "search-compartment", answers.compartment),
 )
 BASE = "/fhir"
-READS = frozenset({"capabilities", "search-type", "read", "vread", "$validate", "$extract"})
+READS = frozenset(
+    {"capabilities", "search-type", "search-system", "read", "vread", "$validate", "$extract"}
+)
 
 
 def routes(context: Context, registered: tuple[Client, ...]) -> Sequence[BaseRoute]:

@@ -226,7 +226,7 @@ class TestRefusals:
             ("GET", "/Patient/unknown", 404),
             ("GET", "/Patent", 404),
             ("DELETE", "/Patient/unknown", 405),
-            ("GET", "/Patient?_format=xml", 406),
+            ("GET", "/Patient?_format=ttl", 406),
             ("GET", "/nothing/at/all/here/so", 404),
         ],
     )
@@ -235,9 +235,9 @@ class TestRefusals:
         assert answer.status_code == status
         assert issues(answer)
 
-    def test_xml_is_a_415_that_says_what_is_read(self, server: Served) -> None:
-        headers = {"Content-Type": "application/fhir+xml"}
-        answer = server.http.post("/Patient", content=b"<Patient/>", headers=headers)
+    def test_turtle_is_a_415_that_says_what_is_read(self, server: Served) -> None:
+        headers = {"Content-Type": "text/turtle"}
+        answer = server.http.post("/Patient", content=b"[] a fhir:Patient .", headers=headers)
         assert answer.status_code == 415
         assert "application/fhir+json" in issues(answer)[0]["diagnostics"]
 
@@ -282,7 +282,7 @@ def _reader(server: Served) -> Any:
 
 
 def test_what_cannot_be_answered_is_refused_before_it_is_stored(server: Served) -> None:
-    headers = {"Accept": "application/fhir+xml"}
+    headers = {"Accept": "text/turtle"}
     before = _total(server, "Patient", "")
     answer = server.http.post("/Patient", json=patient("9990000158"), headers=headers)
     assert answer.status_code == 406
