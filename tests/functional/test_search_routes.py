@@ -65,3 +65,19 @@ def test_chains_includes_and_has_work_over_http(server: Served, child: str) -> N
     assert kinds(included) == ["Observation", "Observation", "Patient"]
     reverse = server.http.get("/Patient?_has:Observation:subject:status=final").json()
     assert reverse["total"] == 1
+
+
+def test_a_reverse_include_by_canonical_url_is_refused_and_not_silently_empty(
+    server: Served, child: str
+) -> None:
+    answer = server.http.get("/Questionnaire?_revinclude=QuestionnaireResponse:questionnaire")
+    assert answer.status_code == 400
+    assert "canonical" in answer.json()["issue"][0]["diagnostics"]
+
+
+def test_every_reverse_include_that_is_stated_is_served(server: Served) -> None:
+    rest = server.http.get("/metadata").json()["rest"][0]
+    (patient,) = (each for each in rest["resource"] if each["type"] == "Patient")
+    for stated in patient["searchRevInclude"][:40]:
+        answer = server.http.get("/Patient", params={"_revinclude": stated, "_count": "1"})
+        assert answer.status_code == 200, stated
