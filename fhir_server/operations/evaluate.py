@@ -23,7 +23,6 @@ from r4.json import Resource
 from r4.reference import literal
 from terminology.systems import CSOR
 
-TEXTS = ("measureUrl", "measure", "periodStart", "periodEnd", "reportType")
 REPORT = f"{CSOR}/sid/measure-report"
 REGISTRY: Resource = {"display": "CSOR registry"}
 KEPT_AT_ONCE = 20
@@ -79,9 +78,6 @@ async def evaluate_measure(context: Context, given: Input, *, keep: bool) -> Res
 
 
 def _asked(context: Context, given: Input) -> _Asked:
-    for name in TEXTS:
-        if name in given and not isinstance(given[name], str):
-            raise _refused("value", f"The parameter {name} is a text.", name)
     kind = given.get("reportType") or ("individual" if given.get("subject") else "summary")
     if kind not in TYPES:
         text = f"reportType {kind!r} is not supported; supported: {', '.join(TYPES)}."
