@@ -4,9 +4,10 @@ import asyncio
 import contextlib
 import logging
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from typing import Any, TypeVar
 
 import uvicorn
 from fastapi import FastAPI
@@ -21,10 +22,11 @@ from fhir_server.operations.process_message import finish, process_message, refu
 from fhir_server.rest.routes import routes
 from fhir_server.settings import Settings
 from fhir_server.store import inbox
-from fhir_server.store.database import Database
+from fhir_server.store.database import open_database
 from mappings.hl7v2 import MappingContext
 from terminology import Terminology
 
+T = TypeVar("T")
 logger = logging.getLogger("csor")
 
 
@@ -38,7 +40,7 @@ def context(
     host = "127.0.0.1" if settings.fhir_host in ("0.0.0.0", "::") else settings.fhir_host  # noqa: S104
     terminology = Terminology.load()
     return Context(
-        database=Database(settings.database),
+        database=open_database(settings.database),
         terminology=terminology,
         mapping=MappingContext(terminology),
         forms=questionnaires.forms(),
@@ -48,6 +50,15 @@ def context(
         base_url=settings.base_url or f"http://{host}:{settings.fhir_port}/fhir",
         principal=LOCAL,
     )
+
+
+async def alone(settings: Settings, work: Callable[[Context], Coroutine[Any, Any, T]]) -> T:
+    """Do a command's work with a context of its own, and close that."""
+    made = context(settings)
+    try:
+        return await made.database.driven(work(made))
+    finally:
+        made.database.close()
 
 
 def application(made: Context) -> FastAPI:

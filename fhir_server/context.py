@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from fhir_server.settings import Settings
-from fhir_server.store.database import Database
+from fhir_server.store.connection import Database
 from mappings.hl7v2 import MappingContext
 from r4.json import Resource
 from terminology import Terminology

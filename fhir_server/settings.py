@@ -1,8 +1,9 @@
 """Every setting of the server, once, with its default; read from the environment as `CSOR_<NAME>`."""
 
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -11,8 +12,12 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="CSOR_", frozen=True)
 
-    database: Path = Field(
-        default=Path("csor.db"), description="The SQLite file; it is created and migrated."
+    database: Annotated[str, BeforeValidator(str)] = Field(
+        default="csor.db",
+        description=(
+            "The SQLite file, which is created; or a PostgreSQL database, as "
+            "postgresql://csor@host/csor. It is migrated when the server starts."
+        ),
     )
     fhir_host: str = Field(default="127.0.0.1", description="Address of the FHIR endpoint.")
     fhir_port: int = Field(default=8000, ge=1, description="Port of the FHIR endpoint.")

@@ -5,13 +5,16 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.databases import KINDS
 from tests.support.server import Served, served
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """A server with an empty registry, its doors open, for the tests of one module."""
-    with served(tmp_path_factory.mktemp("server")) as running:
+@pytest.fixture(scope="module", params=KINDS)
+def server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Served]:
+    """A server with an empty registry, its doors open, for the tests of one module; on each database."""
+    with served(tmp_path_factory.mktemp("server"), request.param) as running:
         yield running
 
 

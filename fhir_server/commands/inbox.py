@@ -7,7 +7,7 @@ from urllib.parse import unquote, urlsplit
 
 import httpx
 
-from fhir_server.app import application, context
+from fhir_server.app import alone, application, context
 from fhir_server.context import Context
 from fhir_server.interactions.entries import Entry, entries
 from fhir_server.interactions.targets import find
@@ -41,11 +41,7 @@ def replay(settings: Settings, numbers: list[int]) -> int:
 
     Returns exit status 1 where a message that was named cannot be sent again.
     """
-    made = context(settings)
-    try:
-        return asyncio.run(_replay(made, numbers))
-    finally:
-        made.database.close()
+    return asyncio.run(alone(settings, lambda made: _replay(made, numbers)))
 
 
 async def _replay(made: Context, numbers: list[int]) -> int:

@@ -5,7 +5,7 @@ The server behaves by the reviewed files of its release; the stored copies are f
 
 import asyncio
 
-from fhir_server.app import context
+from fhir_server.app import alone
 from fhir_server.context import Context, instant
 from fhir_server.interactions.transaction import transaction
 from fhir_server.settings import Settings
@@ -37,8 +37,4 @@ async def load_artefacts(made: Context) -> int:
 
 def load(settings: Settings) -> None:
     """Store the artefacts and say how many were new."""
-    made = context(settings)
-    try:
-        print(f"{asyncio.run(load_artefacts(made))} artefacts new or changed")
-    finally:
-        made.database.close()
+    print(f"{asyncio.run(alone(settings, load_artefacts))} artefacts new or changed")

@@ -33,9 +33,8 @@ async def _serve(settings: Settings) -> None:
             print(f"FHIR R4       {base_url}")
             if port is not None:
                 print(f"HL7 v2 MLLP   {settings.mllp_host}:{port}")
-            print(
-                f"database      {settings.database} ({stored} artefacts new or changed)", flush=True
-            )
+            where = made.database.dialect.name
+            print(f"database      {where} ({stored} artefacts new or changed)", flush=True)
             gc.freeze()  # what is loaded by now stays: collecting it again would stall every request
             await stop.wait()
     finally:

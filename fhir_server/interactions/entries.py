@@ -17,7 +17,7 @@ from terminology.systems import CSOR
 
 MERGE = f"{CSOR}/StructureDefinition/merge"
 MERGE_DELETE = f"{CSOR}/StructureDefinition/merge-delete"
-METHODS = ("GET", "POST", "PUT", "PATCH")
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 Patch = Callable[[Resource], Resource]
 MOST_READS = 100
 """Most GET entries of one Bundle: each may answer with a page of 1000 resources."""
@@ -108,11 +108,11 @@ def _wrong(entry: Any, place: str) -> Iterator[Issue]:
         )
         yield error("not-supported", text, f"{place}.request.method")
     named = isinstance(url, str) and ("/" in url or "?" in url)
-    if method in ("PUT", "PATCH") and not named:
+    if method in ("PUT", "PATCH", "DELETE") and not named:
         yield error("value", f"A {method} names an id or criteria.", f"{place}.request.url")
     if not isinstance(url, str) or _type(url) not in definitions.resource_types():
         yield error("value", f"{url!r} names no resource type.", f"{place}.request.url")
-    elif method != "GET":
+    elif method not in ("GET", "DELETE"):
         yield from _wrong_resource(method, url, entry.get("resource"), f"{place}.resource")
 
 
@@ -172,12 +172,13 @@ def _entry(entry: Resource, place: str, *, trusted: bool) -> Entry:
     resource_type, _, resource_id = path.partition("/")
     extensions = request.get("extension", []) if trusted else []
     patches = request["method"] == "PATCH"
+    carries = request["method"] in ("POST", "PUT")
     return Entry(
         method=request["method"],
         type=resource_type,
         id=resource_id or None,
         query=query if asks else request.get("ifNoneExist"),
-        resource=None if patches else entry.get("resource"),
+        resource=entry["resource"] if carries else None,
         patch=_patch(entry["resource"]) if patches else None,
         full_url=entry.get("fullUrl"),
         if_match=request.get("ifMatch"),

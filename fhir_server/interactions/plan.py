@@ -15,12 +15,12 @@ from fhir_server.interactions.identity import cycle_issues, identity_issues
 from fhir_server.interactions.merge import merge
 from fhir_server.interactions.targets import Target, find, locate, places, refuse_twins, standing
 from fhir_server.store import read as store
-from fhir_server.store.index import rows
+from fhir_server.store.index import EMPTY, referred, rows
 from fhir_server.store.read import Stored
-from fhir_server.store.write import Guard, Write
+from fhir_server.store.write import Guard, Named, Write
 from r4.issue import FhirError, Issue, error
 from r4.json import Resource, decode, encode
-from r4.reference import conditional, literal, rewrite, walk
+from r4.reference import conditional, rewrite, walk
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,7 @@ class Outcome:
     version: int
     updated: int
     body: bytes
+    deleted: bool = False
 
 
 @dataclass(slots=True)
@@ -42,6 +43,8 @@ class Plan:
     writes: list[Write] = field(default_factory=list)
     guards: list[Guard] = field(default_factory=list)
     outcomes: list[Outcome] = field(default_factory=list)
+    targets: Sequence[Target] = ()
+    literals: dict[str, str] = field(default_factory=dict)
 
 
 def plan(context: Context, entries: Sequence[Entry], *, once: bool = False) -> Plan:
@@ -57,19 +60,22 @@ def plan(context: Context, entries: Sequence[Entry], *, once: bool = False) -> P
     refuse_twins(targets)
     targets = known_cases(context, targets, made.guards)
     literals = places(targets)
+    made.targets, made.literals = targets, literals
     moment = context.now()
     issues: list[Issue] = []
-    known = _known(context, targets)
     for target in targets:
-        if target.writes:
-            resource, found = _resource(context, target, literals, known, made.guards)
+        if target.entry.method == "DELETE":
+            _delete(made, target, moment)
+        elif target.writes:
+            resource, found = _resource(context, target, literals, made.guards)
             issues.extend(found)
             if not any(issue.is_error for issue in issues):
                 _add(made, target, resource, moment)
         elif target.current is not None:
             made.outcomes.append(_unchanged(target.current))
-    if errors := [issue for issue in dict.fromkeys(issues) if issue.is_error]:
-        raise FhirError(422, errors)
+    if any(issue.is_error for issue in issues):
+        issues.extend(_dangling(context, made))
+        raise FhirError(422, [issue for issue in dict.fromkeys(issues) if issue.is_error])
     return made
 
 
@@ -88,24 +94,8 @@ def _located(context: Context, entries: Sequence[Entry], guards: list[Guard]) ->
     return found
 
 
-Known = Callable[[str, str], bool]
-
-
-def _known(context: Context, targets: Sequence[Target]) -> Known:
-    """Answer whether a resource is there, or will be once the plan is carried out."""
-    answers = {(target.entry.type, target.id): True for target in targets}
-
-    def known(resource_type: str, resource_id: str) -> bool:
-        place = (resource_type, resource_id)
-        if place not in answers:
-            answers[place] = bool(store.existing(context.database, resource_type, [resource_id]))
-        return answers[place]
-
-    return known
-
-
 def _resource(
-    context: Context, target: Target, places: dict[str, str], known: Known, guards: list[Guard]
+    context: Context, target: Target, places: dict[str, str], guards: list[Guard]
 ) -> tuple[Resource, list[Issue]]:
     entry, incoming = target.entry, target.entry.resource or {}
     if entry.patch is not None:
@@ -113,7 +103,6 @@ def _resource(
     issues: list[Issue] = []
     if entry.type != "Bundle":  # a document Bundle is closed: its references are its own
         incoming = _literal(context, entry, incoming, places, guards, issues)
-        issues.extend(_dangling(entry, incoming, known))
     if entry.merge and target.current is not None and not target.current.deleted:
         current = decode(target.current.body)
         issues.extend(_placed(entry, identity_issues(context, current, incoming)))
@@ -185,15 +174,54 @@ def _literal(
     return rewritten
 
 
-def _dangling(entry: Entry, resource: Resource, known: Known) -> list[Issue]:
-    """Find literal references to resources that are not here: nothing may point at nobody."""
+def missing(context: Context, made: Plan, absent: Iterable[Named]) -> list[Issue]:
+    """Say of each entry which of the resources that are not here it refers to."""
+    places = {f"{kind}/{key}" for kind, key in absent}
     issues = []
-    for reference in walk(resource):
-        found = literal(reference["reference"])
-        if found and found.base is None and not known(found.type, found.id):
-            text = f"{found.type}/{found.id} is not known here."
-            issues.append(error("not-found", text, entry.at(entry.type), "reference"))
-    return issues
+    for entry in (target.entry for target in made.targets if target.entry.resource):
+        for reference in walk(entry.resource):
+            said = reference["reference"].removeprefix(f"{context.base_url}/")
+            place = made.literals.get(said, said).partition("/_history/")[0]
+            if place in places:
+                text = f"{place} is not known here."
+                issues.append(error("not-found", text, entry.at(entry.type), "reference"))
+    texts = [f"{place} is not known here." for place in sorted(places)]
+    return list(dict.fromkeys(issues)) or [error("not-found", t, rule="reference") for t in texts]
+
+
+def _dangling(context: Context, made: Plan) -> list[Issue]:
+    """Find references to nobody before the commit does, to say all that is wrong at once."""
+    own = {(target.entry.type, target.id) for target in made.targets}
+    named: set[Named] = set()
+    for target in made.targets:
+        if target.entry.resource:
+            named |= set(referred(rewrite(target.entry.resource, _said(context, made))))
+    absent = named - own - store.existing(context.database, named - own)
+    return missing(context, made, absent) if absent else []
+
+
+def _said(context: Context, made: Plan) -> Callable[[str], str]:
+    return lambda said: made.literals.get(said, said.removeprefix(f"{context.base_url}/"))
+
+
+def _delete(made: Plan, target: Target, moment: datetime) -> None:
+    """Plan a deletion; what is not there, or deleted already, stays as it is."""
+    current = target.current
+    if current is None or current.deleted:
+        version = current.version if current else 0
+        at = current.updated if current else microseconds(moment)
+        made.outcomes.append(
+            Outcome(204, target.entry.type, target.id, version, at, b"", deleted=True)
+        )
+        return
+    write = Write(
+        current.type, current.id, current.version + 1, microseconds(moment), b"", EMPTY,
+        deleted=True,
+    )  # fmt: skip
+    made.writes.append(write)
+    made.outcomes.append(
+        Outcome(204, write.type, write.id, write.version, write.updated, b"", deleted=True)
+    )
 
 
 def _add(made: Plan, target: Target, resource: Resource, moment: datetime) -> None:
@@ -201,18 +229,22 @@ def _add(made: Plan, target: Target, resource: Resource, moment: datetime) -> No
     if current and not current.deleted and _content(resource) == _content(decode(current.body)):
         made.outcomes.append(_unchanged(current))
         return
+    entry = target.entry
     version = current.version + 1 if current else 1
     meta = {
         **resource.get("meta", {}), "versionId": str(version), "lastUpdated": instant(moment)
     }  # fmt: skip
-    rest = {
-        key: value for key, value in resource.items() if key not in ("resourceType", "id", "meta")
-    }
-    stamped = {"resourceType": target.entry.type, "id": target.id, "meta": meta, **rest}
+    stamped = {"resourceType": entry.type, "id": target.id, "meta": meta}
+    stamped |= {key: value for key, value in resource.items() if key not in stamped}
     body, updated = encode(stamped), microseconds(moment)
-    made.writes.append(Write(target.entry.type, target.id, version, updated, body, rows(stamped)))
+    made.writes.append(
+        Write(
+            entry.type, target.id, version, updated, body, rows(stamped),
+            refers=referred(stamped), fresh=entry.method == "POST" and current is None,
+        )
+    )  # fmt: skip
     status = 200 if current and not current.deleted else 201
-    made.outcomes.append(Outcome(status, target.entry.type, target.id, version, updated, body))
+    made.outcomes.append(Outcome(status, entry.type, target.id, version, updated, body))
 
 
 def _content(resource: Resource) -> Resource:

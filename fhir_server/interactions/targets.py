@@ -6,11 +6,11 @@ https://hl7.org/fhir/R4/http.html#trules, https://hl7.org/fhir/R4/http.html#ccre
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from fhir_server.context import Context
+from fhir_server.context import Context, microseconds
 from fhir_server.interactions.entries import Entry
 from fhir_server.store import read as store
 from fhir_server.store.read import Stored
-from fhir_server.store.search.parse import Query, parse
+from fhir_server.store.search.parse import Around, Query, parse
 from fhir_server.store.write import Guard
 from r4.issue import FhirError, error
 from r4.json import decode
@@ -57,7 +57,7 @@ def _conditional_target(context: Context, entry: Entry, guards: list[Guard]) -> 
         return Target(entry, entry.id or context.new_id(), None, writes=True)
     current = _meant(context, entry, found)
     for retired in found:
-        if retired.id != current.id:
+        if entry.resource is not None and retired.id != current.id:
             entry = _without_identifiers_of(retired, entry)
     return Target(entry, current.id, current, writes=entry.method != "POST")
 
@@ -67,7 +67,7 @@ def _meant(context: Context, entry: Entry, found: list[Stored]) -> Stored:
 
     Patients that were merged come to the one that stands for them, and so do the cases of one child.
     """
-    if not _is_merge_of_patients(entry):
+    if entry.method != "DELETE" and not _is_merge_of_patients(entry):
         found = standing(context, found)
     if entry.type == "EpisodeOfCare" and entry.method == "POST" and len(found) > 1:
         children = {_child_of(context, case) for case in found}
@@ -107,13 +107,16 @@ def _without_identifiers_of(retired: Stored, entry: Entry) -> Entry:
     return replace(entry, resource={**rest, "identifier": others} if others else rest)
 
 
-def find(context: Context, resource_type: str, criteria: str) -> tuple[Query, list[Stored]]:
+def find(
+    context: Context, resource_type: str, criteria: str, most: int = MATCHES
+) -> tuple[Query, list[Stored]]:
     """Return the query of the criteria and its first matches; raises FhirError 400 or 412."""
-    asked = parse(resource_type, criteria)
+    around = Around(context.terminology, microseconds(context.now()), context.base_url)
+    asked = parse(resource_type, criteria, around)
     if not asked.criteria and asked.ids is None:
         text = f"{resource_type}?{criteria} has no criteria."
         raise FhirError(412, [error("required", text)])
-    query = replace(asked, count=MATCHES)
+    query = replace(asked, count=most)
     return query, store.search(context.database, query)
 
 

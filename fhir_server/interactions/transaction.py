@@ -13,11 +13,12 @@ from urllib.parse import parse_qsl
 
 from fhir_server.context import Context, instant, place
 from fhir_server.interactions.entries import Entry, entries, refuse_blank
-from fhir_server.interactions.plan import Outcome, Plan, plan
+from fhir_server.interactions.plan import Outcome, Plan, missing, plan
 from fhir_server.interactions.read import read
 from fhir_server.interactions.search import search
-from fhir_server.store.commit import ConflictError, commit
+from fhir_server.store.commit import commit
 from fhir_server.store.inbox import Settlement
+from fhir_server.store.write import Commit, ConflictError, MissingError, ReferredError
 from r4.issue import FhirError, Issue, error, operation_outcome
 from r4.json import Resource, decode
 
@@ -108,11 +109,27 @@ async def _execute(
 ) -> list[Outcome]:
     made: Plan = plan(context, listed, once=once)
     if made.writes or settlement is not None:
-        await commit(context.database, made.writes, made.guards, settlement)
+        principal = context.principal.name
+        try:
+            await commit(context.database, Commit(made.writes, made.guards, settlement, principal))
+        except MissingError as refusal:
+            raise FhirError(422, missing(context, made, refusal.args[0])) from None
+        except ReferredError as refusal:
+            raise _still_referred(made, *refusal.args) from None
     return made.outcomes
 
 
+def _still_referred(made: Plan, named: tuple[str, str], others: list[tuple[str, str]]) -> FhirError:
+    """Return the refusal of a deletion that would leave references to nothing."""
+    entries = {(target.entry.type, target.id): target.entry for target in made.targets}
+    listed = ", ".join(f"{kind}/{key}" for kind, key in others)
+    text = f"{named[0]}/{named[1]} is referred to by {listed}: delete or change that first."
+    return FhirError(409, [error("conflict", text, entries[named].at(None), "referred-to")])
+
+
 def _entry(outcome: Outcome) -> Resource:
+    if outcome.deleted and not outcome.version:
+        return {"response": {"status": "204 No Content"}}
     return {
         "response": {
             "status": f"{outcome.status} {HTTPStatus(outcome.status).phrase}",

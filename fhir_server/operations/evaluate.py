@@ -127,7 +127,8 @@ def _one(context: Context, given: Input, name: str, resource_type: str) -> str |
         ids = [stored.id for stored in found]
     else:
         named = _ids(text.removeprefix(f"{context.base_url}/"), resource_type)
-        ids = list(store.existing(context.database, resource_type, named))
+        known = store.existing(context.database, [(resource_type, each) for each in named])
+        ids = [each for _, each in known]
     if len(ids) != 1:
         raise FhirError(404, [error("not-found", f"{text} is not known here.")])
     return f"{resource_type}/{ids[0]}"

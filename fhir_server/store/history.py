@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fhir_server.store.database import Database
+from fhir_server.store.connection import Database
 from fhir_server.store.read import Stored
+from fhir_server.store.search.keys import place
 
 _COLUMNS = (
     "r.rid, r.type, r.id, r.version, r.updated, r.deleted,"
@@ -54,6 +55,9 @@ def count(database: Database, span: Span) -> int:
 def _where(span: Span) -> tuple[str, Sequence[Any]]:
     conditions = ["1 = 1"]
     parameters: list[Any] = []
+    if span.type is not None and span.id is not None:
+        conditions.append("r.place = ?")
+        parameters.append(place(span.type, span.id))
     for column, value in (("type", span.type), ("id", span.id)):
         if value is not None:
             conditions.append(f"r.{column} = ?")
@@ -64,8 +68,8 @@ def _where(span: Span) -> tuple[str, Sequence[Any]]:
     if span.at is not None:
         # Current at some moment of the period: written before its end, replaced after its beginning.
         conditions.append(
-            "r.updated <= ? AND NOT EXISTS (SELECT 1 FROM resource AS n WHERE n.type = r.type"
-            " AND n.id = r.id AND n.version = r.version + 1 AND n.updated < ?)"
+            "r.updated <= ? AND NOT EXISTS (SELECT 1 FROM resource AS n WHERE n.place = r.place"
+            " AND n.type = r.type AND n.id = r.id AND n.version = r.version + 1 AND n.updated < ?)"
         )
         parameters += [span.at[1], span.at[0]]
     return " AND ".join(conditions), parameters

@@ -5,12 +5,11 @@ the reason, and replayable). The key of an HL7 v2 message is its sender, MSH-10 
 been processed stays processed: it can be settled once.
 """
 
-import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from fhir_server.store.database import Database
+from fhir_server.store.connection import Connection, Database
 
 Status = Literal["received", "processed", "refused"]
 PAGE = 100
@@ -70,11 +69,9 @@ _SAME = "sender = ? AND control_id = ? AND sha256 = ? AND door = ? AND control_i
 async def receive(database: Database, arrival: Arrival, received: int) -> Message:
     """Keep an arrival durably; one that is already there (same key) is returned as it stands."""
 
-    def job(connection: sqlite3.Connection) -> Message:
-        known = connection.execute(
-            f"SELECT {_COLUMNS} FROM inbox WHERE {_SAME}", _key(arrival)
-        ).fetchone()
-        return Message(*known) if known else _insert(connection, arrival, received)
+    def job(connection: Connection) -> Message:
+        known = connection.read(f"SELECT {_COLUMNS} FROM inbox WHERE {_SAME}", _key(arrival))
+        return Message(*known[0]) if known else _insert(connection, arrival, received)
 
     return await database.write(job)
 
@@ -84,11 +81,11 @@ async def keep(
 ) -> None:
     """Keep, durably and in one step, an arrival that has been refused already; once for each key."""
 
-    def job(connection: sqlite3.Connection) -> None:
-        known = connection.execute(
+    def job(connection: Connection) -> None:
+        known = connection.read(
             f"SELECT id FROM inbox WHERE {_SAME} AND status != 'processed'", _key(arrival)
-        ).fetchone()
-        number = known[0] if known else _insert(connection, arrival, moment).id
+        )
+        number = known[0][0] if known else _insert(connection, arrival, moment).id
         settle(connection, Settlement(number, "refused", moment, answer, reason))
 
     await database.write(job)
@@ -106,20 +103,20 @@ def _key(arrival: Arrival) -> tuple[str, ...]:
     return (arrival.sender, arrival.control_id, arrival.sha256, arrival.door)
 
 
-def _insert(connection: sqlite3.Connection, arrival: Arrival, received: int) -> Message:
-    number = connection.execute(
+def _insert(connection: Connection, arrival: Arrival, received: int) -> Message:
+    ((number,),) = connection.read(
         "INSERT INTO inbox (received, door, sender, control_id, sha256, target, raw, status)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, 'received')",
+        " VALUES (?, ?, ?, ?, ?, ?, ?, 'received') RETURNING id",
         (received, arrival.door, arrival.sender, arrival.control_id, arrival.sha256,
          arrival.target, arrival.raw),
-    ).lastrowid  # fmt: skip
+    )  # fmt: skip
     return Message(
-        number or 0, received, arrival.door, arrival.sender, arrival.control_id, arrival.sha256,
+        number, received, arrival.door, arrival.sender, arrival.control_id, arrival.sha256,
         arrival.target, arrival.raw, "received", None, None, None,
     )  # fmt: skip
 
 
-def settle(connection: sqlite3.Connection, settlement: Settlement) -> None:
+def settle(connection: Connection, settlement: Settlement) -> None:
     """Record what became of a message, in the transaction of the caller.
 
     Raises SettledError where it has been processed already, which undoes that transaction: two
@@ -130,7 +127,7 @@ def settle(connection: sqlite3.Connection, settlement: Settlement) -> None:
         " WHERE id = ? AND status != 'processed'",
         (settlement.status, settlement.settled, settlement.answer, settlement.reason,
          settlement.id),
-    ).rowcount  # fmt: skip
+    )  # fmt: skip
     if not changed:
         raise SettledError
 
@@ -188,4 +185,7 @@ def reused(database: Database, message: Message) -> bool:
 
 def tally(database: Database) -> dict[str, int]:
     """Count the messages by status."""
-    return dict(database.read("SELECT status, count(*) FROM inbox GROUP BY status"))
+    return {
+        row[0]: row[1]
+        for row in database.read("SELECT status, count(*) FROM inbox GROUP BY status")
+    }

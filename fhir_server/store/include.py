@@ -6,7 +6,7 @@ https://hl7.org/fhir/R4/search.html#include
 from collections.abc import Iterator, Sequence
 
 from fhir_server.store import read
-from fhir_server.store.database import Database
+from fhir_server.store.connection import Database
 from fhir_server.store.read import Stored
 from fhir_server.store.search import values
 from fhir_server.store.search.criteria import is_canonical

@@ -11,14 +11,14 @@ from typing import Any
 
 import msgspec
 
-from fhir_server.store.search import expressions, values
+from fhir_server.store.search import expressions, keys, values
 from fhir_server.store.search.composites import enter_pairs
 from fhir_server.store.search.entries import ENTER, Collected, Column, column
 from fhir_server.store.search.expressions import Path
 from fhir_server.store.search.parameters import parameters
 from r4 import fhirpath
 from r4.json import Resource
-from r4.reference import literal
+from r4.reference import literal, walk
 
 
 class Rows(msgspec.Struct, frozen=True):
@@ -28,7 +28,7 @@ class Rows(msgspec.Struct, frozen=True):
     references: (parameter, key of the target's place); narrative and content: texts for words in them.
     """
 
-    words: list[str]
+    words: list[int]
     dates: list[tuple[int, int, int]]
     numbers: list[tuple[int, float, float, int]]
     strings: list[tuple[int, str]]
@@ -56,14 +56,28 @@ def rows(resource: Resource) -> Rows:
         for search in searches.get(element, ()):
             search(resource, collected)
     text = resource.get("text")
+    words = [*collected.words, *(keys.referring(*each) for each in referred(resource))]
     return Rows(
-        list(collected.words),
+        words,
         list(collected.dates),
         list(collected.numbers),
         list(collected.strings),
         list(collected.references),
         values.words(text["div"]) if isinstance(text, dict) and "div" in text else "",
         values.words(resource),
+    )
+
+
+def referred(resource: Resource) -> tuple[tuple[str, str], ...]:
+    """Return type and id of each resource here that a resource, its references literal, refers to.
+
+    A document Bundle is closed: its references are its own.
+    """
+    if resource["resourceType"] == "Bundle":
+        return ()
+    found = (literal(reference["reference"]) for reference in walk(resource))
+    return tuple(
+        dict.fromkeys((each.type, each.id) for each in found if each and each.base is None)
     )
 
 

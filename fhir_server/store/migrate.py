@@ -6,14 +6,14 @@ from alembic import command
 from alembic.config import Config
 
 
-def migrate(path: Path) -> None:
-    """Apply every migration that the SQLite file lacks; creates the file."""
-    command.upgrade(configuration(path), "head")
+def migrate(url: str) -> None:
+    """Apply every migration that the database at an SQLAlchemy URL lacks; creates an SQLite file."""
+    command.upgrade(configuration(url), "head")
 
 
-def configuration(path: Path) -> Config:
-    """Build Alembic's configuration for one SQLite file."""
+def configuration(url: str) -> Config:
+    """Build Alembic's configuration for one database."""
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    config.set_main_option("sqlalchemy.url", f"sqlite:///{path}")
+    config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
     return config

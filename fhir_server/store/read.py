@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from fhir_server.store.database import Database
+from fhir_server.store.connection import Database, Row
 from fhir_server.store.search import bodies, order, plan
 from fhir_server.store.search.keys import link, place
 from fhir_server.store.search.parse import parse
 from fhir_server.store.search.query import Query
-from fhir_server.store.search.sql import marks
+from fhir_server.store.search.sql import Match
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +34,9 @@ _MANY = 500
 def current(database: Database, resource_type: str, resource_id: str) -> Stored | None:
     """Return the current version of a resource (a deletion included), or None."""
     rows = database.read(
-        f"SELECT {_ALL} FROM resource AS r WHERE type = ? AND id = ? ORDER BY version DESC LIMIT 1",
-        (resource_type, resource_id),
+        f"SELECT {_ALL} FROM resource AS r WHERE place = ? AND type = ? AND id = ?"
+        " ORDER BY version DESC LIMIT 1",
+        (place(resource_type, resource_id), resource_type, resource_id),
     )
     return _stored(rows[0]) if rows else None
 
@@ -43,8 +44,8 @@ def current(database: Database, resource_type: str, resource_id: str) -> Stored 
 def version(database: Database, resource_type: str, resource_id: str, number: int) -> Stored | None:
     """Return one version of a resource, or None."""
     rows = database.read(
-        f"SELECT {_ALL} FROM resource AS r WHERE type = ? AND id = ? AND version = ?",
-        (resource_type, resource_id, number),
+        f"SELECT {_ALL} FROM resource AS r WHERE place = ? AND version = ? AND type = ? AND id = ?",
+        (place(resource_type, resource_id), number, resource_type, resource_id),
     )
     return _stored(rows[0]) if rows else None
 
@@ -63,16 +64,16 @@ def search(database: Database, query: Query) -> list[Stored]:
     if not order.in_tables(query):
         return _by_bodies(database, query)
     if not order.by_rid(query):  # a sorter must not carry the bodies of all matches
-        sql = plan.select(query, "r.rid")
+        sql = plan.select(database.dialect, query, "r.rid")
         return by_rid(database, [row[0] for row in database.read(sql.text, sql.parameters)])
-    sql = plan.select(query, _ALL)
+    sql = plan.select(database.dialect, query, _ALL)
     found = [_stored(row) for row in database.read(sql.text, sql.parameters)]
     return found if query.before is None else found[::-1]
 
 
 def _by_bodies(database: Database, query: Query) -> list[Stored]:
     every = replace(query, count=bodies.MOST + 1, offset=0)
-    sql = plan.select(every, f"r.rid, {_BODY}")
+    sql = plan.select(database.dialect, every, f"r.rid, {_BODY}")
     ordered = bodies.ordered(query, database.read(sql.text, sql.parameters))
     return by_rid(database, ordered[query.offset : query.offset + query.count])
 
@@ -82,14 +83,15 @@ def by_rid(database: Database, rids: Sequence[int]) -> list[Stored]:
     found: dict[int, Stored] = {}
     for start in range(0, len(rids), _MANY):
         some = rids[start : start + _MANY]
-        sql = f"SELECT {_ALL} FROM resource AS r WHERE r.rid IN ({marks(some)})"
-        found |= {row[0]: _stored(row) for row in database.read(sql, some)}
+        among = database.dialect.among("r.rid", some)
+        sql = f"SELECT {_ALL} FROM resource AS r WHERE {among.text}"
+        found |= {row[0]: _stored(row) for row in database.read(sql, among.parameters)}
     return [found[rid] for rid in rids]
 
 
 def count(database: Database, query: Query) -> int:
     """Count the matches, exactly."""
-    sql = plan.count(query)
+    sql = plan.count(database.dialect, query)
     found: int = database.read(sql.text, sql.parameters)[0][0]
     return found
 
@@ -106,15 +108,20 @@ def every(database: Database, resource_type: str, criteria: str = "") -> list[St
         query = replace(query, after=found[-1].rid)
 
 
-def existing(database: Database, resource_type: str, ids: Iterable[str]) -> set[str]:
-    """Return those of the ids that a current, undeleted resource of the type has."""
-    wanted = list(ids)
-    rows = database.read(
-        f"SELECT id FROM resource WHERE type = ? AND id IN ({marks(wanted)})"
-        " AND superseded IS NULL AND deleted = 0",
-        (resource_type, *wanted),
-    )
-    return {row[0] for row in rows}
+def existing(database: Database, named: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Return those of the types and ids that a current, undeleted resource has."""
+    wanted = list(dict.fromkeys(named))
+    found: set[tuple[str, str]] = set()
+    for start in range(0, len(wanted), _MANY):
+        places = [place(*each) for each in wanted[start : start + _MANY]]
+        among = database.dialect.among("place", places)
+        rows = database.read(
+            "SELECT type, id FROM resource"
+            f" WHERE {among.text} AND superseded IS NULL AND NOT deleted",
+            among.parameters,
+        )
+        found |= {(row[0], row[1]) for row in rows}
+    return found & set(wanted)
 
 
 def at(database: Database, places: Iterable[tuple[str, str]], newest: int) -> list[Stored]:
@@ -123,9 +130,10 @@ def at(database: Database, places: Iterable[tuple[str, str]], newest: int) -> li
     found: dict[tuple[str, str], Stored] = {}
     for start in range(0, len(wanted), _MANY):
         some = wanted[start : start + _MANY]
+        among = database.dialect.among("r.place", [place(*each) for each in some])
         rows = database.read(
-            f"SELECT {_ALL} FROM resource AS r WHERE r.place IN ({marks(some)}) AND {_STOOD}",
-            (*(place(*each) for each in some), newest, newest),
+            f"SELECT {_ALL} FROM resource AS r WHERE {among.text} AND {_STOOD}",
+            (*among.parameters, newest, newest),
         )
         found |= {(row[1], row[2]): _stored(row) for row in rows}
     return [found[each] for each in wanted if each in found]
@@ -138,19 +146,20 @@ def referring(
     rids: dict[int, None] = {}
     wanted = [link(param, target) for target in places for param in params]
     for start in range(0, len(wanted), _MANY):
-        some = " OR ".join(wanted[start : start + _MANY])
+        tables, rid, where = database.dialect.source([Match(tuple(wanted[start : start + _MANY]))])
+        conditions = " AND ".join(each.text for each in where)
+        words = [value for each in where for value in each.parameters]
         rows = database.read(
-            "SELECT r.rid FROM search_key AS k CROSS JOIN resource AS r ON r.rid = k.rowid"
-            f" WHERE k.search_key MATCH ? AND {_STOOD} LIMIT ?",
-            (some, newest, newest, most),
+            f"SELECT {rid} FROM {tables} WHERE {conditions} AND {_STOOD} LIMIT ?",
+            (*words, newest, newest, most),
         )
         rids |= {row[0]: None for row in rows}
     return by_rid(database, list(rids)[:most])
 
 
-_STOOD = "r.rid <= ? AND (r.superseded IS NULL OR r.superseded > ?) AND r.deleted = 0"
+_STOOD = "r.rid <= ? AND (r.superseded IS NULL OR r.superseded > ?) AND NOT r.deleted"
 
 
-def _stored(row: tuple[int, str, str, int, int, int, bytes]) -> Stored:
+def _stored(row: Row) -> Stored:
     rid, kind, resource_id, number, updated, deleted, body = row
     return Stored(rid, kind, resource_id, number, updated, bool(deleted), body)

@@ -1,14 +1,14 @@
 """Every table, declared once; the migrations create them and a test holds the two together.
 
-All times are microseconds since 1970-01-01 UTC. Two more tables are inverted indexes (SQLite's FTS5),
-which SQLModel cannot declare: `search_key`, the words of `store.search.keys` by rid, and `search_text`,
-the words of narrative and content by rid. Index rows outlive their version: a page of a search is what
-was current when the search began.
+All times are microseconds since 1970-01-01 UTC. What the two databases do each in their own way is
+declared by the migrations: the words of `store.search.keys` by rid (SQLite: the FTS5 table `search_key`;
+PostgreSQL: the column `resource.words`), and the words of narrative and content by rid, `search_text`.
+Index rows outlive their version: a page of a search is what was current when the search began.
 """
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Double, Index, Integer, LargeBinary, UniqueConstraint
+from sqlalchemy import BigInteger, Column, Double, Index, Integer, LargeBinary
 from sqlalchemy.types import TypeEngine
 from sqlmodel import Field, SQLModel
 
@@ -25,9 +25,8 @@ class StoredResource(SQLModel, table=True):
 
     __tablename__ = "resource"
     __table_args__ = (
-        UniqueConstraint("type", "id", "version", name="uq_resource_version"),
         Index("ix_resource_type", "type", "rid"),
-        Index("ix_resource_place", "place"),
+        Index("ix_resource_place", "place", "version"),
         Index("ix_resource_updated", "updated"),
         {"sqlite_autoincrement": True},
     )
@@ -116,6 +115,25 @@ class SearchIndex(SQLModel, table=True):
     value: str
 
 
+class Audit(SQLModel, table=True):
+    """One access: when, by whom, what, on which resource and version; status where nothing was stored."""
+
+    __tablename__ = "audit"
+    __table_args__ = (
+        Index("ix_audit_resource", "type", "key"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: int | None = Field(default=None, sa_column=Column(Integer, primary_key=True))
+    moment: int = Field(sa_type=BigInteger)
+    principal: str
+    interaction: str
+    type: str | None = None
+    key: str | None = None
+    version: int | None = None
+    status: int | None = None
+
+
 class InboxMessage(SQLModel, table=True):
     """One thing that arrived and must not be lost: raw bytes first, then what became of it."""
 
@@ -138,3 +156,22 @@ class InboxMessage(SQLModel, table=True):
     settled: int | None = Field(default=None, sa_type=BigInteger)
     answer: bytes | None = Field(default=None, sa_type=LargeBinary)
     reason: str | None = None
+
+
+def _columns(table: str) -> tuple[str, ...]:
+    columns = SQLModel.metadata.tables[table].columns
+    return tuple(name for name in columns.keys() if (table, name) != ("audit", "id"))  # noqa: SIM118
+
+
+COLUMNS = {
+    "search_key": ("rowid", "words"),
+    "search_text": ("rowid", "narrative", "content"),
+    **{
+        table: _columns(table)
+        for table in (
+            "resource", "content", "search_date", "search_number", "search_string",
+            "search_reference", "audit",
+        )
+    },
+}  # fmt: skip
+"""The columns of each table that a batch fills, in the order of its rows."""

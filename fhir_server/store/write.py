@@ -1,14 +1,23 @@
 """What a commit is asked to do, as values: the new versions, and what must still hold."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
+from fhir_server.store.inbox import Settlement
 from fhir_server.store.index import Rows
-from fhir_server.store.search.parse import Query
+from fhir_server.store.search.query import Query
+
+Named = tuple[str, str]
+"""Type and id of a resource."""
 
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """A new version of a resource: version 1 has no predecessor, another one follows version - 1."""
+    """A new version of a resource: version 1 has no predecessor, another one follows version - 1.
+
+    refers: the resources here that it refers to, which must be there. fresh: its id was made for it, so
+    that nobody else can have it.
+    """
 
     type: str
     id: str
@@ -17,6 +26,8 @@ class Write:
     body: bytes
     rows: Rows
     deleted: bool = False
+    refers: tuple[Named, ...] = ()
+    fresh: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,3 +36,28 @@ class Guard:
 
     query: Query
     ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """Writes that are stored together or not at all, and what they rely on.
+
+    principal: who writes, for the audit. A settlement is recorded in the same transaction.
+    """
+
+    writes: Sequence[Write]
+    guards: Sequence[Guard] = field(default=())
+    settlement: Settlement | None = None
+    principal: str = ""
+
+
+class ConflictError(Exception):
+    """What a plan relied on has changed: plan again."""
+
+
+class MissingError(Exception):
+    """References lead to resources that are not here; `args[0]` lists their types and ids."""
+
+
+class ReferredError(Exception):
+    """A deletion would leave references to nothing: `args` are the resource and what refers to it."""

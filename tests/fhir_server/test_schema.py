@@ -10,13 +10,13 @@ from sqlmodel import SQLModel
 
 import fhir_server.store.tables  # noqa: F401 - declares the tables
 from fhir_server.store import read
-from fhir_server.store.database import Database
+from fhir_server.store.database import open_database
 from fhir_server.store.migrate import configuration, migrate
 from fhir_server.store.search.parse import parse
 
 
 def test_the_newest_schema_is_the_declared_one(tmp_path: Path) -> None:
-    migrate(tmp_path / "csor.db")
+    migrate(f"sqlite:///{tmp_path / 'csor.db'}")
     engine = create_engine(f"sqlite:///{tmp_path / 'csor.db'}")
     with engine.connect() as connection:
         options = {"include_name": _is_declared}
@@ -32,11 +32,11 @@ def _is_declared(name: str | None, kind: str, _parents: object) -> bool:
 
 
 def test_a_database_is_migrated_once_and_keeps_its_content(tmp_path: Path) -> None:
-    migrate(tmp_path / "csor.db")
+    migrate(f"sqlite:///{tmp_path / 'csor.db'}")
     engine = create_engine(f"sqlite:///{tmp_path / 'csor.db'}")
     with engine.begin() as connection:
         connection.exec_driver_sql("INSERT INTO search_date VALUES (1, 2, 3, 4)")
-    migrate(tmp_path / "csor.db")
+    migrate(f"sqlite:///{tmp_path / 'csor.db'}")
     with engine.connect() as connection:
         assert connection.exec_driver_sql("SELECT * FROM search_date").all() == [(1, 2, 3, 4)]
     engine.dispose()
@@ -44,7 +44,7 @@ def test_a_database_is_migrated_once_and_keeps_its_content(tmp_path: Path) -> No
 
 def test_what_the_first_schema_stored_is_found_with_the_newest(tmp_path: Path) -> None:
     path = tmp_path / "csor.db"
-    command.upgrade(configuration(path), "0001")
+    command.upgrade(configuration(f"sqlite:///{path}"), "0001")
     engine = create_engine(f"sqlite:///{path}")
     with engine.begin() as connection:
         for rid, family, superseded in ((7, "Wren", 8), (8, "Heron", None)):
@@ -54,7 +54,7 @@ def test_what_the_first_schema_stored_is_found_with_the_newest(tmp_path: Path) -
                 (rid, rid - 6, superseded, body.encode(), b""),
             )
     engine.dispose()
-    database = Database(path)
+    database = open_database(path)
     try:
         assert [found.rid for found in read.search(database, parse("Patient", "name=heron"))] == [8]
         assert read.search(database, parse("Patient", "name=wren")) == []

@@ -15,7 +15,7 @@ from fhir_server.interactions.transaction import transaction
 from fhir_server.rest.keeping import BEGINNING
 from fhir_server.settings import Settings
 from fhir_server.store import inbox
-from fhir_server.store.database import Database
+from fhir_server.store.database import open_database
 from fhir_server.store.inbox import Arrival, Message, SettledError, Settlement
 from tests.support.server import Process, Served, free_port, served
 
@@ -150,7 +150,7 @@ def total(server: Served, query: str) -> int:
 @pytest.fixture
 def refused(server: Served) -> Iterator[Callable[[], list[Message]]]:
     """Returns the messages that were refused since the test began."""
-    database = Database(server.context.settings.database)
+    database = open_database(server.context.settings.database)
     before = {message.id for message in inbox.every(database, "refused")}
     yield lambda: [m for m in inbox.every(database, "refused") if m.id not in before]
     database.close()
@@ -282,7 +282,7 @@ class TestReplay:
         with served(tmp_path, max_body=2 * BEGINNING, mllp=False) as server:
             body = b'{"resourceType":"Patient"' + b" " * 3 * BEGINNING + b"}"
             assert server.http.post("/Patient", content=body).status_code == 413
-            database = Database(server.context.settings.database)
+            database = open_database(server.context.settings.database)
             (kept,) = inbox.every(database, "refused")
             database.close()
             assert kept.raw == body[:BEGINNING]
@@ -296,14 +296,16 @@ class TestInbox:
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         settings = Settings(database=tmp_path / "csor.db")
-        database = Database(settings.database)
+        database = open_database(settings.database)
 
         def fill(connection: Any) -> None:
-            connection.executemany(
-                "INSERT INTO inbox (received, door, sender, control_id, sha256, target, raw, status)"
-                " VALUES (1, 'http', 'local', ?, '', 'oversize POST /fhir', x'', 'refused')",
-                [(str(number),) for number in range(1101)],
-            )
+            for number in range(1101):
+                connection.execute(
+                    "INSERT INTO inbox"
+                    " (received, door, sender, control_id, sha256, target, raw, status)"
+                    " VALUES (1, 'http', 'local', ?, '', 'oversize POST /fhir', x'', 'refused')",
+                    (str(number),),
+                )
 
         await database.write(fill)
         assert len(list(inbox.every(database, "refused"))) == 1101

@@ -12,9 +12,10 @@ from fhir_server.context import Context
 from fhir_server.operations.evaluate import evaluate
 from fhir_server.settings import Settings
 from fhir_server.store.commit import commit
-from fhir_server.store.database import Database
+from fhir_server.store.connection import Database
 from fhir_server.store.index import rows
-from fhir_server.store.write import Write
+from fhir_server.store.sqlite import SqliteDatabase
+from fhir_server.store.write import Commit, Write
 from r4.json import encode
 from tests.support.server import Served, served
 
@@ -69,7 +70,7 @@ HOSPITAL = {"resourceType": "Organization", "id": "hospital", "name": "Fictitiou
 
 def keep(database: Database, *resources: Resource) -> None:
     """Store resources as they are, also such as a door would refuse today."""
-    asyncio.run(commit(database, [written(each) for each in resources]))
+    asyncio.run(commit(database, Commit([written(each) for each in resources])))
 
 
 def written(resource: Resource) -> Write:
@@ -347,7 +348,7 @@ class TestMany:
         listed = [HOSPITAL]
         for n in range(self.CHILDREN):
             listed += [patient(f"p{n}"), case(f"c{n}", f"p{n}"), stoma(f"o{n}", f"p{n}")]
-        await commit(made.database, [written(each) for each in listed])
+        await commit(made.database, Commit([written(each) for each in listed]))
         yield made
         made.database.close()
 
@@ -355,13 +356,13 @@ class TestMany:
         self, many: Context, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         queries: list[str] = []
-        read = Database.read
+        read = SqliteDatabase.read
 
-        def counted(database: Database, sql: str, *more: Any) -> Any:
+        def counted(database: SqliteDatabase, sql: str, *more: Any) -> Any:
             queries.append(sql)
             return read(database, sql, *more)
 
-        monkeypatch.setattr(Database, "read", counted)
+        monkeypatch.setattr(SqliteDatabase, "read", counted)
         bundle = await evaluate(many, GIVEN, keep=False)
         assert len(bundle["entry"]) == self.CHILDREN
         assert len(queries) < self.CHILDREN

@@ -1,13 +1,16 @@
 """The FHIR endpoint as an integrator meets it: https://hl7.org/fhir/R4/http.html."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import httpx
 import pytest
 
 from fhir_server.store import inbox
-from fhir_server.store.database import Database
+from fhir_server.store.connection import Database
+from fhir_server.store.database import open_database
 from tests.support.server import Served
 
 NHS = "https://fhir.nhs.uk/Id/nhs-number"
@@ -207,7 +210,8 @@ class TestRefusals:
             "/Patient", content=b'{"resourceType":', headers={"Content-Type": "application/json"}
         )
         assert answer.status_code == 400
-        kept = inbox.waiting(_reader(server), "refused")
+        with _reader(server) as database:
+            kept = inbox.waiting(database, "refused")
         assert any(message.raw == b'{"resourceType":' for message in kept)
 
     def test_an_nhs_number_with_a_wrong_check_digit_is_refused(self, server: Served) -> None:
@@ -276,9 +280,14 @@ def _total(server: Served, kind: str, query: str) -> int:
     return total
 
 
-def _reader(server: Served) -> Any:
-    """A second reader of the same file: the server's own belongs to its thread."""
-    return Database(server.context.settings.database)
+@contextmanager
+def _reader(server: Served) -> Iterator[Database]:
+    """A second reader of the same database: the server's own belongs to its thread."""
+    database = open_database(server.context.settings.database)
+    try:
+        yield database
+    finally:
+        database.close()
 
 
 def test_what_cannot_be_answered_is_refused_before_it_is_stored(server: Served) -> None:

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from fhir_server.simulate import Options, simulate
-from fhir_server.store.database import Database
+from fhir_server.store.database import open_database
 from tests.support.server import Process
 
 KILLS = 3
@@ -68,7 +68,7 @@ def _wait_for(ledger: Path, answers: int, sending: threading.Thread) -> None:
 
 def test_every_acknowledged_message_is_stored(ledger_and_store) -> None:
     lines, _, folder = ledger_and_store
-    database = Database(folder / "csor.db")
+    database = open_database(folder / "csor.db")
     try:
         kept = dict(database.read("SELECT sha256, status FROM inbox WHERE door = 'mllp'"))
     finally:
@@ -97,7 +97,7 @@ def test_every_accepted_resource_can_be_read(ledger_and_store) -> None:
 def test_nothing_is_stored_twice(ledger_and_store) -> None:
     """What was sent again after a kill found what it had stored before."""
     _, _, folder = ledger_and_store
-    database = Database(folder / "csor.db")
+    database = open_database(folder / "csor.db")
     try:
         bodies = database.read(
             "SELECT type, body FROM resource JOIN content USING (rid)"

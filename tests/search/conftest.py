@@ -16,8 +16,9 @@ from fhir_server.interactions.search import search
 from fhir_server.settings import Settings
 from fhir_server.store.commit import commit
 from fhir_server.store.index import EMPTY, rows
-from fhir_server.store.write import Write
+from fhir_server.store.write import Commit, Write
 from r4.json import Resource, decode, encode
+from tests.support.databases import KINDS, new_database
 
 
 @dataclass
@@ -25,6 +26,7 @@ class Registry:
     """A store and its search, nearly bare: nothing validates, so that a test states what it needs."""
 
     context: Context
+    runner: asyncio.Runner
     versions: dict[tuple[str, str], int] = field(default_factory=dict)
 
     def put(self, *resources: Resource, deleted: bool = False) -> None:
@@ -36,7 +38,7 @@ class Registry:
             moment = 1_700_000_000_000_000 + sum(self.versions.values())
             found = EMPTY if deleted else rows(resource)
             writes.append(Write(*place, number, moment, encode(resource), found, deleted))
-        asyncio.run(commit(self.context.database, writes))
+        self.runner.run(commit(self.context.database, Commit(writes)))
 
     def bundle(self, kind: str, query: str = "", **more: Any) -> Any:
         pairs = parse_qsl(query, keep_blank_values=True)
@@ -67,13 +69,17 @@ def link(bundle: Any, relation: str) -> str | None:
     return next((each["url"] for each in bundle["link"] if each["relation"] == relation), None)
 
 
-@pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    made = context(Settings(database=tmp_path_factory.mktemp("search") / "csor.db"))
-    try:
-        yield Registry(made)
-    finally:
-        made.database.close()
+@pytest.fixture(scope="module", params=KINDS)
+def registry(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Registry]:
+    folder = tmp_path_factory.mktemp("search")
+    made = context(Settings(database=new_database(request.param, folder)))
+    with asyncio.Runner() as runner:
+        try:
+            yield Registry(made, runner)
+        finally:
+            made.database.close()
 
 
 def resource(text: str) -> Resource:

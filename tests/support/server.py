@@ -19,6 +19,7 @@ from fhir_server.app import context, running
 from fhir_server.commands.load import load_artefacts
 from fhir_server.context import Context
 from fhir_server.settings import Settings
+from tests.support.databases import new_database
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -38,11 +39,10 @@ class Served:
 
 
 @contextmanager
-def served(folder: Path, **settings: object) -> Iterator[Served]:
+def served(folder: Path, kind: str = "sqlite", **settings: object) -> Iterator[Served]:
     """Serve from a thread of this process, artefacts loaded, until left."""
-    chosen = Settings(
-        database=folder / "csor.db", fhir_port=free_port(), mllp_port=free_port(), **settings
-    )
+    database = new_database(kind, folder)
+    chosen = Settings(database=database, fhir_port=free_port(), mllp_port=free_port(), **settings)
     ready, stop = threading.Event(), threading.Event()
     found: list[Context] = []
     failed: list[BaseException] = []
@@ -85,12 +85,13 @@ def served(folder: Path, **settings: object) -> Iterator[Served]:
 class Process:
     """`python -m fhir_server serve` as a process of its own, which can be killed."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, kind: str = "sqlite") -> None:
+        self.database = new_database(kind, folder)
         self.fhir_port, self.mllp_port = free_port(), free_port()
         self.base_url = f"http://127.0.0.1:{self.fhir_port}/fhir"
         self._environment = {
             **os.environ,
-            "CSOR_DATABASE": str(folder / "csor.db"),
+            "CSOR_DATABASE": self.database,
             "CSOR_FHIR_PORT": str(self.fhir_port),
             "CSOR_MLLP_PORT": str(self.mllp_port),
         }

@@ -65,7 +65,7 @@ def _pair(
                 collected.dates[param, low, high] = None
         else:
             for text in _texts(kinds[0], value, kind):
-                collected.words[keys.word(*place, f"{form}${text}")] = None
+                collected.words[keys.key(*place, f"{form}${text}")] = None
 
 
 def _texts(kind: str, value: Any, value_type: str) -> Iterator[str]:

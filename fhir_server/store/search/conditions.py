@@ -4,18 +4,19 @@ https://hl7.org/fhir/R4/search.html#ptypes
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import product
 
 from fhir_server.store.search import comparisons, values
+from fhir_server.store.search.dialect import Dialect
 from fhir_server.store.search.entries import unit
-from fhir_server.store.search.keys import fold, key, link, word
+from fhir_server.store.search.keys import fold, key, link
 from fhir_server.store.search.keys import place as key_of_place
 from fhir_server.store.search.near import near
 from fhir_server.store.search.parameters import Parameter, parameters
 from fhir_server.store.search.query import Criterion
-from fhir_server.store.search.sql import Match, Part, Sql, joined, marks
+from fhir_server.store.search.sql import NEVER, Match, Part, Sql, marks
 from fhir_server.store.search.texts import split, unescape
 from r4.reference import literal
 
@@ -26,8 +27,23 @@ class Place:
 
     types: tuple[str, ...]
     at: str
+    dialect: Dialect
     narrowed: bool = False
     now: int | None = None
+
+
+def as_sql(part: Part, place: Place) -> Sql:
+    """Return any part as SQL about the place's row."""
+    return place.dialect.of_match(part, place.at) if isinstance(part, Match) else part
+
+
+def joined(parts: Sequence[Part], operator: str, place: Place) -> Sql:
+    """Join parts by AND or OR."""
+    if not parts:
+        return NEVER
+    found = [as_sql(part, place) for part in parts]
+    text = f" {operator} ".join(f"({each.text})" for each in found)
+    return Sql(text, tuple(value for each in found for value in each.parameters))
 
 
 def criterion(asked: Criterion, place: Place) -> Part:
@@ -44,7 +60,7 @@ def _codes(parameter: Parameter) -> tuple[str, ...]:
 def _words(asked: Criterion, place: Place, texts: Iterable[str], suffix: str = "") -> Match:
     codes = _codes(asked.parameter)
     found = [
-        word(kind, code + suffix, text) for text, kind, code in product(texts, place.types, codes)
+        key(kind, code + suffix, text) for text, kind, code in product(texts, place.types, codes)
     ]
     return Match(tuple(dict.fromkeys(found)))
 
@@ -96,7 +112,7 @@ def _reference(asked: Criterion, place: Place) -> Part:
         return _words(asked, place, texts, ":identifier")
     wanted = asked.modifier or asked.parameter.only
     kinds = (wanted,) if wanted else asked.parameter.targets
-    found: list[str] = []
+    found: list[int] = []
     for value in (unescape(each) for each in asked.values):
         targets = _targets(value, kinds, wanted)
         places = [key_of_place(*target.split("/")) for target in targets]
@@ -143,10 +159,15 @@ def _starting(asked: Criterion, place: Place, params: tuple[int, ...]) -> Sql:
 
 
 def _containing(asked: Criterion, place: Place, params: tuple[int, ...]) -> Sql:
-    texts = tuple(fold(unescape(value)) for value in asked.values)
-    whole, end = ("value", "") if asked.modifier == "contains" else ("value || char(31)", "\x1f")
-    found = " OR ".join([f"instr({whole}, ?) > 0"] * len(texts))
-    return _among("search_string", params, Sql(found, tuple(text + end for text in texts)), place)
+    end = "%" if asked.modifier == "contains" else ""
+    texts = tuple(f"%{_like(fold(unescape(value)))}{end}" for value in asked.values)
+    found = " OR ".join(["value LIKE ? ESCAPE '!'"] * len(texts))
+    return _among("search_string", params, Sql(found, texts), place)
+
+
+def _like(text: str) -> str:
+    """Escape what LIKE does not take as it is."""
+    return re.sub(r"([!%_])", r"!\1", text)
 
 
 def _date(asked: Criterion, place: Place) -> Sql:
@@ -188,7 +209,7 @@ def _quantity(asked: Criterion, place: Place) -> Sql:
     codes = _codes(asked.parameter)
     befores = tuple((kind, code, "") for kind, code in product(place.types, codes))
     found = [_measure(asked.parameter.code, value, befores, place) for value in asked.values]
-    return joined(found, "OR", place.at)
+    return joined(found, "OR", place)
 
 
 def _measure(name: str, value: str, befores: tuple[tuple[str, str, str], ...], place: Place) -> Sql:
@@ -231,7 +252,7 @@ def _composite(asked: Criterion, place: Place) -> Sql:
             found.append(_in_resource(asked.parameter, parts, place))
         if asked.parameter.elements:
             found.extend(_in_element(asked.parameter, kind, parts, place) for kind in place.types)
-    return joined(found, "OR", place.at)
+    return joined(found, "OR", place)
 
 
 def _in_resource(parameter: Parameter, parts: list[str], place: Place) -> Sql:
@@ -240,7 +261,7 @@ def _in_resource(parameter: Parameter, parts: list[str], place: Place) -> Sql:
         criterion(Criterion(known[code], "", (part,)), place)
         for code, part in zip(parameter.root, parts, strict=True)
     ]
-    return joined(halves, "AND", place.at)
+    return joined(halves, "AND", place)
 
 
 def _in_element(parameter: Parameter, kind: str, parts: list[str], place: Place) -> Part:
@@ -257,7 +278,7 @@ def _in_element(parameter: Parameter, kind: str, parts: list[str], place: Place)
         found = _any([comparisons.date(name, unescape(parts[1]), place.now)])
         return _among("search_date", (param,), found, place)
     second = token_text(parts[1]) if kinds == ("token",) else unescape(parts[1])
-    return Match((word(kind, name, f"{form}${second}"),))
+    return Match((key(kind, name, f"{form}${second}"),))
 
 
 def _special(asked: Criterion, place: Place) -> Sql:
@@ -265,7 +286,7 @@ def _special(asked: Criterion, place: Place) -> Sql:
     return joined(
         [_among("search_number", _params(asked, place), each, place) for each in found],
         "OR",
-        place.at,
+        place,
     )
 
 

@@ -15,7 +15,7 @@ NO_UNIT = 0
 class Collected:
     """What has been found in one resource so far, each entry once."""
 
-    words: dict[str, None] = field(default_factory=dict)
+    words: dict[int, None] = field(default_factory=dict)
     dates: dict[tuple[int, int, int], None] = field(default_factory=dict)
     numbers: dict[tuple[int, float, float, int], None] = field(default_factory=dict)
     strings: dict[tuple[int, str], None] = field(default_factory=dict)
@@ -29,7 +29,7 @@ class Column:
     type: str
     code: str
     prefix: str
-    present: str
+    present: int
     param: int
     text: int
 
@@ -41,7 +41,7 @@ def column(resource_type: str, parameter: Parameter) -> Column:
         resource_type,
         code,
         keys.prefix(resource_type, code),
-        keys.word(resource_type, f"{code}:present"),
+        keys.key(resource_type, f"{code}:present"),
         keys.key(resource_type, code),
         keys.key(resource_type, f"{code}:text"),
     )
@@ -53,14 +53,14 @@ def enter_token(collected: Collected, into: Column, value: Any, kind: str) -> No
     words[into.present] = None
     for system, code in values.tokens(value, kind):
         for form in values.forms(system, code):
-            words[keys.digest(into.prefix + form)] = None
+            words[keys.number(into.prefix + form)] = None
     if value.__class__ is dict:
         for text in values.displays(value, kind):
             collected.strings[into.text, keys.fold(text)] = None
         if kind == "Identifier" and "type" in value:
             for system, code in values.tokens(value["type"], "CodeableConcept"):
                 text = f"{system}|{code}|{value.get('value', '')}"
-                words[keys.word(into.type, f"{into.code}:of-type", text)] = None
+                words[keys.key(into.type, f"{into.code}:of-type", text)] = None
 
 
 def enter_reference(collected: Collected, into: Column, value: Any, kind: str) -> None:
@@ -70,7 +70,7 @@ def enter_reference(collected: Collected, into: Column, value: Any, kind: str) -
     if isinstance(value, dict) and isinstance(identifier := value.get("identifier"), dict):
         for system, code in values.tokens(identifier, "Identifier"):
             for form in values.forms(system, code):
-                words[keys.word(into.type, f"{into.code}:identifier", form)] = None
+                words[keys.key(into.type, f"{into.code}:identifier", form)] = None
     found = values.target(value)
     if found is None or found.base is not None:
         enter_uri(
@@ -81,17 +81,17 @@ def enter_reference(collected: Collected, into: Column, value: Any, kind: str) -
         words[keys.link(into.param, place)] = None
         collected.references[into.param, place] = None
     if found is not None:
-        words[keys.digest(f"{into.prefix}{found.type}/")] = None
+        words[keys.number(f"{into.prefix}{found.type}/")] = None
 
 
 def enter_uri(collected: Collected, into: Column, value: Any, _kind: str) -> None:
     """Enter a uri, without its version too, and the uris above it."""
     collected.words[into.present] = None
     for uri in values.uris(value):
-        collected.words[keys.digest(into.prefix + uri)] = None
+        collected.words[keys.number(into.prefix + uri)] = None
     if isinstance(value, str):
         for uri in values.ancestors(value):
-            collected.words[keys.word(into.type, f"{into.code}:below", uri)] = None
+            collected.words[keys.key(into.type, f"{into.code}:below", uri)] = None
 
 
 def enter_string(collected: Collected, into: Column, value: Any, kind: str) -> None:
@@ -99,7 +99,7 @@ def enter_string(collected: Collected, into: Column, value: Any, kind: str) -> N
     collected.words[into.present] = None
     for text in values.strings(value, kind):
         collected.strings[into.param, keys.fold(text)] = None
-        collected.words[keys.word(into.type, f"{into.code}:exact", text)] = None
+        collected.words[keys.key(into.type, f"{into.code}:exact", text)] = None
 
 
 def enter_date(collected: Collected, into: Column, value: Any, _kind: str) -> None:

@@ -2,7 +2,7 @@
 
 The same text is hashed when a resource is indexed and when it is searched, so each form of a value
 that can be asked for (a code with and without its system, …) is a key of its own. In the inverted
-index a key is a word of 16 hexadecimal digits; in the ordered tables a signed integer.
+index a key is called a word.
 """
 
 import unicodedata
@@ -21,16 +21,6 @@ def prefix(resource_type: str, code: str) -> str:
     return f"{resource_type}\x1f{code}\x1f"
 
 
-def word(resource_type: str, code: str, value: str = "") -> str:
-    """Return the key of a value as the word that the inverted index holds."""
-    return digest(prefix(resource_type, code) + value)
-
-
-def digest(text: str) -> str:
-    """Hash a prefix and value that have been put together."""
-    return xxhash.xxh3_64_hexdigest(text.encode("utf-8", "surrogatepass"))
-
-
 def key(resource_type: str, code: str, value: str = "") -> int:
     """Return the signed 64-bit key of a value; without a value, of the parameter itself."""
     return number(prefix(resource_type, code) + value)
@@ -47,17 +37,22 @@ def place(resource_type: str, resource_id: str) -> int:
     return number(f"{resource_type}/{resource_id}")
 
 
-def link(param: int, target: int) -> str:
+def referring(resource_type: str, resource_id: str) -> int:
+    """Return the word of whatever refers to a resource, by any element at all."""
+    return number(f"*\x1freference\x1f{resource_type}/{resource_id}")
+
+
+def link(param: int, target: int) -> int:
     """Return the word by which a reference is found: the parameter's key and the target's, as XOR.
 
-    `link_sql` makes the same word of a column, so that a chain needs no table from targets to links.
+    Databases make the same word of a column, so that a chain needs no table from targets to links.
     """
-    return f"{(param ^ target) % _RANGE:016x}"
+    return param ^ target
 
 
-def link_sql(column: str) -> str:
-    """Return SQL for the `link` of a bound parameter (given twice) and a column."""
-    return f"printf('%016x', (? | {column}) - (? & {column}))"
+def text(key: int) -> str:
+    """Write a key as SQLite's inverted index holds it: 16 hexadecimal digits."""
+    return f"{key % _RANGE:016x}"
 
 
 @lru_cache(maxsize=4096)

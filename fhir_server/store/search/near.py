@@ -33,11 +33,13 @@ def near(name: str, value: str) -> Sql:
     distance = _metres(name, comparisons.number(name, number or _DEFAULT_KM).value, unit or "km")
     reach = math.degrees(distance / _EARTH_METRES) + 1e-9
     text = (
-        "low BETWEEN ? AND ? AND ? * asin(sqrt(pow(sin(radians(low - ?) / 2), 2)"
-        " + cos(radians(?)) * cos(radians(low)) * pow(sin(radians(high - ?) / 2), 2))) <= ?"
+        "low BETWEEN ? AND ? AND pow(sin(radians(low - ?) / 2), 2)"
+        " + cos(radians(?)) * cos(radians(low)) * pow(sin(radians(high - ?) / 2), 2) <= ?"
     )
+    angle = min(distance / _EARTH_METRES, math.pi)
     around = (latitude - reach, latitude + reach)
-    return Sql(text, (*around, 2 * _EARTH_METRES, latitude, latitude, longitude, distance))
+    haversine = math.sin(angle / 2) ** 2 + 1e-15
+    return Sql(text, (*around, latitude, latitude, longitude, haversine))
 
 
 def _metres(name: str, distance: Decimal, unit: str) -> float:

@@ -9,8 +9,9 @@ from dataclasses import replace
 from typing import Any
 
 from fhir_server.store.search import comparisons
-from fhir_server.store.search.conditions import Place, criterion
-from fhir_server.store.search.keys import key, link, link_sql, place
+from fhir_server.store.search.conditions import Place, as_sql, criterion, joined
+from fhir_server.store.search.dialect import Dialect
+from fhir_server.store.search.keys import key, link, place
 from fhir_server.store.search.order import order
 from fhir_server.store.search.parameters import parameters
 from fhir_server.store.search.query import (
@@ -28,61 +29,45 @@ from fhir_server.store.search.query import (
     Updated,
     Words,
 )
-from fhir_server.store.search.sql import (
-    Match,
-    Part,
-    Sql,
-    expression,
-    joined,
-    marks,
-    of_match,
-    sql,
-)
+from fhir_server.store.search.sql import Match, Part, Sql, marks
 from fhir_server.store.search.words import words_in
 
 _FIRST = "r"
 
 
-def select(query: Query, columns: str) -> Sql:
+def select(dialect: Dialect, query: Query, columns: str) -> Sql:
     """Select columns of the resources that match, in the query's order, one page."""
-    found, rid = _from(query)
+    found, rid = _from(dialect, query)
     ordered = order(query, _FIRST, rid)
     text = f"SELECT {columns} {found.text} ORDER BY {ordered.text} LIMIT ? OFFSET ?"
     return Sql(text, (*found.parameters, *ordered.parameters, query.count, query.offset))
 
 
-def count(query: Query) -> Sql:
+def count(dialect: Dialect, query: Query) -> Sql:
     """Count the resources that match."""
-    found, _ = _from(replace(query, after=None, before=None))
+    found, _ = _from(dialect, replace(query, after=None, before=None))
     return Sql(f"SELECT count(*) {found.text}", found.parameters)
 
 
-def _from(query: Query) -> tuple[Sql, str]:
+def _from(dialect: Dialect, query: Query) -> tuple[Sql, str]:
     """Return the FROM and WHERE of a query, and the column that yields rows in their order."""
     conditions: list[Condition] = [*query.criteria]
     if query.ids is not None:
         conditions.append(Ids(query.ids))
     conditions += [Updated(value) for value in query.updated]
-    parts = _parts(conditions, query)
-    matches = [part for part in parts if isinstance(part, Match)]
-    source, rid, where = "resource AS r", "r.rid", list[Sql]()
-    if any(not match.negated for match in matches):
-        # CROSS JOIN keeps the order: first the words, in the order of rows, then each row.
-        source, rid = "search_key AS k CROSS JOIN resource AS r ON r.rid = k.rowid", "k.rowid"
-        where.append(Sql("k.search_key MATCH ?", (expression(matches),)))
-    else:
-        where += [of_match(match, _FIRST) for match in matches]
-    where += [_of_types(query, _FIRST), _current(query, _FIRST)]
+    parts = _parts(dialect, conditions, query)
+    tables, rid, found = dialect.source([part for part in parts if isinstance(part, Match)])
+    where = [*found, _of_types(query, _FIRST), _current(query, _FIRST)]
     where += [part for part in parts if isinstance(part, Sql)]
     where += _cut(query, rid)
     text = " AND ".join(f"({each.text})" for each in where)
     bound = tuple(value for each in where for value in each.parameters)
-    return Sql(f"FROM {source} WHERE {text}", bound), rid
+    return Sql(f"FROM {tables} WHERE {text}", bound), rid
 
 
-def _parts(conditions: Sequence[Condition], query: Query) -> list[Part]:
+def _parts(dialect: Dialect, conditions: Sequence[Condition], query: Query) -> list[Part]:
     """Return the conditions' parts; where words narrow the search, tables are asked row by row."""
-    at = Place(query.of_types, _FIRST, now=query.now)
+    at = Place(query.of_types, _FIRST, dialect, now=query.now)
     first = [each for each in conditions if _finds_few(each)]
     parts = [condition(each, at, query) for each in first]
     narrowed = any(isinstance(part, Match) and not part.negated for part in parts)
@@ -101,9 +86,9 @@ def _of_types(query: Query, at: str) -> Sql:
 
 def _current(query: Query, at: str) -> Sql:
     if query.snapshot is None:
-        return Sql(f"{at}.superseded IS NULL AND {at}.deleted = 0", ())
+        return Sql(f"{at}.superseded IS NULL AND NOT {at}.deleted", ())
     text = (
-        f"{at}.rid <= ? AND ({at}.superseded IS NULL OR {at}.superseded > ?) AND {at}.deleted = 0"
+        f"{at}.rid <= ? AND ({at}.superseded IS NULL OR {at}.superseded > ?) AND NOT {at}.deleted"
     )
     return Sql(text, (query.snapshot, query.snapshot))
 
@@ -120,7 +105,7 @@ def _cut(query: Query, rid: str) -> list[Sql]:
 def condition(asked: Condition, at: Place, query: Query) -> Part:
     """Return any condition about the row `at`."""
     part = _CONDITIONS[type(asked)](asked, at, query)
-    return part if isinstance(part, Sql) or part.words else of_match(part, at.at)
+    return part if isinstance(part, Sql) or part.words else as_sql(part, at)
 
 
 def _criterion(asked: Criterion, at: Place, _query: Query) -> Part:
@@ -128,14 +113,14 @@ def _criterion(asked: Criterion, at: Place, _query: Query) -> Part:
 
 
 def _all(asked: All, at: Place, query: Query) -> Part:
-    return joined([condition(part, at, query) for part in asked.parts], "AND", at.at)
+    return joined([condition(part, at, query) for part in asked.parts], "AND", at)
 
 
 def _either(asked: Either, at: Place, query: Query) -> Part:
     parts = [condition(part, at, query) for part in asked.parts]
     if parts and all(isinstance(part, Match) and not part.negated for part in parts):
         return Match(tuple(word for part in parts for word in part.words))  # type: ignore[union-attr]
-    return joined(parts, "OR", at.at)
+    return joined(parts, "OR", at)
 
 
 def _not(asked: Not, at: Place, query: Query) -> Part:
@@ -156,24 +141,18 @@ def _updated(asked: Updated, at: Place, query: Query) -> Part:
 
 
 def _words(asked: Words, at: Place, _query: Query) -> Part:
-    found = [words_in(asked.column, value) for value in asked.values]
-    text = f"{at.at}.rid IN (SELECT rowid FROM search_text WHERE search_text MATCH ?)"
-    return Sql(text, (" OR ".join(found),))
+    found = [at.dialect.of_words(asked.column, words_in(value), at.at) for value in asked.values]
+    return joined(found, "OR", at)
 
 
 def _chained(asked: Chained, at: Place, query: Query) -> Part:
     """Find the targets, then what refers to them."""
-    inner = Place((asked.target,), f"{at.at}t", now=at.now)
-    found = sql(condition(asked.inner, inner, query), inner.at)
-    links = " || ' OR ' || ".join([link_sql(f"{inner.at}.place")] * len(_params(asked, at)))
-    params = tuple(param for param in _params(asked, at) for _ in range(2))
+    inner = Place((asked.target,), f"{at.at}t", at.dialect, now=at.now)
+    found = as_sql(condition(asked.inner, inner, query), inner)
+    linked = at.dialect.linked(_params(asked, at), inner.at, at.at)
     now = _current(query, inner.at)
-    text = (
-        f"{at.at}.rid IN (SELECT f.rowid FROM resource AS {inner.at} CROSS JOIN search_key AS f"
-        f" WHERE {inner.at}.type = ? AND ({now.text}) AND ({found.text})"
-        f" AND f.search_key MATCH {links})"
-    )
-    return Sql(text, (asked.target, *now.parameters, *found.parameters, *params))
+    text = f"{linked.text} AND {inner.at}.type = ? AND ({now.text}) AND ({found.text}))"
+    return Sql(text, (*linked.parameters, asked.target, *now.parameters, *found.parameters))
 
 
 def _params(asked: Chained | Reverse, at: Place) -> tuple[int, ...]:
@@ -184,15 +163,15 @@ def _params(asked: Chained | Reverse, at: Place) -> tuple[int, ...]:
 
 def _reverse(asked: Reverse, at: Place, query: Query) -> Part:
     """Find what refers, then where that points."""
-    inner = Place((asked.type,), f"{at.at}s", now=at.now)
-    found = sql(condition(asked.inner, inner, query), inner.at)
+    inner = Place((asked.type,), f"{at.at}s", at.dialect, now=at.now)
+    found = as_sql(condition(asked.inner, inner, query), inner)
     params = _params(asked, at)
     now = _current(query, inner.at)
     text = (
         f"{at.at}.place IN (SELECT f.target FROM resource AS {inner.at}"
         f" CROSS JOIN search_reference AS f"
-        f" ON f.rid = {inner.at}.rid AND f.param IN ({marks(params)})"
-        f" WHERE {inner.at}.type = ? AND ({now.text}) AND ({found.text}))"
+        f" WHERE f.rid = {inner.at}.rid AND f.param IN ({marks(params)})"
+        f" AND {inner.at}.type = ? AND ({now.text}) AND ({found.text}))"
     )
     return Sql(text, (*params, asked.type, *now.parameters, *found.parameters))
 
@@ -219,7 +198,7 @@ def _compartment(asked: Compartment, at: Place, _query: Query) -> Part:
     parts: list[Part] = [Match(tuple(dict.fromkeys(words)))]
     if asked.itself:
         parts.append(Sql(f"{at.at}.place = ?", (owner,)))
-    return joined(parts, "OR", at.at)
+    return joined(parts, "OR", at)
 
 
 _CONDITIONS: dict[type, Callable[[Any, Place, Query], Part]] = {

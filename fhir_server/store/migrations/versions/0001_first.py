@@ -9,6 +9,8 @@ down_revision = None
 
 def upgrade() -> None:
     """Create the tables."""
+    if op.get_bind().dialect.name == "postgresql":
+        return  # PostgreSQL begins with 0003
     op.create_table(
         "resource",
         sa.Column("rid", sa.Integer(), primary_key=True),

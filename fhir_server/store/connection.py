@@ -1,0 +1,69 @@
+"""What reads and writes are given, of either database.
+
+SQL is written once for both: `?` marks a parameter; what the two say differently stands in
+`store.search.dialect`.
+"""
+
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
+
+from fhir_server.store.search.dialect import Dialect
+
+T = TypeVar("T")
+Row = Sequence[Any]
+Rows = Mapping[str, Sequence[Row]]
+"""Rows of tables, in the order in which the tables are given; each row has every column of its table."""
+
+
+class Connection(Protocol):
+    """A connection inside a transaction: what a job of a commit is given."""
+
+    dialect: Dialect
+
+    def read(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
+        """Run a statement and return its rows."""
+        ...
+
+    def execute(self, sql: str, parameters: Sequence[Any] = ()) -> int:
+        """Run a statement; returns how many rows it changed."""
+        ...
+
+    def insert(self, rows: Rows) -> None:
+        """Store rows of the tables of the index and of resources, in few statements."""
+        ...
+
+    def supersede(self, versions: Sequence[tuple[int, int]]) -> None:
+        """Record of each (rid, next rid) that the second has taken the place of the first."""
+        ...
+
+    def reserve(self, many: int, /) -> int:
+        """Return the first of so many successive row ids that no version has had."""
+        ...
+
+
+class Database(Protocol):
+    """An open database: `read` for queries, `write` for jobs of the next commit."""
+
+    dialect: Dialect
+    listeners: list[Callable[[], None]]
+    """Called after each commit, from any thread; they are quick and raise nothing."""
+
+    def read(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
+        """Run one query and return its rows."""
+        ...
+
+    async def write(self, job: Callable[[Connection], T]) -> T:
+        """Run a job in the next commit; returns its result once that is durable.
+
+        An exception of the job undoes the job alone and is raised here. A job may be run twice, if
+        another one of the same commit failed: it changes nothing but the connection's tables.
+        """
+        ...
+
+    async def driven(self, work: Coroutine[Any, Any, T]) -> T:
+        """Await work whose plain functions read: while one of them waits, other work goes on."""
+        ...
+
+    def close(self) -> None:
+        """Finish the writes that are under way and close the database."""
+        ...

@@ -1,0 +1,291 @@
+"""The PostgreSQL database: connections for reading, and one writer that commits in groups.
+
+Acknowledged means durable: a write is answered after its COMMIT. An advisory lock lets one server at a
+time write, so that row ids grow in the order of commits: by them a page is a snapshot.
+https://magicstack.github.io/asyncpg/current/
+"""
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from functools import cache, lru_cache
+from typing import Any, TypeVar
+
+import asyncpg
+from sqlalchemy.dialects import postgresql
+from sqlmodel import SQLModel
+
+from fhir_server.store.connection import Connection, Row, Rows
+from fhir_server.store.driving import Driven, is_driven, wait_for
+from fhir_server.store.group import Done, Pending, run
+from fhir_server.store.indexing import renew
+from fhir_server.store.migrate import migrate
+from fhir_server.store.search.dialect import POSTGRESQL, Dialect, words_of
+from fhir_server.store.search.keys import fold
+from fhir_server.store.tables import COLUMNS
+
+T = TypeVar("T")
+
+_POSTGRESQL = postgresql.dialect()  # type: ignore[no-untyped-call]
+_GROUP = 512
+"""Most jobs in one commit, so that no job waits for an endless group."""
+_READERS = 8
+"""Most connections that read at the same time."""
+_STATEMENTS = 1000
+"""Prepared statements that a connection keeps."""
+_LOCK = 4
+"""The advisory lock of whoever writes resources: 4 and 1; migrations take 4 and 0."""
+
+
+class PostgresqlDatabase:
+    """An open PostgreSQL database."""
+
+    dialect: Dialect = POSTGRESQL
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self.listeners: list[Callable[[], None]] = []
+        self._idle: list[asyncpg.Connection] = []
+        self._opened: list[asyncpg.Connection] = []
+        self._places = asyncio.Semaphore(_READERS)
+        self._pending: list[Pending] = []
+        self._writing: asyncio.Task[None] | None = None
+        self._writer: asyncpg.Connection | None = None
+        self._aside = _Aside()
+        self._aside.wait(_migrated(url))
+        self._aside.wait(Driven(self._renewed()))
+
+    def read(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
+        """Run one query and return its rows; outside of driven work the caller's thread waits."""
+        if is_driven():
+            return wait_for(self._read(sql, parameters))
+        return self._aside.wait(self._read_aside(sql, parameters))
+
+    async def write(self, job: Callable[[Connection], T]) -> T:
+        """Run a job in the writer's next commit; returns its result once that is durable."""
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._pending.append(Pending(job, future))
+        if self._writing is None or self._writing.done():
+            self._writing = asyncio.create_task(self._write())
+        return await future
+
+    async def driven(self, work: Coroutine[Any, Any, T]) -> T:
+        """Await work in a greenlet, which its reads leave while they wait."""
+        return await Driven(work)
+
+    def close(self) -> None:
+        """Close the connections; what was acknowledged has been committed."""
+        for connection in self._opened:
+            connection.terminate()
+        self._aside.close()
+
+    async def _read(self, sql: str, parameters: Sequence[Any]) -> list[Row]:
+        async with self._places:
+            connection = self._idle.pop() if self._idle else await self._connect()
+            if connection.is_closed():
+                connection = await self._connect()
+            try:
+                found: list[Row] = await connection.fetch(_numbered(sql), *parameters)
+            finally:
+                self._idle.append(connection)
+        return found
+
+    async def _read_aside(self, sql: str, parameters: Sequence[Any]) -> list[Row]:
+        connection = await self._aside.connection(self._url)
+        found: list[Row] = await connection.fetch(_numbered(sql), *parameters)
+        return found
+
+    async def _connect(self) -> asyncpg.Connection:
+        connection = await asyncpg.connect(
+            self._url, statement_cache_size=_STATEMENTS, max_cached_statement_lifetime=0,
+            server_settings={"jit": "off"},
+        )  # fmt: skip
+        self._opened.append(connection)
+        return connection
+
+    async def _write(self) -> None:
+        """Commit what is pending, group by group, until nothing is."""
+        while self._pending:
+            group, self._pending = self._pending[:_GROUP], self._pending[_GROUP:]
+            try:
+                if self._writer is None or self._writer.is_closed():
+                    self._writer = await self._connect()
+                connection = PostgresqlConnection(self._writer)
+                done = await Driven(_run(connection, [pending.job for pending in group]))
+            except Exception as failure:
+                done = [(None, failure)] * len(group)
+            for pending, (result, refusal) in zip(group, done, strict=True):
+                pending.settle(result, refusal)
+            for listener in self.listeners:
+                listener()
+
+    async def _renewed(self) -> None:
+        connection = PostgresqlConnection(await self._aside.connection(self._url))
+        for _, failure in await _run(connection, [renew]):
+            if failure is not None:
+                raise failure
+
+
+async def _run(connection: "PostgresqlConnection", jobs: list[Any]) -> list[Done]:
+    return run(connection, jobs)
+
+
+async def _migrated(url: str) -> None:
+    name = "postgresql+asyncpg://" + url.partition("://")[2]
+    await asyncio.to_thread(migrate, name)
+
+
+class _Aside:
+    """An event loop in a thread of its own, for whoever reads outside of driven work: commands, tests."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(
+            target=self._loop.run_forever, name="csor-aside", daemon=True
+        )
+        self._thread.start()
+        self._connection: asyncpg.Connection | None = None
+
+    def wait(self, awaited: Awaitable[T]) -> T:
+        """Return what is awaited, the caller's thread waiting."""
+
+        async def work() -> T:
+            return await awaited
+
+        return asyncio.run_coroutine_threadsafe(work(), self._loop).result()
+
+    async def connection(self, url: str) -> asyncpg.Connection:
+        """Return the connection of this loop."""
+        if self._connection is None or self._connection.is_closed():
+            self._connection = await asyncpg.connect(url)
+        return self._connection
+
+    def close(self) -> None:
+        """End the connection and the thread."""
+        if self._connection is not None:
+            self.wait(self._connection.close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
+class PostgresqlConnection:
+    """The writer's connection, inside a transaction; used in driven work alone."""
+
+    dialect: Dialect = POSTGRESQL
+
+    def __init__(self, connection: asyncpg.Connection) -> None:
+        self._connection = connection
+
+    def read(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
+        """Run a statement and return its rows."""
+        found: list[Row] = wait_for(self._connection.fetch(_numbered(sql), *parameters))
+        return found
+
+    def execute(self, sql: str, parameters: Sequence[Any] = ()) -> int:
+        """Run a statement; returns how many rows it changed."""
+        said: str = wait_for(self._connection.execute(_numbered(sql), *parameters))
+        many = said.rpartition(" ")[2]
+        return int(many) if many.isdecimal() else 0
+
+    def insert(self, rows: Rows) -> None:
+        """Store rows of all the tables in one statement, each column as one array."""
+        given = {table: listed for table, listed in rows.items() if listed}
+        words: dict[int, Sequence[int]] = {row[0]: row[1] for row in given.pop("search_key", ())}
+        if "resource" in given:
+            given["resource"] = [(*row, _array(words.get(row[0]))) for row in given["resource"]]
+        elif words:
+            given["search_key"] = [(rid, _array(listed)) for rid, listed in words.items()]
+        if "search_text" in given:
+            given["search_text"] = [
+                (rid, _lexemes(narrative), _lexemes(content))
+                for rid, narrative, content in given["search_text"]
+            ]
+        if given:
+            columns = [
+                list(column) for listed in given.values() for column in zip(*listed, strict=True)
+            ]
+            wait_for(self._connection.fetch(_insertion(tuple(given)), *columns))
+
+    def supersede(self, versions: Sequence[tuple[int, int]]) -> None:
+        """Record which version took the place of which."""
+        self.execute(
+            "UPDATE resource SET superseded = v.next"
+            " FROM unnest(?::bigint[], ?::bigint[]) AS v (rid, next) WHERE resource.rid = v.rid",
+            ([rid for rid, _ in versions], [following for _, following in versions]),
+        )
+
+    def reserve(self, many: int) -> int:
+        """Return the first of so many row ids; what is not used is never used."""
+        rows = self.read(
+            "SELECT setval('resource_rid', nextval('resource_rid') + ?::bigint - 1)", (many,)
+        )
+        return int(rows[0][0]) - many + 1
+
+    def begin(self) -> None:
+        """Begin a transaction, alone in writing."""
+        wait_for(self._connection.execute(f"BEGIN; SELECT pg_advisory_xact_lock({_LOCK}, 1)"))
+
+    def commit(self) -> None:
+        """Commit durably."""
+        wait_for(self._connection.execute("COMMIT"))
+
+    def rollback(self) -> None:
+        """Undo the transaction, if there is one."""
+        if not self._connection.is_closed():
+            wait_for(self._connection.execute("ROLLBACK"))
+
+
+def _array(words: Sequence[int] | None) -> str:
+    """Write words as the text of an array: an array of arrays would lose where each one ends."""
+    return "{" + ",".join(map(str, words or ())) + "}"
+
+
+def _lexemes(text: str) -> str:
+    return " ".join(words_of(fold(text)))
+
+
+@lru_cache(maxsize=4096)
+def _numbered(sql: str) -> str:
+    """Write `?` as `$1`, `$2`, …; no text of ours has a question mark of another meaning."""
+    first, *others = sql.split("?")
+    return first + "".join(f"${number}{part}" for number, part in enumerate(others, 1))
+
+
+@cache
+def _insertion(tables: tuple[str, ...]) -> str:
+    """Return the statement that stores rows of tables; its parameters are the columns, as arrays."""
+    parts, first = [], 1
+    for table in tables:
+        columns = _typed(table)
+        arrays = ", ".join(f"${first + n}::{kind}[]" for n, (_, kind) in enumerate(columns))
+        first += len(columns)
+        parts.append(f"t_{table} AS ({_storing(table, [name for name, _ in columns], arrays)})")
+    return f"WITH {', '.join(parts)} SELECT"
+
+
+def _storing(table: str, names: list[str], arrays: str) -> str:
+    unnested = f"FROM unnest({arrays}) AS v ({', '.join(names)})"
+    if table == "search_key":
+        return (
+            f"UPDATE resource SET words = v.words::bigint[] {unnested} WHERE resource.rid = v.rid"
+        )
+    values = {
+        "words": "words::bigint[]",
+        "narrative": "array_to_tsvector(string_to_array(narrative, ' '))",
+        "content": "array_to_tsvector(string_to_array(content, ' '))",
+    }
+    chosen = ", ".join(values.get(name, name) for name in names)
+    return f"INSERT INTO {table} ({', '.join(names)}) SELECT {chosen} {unnested}"
+
+
+def _typed(table: str) -> list[tuple[str, str]]:
+    if table == "search_key":
+        return [("rid", "bigint"), ("words", "text")]
+    if table == "search_text":
+        return [("rid", "bigint"), ("narrative", "text"), ("content", "text")]
+    columns = SQLModel.metadata.tables[table].columns
+    typed = [
+        (name, str(columns[name].type.compile(dialect=_POSTGRESQL))) for name in COLUMNS[table]
+    ]
+    return [*typed, ("words", "text")] if table == "resource" else typed

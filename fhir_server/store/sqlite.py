@@ -1,0 +1,196 @@
+"""The SQLite database: one writer thread that commits in groups, one reader on the event loop.
+
+Acknowledged means durable: WAL with synchronous=FULL, and a write is answered after its COMMIT. Whatever
+arrives while a commit is under way is committed together with the next one.
+"""
+
+import asyncio
+import math
+import sqlite3
+import threading
+from collections.abc import Callable, Coroutine, Sequence
+from functools import cache, partial
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any, TypeVar
+
+from fhir_server.store.connection import Connection, Row, Rows
+from fhir_server.store.group import Pending, run
+from fhir_server.store.indexing import renew
+from fhir_server.store.migrate import migrate
+from fhir_server.store.search import keys
+from fhir_server.store.search.dialect import SQLITE, Dialect
+from fhir_server.store.search.sql import marks
+from fhir_server.store.tables import COLUMNS
+
+T = TypeVar("T")
+
+_GROUP = 512
+"""Most jobs in one commit, so that no job waits for an endless group."""
+_ROWS = (128, 32, 8, 1)
+"""How many rows one statement stores: each number is a statement that is prepared once.
+
+Every step of a statement hands the interpreter to another thread and has to get it back.
+"""
+
+
+class SqliteDatabase:
+    """An open SQLite file."""
+
+    dialect: Dialect = SQLITE
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        migrate(f"sqlite:///{path}")
+        self.listeners: list[Callable[[], None]] = []
+        self._reader = _connect(path)
+        self._reader.execute("PRAGMA query_only = ON")
+        self._writer = _connect(path)
+        self._connection = SqliteConnection(self._writer)
+        renew(self._connection)
+        self._pending: SimpleQueue[Pending | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="csor-writer", daemon=True)
+        self._thread.start()
+
+    def read(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
+        """Run one query and return its rows."""
+        return self._reader.execute(sql, parameters).fetchall()
+
+    async def write(self, job: Callable[[Connection], T]) -> T:
+        """Run a job in the writer's next commit; returns its result once that is durable."""
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._pending.put(Pending(job, future))
+        return await future
+
+    async def driven(self, work: Coroutine[Any, Any, T]) -> T:
+        """Await work as it is: a query takes microseconds, less than handing it over would."""
+        return await work
+
+    def close(self) -> None:
+        """Finish the writes that are under way and close the files."""
+        self._pending.put(None)
+        self._thread.join()
+        self._writer.close()
+        self._reader.close()
+
+    def _run(self) -> None:
+        while (first := self._pending.get()) is not None:
+            group, last = [first], False
+            while len(group) < _GROUP and not self._pending.empty():
+                following = self._pending.get()
+                if following is None:
+                    last = True
+                    break
+                group.append(following)
+            self._commit(group)
+            if last:
+                return
+
+    def _commit(self, group: list[Pending]) -> None:
+        done = run(self._connection, [pending.job for pending in group])
+        by_loop: dict[asyncio.AbstractEventLoop, list[Callable[[], None]]] = {}
+        for pending, (result, failure) in zip(group, done, strict=True):
+            answers = by_loop.setdefault(pending.future.get_loop(), [])
+            answers.append(partial(pending.settle, result, failure))
+        for loop, answers in by_loop.items():
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(_each, answers)
+        for listener in self.listeners:
+            listener()
+
+
+def _each(answers: list[Callable[[], None]]) -> None:
+    for answer in answers:
+        answer()
+
+
+class SqliteConnection:
+    """The writer's connection, inside a transaction."""
+
+    dialect: Dialect = SQLITE
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def read(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
+        """Run a statement and return its rows."""
+        return self._connection.execute(sql, parameters).fetchall()
+
+    def execute(self, sql: str, parameters: Sequence[Any] = ()) -> int:
+        """Run a statement; returns how many rows it changed."""
+        return self._connection.execute(sql, parameters).rowcount
+
+    def insert(self, rows: Rows) -> None:
+        """Store rows of tables, many with each statement."""
+        for table, given in rows.items():
+            listed = [_texts(*row) for row in given] if table == "search_key" else given
+            start = 0
+            for many in _ROWS:
+                while len(listed) - start >= many:
+                    some = listed[start : start + many]
+                    values = [value for row in some for value in row]
+                    self._connection.execute(_insertion(table, many), values)
+                    start += many
+
+    def supersede(self, versions: Sequence[tuple[int, int]]) -> None:
+        """Record which version took the place of which."""
+        self._connection.executemany(
+            "UPDATE resource SET superseded = ? WHERE rid = ?",
+            [(following, rid) for rid, following in versions],
+        )
+
+    def reserve(self, _many: int) -> int:
+        """Return the row id after the greatest that there ever was; only one writes at a time."""
+        rows = self.read("SELECT seq FROM sqlite_sequence WHERE name = 'resource'")
+        return rows[0][0] + 1 if rows else 1
+
+    def begin(self) -> None:
+        """Begin a transaction, alone in writing."""
+        self._connection.execute("BEGIN IMMEDIATE")
+
+    def commit(self) -> None:
+        """Commit durably."""
+        self._connection.execute("COMMIT")
+
+    def rollback(self) -> None:
+        """Undo the transaction, if there is one."""
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+
+
+def _texts(rid: int, words: Sequence[int]) -> Row:
+    return rid, " ".join(map(keys.text, words))
+
+
+@cache
+def _insertion(table: str, many: int) -> str:
+    columns = COLUMNS[table]
+    row = f"({marks(columns)})"
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES {', '.join([row] * many)}"
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    # Reader and writer are used by one thread each, which need not be the one that opens them.
+    connection = sqlite3.connect(
+        path, isolation_level=None, check_same_thread=False, cached_statements=1024
+    )
+    for pragma in (
+        "journal_mode = WAL",
+        "synchronous = FULL",
+        "busy_timeout = 10000",
+        "cache_size = -65536",
+        "temp_store = MEMORY",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+    _ensure_functions(connection)
+    return connection
+
+
+def _ensure_functions(connection: sqlite3.Connection) -> None:
+    """Add the functions that `near` needs, where SQLite was built without them."""
+    try:
+        connection.execute("SELECT pow(cos(radians(sin(0))), 2)")
+    except sqlite3.OperationalError:
+        for name in ("sin", "cos", "radians"):
+            connection.create_function(name, 1, getattr(math, name), deterministic=True)
+        connection.create_function("pow", 2, math.pow, deterministic=True)
