@@ -15,16 +15,17 @@ import pytest
 
 from fhir_server.simulate import Options, simulate
 from fhir_server.store.database import open_database
+from tests.support.databases import KINDS
 from tests.support.server import Process
 
 KILLS = 3
 
 
-@pytest.fixture(scope="module")
-def ledger_and_store(tmp_path_factory: pytest.TempPathFactory):
+@pytest.fixture(scope="module", params=KINDS)
+def ledger_and_store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory):
     folder = tmp_path_factory.mktemp("sigkill")
     ledger = folder / "ledger.ndjson"
-    server = Process(folder)
+    server = Process(folder, request.param)
     server.start()
     options = Options(
         fhir=server.base_url,
@@ -53,7 +54,7 @@ def ledger_and_store(tmp_path_factory: pytest.TempPathFactory):
     assert not failed, failed
     try:
         lines = [json.loads(line) for line in ledger.read_text().splitlines()]
-        yield lines, server, folder
+        yield lines, server
     finally:
         server.stop()
 
@@ -67,10 +68,11 @@ def _wait_for(ledger: Path, answers: int, sending: threading.Thread) -> None:
 
 
 def test_every_acknowledged_message_is_stored(ledger_and_store) -> None:
-    lines, _, folder = ledger_and_store
-    database = open_database(folder / "csor.db")
+    lines, server = ledger_and_store
+    database = open_database(server.database)
     try:
-        kept = dict(database.read("SELECT sha256, status FROM inbox WHERE door = 'mllp'"))
+        rows = database.read("SELECT sha256, status FROM inbox WHERE door = 'mllp'")
+        kept = {row[0]: row[1] for row in rows}
     finally:
         database.close()
     accepted = [line for line in lines if line["door"] == "mllp" and line["answer"] == "AA"]
@@ -81,7 +83,7 @@ def test_every_acknowledged_message_is_stored(ledger_and_store) -> None:
 
 
 def test_every_accepted_resource_can_be_read(ledger_and_store) -> None:
-    lines, server, _ = ledger_and_store
+    lines, server = ledger_and_store
     places = [
         place
         for line in lines
@@ -96,12 +98,12 @@ def test_every_accepted_resource_can_be_read(ledger_and_store) -> None:
 
 def test_nothing_is_stored_twice(ledger_and_store) -> None:
     """What was sent again after a kill found what it had stored before."""
-    _, _, folder = ledger_and_store
-    database = open_database(folder / "csor.db")
+    _, server = ledger_and_store
+    database = open_database(server.database)
     try:
         bodies = database.read(
             "SELECT type, body FROM resource JOIN content USING (rid)"
-            " WHERE superseded IS NULL AND deleted = 0"
+            " WHERE superseded IS NULL AND NOT deleted"
             " AND type IN ('Patient', 'Encounter', 'Condition', 'Procedure', 'EpisodeOfCare',"
             " 'Observation', 'QuestionnaireResponse')"
         )
