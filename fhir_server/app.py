@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 
 import uvicorn
 from fastapi import FastAPI
-from starlette.middleware.gzip import GZipMiddleware
 
 import questionnaires
 from fhir_server import mllp
@@ -18,7 +17,7 @@ from fhir_server.access import LOCAL, clients, refuse_open_doors
 from fhir_server.context import Context
 from fhir_server.interactions.capabilities import release
 from fhir_server.operations.process_message import finish, process_message, refuse_oversize
-from fhir_server.rest.routes import routes
+from fhir_server.rest.application import FhirApplication
 from fhir_server.settings import Settings
 from fhir_server.store import inbox
 from fhir_server.store.database import Database
@@ -50,19 +49,16 @@ def context(
     )
 
 
-def application(made: Context) -> FastAPI:
-    """Return the ASGI application: the FHIR endpoint under /fhir, and /health beside it."""
+def application(made: Context) -> FhirApplication:
+    """Return the ASGI application: the FHIR endpoint under /fhir, and FastAPI for what is beside it."""
     app = FastAPI(title="CSOR", version=release(), docs_url=None, redoc_url=None, openapi_url=None)
-    registered = clients(made.settings.clients)
 
     @app.get("/health")
     async def health() -> dict[str, object]:
         """Answer with what the inbox holds, which says whether the server works."""
         return {"status": "ok", "inbox": inbox.tally(made.database)}
 
-    app.router.routes.extend(routes(made, registered))
-    app.add_middleware(GZipMiddleware, minimum_size=2048)
-    return app
+    return FhirApplication(made, clients(made.settings.clients), app)
 
 
 @asynccontextmanager

@@ -225,7 +225,7 @@ class TestRefusals:
         [
             ("GET", "/Patient/unknown", 404),
             ("GET", "/Patent", 404),
-            ("DELETE", "/Patient/unknown", 405),
+            ("PUT", "/metadata", 405),
             ("GET", "/Patient?_format=ttl", 406),
             ("GET", "/nothing/at/all/here/so", 404),
         ],
