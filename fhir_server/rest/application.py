@@ -112,14 +112,14 @@ class _Exchange:
     def _admitted(self) -> tuple[Interaction, Mapping[str, str], Context]:
         """Find out who asks and what for; raises FhirError 400, 401, 403, 404 or 405."""
         door, request, found = self.door, self.request, self.found
+        self.interaction = found.rows.get(request.method) if found else None
         self.principal = door.callers.identify(request.client, request.headers)
         if found is None:
             text = "This server has nothing at this URL; see metadata for what it has."
             raise FhirError(404, [error("not-found", text, "http.url")])
-        if request.method not in found.rows:
+        if self.interaction is None:
             text = f"{request.method} is not supported on this URL; supported: {found.served}."
             raise FhirError(405, [error("not-supported", text, "http.method")])
-        self.interaction = found.rows[request.method]
         admit(self.principal, self.interaction.code, found.parameters.get("type"))
         context = door.asked_by(self.principal)
         if self.interaction.code not in READS:
