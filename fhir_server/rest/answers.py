@@ -259,6 +259,9 @@ def _stored(asked: Asked, stored: Stored) -> Answer:
 
 def _is_unmodified(request: Request, stored: Stored) -> bool:
     """Tell whether the caller has this version; If-None-Match decides where both headers are sent."""
+    headers = request.headers
+    if b"if-none-match" not in headers and b"if-modified-since" not in headers:
+        return False
     if tags := request.header("if-none-match"):
         return f'W/"{stored.version}"' in (tag.strip() for tag in tags.split(","))
     since = request.header("if-modified-since")

@@ -146,7 +146,12 @@ class _Exchange:
 
 
 def _written(request: Request, answer: Answer) -> Answer:
-    """Return an answer in the format that was asked for; one that has a media type as it is."""
+    """Return an answer in the format that was asked for; one that has a media type as it is.
+
+    Raises FhirError 404 for a file that is not there.
+    """
+    if answer.file is not None and not answer.file.is_file():
+        raise FhirError(404, [error("not-found", "The file is not here any more.", "http.url")])
     if answer.media_type is not None or answer.file is not None:
         return answer
     how = negotiate.wanted(request)

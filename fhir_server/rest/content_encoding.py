@@ -17,6 +17,8 @@ _LEVEL = 5
 _LONG = 256 * 1024
 """From this size on, compressing would keep the other callers waiting, and has a thread."""
 TOO_LARGE = 413
+_MOST_MEMBERS = 16
+"""Most files that one gzip body joins: each costs a copy of what follows it."""
 _GZIP = 16 + zlib.MAX_WBITS
 _NAMES = frozenset({"gzip", "x-gzip"})
 
@@ -67,7 +69,7 @@ async def decoded(raw: bytes, largest: int) -> bytes:
 def _inflated(raw: bytes, largest: int) -> bytes:
     found = bytearray()
     rest = raw
-    while rest:  # a gzip file is one member or several
+    for _ in range(_MOST_MEMBERS):
         member = zlib.decompressobj(_GZIP)
         try:
             found += member.decompress(rest, largest + 1 - len(found))
@@ -78,7 +80,9 @@ def _inflated(raw: bytes, largest: int) -> bytes:
         if not member.eof:
             raise _unreadable("is cut off")
         rest = member.unused_data
-    return bytes(found)
+        if not rest:
+            return bytes(found)
+    raise _unreadable(f"joins more than {_MOST_MEMBERS} files")
 
 
 def _unreadable(what: str) -> FhirError:

@@ -54,7 +54,7 @@ def wanted(request: Request) -> Wanted:
     return _wanted(request.headers.get(b"accept"), None, None)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def _wanted(header: bytes | None, format: str | None, pretty: str | None) -> Wanted:
     accept = "*/*" if header is None else header.decode("latin-1")
     kinds = [format.replace(" ", "+")] if format else _accepted(accept)

@@ -3,7 +3,7 @@
 https://asgi.readthedocs.io/en/latest/specs/www.html
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,12 +44,11 @@ def request(scope: Scope) -> Request:
     )
 
 
-def _headers(listed: Iterable[tuple[bytes, bytes]]) -> Headers:
-    pairs = list(listed)
-    found = dict(pairs)
-    if len(found) < len(pairs):
+def _headers(listed: Sequence[tuple[bytes, bytes]]) -> Headers:
+    found = dict(listed)
+    if len(found) < len(listed):
         found.clear()
-        for name, value in pairs:
+        for name, value in listed:
             found[name] = found[name] + b", " + value if name in found else value
     return found
 

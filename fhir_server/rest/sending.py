@@ -5,6 +5,7 @@ https://asgi.readthedocs.io/en/latest/specs/www.html
 
 import asyncio
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 from fhir_server.rest import content_encoding
@@ -22,7 +23,9 @@ _COMPRESSED = ("application/fhir+", "application/json", "text/")
 async def send(request: Request, answer: Answer, shared: Mapping[str, str], send: Send) -> None:
     """Send an answer, with the headers shared by all; to a HEAD, without its content."""
     kind = answer.media_type or JSON
-    headers = [*_lines(answer.headers), *_lines(shared)]
+    headers = _lines(answer.headers)
+    if shared:
+        headers += _lines(shared)
     if request_id := request.headers.get(b"x-request-id"):
         headers.append((b"x-request-id", request_id))
     if answer.file is not None:
@@ -66,6 +69,10 @@ def _type(kind: str) -> bytes:
 
 
 def _lines(headers: Mapping[str, str]) -> list[_Header]:
-    return [
-        (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()
-    ]
+    return [(_name(name), value.encode("latin-1")) for name, value in headers.items()]
+
+
+@cache
+def _name(name: str) -> bytes:
+    """Write a header's name as ASGI wants it; there are few, and all are the server's own."""
+    return name.lower().encode("latin-1")

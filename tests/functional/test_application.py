@@ -3,7 +3,8 @@
 import asyncio
 import gzip
 import socket
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -183,10 +184,11 @@ class TestGzip:
         [
             (gzip.compress(b"{}" * 99)[:-9], "gzip", 400),
             (b"{}", "gzip", 400),
+            (gzip.compress(b"") * 10_000, "gzip", 400),
             (b"{}", "br", 415),
             (b"{}", "gzip, gzip", 415),
         ],
-        ids=["cut off", "not gzip", "another encoding", "two encodings"],
+        ids=["cut off", "not gzip", "many files", "another encoding", "two encodings"],
     )
     def test_what_cannot_be_read_is_refused_and_kept_as_it_was_sent(
         self, server: Served, content: bytes, encoding: str, status: int
@@ -374,21 +376,41 @@ async def _sent(method: str, answer: Answer) -> list[Any]:
     return events
 
 
+@asynccontextmanager
+async def answering(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, answer: Answer
+) -> AsyncIterator[httpx.AsyncClient]:
+    """Serve one more row, which gives the answer to GET lines."""
+
+    async def lines(_context: Context, _asked: Asked) -> Answer:
+        return answer
+
+    row = Interaction("GET", "/lines", "read", lines)
+    monkeypatch.setattr("fhir_server.rest.application.routes", lambda: routes([row]))
+    made = context(Settings(database=folder / "csor.db"))
+    transport = httpx.ASGITransport(application(made), client=("127.0.0.1", 1))
+    try:
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost/fhir") as http:
+            yield http
+    finally:
+        made.database.close()
+
+
 async def test_what_has_a_media_type_is_sent_as_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def lines(_context: Context, asked: Asked) -> Answer:
-        return Answer(asked.parameters["id"].encode(), media_type="application/fhir+ndjson")
-
-    row = Interaction("GET", "/lines/{id}", "read", lines)
-    monkeypatch.setattr("fhir_server.rest.application.routes", lambda: routes([row]))
-    made = context(Settings(database=tmp_path / "csor.db"))
-    transport = httpx.ASGITransport(application(made), client=("127.0.0.1", 1))
-    try:
-        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
-            headers = {"Accept": "application/fhir+ndjson"}
-            answer = await http.get("/fhir/lines/one?_pretty=true", headers=headers)
-    finally:
-        made.database.close()
-    assert (answer.status_code, answer.text) == (200, "one")
+    given = Answer(b'{"one":1}\n', media_type="application/fhir+ndjson")
+    async with answering(tmp_path, monkeypatch, given) as http:
+        headers = {"Accept": "application/fhir+ndjson"}
+        answer = await http.get("/lines?_pretty=true", headers=headers)
+    assert (answer.status_code, answer.text) == (200, '{"one":1}\n')
     assert answer.headers["Content-Type"] == "application/fhir+ndjson"
+
+
+async def test_a_file_that_is_gone_is_a_404(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = Answer(b"", file=tmp_path / "gone.ndjson")
+    async with answering(tmp_path, monkeypatch, given) as http:
+        answer = await http.get("/lines")
+    assert (answer.status_code, answer.json()["issue"][0]["code"]) == (404, "not-found")
