@@ -98,7 +98,10 @@ _MOST_KNOWN = 1024
 
 
 class Callers:
-    """Who calls over HTTP; who has been made out by the same headers before is not looked up again."""
+    """Who calls over HTTP; who has been made out by the same headers before is not looked up again.
+
+    Of a token only its hash is remembered, and nothing of one that is not known.
+    """
 
     def __init__(self, registered: tuple[Client, ...]) -> None:
         self._registered = registered
@@ -110,7 +113,8 @@ class Callers:
         Raises FhirError 401 where nobody is known by them, 400 where Host or Origin is no host.
         """
         authorization = headers.get(b"authorization")
-        key = (host, authorization, headers.get(b"host"), headers.get(b"origin"))
+        digest = None if authorization is None else hashlib.sha256(authorization).digest()
+        key = (host, digest, headers.get(b"host"), headers.get(b"origin"))
         found = self._known.get(key)
         if found is None:
             token = None if authorization is None else authorization.decode("latin-1")
