@@ -105,9 +105,10 @@ class _Exchange:
         answer = await interaction.answer(context, asked)
         if raw and self.keeper and self.keeper.settles:
             await self.keeper.accepted(write(self.request, raw), answer.content)
+        answer = _written(self.request, answer)
         if is_safe or interaction.code in READS:
             self._recorded(answer.status)
-        return _written(self.request, answer)
+        return answer
 
     def _admitted(self) -> tuple[Interaction, Mapping[str, str], Context]:
         """Find out who asks and what for; raises FhirError 400, 401, 403, 404 or 405."""
@@ -171,6 +172,6 @@ def _segments(scope: Scope) -> list[str] | None:
         parts = [unquote(part) for part in raw.decode("latin-1").split("/")]
     else:
         parts = scope["path"].split("/")
-    if parts[1] != BASE[1:]:
+    if parts[1:2] != [BASE[1:]]:
         return None
     return parts[2:-1] if len(parts) > 2 and not parts[-1] else parts[2:]  # noqa: PLR2004

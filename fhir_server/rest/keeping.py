@@ -73,8 +73,8 @@ def sent(message: Message) -> Sending | None:
 class Refusals:
     """Which refused writes the inbox holds, by sender: most have none, and their writes need no query.
 
-    Read from the inbox once; from then on it is told of every refusal. One that another process has
-    settled meanwhile is looked for in vain, no more.
+    Read from the inbox once; from then on it is told of every refusal, so there is one process that
+    serves a database. What `replay`, which is another, has settled is looked for in vain, no more.
     """
 
     def __init__(self, database: Database) -> None:

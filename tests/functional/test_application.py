@@ -92,6 +92,8 @@ class TestRoutes:
             ("/fhir/P%61tient/sh%6Frt", 200),
             ("/fhir/Patient/short%2F_history", 404),
             ("/fhir%2FPatient/short", 404),
+            ("/fhir%2F", 404),
+            ("http://localhost/fhir/Patient/short", 200),
             ("/fhir//Patient/short", 404),
             ("/fhir/Patient//short", 404),
             ("/fhir/Patient/short//", 404),

@@ -142,6 +142,7 @@ async def test_every_read_and_every_refusal_is_told_to_the_audit_trail(
         await http.get("/Patient/nobody")
         await http.post("/Observation", json=WEIGHT | {"status": "done"})
         await http.get("/Patient", headers={"Authorization": "Bearer wrong"})
+        await http.get("/Patient/later", headers={"Accept": "text/turtle"})
         await http.get("/a/b/c/d/e")
     assert trail.recorded == [
         ("local", "read", "Patient", "later", 200),
@@ -149,5 +150,6 @@ async def test_every_read_and_every_refusal_is_told_to_the_audit_trail(
         ("local", "read", "Patient", "nobody", 404),
         ("local", "create", "Observation", None, 422),
         ("unknown", "search-type", "Patient", None, 401),
+        ("local", "read", "Patient", "later", 406),
         ("local", None, None, None, 404),
     ]
