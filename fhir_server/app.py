@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 
 import uvicorn
 from fastapi import FastAPI
-from starlette.middleware.gzip import GZipMiddleware
 
 import questionnaires
 from fhir_server import mllp
@@ -19,7 +18,7 @@ from fhir_server.access import LOCAL, clients, refuse_open_doors
 from fhir_server.context import Context
 from fhir_server.interactions.capabilities import release
 from fhir_server.operations.process_message import finish, process_message, refuse_oversize
-from fhir_server.rest.routes import routes
+from fhir_server.rest.application import FhirApplication
 from fhir_server.settings import Settings
 from fhir_server.store import inbox
 from fhir_server.store.database import open_database
@@ -61,19 +60,20 @@ async def alone(settings: Settings, work: Callable[[Context], Coroutine[Any, Any
         made.database.close()
 
 
-def application(made: Context) -> FastAPI:
-    """Return the ASGI application: the FHIR endpoint under /fhir, and /health beside it."""
+def application(made: Context) -> FhirApplication:
+    """Return the ASGI application: the FHIR endpoint under /fhir, and FastAPI for what is beside it."""
     app = FastAPI(title="CSOR", version=release(), docs_url=None, redoc_url=None, openapi_url=None)
-    registered = clients(made.settings.clients)
 
     @app.get("/health")
     async def health() -> dict[str, object]:
         """Answer with what the inbox holds, which says whether the server works."""
-        return {"status": "ok", "inbox": inbox.tally(made.database)}
 
-    app.router.routes.extend(routes(made, registered))
-    app.add_middleware(GZipMiddleware, minimum_size=2048)
-    return app
+        async def tally() -> dict[str, int]:
+            return inbox.tally(made.database)
+
+        return {"status": "ok", "inbox": await made.database.driven(tally())}
+
+    return FhirApplication(made, clients(made.settings.clients), app)
 
 
 @asynccontextmanager
@@ -87,17 +87,17 @@ async def running(made: Context) -> AsyncIterator[tuple[str, int | None]]:
         proxy_headers=False,
     )  # fmt: skip
     server = _Server(config)
-    if left := await finish(made):
+    if left := await made.database.driven(finish(made)):
         logger.info("worked through %d messages that an earlier run had received", left)
     async with contextlib.AsyncExitStack() as doors:
         port = None
         if settings.mllp:
 
             async def handle(frame: bytes, _peer: str) -> bytes:
-                return await process_message(made, frame)
+                return await made.database.driven(process_message(made, frame))
 
             async def oversize(beginning: bytes, _peer: str) -> bytes:
-                return await refuse_oversize(made, beginning)
+                return await made.database.driven(refuse_oversize(made, beginning))
 
             listener = await mllp.serve(
                 settings.mllp_host,

@@ -32,6 +32,10 @@ class Settings(BaseSettings):
         default=None,
         description="TOML file of the clients that may call from elsewhere than this machine.",
     )
+    cors_origins: str | None = Field(
+        default=None,
+        description="Origins, separated by commas, whose pages a browser lets call; * is any.",
+    )
     max_body: int = Field(
         default=32 * 1024 * 1024, gt=0, description="Largest request body or HL7 frame, in bytes."
     )

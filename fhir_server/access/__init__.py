@@ -9,9 +9,10 @@ import hashlib
 import hmac
 import ipaddress
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from fhir_server.context import Principal
 from fhir_server.settings import Settings
@@ -91,6 +92,49 @@ def identify(
     raise FhirError(
         401, [error("login", "Send the registered bearer token: `Authorization: Bearer …`.")]
     )
+
+
+_MOST_KNOWN = 1024
+
+
+class Callers:
+    """Who calls over HTTP; who has been made out by the same headers before is not looked up again.
+
+    Of a token only its hash is remembered, and nothing of one that is not known.
+    """
+
+    def __init__(self, registered: tuple[Client, ...]) -> None:
+        self._registered = registered
+        self._known: dict[tuple[str | bytes | None, ...], Principal] = {}
+
+    def identify(self, host: str | None, headers: Mapping[bytes, bytes]) -> Principal:
+        """Tell who calls, from the peer's address and the headers, their names in lower case.
+
+        Raises FhirError 401 where nobody is known by them, 400 where Host or Origin is no host.
+        """
+        authorization = headers.get(b"authorization")
+        digest = None if authorization is None else hashlib.sha256(authorization).digest()
+        key = (host, digest, headers.get(b"host"), headers.get(b"origin"))
+        found = self._known.get(key)
+        if found is None:
+            token = None if authorization is None else authorization.decode("latin-1")
+            found = identify(host, token, self._registered, _addressed(headers))
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            self._known[key] = found
+        return found
+
+
+def _addressed(headers: Mapping[bytes, bytes]) -> list[str]:
+    """Return the hosts that a request speaks of: where it is sent, and the page that sends it."""
+    places = [b"//" + headers.get(b"host", b"")]
+    if origin := headers.get(b"origin"):
+        places.append(origin)
+    try:
+        return [urlsplit(place.decode("latin-1")).hostname or "" for place in places]
+    except ValueError:
+        text = "The Host or Origin header is not well-formed."
+        raise FhirError(400, [error("structure", text, "http.Host")]) from None
 
 
 def admit(principal: Principal, interaction: str, resource_type: str | None = None) -> None:

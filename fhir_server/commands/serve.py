@@ -4,6 +4,7 @@ import asyncio
 import gc
 import logging
 import signal
+import sys
 
 from uvicorn.loops.auto import auto_loop_factory
 
@@ -11,12 +12,16 @@ from fhir_server.app import context, running
 from fhir_server.commands.load import load_artefacts
 from fhir_server.settings import Settings
 
+_SWITCH = 0.0005
+"""Seconds after which a busy thread lets another one run: the writer's steps between two statements."""
+
 
 def serve(settings: Settings) -> None:
     """Serve until SIGINT or SIGTERM; raises OSError where a port is taken."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     for chatty in ("alembic", "httpx", "httpcore"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    sys.setswitchinterval(_SWITCH)
     with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:  # uvloop where there is one
         runner.run(_serve(settings))
 
@@ -28,7 +33,7 @@ async def _serve(settings: Settings) -> None:
         loop.add_signal_handler(number, stop.set)
     made = context(settings)
     try:
-        stored = await load_artefacts(made)
+        stored = await made.database.driven(load_artefacts(made))
         async with running(made) as (base_url, port):
             print(f"FHIR R4       {base_url}")
             if port is not None:

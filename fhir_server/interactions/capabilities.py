@@ -19,6 +19,7 @@ INTERACTIONS = (
     "create",
     "update",
     "patch",
+    "delete",
     "search-type",
     "history-instance",
     "history-type",
@@ -63,7 +64,10 @@ def capabilities(context: Context) -> Resource:
         "rest": [
             {
                 "mode": "server",
-                "security": {"cors": False, "description": _SECURITY},
+                "security": {
+                    "cors": bool(context.settings.cors_origins),
+                    "description": _SECURITY,
+                },
                 "resource": [_type(name) for name in definitions.resource_types()],
                 "interaction": [{"code": code} for code in SYSTEM_INTERACTIONS],
                 "operation": _operations(""),
@@ -96,7 +100,7 @@ def _type(name: str) -> Resource:
         "conditionalCreate": True,
         "conditionalRead": "full-support",
         "conditionalUpdate": True,
-        "conditionalDelete": "not-supported",
+        "conditionalDelete": "multiple",
         "referencePolicy": ["literal", "enforced"],
         "searchInclude": ["*", *_includes(name)],
         "searchRevInclude": ["*", *_reverse_includes().get(name, ())],

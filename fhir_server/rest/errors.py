@@ -5,26 +5,33 @@ https://hl7.org/fhir/R4/http.html#Status-Codes
 
 import logging
 
-from starlette.requests import Request
-from starlette.responses import Response
-
 from fhir_server.context import place
-from fhir_server.rest.negotiate import JSON, written
+from fhir_server.rest import negotiate
+from fhir_server.rest.answers import Answer
+from fhir_server.rest.negotiate import Wanted, wanted
+from fhir_server.rest.request import Request
 from r4.issue import FhirError, error, operation_outcome
 from r4.json import encode
 
 logger = logging.getLogger("csor.rest")
 
 
-def refusal(request: Request, failure: FhirError) -> Response:
-    """Return the answer of a refusal, in the format that was asked for; in JSON where it is not served."""
-    headers = {"WWW-Authenticate": "Bearer"} if failure.status == 401 else None  # noqa: PLR2004
-    outcome = operation_outcome(failure.issues)
+def refusal(request: Request, failure: FhirError, served: str = "") -> Answer:
+    """Return the answer of a refusal, in the format that was asked for; in JSON where it is not served.
+
+    `served` are the methods of the URL, which a 405 names.
+    """
+    headers = {}
+    if failure.status == 401:  # noqa: PLR2004
+        headers["WWW-Authenticate"] = "Bearer"
+    if failure.status == 405:  # noqa: PLR2004
+        headers["Allow"] = served
     try:
-        content, kind = written(request, encode(outcome))
+        how = wanted(request)
     except FhirError:
-        content, kind = encode(outcome), JSON
-    return Response(content, failure.status, headers, media_type=kind)
+        how = Wanted("json")
+    content, kind = negotiate.written(how, encode(operation_outcome(failure.issues)))
+    return Answer(content, failure.status, headers, kind)
 
 
 def failure(request: Request, unforeseen: Exception) -> FhirError:

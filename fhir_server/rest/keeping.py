@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
-from starlette.requests import Request
-
 from fhir_server.context import Context, microseconds, place
 from fhir_server.interactions.entries import Entry
+from fhir_server.rest.request import Request
 from fhir_server.store import inbox
+from fhir_server.store.connection import Database
 from fhir_server.store.inbox import Arrival, Message, SettledError, Settlement
 from r4.issue import FhirError, operation_outcome
 from r4.json import Resource, decode, encode
@@ -26,7 +26,7 @@ REPLAYED = "csor.replayed"
 """The key of an ASGI scope that holds the number of the message that is being sent again."""
 BEGINNING = 64 * 1024
 """How much is kept of a body that is larger than is taken."""
-_HEADERS = ("If-None-Exist", "If-Match", "Content-Type")
+_HEADERS = ("If-None-Exist", "If-Match", "Content-Type", "Content-Encoding")
 _USUAL = ("application/fhir+json", "application/json")
 _OVERSIZE = "oversize "
 _PRECONDITION_FAILED = 412
@@ -49,13 +49,15 @@ class Sending:
         return " ".join([self.method, self.url, *listed])
 
 
-def sending(request: Request, raw: bytes) -> Sending:
-    """Return the write that a request is."""
-    query = quote(request.scope["query_string"], _SAFE)
-    url = quote(request.scope["path"], _SAFE.replace("%", "")) + (f"?{query}" if query else "")
-    given = {name: request.headers[name] for name in _HEADERS if name in request.headers}
+def write(request: Request, raw: bytes, *, encoded: bool = False) -> Sending:
+    """Return the write that a request is; `encoded` where its body is as its Content-Encoding says."""
+    query = quote(request.query, _SAFE)
+    url = quote(request.path, _SAFE.replace("%", "")) + (f"?{query}" if query else "")
+    given = {name: value for name in _HEADERS if (value := request.header(name)) is not None}
     if given.get("Content-Type", "").partition(";")[0].strip().lower() in _USUAL:
         del given["Content-Type"]
+    if not encoded:
+        given.pop("Content-Encoding", None)
     return Sending(request.method, url, raw, given)
 
 
@@ -68,21 +70,60 @@ def sent(message: Message) -> Sending | None:
     return Sending(method, url, message.raw, headers)
 
 
+class Refusals:
+    """Which refused writes the inbox holds, by sender: most have none, and their writes need no query.
+
+    Read from the inbox once; from then on it is told of every refusal, so there is one process that
+    serves a database. What `replay`, which is another, has settled is looked for in vain, no more.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._of: dict[str, set[str]] = {}
+        for sender, control_id in inbox.refusals(database, "http"):
+            self.add(sender, control_id)
+
+    def add(self, sender: str, control_id: str) -> None:
+        """Take note of a refused write."""
+        self._of.setdefault(sender, set()).add(control_id)
+
+    def discard(self, sender: str, control_id: str) -> None:
+        """Forget one that is settled."""
+        self._of.get(sender, set()).discard(control_id)
+
+    def has_any(self, sender: str) -> bool:
+        """Tell whether a sender has refused writes."""
+        return bool(self._of.get(sender))
+
+    def has(self, arrival: Arrival) -> bool:
+        """Tell whether an arrival is the same as a refused write."""
+        return arrival.control_id in self._of.get(arrival.sender, ())
+
+
 @dataclass(frozen=True, slots=True)
 class Keeper:
     """Keeps what one sender's request came to; `replayed` is the message that it sends again."""
 
     context: Context
     path: str
+    refusals: Refusals
     replayed: int | None = None
+
+    @property
+    def settles(self) -> bool:
+        """Whether a write of this sender that succeeds may be one that was refused before."""
+        return self.replayed is not None or self.refusals.has_any(self.context.principal.name)
 
     async def accepted(self, write: Sending, answer: bytes) -> None:
         """Settle the refused message that this write, now stored, is the same as."""
+        arrival = self._arrival(write)
+        if self.replayed is None and not self.refusals.has(arrival):
+            return
         try:
-            number = self.replayed or inbox.refused(self.context.database, self._arrival(write))
+            number = self.replayed or inbox.refused(self.context.database, arrival)
             if number is not None:
                 moment = microseconds(self.context.now())
                 await inbox.accept(self.context.database, number, moment, answer)
+            self.refusals.discard(arrival.sender, arrival.control_id)
         except SettledError:
             return
         except Exception as failure:
@@ -102,6 +143,7 @@ class Keeper:
                 await inbox.refuse(database, settlement)
             else:
                 arrival = self._arrival(write, oversize=oversize)
+                self.refusals.add(arrival.sender, arrival.control_id)
                 await inbox.keep(database, arrival, moment, answer, reason)
         except SettledError:
             return
@@ -110,12 +152,11 @@ class Keeper:
 
     async def entry(self, entry: Entry, answer: Resource, refusal: FhirError | None) -> None:
         """Keep, or settle, one entry of a batch as the request that it stands for."""
-        write = _of_entry(self.path.rstrip("/"), entry)
-        alone = Keeper(self.context, self.path)
-        if refusal is None:
-            await alone.accepted(write, encode(answer))
-        else:
-            await alone.refused(write, refusal)
+        alone = Keeper(self.context, self.path, self.refusals)
+        if refusal is not None:
+            await alone.refused(_of_entry(self.path.rstrip("/"), entry), refusal)
+        elif alone.settles:
+            await alone.accepted(_of_entry(self.path.rstrip("/"), entry), encode(answer))
 
     def _arrival(self, write: Sending, *, oversize: bool = False) -> Arrival:
         raw = write.raw[:BEGINNING] if oversize else write.raw

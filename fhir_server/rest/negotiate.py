@@ -3,11 +3,12 @@
 https://hl7.org/fhir/R4/http.html#mime-type
 """
 
-from typing import Literal
-
-from starlette.requests import Request
+from functools import lru_cache
+from typing import Literal, NamedTuple
+from urllib.parse import parse_qsl
 
 from fhir_server.rest import reading
+from fhir_server.rest.request import Request
 from r4 import xml
 from r4.issue import FhirError, error
 from r4.json import Resource, decode, pretty
@@ -31,15 +32,38 @@ _ANYTHING = ("*/*", "application/*", "text/html")
 READ = tuple(kind for kind in _KINDS if "/" in kind)
 
 
-def wanted(request: Request) -> Format:
-    """Return the format to answer in: `_format` decides, then Accept by its weights; else FhirError 406."""
-    asked = request.query_params.get("_format")
-    kinds = [asked.replace(" ", "+")] if asked else _accepted(request.headers.get("accept", "*/*"))
+class Wanted(NamedTuple):
+    """How an answer is written: its format, and whether it is indented for people."""
+
+    format: Format
+    indented: bool = False
+
+
+PLAIN = Wanted("json")
+
+
+def wanted(request: Request) -> Wanted:
+    """Return how to answer: `_format` decides, then Accept by its weights; else FhirError 406.
+
+    It is indented with `_pretty=true`, and when a browser asks for it.
+    """
+    query = request.query
+    if query and (b"format" in query or b"pretty" in query or b"%" in query):
+        named = dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True))
+        return _wanted(request.headers.get(b"accept"), named.get("_format"), named.get("_pretty"))
+    return _wanted(request.headers.get(b"accept"), None, None)
+
+
+@lru_cache(maxsize=256)
+def _wanted(header: bytes | None, format: str | None, pretty: str | None) -> Wanted:
+    accept = "*/*" if header is None else header.decode("latin-1")
+    kinds = [format.replace(" ", "+")] if format else _accepted(accept)
+    indented = pretty == "true" or (pretty is None and "text/html" in accept)
     for kind in kinds:
         if kind in _KINDS:
-            return _KINDS[kind]
+            return Wanted(_KINDS[kind], indented)
         if kind in _ANYTHING:
-            return "json"
+            return Wanted("json", indented)
     text = f"{', '.join(kinds)} is not served; this server answers in {JSON} and {XML}."
     raise FhirError(406, [error("not-supported", text, "http.Accept")])
 
@@ -62,7 +86,10 @@ def preference(request: Request, name: str) -> str | None:
 
     https://www.rfc-editor.org/rfc/rfc7240
     """
-    for part in ",".join(request.headers.getlist("prefer")).replace(";", ",").split(","):
+    header = request.headers.get(b"prefer")
+    if header is None:
+        return None
+    for part in header.decode("latin-1").replace(";", ",").split(","):
         key, _, value = part.partition("=")
         if key.strip().lower() == name:
             return value.strip().strip('"')
@@ -71,7 +98,7 @@ def preference(request: Request, name: str) -> str | None:
 
 def content_type(request: Request) -> str:
     """Return the media type that the body is said to have, without its parameters."""
-    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return (request.header("content-type") or "").partition(";")[0].strip().lower()
 
 
 def body(request: Request, raw: bytes) -> Resource:
@@ -91,14 +118,8 @@ def form(raw: bytes) -> str:
         raise FhirError(400, [error("structure", "The form is not UTF-8.")]) from None
 
 
-def written(request: Request, content: bytes) -> tuple[bytes, str]:
-    """Return JSON as it was asked for, and its media type: as XML, or indented, or as it is.
-
-    It is indented with `_pretty=true`, and when a browser asks for it.
-    """
-    asked = request.query_params.get("_pretty")
-    browser = asked is None and "text/html" in request.headers.get("accept", "")
-    indented = asked == "true" or browser
-    if wanted(request) == "xml":
-        return (xml.encode(decode(content), pretty=indented) if content else b""), XML
-    return (pretty(decode(content)) if content and indented else content), JSON
+def written(how: Wanted, content: bytes) -> tuple[bytes, str]:
+    """Return JSON as it was asked for, and its media type: as XML, or indented, or as it is."""
+    if how.format == "xml":
+        return (xml.encode(decode(content), pretty=how.indented) if content else b""), XML
+    return (pretty(decode(content)) if content and how.indented else content), JSON

@@ -3,10 +3,9 @@
 https://hl7.org/fhir/R4/http.html#patch
 """
 
-from starlette.requests import Request
-
 from fhir_server.interactions.entries import Patch
 from fhir_server.rest import negotiate
+from fhir_server.rest.request import Request
 from r4 import xml
 from r4.issue import FhirError, error
 from r4.json import Resource, decode

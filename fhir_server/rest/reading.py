@@ -4,6 +4,7 @@ https://hl7.org/fhir/R4/json.html
 """
 
 import json
+from collections.abc import Iterable
 from decimal import DecimalException
 from typing import Any
 
@@ -33,20 +34,26 @@ def resource(raw: bytes) -> Resource:
     if not isinstance(found, dict) or not isinstance(found.get("resourceType"), str):
         text = "The body is one JSON object with a resourceType."
         raise FhirError(400, [error("structure", text, "resourceType")])
-    _refuse_depth(found)
-    _refuse_twice(raw, found)
+    if raw.count(b"{") + raw.count(b"[") > DEEPEST:  # with fewer, none can be nested too deep
+        _refuse_depth(found)
+    written = encode(found)
+    if written != raw:  # what is sent as it would be written here has lost nothing
+        _refuse_twice(raw, written)
     return found
+
+
+_NESTING = frozenset({dict, list})
 
 
 def _refuse_depth(found: Resource) -> None:
     """Measure level by level, without recursion."""
-    level: list[Any] = [found]
+    level: list[Iterable[Any]] = [found.values()]
     for _ in range(DEEPEST):
         level = [
-            child
+            child.values() if type(child) is dict else child
             for node in level
-            for child in (node.values() if isinstance(node, dict) else node)
-            if isinstance(child, (dict, list))
+            for child in node
+            if type(child) in _NESTING
         ]
         if not level:
             return
@@ -58,13 +65,13 @@ def _too_deep() -> FhirError:
     return FhirError(400, [error("structure", text, rule="depth")])
 
 
-def _refuse_twice(raw: bytes, found: Resource) -> None:
+def _refuse_twice(raw: bytes, written: bytes) -> None:
     """Raise FhirError 400 where a key is given twice in one object: one value would be lost.
 
     What was read, written again, is what was sent if nothing was lost; only where a spelling differs
     (an escape, an exponent) are the keys themselves looked at, which takes longer.
     """
-    if msgspec.json.format(raw, indent=-1) == encode(found):
+    if msgspec.json.format(raw, indent=-1) == written:
         return
     try:
         json.loads(raw, object_pairs_hook=_once, parse_int=str, parse_float=str)

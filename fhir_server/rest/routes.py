@@ -1,23 +1,18 @@
-"""The route table of the FHIR endpoint, and the one way in: identify, admit, answer, or say why not.
+"""The route table of the FHIR endpoint, and how a path finds its row.
 
 https://hl7.org/fhir/R4/http.html#summary
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
-from starlette.types import Receive, Scope, Send
-
-from fhir_server.access import Client, admit, identify
 from fhir_server.context import Context
-from fhir_server.rest import answers, errors, negotiate
+from fhir_server.rest import answers, operations
 from fhir_server.rest.answers import Answer, Asked
-from fhir_server.rest.keeping import REPLAYED, Keeper, sending
-from r4.issue import FhirError, error
+from r4 import definitions
 
 Handler = Callable[[Context, Asked], Awaitable[Answer]]
 
@@ -38,22 +33,24 @@ TABLE = (
     Interaction("POST", "/_search", "search-system", answers.search_system),
     Interaction("GET", "/Patient/{id}/$everything", "$everything", answers.everything),
     Interaction("GET", "/Encounter/{id}/$everything", "$everything", answers.everything),
-    Interaction("POST", "/$validate", "$validate", answers.validate),
-    Interaction("POST", "/{type}/$validate", "$validate", answers.validate),
-    Interaction("POST", "/QuestionnaireResponse/$extract", "$extract", answers.extract),
-    Interaction("POST", "/QuestionnaireResponse/$sign", "$sign", answers.sign),
+    Interaction("POST", "/$validate", "$validate", operations.validate),
+    Interaction("POST", "/{type}/$validate", "$validate", operations.validate),
+    Interaction("POST", "/QuestionnaireResponse/$extract", "$extract", operations.extract),
+    Interaction("POST", "/QuestionnaireResponse/$sign", "$sign", operations.sign),
     Interaction(
         "POST",
         "/QuestionnaireResponse/$process-response",
         "$process-response",
-        answers.process_response,
+        operations.process_response,
     ),
-    Interaction("GET", "/Measure/$evaluate", "$evaluate", answers.evaluate),
-    Interaction("POST", "/Measure/$evaluate", "$evaluate", answers.evaluate),
-    Interaction("GET", "/Measure/$evaluate-measure", "$evaluate", answers.evaluate_measure),
-    Interaction("POST", "/Measure/$evaluate-measure", "$evaluate", answers.evaluate_measure),
-    Interaction("GET", "/Measure/{id}/$evaluate-measure", "$evaluate", answers.evaluate_measure),
-    Interaction("POST", "/Measure/{id}/$evaluate-measure", "$evaluate", answers.evaluate_measure),
+    Interaction("GET", "/Measure/$evaluate", "$evaluate", operations.evaluate),
+    Interaction("POST", "/Measure/$evaluate", "$evaluate", operations.evaluate),
+    Interaction("GET", "/Measure/$evaluate-measure", "$evaluate", operations.evaluate_measure),
+    Interaction("POST", "/Measure/$evaluate-measure", "$evaluate", operations.evaluate_measure),
+    Interaction("GET", "/Measure/{id}/$evaluate-measure", "$evaluate", operations.evaluate_measure),
+    Interaction(
+        "POST", "/Measure/{id}/$evaluate-measure", "$evaluate", operations.evaluate_measure
+    ),
     Interaction("GET", "/_history", "history-system", answers.history),
     Interaction("GET", "/{type}/_history", "history-type", answers.history),
     Interaction("GET", "/{type}/{id}/_history", "history-instance", answers.history),
@@ -63,105 +60,86 @@ TABLE = (
     Interaction("PUT", "/{type}", "update", answers.update_where),
     Interaction("GET", "/{type}/{id}", "read", answers.read),
     Interaction("PUT", "/{type}/{id}", "update", answers.update),
+    Interaction("DELETE", "/{type}", "delete", answers.delete_where),
+    Interaction("DELETE", "/{type}/{id}", "delete", answers.delete),
     Interaction("PATCH", "/{type}", "patch", answers.patch_where),
     Interaction("PATCH", "/{type}/{id}", "patch", answers.patch),
     Interaction("GET", "/{type}/{id}/_history/{version}", "vread", answers.vread),
     Interaction("GET", "/{type}/{id}/{member}", "search-compartment", answers.compartment),
 )
-BASE = "/fhir"
 READS = frozenset(
     {"capabilities", "search-type", "search-system", "read", "vread", "$validate", "$extract"}
 )
 
 
-def routes(context: Context, registered: tuple[Client, ...]) -> Sequence[BaseRoute]:
-    """Build the Starlette routes of the table below /fhir; the base is served with and without /."""
-    methods: dict[str, dict[str, Interaction]] = {}
-    for row in TABLE:
-        methods.setdefault(row.path, {})[row.method] = row
-    places = [*methods.items(), ("", methods["/"]), ("/{rest:path}", {})]
-    return [
-        Route(BASE + path, _Endpoint(context, registered, rows), methods=None)
-        for path, rows in places
-    ]
+class Found(NamedTuple):
+    """What a path names: the rows of its methods, the methods it serves, and the path's parameters."""
+
+    rows: Mapping[str, Interaction]
+    served: str
+    parameters: Mapping[str, str]
 
 
-class _Endpoint:
-    """An ASGI application for one path: the method picks the row."""
+@dataclass(slots=True)
+class Routes:
+    """A tree of path segments; a literal one is preferred to a parameter, at every step."""
 
-    def __init__(
-        self, context: Context, registered: tuple[Client, ...], rows: dict[str, Interaction]
-    ) -> None:
-        self.context, self.registered, self.rows = context, registered, rows
+    literals: dict[str, Routes] = field(default_factory=dict)
+    parameter: Routes | None = None
+    names: tuple[tuple[str, int], ...] = ()
+    literal_type: str | None = None
+    rows: dict[str, Interaction] = field(default_factory=dict)
+    served: str = ""
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        request = Request(scope, receive)
-        response = await self._answer(request)
-        if request_id := request.headers.get("x-request-id"):
-            response.headers["X-Request-ID"] = request_id
-        await response(scope, receive, send)
+    def find(self, segments: Sequence[str]) -> Found | None:
+        """Return what the segments of a path below the base name, or None."""
+        place = self.place_of(segments, 0)
+        if place is None:
+            return None
+        parameters = {name: segments[at] for name, at in place.names}
+        if place.literal_type is not None:
+            parameters["type"] = place.literal_type
+        return Found(place.rows, place.served, parameters)
 
-    async def _answer(self, request: Request) -> Response:
-        raw = bytearray()
-        keeper = None
-        try:
-            context, interaction = self._admitted(request)
-            if interaction.code not in READS:
-                keeper = Keeper(context, request.scope["path"], request.scope.get(REPLAYED))
-            await _read(request, context.settings.max_body, raw)
-            negotiate.wanted(request)
-            asked = Asked(request, bytes(raw), keeper)
-            answer = await interaction.answer(context, asked)
-            if raw and keeper:
-                await keeper.accepted(sending(request, bytes(raw)), answer.content)
-            return answer.response(request)
-        except FhirError as found:
-            refusal = found
-        except Exception as unforeseen:
-            refusal = errors.failure(request, unforeseen)
-        if raw and keeper:
-            oversize = len(raw) > self.context.settings.max_body
-            await keeper.refused(sending(request, bytes(raw)), refusal, oversize=oversize)
-        return errors.refusal(request, refusal)
+    def place_of(self, segments: Sequence[str], at: int) -> Routes | None:
+        """Return the place that the segments from one on lead to, or None where no row is."""
+        if at == len(segments):
+            return self if self.rows else None
+        segment = segments[at]
+        if segment in self.literals and (
+            found := self.literals[segment].place_of(segments, at + 1)
+        ):
+            return found
+        if self.parameter is not None and segment:
+            return self.parameter.place_of(segments, at + 1)
+        return None
 
-    def _admitted(self, request: Request) -> tuple[Context, Interaction]:
-        """Find out who asks and what for; raises FhirError 400, 401, 403, 404 or 405."""
-        host = request.client.host if request.client else None
-        authorization = request.headers.get("authorization")
-        principal = identify(host, authorization, self.registered, _addressed(request))
-        interaction = self._interaction(request)
-        admit(principal, interaction.code, request.path_params.get("type"))
-        return self.context.asked_by(principal), interaction
-
-    def _interaction(self, request: Request) -> Interaction:
-        method = "GET" if request.method == "HEAD" else request.method
-        if method in self.rows:
-            return self.rows[method]
-        if self.rows:
-            served = ", ".join(sorted(self.rows))
-            text = f"{request.method} is not supported on this URL; supported: {served}."
-            raise FhirError(405, [error("not-supported", text, "http.method")])
-        text = "This server has nothing at this URL; see metadata for what it has."
-        raise FhirError(404, [error("not-found", text, "http.url")])
+    def add(self, row: Interaction) -> None:
+        """Give a row its place below this one, the base."""
+        place, names = self, []
+        for at, part in enumerate(_parts(row.path)):
+            if part.startswith("{"):
+                place.parameter = place.parameter or Routes()
+                place = place.parameter
+                names.append((part[1:-1], at))
+            else:
+                place = place.literals.setdefault(part, Routes())
+        place.names = tuple(names)
+        first = _parts(row.path)[:1]
+        place.literal_type = next((p for p in first if p in definitions.resource_types()), None)
+        place.rows[row.method] = row
+        if row.method == "GET":
+            place.rows["HEAD"] = row
+        place.served = ", ".join(sorted(place.rows))
 
 
-def _addressed(request: Request) -> list[str]:
-    """Return the hosts that a request speaks of: where it is sent, and the page that sends it."""
-    places = [f"//{request.headers.get('host', '')}"]
-    if origin := request.headers.get("origin"):
-        places.append(origin)
-    try:
-        return [urlsplit(place).hostname or "" for place in places]
-    except ValueError:
-        text = "The Host or Origin header is not well-formed."
-        raise FhirError(400, [error("structure", text, "http.Host")]) from None
+def routes(table: Sequence[Interaction] = TABLE) -> Routes:
+    """Build the tree of a table's rows."""
+    tree = Routes()
+    for row in table:
+        tree.add(row)
+    return tree
 
 
-async def _read(request: Request, largest: int, raw: bytearray) -> None:
-    """Read the body; raises FhirError 413 as soon as it is larger than is taken."""
-    async for chunk in request.stream():
-        raw += chunk
-        if len(raw) > largest:
-            text = f"The body is larger than the {largest} bytes that are taken at once."
-            raise FhirError(413, [error("too-long", text, "http.body")])
+def _parts(path: str) -> list[str]:
+    return path.strip("/").split("/") if path != "/" else []

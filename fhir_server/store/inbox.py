@@ -99,6 +99,14 @@ def refused(database: Database, arrival: Arrival) -> int | None:
     return rows[0][0] if rows else None
 
 
+def refusals(database: Database, door: str) -> list[tuple[str, str]]:
+    """List the sender and control id of each refused message of a door."""
+    rows = database.read(
+        "SELECT sender, control_id FROM inbox WHERE door = ? AND status = 'refused'", (door,)
+    )
+    return [(sender, control_id) for sender, control_id in rows]
+
+
 def _key(arrival: Arrival) -> tuple[str, ...]:
     return (arrival.sender, arrival.control_id, arrival.sha256, arrival.door)
 

@@ -1,16 +1,13 @@
 """The FHIR endpoint as an integrator meets it: https://hl7.org/fhir/R4/http.html."""
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import httpx
 import pytest
 
 from fhir_server.store import inbox
-from fhir_server.store.connection import Database
-from fhir_server.store.database import open_database
+from tests.support.databases import opened
 from tests.support.server import Served
 
 NHS = "https://fhir.nhs.uk/Id/nhs-number"
@@ -210,7 +207,7 @@ class TestRefusals:
             "/Patient", content=b'{"resourceType":', headers={"Content-Type": "application/json"}
         )
         assert answer.status_code == 400
-        with _reader(server) as database:
+        with opened(server.context.settings.database) as database:
             kept = inbox.waiting(database, "refused")
         assert any(message.raw == b'{"resourceType":' for message in kept)
 
@@ -229,7 +226,7 @@ class TestRefusals:
         [
             ("GET", "/Patient/unknown", 404),
             ("GET", "/Patent", 404),
-            ("DELETE", "/Patient/unknown", 405),
+            ("PUT", "/metadata", 405),
             ("GET", "/Patient?_format=ttl", 406),
             ("GET", "/nothing/at/all/here/so", 404),
         ],
@@ -278,16 +275,6 @@ def _birth(number: str) -> dict[str, Any]:
 def _total(server: Served, kind: str, query: str) -> int:
     total: int = server.http.get(f"/{kind}?{query}&_summary=count").json()["total"]
     return total
-
-
-@contextmanager
-def _reader(server: Served) -> Iterator[Database]:
-    """A second reader of the same database: the server's own belongs to its thread."""
-    database = open_database(server.context.settings.database)
-    try:
-        yield database
-    finally:
-        database.close()
 
 
 def test_what_cannot_be_answered_is_refused_before_it_is_stored(server: Served) -> None:

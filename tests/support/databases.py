@@ -6,12 +6,17 @@ import itertools
 import os
 import tempfile
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
+
+from fhir_server.store.connection import Database
+from fhir_server.store.database import open_database
 
 KINDS = ("sqlite", "postgresql")
 _NUMBERS = itertools.count(1)
@@ -40,3 +45,13 @@ def _postgresql() -> tuple[Any, str]:
     server = pgserver.get_server(folder, cleanup_mode="delete")
     atexit.register(server.cleanup)
     return server, folder
+
+
+@contextmanager
+def opened(where: str) -> Iterator[Database]:
+    """A second reader of a database: a server's own belongs to its thread."""
+    database = open_database(where)
+    try:
+        yield database
+    finally:
+        database.close()

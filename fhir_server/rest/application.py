@@ -1,0 +1,178 @@
+"""The FHIR endpoint as an ASGI application: identify, admit, answer, or say why not.
+
+https://hl7.org/fhir/R4/http.html
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from urllib.parse import unquote
+
+from fhir_server.access import Callers, Client, admit
+from fhir_server.context import Context, Principal
+from fhir_server.rest import audit, content_encoding, errors, negotiate, sending
+from fhir_server.rest.answers import Answer, Asked
+from fhir_server.rest.cors import cors
+from fhir_server.rest.keeping import REPLAYED, Keeper, Refusals, write
+from fhir_server.rest.request import Receive, Request, Scope, Send, body, request
+from fhir_server.rest.routes import Found, Interaction, routes
+from r4.issue import FhirError, error
+
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+BASE = "/fhir"
+READS = frozenset(
+    {"capabilities", "search-type", "search-system", "read", "vread", "$validate", "$extract"}
+)
+_SAFE = frozenset({"GET", "HEAD"})
+
+
+class FhirApplication:
+    """Answers what is asked below the base; everything else is handed to another application."""
+
+    def __init__(
+        self, context: Context, registered: tuple[Client, ...], other: Application
+    ) -> None:
+        self.context, self.other = context, other
+        self.callers = Callers(registered)
+        self.refusals = Refusals(context.database)
+        self._contexts: dict[Principal, Context] = {}
+        self._cors = cors(context.settings.cors_origins)
+        self._routes = routes()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http" or not scope["path"].startswith(BASE):
+            await self.other(scope, receive, send)
+            return
+        segments = _segments(scope)
+        if segments is None:
+            await self.other(scope, receive, send)
+            return
+        asked = request(scope)
+        shared = self._cors.headers(asked)
+        if (allowed := self._cors.preflight(asked)) is not None:
+            await sending.send(asked, Answer(b"", 204), allowed, send)
+            return
+        found = self._routes.find(segments)
+        exchange = _Exchange(self, asked, found, scope.get(REPLAYED))
+        answer = await self.context.database.driven(exchange.answered(receive))
+        await sending.send(asked, answer, shared, send)
+
+    def asked_by(self, principal: Principal) -> Context:
+        """Return the context of a principal; each is made once."""
+        if principal not in self._contexts:
+            self._contexts[principal] = self.context.asked_by(principal)
+        return self._contexts[principal]
+
+
+@dataclass(slots=True)
+class _Exchange:
+    """One request on its way to its answer: what of it is known by now."""
+
+    door: FhirApplication
+    request: Request
+    found: Found | None
+    replayed: int | None
+    principal: Principal | None = None
+    interaction: Interaction | None = None
+    keeper: Keeper | None = None
+    raw: bytearray = field(default_factory=bytearray)
+    encoded: bool = False
+
+    async def answered(self, receive: Receive) -> Answer:
+        """Return the answer, which may be a refusal."""
+        try:
+            return await self._answer(receive)
+        except FhirError as found:
+            refusal = found
+        except Exception as unforeseen:
+            refusal = errors.failure(self.request, unforeseen)
+        if self.raw and self.keeper:
+            oversize = len(self.raw) > self.door.context.settings.max_body or (
+                self.encoded and refusal.status == content_encoding.TOO_LARGE
+            )
+            refused = write(self.request, bytes(self.raw), encoded=self.encoded)
+            await self.keeper.refused(refused, refusal, oversize=oversize)
+        self._recorded(refusal.status)
+        return errors.refusal(self.request, refusal, self.found.served if self.found else "")
+
+    async def _answer(self, receive: Receive) -> Answer:
+        interaction, parameters, context = self._admitted()
+        raw = await self._body(receive)
+        is_safe = self.request.method in _SAFE
+        if not is_safe:  # what cannot be answered is refused before it is stored
+            negotiate.wanted(self.request)
+        asked = Asked(self.request, parameters, raw, self.keeper)
+        answer = await interaction.answer(context, asked)
+        if raw and self.keeper and self.keeper.settles:
+            await self.keeper.accepted(write(self.request, raw), answer.content)
+        answer = _written(self.request, answer)
+        if is_safe or interaction.code in READS:
+            self._recorded(answer.status)
+        return answer
+
+    def _admitted(self) -> tuple[Interaction, Mapping[str, str], Context]:
+        """Find out who asks and what for; raises FhirError 400, 401, 403, 404 or 405."""
+        door, request, found = self.door, self.request, self.found
+        self.interaction = found.rows.get(request.method) if found else None
+        self.principal = door.callers.identify(request.client, request.headers)
+        if found is None:
+            text = "This server has nothing at this URL; see metadata for what it has."
+            raise FhirError(404, [error("not-found", text, "http.url")])
+        if self.interaction is None:
+            text = f"{request.method} is not supported on this URL; supported: {found.served}."
+            raise FhirError(405, [error("not-supported", text, "http.method")])
+        admit(self.principal, self.interaction.code, found.parameters.get("type"))
+        context = door.asked_by(self.principal)
+        if self.interaction.code not in READS:
+            self.keeper = Keeper(context, request.path, door.refusals, self.replayed)
+        return self.interaction, found.parameters, context
+
+    async def _body(self, receive: Receive) -> bytes:
+        headers, largest = self.request.headers, self.door.context.settings.max_body
+        await body(receive, headers, largest, self.raw)
+        if b"content-encoding" in headers and self.raw:
+            self.encoded = True
+            if content_encoding.is_encoded(headers[b"content-encoding"]):
+                self.raw[:] = await content_encoding.decoded(bytes(self.raw), largest)
+            self.encoded = False
+        return bytes(self.raw)
+
+    def _recorded(self, status: int) -> None:
+        found, interaction = self.found, self.interaction
+        parameters = found.parameters if found else {}
+        place = (parameters.get("type"), parameters.get("id"))
+        name = self.principal.name if self.principal else audit.NOBODY
+        code = interaction.code if interaction else None
+        audit.record(self.door.context, name, code, place, status)
+
+
+def _written(request: Request, answer: Answer) -> Answer:
+    """Return an answer in the format that was asked for; one that has a media type as it is.
+
+    Raises FhirError 404 for a file that is not there.
+    """
+    if answer.file is not None and not answer.file.is_file():
+        raise FhirError(404, [error("not-found", "The file is not here any more.", "http.url")])
+    if answer.media_type is not None or answer.file is not None:
+        return answer
+    how = negotiate.wanted(request)
+    if how == negotiate.PLAIN:
+        return answer
+    content, kind = negotiate.written(how, answer.content)
+    return Answer(content, answer.status, answer.headers, kind)
+
+
+def _segments(scope: Scope) -> list[str] | None:
+    """Return the decoded segments of the path below the base; None where it is not below it.
+
+    One slash at the end is let pass.
+    """
+    raw = scope.get("raw_path") or b""
+    if b"%" in raw:
+        parts = [unquote(part) for part in raw.decode("latin-1").split("/")]
+    else:
+        parts = scope["path"].split("/")
+    if parts[1:2] != [BASE[1:]]:
+        return None
+    return parts[2:-1] if len(parts) > 2 and not parts[-1] else parts[2:]  # noqa: PLR2004

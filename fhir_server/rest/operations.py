@@ -1,0 +1,77 @@
+"""From a request to an operation, and from its result to an answer.
+
+https://hl7.org/fhir/R4/operations.html
+"""
+
+from fhir_server.context import Context
+from fhir_server.operations import evaluate as evaluate_operation
+from fhir_server.operations import extract as extract_operation
+from fhir_server.operations import parameters
+from fhir_server.operations import process_response as process_response_operation
+from fhir_server.operations import sign as sign_operation
+from fhir_server.operations import validate as validate_operation
+from fhir_server.rest.answers import Answer, Asked
+from r4.json import encode
+
+
+async def validate(context: Context, asked: Asked) -> Answer:
+    """POST $validate, on the base or a type."""
+    wanted = asked.type if "type" in asked.parameters else None
+    given = parameters.of_resource(asked.resource(), validate_operation.NAMES, "resource")
+    resource = parameters.required(given, "resource")
+    return Answer(encode(validate_operation.validate(context, wanted, resource)))
+
+
+async def extract(context: Context, asked: Asked) -> Answer:
+    """POST QuestionnaireResponse/$extract."""
+    given = parameters.of_resource(asked.resource(), extract_operation.NAMES, "response")
+    response = given.get("questionnaire-response") or parameters.required(given, "response")
+    return Answer(encode(extract_operation.extract(context, response)))
+
+
+async def sign(context: Context, asked: Asked) -> Answer:
+    """POST QuestionnaireResponse/$sign."""
+    given = parameters.of_resource(asked.resource(), sign_operation.NAMES)
+    return Answer(encode(await sign_operation.sign(context, given)))
+
+
+async def process_response(context: Context, asked: Asked) -> Answer:
+    """POST QuestionnaireResponse/$process-response."""
+    names = process_response_operation.NAMES
+    given = parameters.of_resource(asked.resource(), names, "response")
+    response = given.get("questionnaire-response") or parameters.required(given, "response")
+    stored = await process_response_operation.process_response(context, response)
+    return Answer(encode(stored))
+
+
+async def evaluate(context: Context, asked: Asked) -> Answer:
+    """GET or POST Measure/$evaluate; only a POST stores the reports."""
+    given = _evaluation(asked)
+    keep = asked.method == "POST"
+    return Answer(encode(await evaluate_operation.evaluate(context, given, keep=keep)))
+
+
+async def evaluate_measure(context: Context, asked: Asked) -> Answer:
+    """GET or POST Measure/[id]/$evaluate-measure; only a POST stores the report."""
+    given = _evaluation(asked)
+    if "id" in asked.parameters:
+        given["measureId"] = asked.id
+    keep = asked.method == "POST"
+    return Answer(encode(await evaluate_operation.evaluate_measure(context, given, keep=keep)))
+
+
+EVALUATION: parameters.Kinds = {
+    "measureUrl": "string",
+    "measure": "string",
+    "periodStart": "date",
+    "periodEnd": "date",
+    "reportType": "string",
+    "subject": "party",
+    "reporter": "party",
+}
+
+
+def _evaluation(asked: Asked) -> parameters.Input:
+    given = parameters.of_query(asked.pairs, EVALUATION)
+    body = asked.resource() if asked.raw else None
+    return {**given, **parameters.of_resource(body, EVALUATION)}
