@@ -87,6 +87,7 @@ class Figures:
         if self.latencies:
             each = 1e6 / len(self.latencies)
             found["driver_cpu_us_per_request"] = round(self.spent.driver * each, 1)
+            found["driver_share_of_a_core"] = round(self.spent.driver / self.spent.seconds, 2)
             if self.spent.server is not None:
                 found["server_cpu_us_per_request"] = round(self.spent.server * each, 1)
         return found | self.notes

@@ -1,6 +1,11 @@
 """The tables of loads and of growth."""
 
+from typing import Any
+
 from benchmarks.load.driving import Figures
+
+DRIVER_BOUND = 0.9
+"""From this share of a core on, a load measures the load generator."""
 
 
 def heading() -> str:
@@ -14,11 +19,12 @@ def heading() -> str:
 def row(figures: Figures) -> str:
     """Return a load's line: ratio is requests/s by those of the echo of the same bytes."""
     rate = figures.requests_per_second
-    found = figures.json()
+    found: dict[str, Any] = figures.json()
     resources = f"{figures.resources_per_second:,.0f}" if figures.resources else ""
     cpu = found.get("server_cpu_us_per_request")
     echo = figures.notes.get("echo_per_second")
     ratio = figures.notes.get("ratio_to_echo")
+    bound = "  driver-bound" if found.get("driver_share_of_a_core", 0) > DRIVER_BOUND else ""
     errors = ", ".join(f"{count} x {kind}" for kind, count in figures.errors.items()) or "0"
     return (
         f"{figures.name:<38}{figures.connections:>5}{rate:>9,.0f}{resources:>9}"
@@ -26,7 +32,7 @@ def row(figures: Figures) -> str:
         f"{'' if cpu is None else f'{cpu:,.0f}':>8}"
         f"{found.get('driver_cpu_us_per_request', ''):>10}"
         f"{'' if echo is None else f'{echo:,.0f}':>9}"
-        f"{'' if ratio is None else f'{ratio:.3f}':>7}  {errors}"
+        f"{'' if ratio is None else f'{ratio:.3f}':>7}  {errors}{bound}"
     )
 
 

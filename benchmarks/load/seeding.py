@@ -58,16 +58,30 @@ class Ingest:
         """Return the Observations stored per second over the last ten seconds."""
         return _rate(_edge(self.samples[::-1]))
 
+    @property
+    def ratio(self) -> float | None:
+        """Return last by first, or None where seeding was too short for both to be its edges."""
+        whole = sum(sample.seconds for sample in self.samples)
+        return self.last / self.first if whole >= 2 * EDGE else None
+
     def json(self) -> dict[str, object]:
         """Return the figures as they are written to the results file."""
         return {
             "first_10_s": round(self.first, 1),
             "last_10_s": round(self.last, 1),
-            "ratio_last_to_first": round(self.last / self.first, 3) if self.first else None,
+            "ratio_last_to_first": None if self.ratio is None else round(self.ratio, 3),
             "whole": round(_rate(self.samples), 1),
             "seconds": round(sum(sample.seconds for sample in self.samples), 1),
-            "samples": [[each.stored, round(_rate([each]))] for each in self.samples],
+            "stored_and_rate": {part[-1].stored: round(_rate(part)) for part in self._parts()},
         }
+
+    def _parts(self) -> list[list[Sample]]:
+        left, parts = self.samples, []
+        while left:
+            part = _edge(left)
+            parts.append(part)
+            left = left[len(part) :]
+        return parts
 
 
 def _rate(samples: list[Sample]) -> float:

@@ -96,7 +96,7 @@ def _judged(figure: Figure, database: str, found: Found) -> dict[str, Any]:
     value, wanted = figure.read(found), figure.wanted(database)
     if wanted is None:
         return {"value": value}
-    met = value is not None and _SIGNS[figure.sign](value, wanted)
+    met = None if value is None else _SIGNS[figure.sign](value, wanted)
     return {"value": value, "target": f"{figure.sign} {wanted:,g}", "met": met}
 
 
