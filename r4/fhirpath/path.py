@@ -127,19 +127,22 @@ def _planned(kind: Type, names: tuple[str, ...]) -> Way | None:
     """Return the way, or None where only the values tell: of choices on the way, of resources."""
     keys = []
     for name in names[:-1]:
-        fields = set(find(kind, name).values())
-        if len(fields) != 1:
+        field = _only(kind, name)
+        if field is None or field.type.is_primitive or field.type.is_resource:
             return None
-        field = fields.pop()
-        if field.type.is_primitive or field.type.is_resource or field.type is UNKNOWN:
+        if field.type is UNKNOWN:
             return None
         keys.append(field.key)
         kind = field.type
-    choice = find(kind, names[-1])
-    if not choice:
-        return None
-    ends = set(choice.values())
-    return Way(tuple(keys), ends.pop() if len(ends) == 1 else None, choice)
+    last = _only(kind, names[-1])
+    choice = {} if last else find(kind, names[-1])
+    return Way(tuple(keys), last, choice) if last or choice else None
+
+
+def _only(kind: Type, name: str) -> Field | None:
+    """Return the one field of a name; the one met before, for a backbone's type is made when met."""
+    fields = {kind.fields[name]} if name in kind.fields else set(find(kind, name).values())
+    return fields.pop() if len(fields) == 1 else None
 
 
 def _walk(fields: dict[str, Any], keys: tuple[str, ...], last: Field, found: list[Any]) -> None:
