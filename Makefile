@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 PACKAGES := r4 terminology profiles questionnaires mappings outcome_engine fhir_server
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve test test-all check lint types architecture docs fix bench lock image clean
+.PHONY: help setup demo serve test test-all check lint types architecture docs fix bench bench-parts lock image clean
 
 help:            ## List the commands
 	@grep -E '^[a-z-]+: .*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -53,7 +53,10 @@ fix: setup       ## Format, and mend what the linter can mend
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-bench: setup     ## Measure, side by side, as ratios
+bench: setup     ## Drive the server on SQLite and PostgreSQL, side by side (ARGS=--quick: two minutes)
+	@$(BIN)/python -m benchmarks.load $(ARGS)
+
+bench-parts: setup ## Measure the parts, beside other libraries, as ratios
 	@$(BIN)/python -m benchmarks
 
 lock: setup      ## Lock the dependencies anew

@@ -3,9 +3,10 @@
 `python -m benchmarks.load --help` lists the options; `python -m benchmarks load` is a short run.
 """
 
-from benchmarks.load.running import Options, run
-
 
 def main() -> None:
-    """Run in short: every load for two seconds, against a small registry served from here."""
-    run(Options(seconds=2, sizes=(200, 1000)))
+    """Run in short, against small registries served from here."""
+    from benchmarks.load.__main__ import QUICK  # noqa: PLC0415 - this package is what that imports
+    from benchmarks.load.running import run  # noqa: PLC0415
+
+    run(QUICK)

@@ -3,6 +3,7 @@
 Nobody in it exists, and its code system is a fiction of the benchmark: 200 codes, evenly used.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 CODES = 200
@@ -12,7 +13,8 @@ EACH = 10
 """Observations of a child."""
 MONITORED, MANY = 20, 60
 """One child in 20 was monitored and has 60, so that 50 can be asked for."""
-FAMILIES = 500
+FAMILIES = 4999
+"""Prime, so that family and birth date together mean one child however many there are."""
 OF_A_BUNDLE = 100
 
 _PATIENT = (
@@ -90,6 +92,16 @@ def observation(child: int, id: str, turn: int) -> bytes:
 def due(child: int) -> int:
     """Return how many observations a child has in the seeded registry."""
     return EACH if child % MONITORED else MANY
+
+
+def observations_of(numbers: Sequence[int]) -> list[list[tuple[int, int]]]:
+    """Return the (child, turn) of the observations that children are due, in Bundles.
+
+    A ward's observations arrive mixed: neighbours of a Bundle are of different children.
+    """
+    due_here = [(child, turn) for child in numbers for turn in range(due(child))]
+    stride = max(1, len(due_here) // OF_A_BUNDLE)
+    return [due_here[at::stride] for at in range(stride)]
 
 
 def bundle(resources: list[bytes], kind: bytes) -> bytes:

@@ -14,19 +14,48 @@ Make = Callable[[int], bytes]
 TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 
 
+@dataclass(frozen=True)
+class Spent:
+    """Seconds that went by, and CPU seconds of the server (where it is ours) and of this driver."""
+
+    seconds: float
+    server: float | None
+    driver: float
+
+
+class Meter:
+    """Measures from when it is made until it is read."""
+
+    def __init__(self, processes: tuple[int, ...]) -> None:
+        self._processes = processes
+        self._server = cpu_seconds(processes)
+        self._driver = time.process_time()
+        self._began = time.perf_counter()
+
+    def read(self) -> Spent:
+        """Return what was spent so far."""
+        seconds = time.perf_counter() - self._began
+        driver, server = time.process_time() - self._driver, cpu_seconds(self._processes)
+        known = server is not None and self._server is not None
+        return Spent(seconds, server - self._server if known else None, driver)  # type: ignore[operator]
+
+
 @dataclass
 class Figures:
     """What one load came to: counts, seconds, and the latencies in seconds, sorted."""
 
     name: str
     connections: int
-    seconds: float
     latencies: list[float]
     resources: int
     received: int
     errors: Counter[str]
-    cpu: float | None = None
+    spent: "Spent"
     notes: dict[str, object] = field(default_factory=dict)
+
+    @property
+    def seconds(self) -> float:
+        return self.spent.seconds
 
     @property
     def requests_per_second(self) -> float:
@@ -55,18 +84,22 @@ class Figures:
         }
         if self.resources:
             found["resources_per_second"] = round(self.resources_per_second, 1)
-        if self.cpu is not None and self.latencies:
-            found["server_cpu_us_per_request"] = round(self.cpu / len(self.latencies) * 1e6, 1)
+        if self.latencies:
+            each = 1e6 / len(self.latencies)
+            found["driver_cpu_us_per_request"] = round(self.spent.driver * each, 1)
+            found["driver_share_of_a_core"] = round(self.spent.driver / self.spent.seconds, 2)
+            if self.spent.server is not None:
+                found["server_cpu_us_per_request"] = round(self.spent.server * each, 1)
         return found | self.notes
 
 
 @dataclass(frozen=True)
 class Driver:
-    """Who is driven, for how long, and the process whose CPU time is read, where it is ours."""
+    """Who is driven, for how long, and the processes whose CPU time is read, where they are ours."""
 
     peer: Peer
     seconds: float
-    process: int | None = None
+    processes: tuple[int, ...] = ()
 
     async def drive(self, name: str, make: Make, connections: int, resources: int = 0) -> Figures:
         """Send `make(0)`, `make(1)`, … over so many connections until the seconds are over.
@@ -78,9 +111,8 @@ class Driver:
         latencies: list[float] = []
         errors: Counter[str] = Counter()
         turn = received = 0
-        cpu = cpu_seconds(self.process)
-        started = time.perf_counter()
-        until = started + self.seconds
+        meter = Meter(self.processes)
+        until = time.perf_counter() + self.seconds
 
         async def run(connection: Connection) -> None:
             nonlocal turn, received
@@ -104,35 +136,35 @@ class Driver:
                 received += len(answer.body)
 
         await asyncio.gather(*(run(connection) for connection in opened[:connections]))
-        spent = time.perf_counter() - started
-        used = cpu_seconds(self.process)
+        spent = meter.read()
         for connection in opened:
             connection.close()
         return Figures(
-            name, connections, spent, sorted(latencies), resources * len(latencies), received,
-            errors, used - cpu if used is not None and cpu is not None else None,
-        )  # fmt: skip
+            name,
+            connections,
+            sorted(latencies),
+            resources * len(latencies),
+            received,
+            errors,
+            spent,
+        )
 
 
-def cpu_seconds(process: int | None) -> float | None:
-    """Return the CPU seconds of a process and its descendants, or None where nobody can say."""
-    if process is None or not Path("/proc/self/stat").exists():
+def cpu_seconds(processes: tuple[int, ...]) -> float | None:
+    """Return the CPU seconds of processes and their descendants, the ended ones that were waited for
+    included; None where nobody can say.
+    """
+    if not processes or not Path("/proc/self/stat").exists():
         return None
-    parents: dict[int, list[tuple[int, float]]] = {}
-    own = 0.0
+    found: dict[int, tuple[int, float]] = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
             fields = stat.read_text().rpartition(")")[2].split()
         except OSError:
             continue
-        used = (int(fields[11]) + int(fields[12])) / TICKS
-        number = int(stat.parent.name)
-        parents.setdefault(int(fields[1]), []).append((number, used))
-        if number == process:
-            own = used
-    waiting = [process]
-    while waiting:
-        for child, used in parents.get(waiting.pop(), []):
-            own += used
-            waiting.append(child)
-    return own
+        found[int(stat.parent.name)] = (int(fields[1]), sum(map(int, fields[11:15])) / TICKS)
+    family, size = set(processes), 0
+    while len(family) > size:
+        size = len(family)
+        family |= {number for number, (parent, _) in found.items() if parent in family}
+    return sum(found[number][1] for number in family if number in found)

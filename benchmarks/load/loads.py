@@ -10,8 +10,12 @@ import msgspec
 
 from benchmarks.load import children
 from benchmarks.load.children import CHILD, OF_A_BUNDLE, SYSTEM, Children
-from benchmarks.load.driving import Driver, Figures, Make, cpu_seconds
+from benchmarks.load.driving import Driver, Figures, Make, Meter
 from benchmarks.load.wire import Connection, Peer
+
+READ, CREATE, TRANSACTION = "read by id", "create", "transaction of 100"
+SEARCH, COUNT = "search patient + code + date", "count by code"
+DOWNLOAD, RACE = "download Observation, pages of 1000", "conditional-create race"
 
 SINCE = "2022-07-01"
 CLIENTS = 64
@@ -50,8 +54,8 @@ def reads(peer: Peer, known: Children) -> dict[str, Make]:
         )
 
     return {
-        "read by id": lambda turn: peer.get(f"/Patient/{known.ids[known.any(turn)]}"),
-        "search patient + code + date": by_child_code_and_date,
+        READ: lambda turn: peer.get(f"/Patient/{known.ids[known.any(turn)]}"),
+        SEARCH: by_child_code_and_date,
         "search patient, 50": lambda turn: peer.get(
             f"/Observation?patient={known.monitored(turn)}&_count=50"
         ),
@@ -59,7 +63,7 @@ def reads(peer: Peer, known: Children) -> dict[str, Make]:
             f"/Observation?code={SYSTEM}|c-{turn * 7 % children.CODES:03}"
             "&_sort=-_lastUpdated&_count=50"
         ),
-        "count by code": lambda turn: peer.get(
+        COUNT: lambda turn: peer.get(
             f"/Observation?code={SYSTEM}|c-{turn * 7 % children.CODES:03}&_summary=count"
         ),
         "search identifier": lambda turn: peer.get(
@@ -70,21 +74,21 @@ def reads(peer: Peer, known: Children) -> dict[str, Make]:
 
 
 MIX = (
-    "search patient + code + date",
+    SEARCH,
     "search patient, 50",
     "search code, newest 50",
-    "count by code",
+    COUNT,
     "search identifier",
     "search family + birth date",
 )
 """The searches whose median is followed while the registry grows: one connection, in turn."""
 
 CONNECTIONS = {
-    "read by id": 32,
-    "search patient + code + date": 16,
+    READ: 32,
+    SEARCH: 16,
     "search patient, 50": 8,
     "search code, newest 50": 8,
-    "count by code": 8,
+    COUNT: 8,
     "search identifier": 16,
     "search family + birth date": 16,
 }
@@ -119,20 +123,19 @@ def transactions(peer: Peer, known: Children) -> Make:
 async def mix(driver: Driver, known: Children) -> dict[str, Figures]:
     """Ask each search of the mix alone, on one connection; returns the figures by name."""
     made = reads(driver.peer, known)
-    each = Driver(driver.peer, driver.seconds / len(MIX), driver.process)
+    each = Driver(driver.peer, driver.seconds / len(MIX), driver.processes)
     return {name: await each.drive(name, made[name], 1) for name in MIX}
 
 
-async def download(driver: Driver, type: str) -> Figures:
-    """Follow the next links of a whole type, 1000 a page, until its end or the seconds are over."""
+async def download(driver: Driver) -> Figures:
+    """Follow the next links of every Observation until their end or the seconds are over."""
     peer, connection = driver.peer, await Connection.to(driver.peer)
     latencies, resources, received = [], 0, 0
-    cpu = cpu_seconds(driver.process)
     errors: Counter[str] = Counter()
-    target: str | None = f"/{type}?_count=1000"
+    target: str | None = "/Observation?_count=1000"
     whole = False
-    started = time.perf_counter()
-    while target and time.perf_counter() - started < driver.seconds:
+    meter, until = Meter(driver.processes), time.perf_counter() + driver.seconds
+    while target and time.perf_counter() < until:
         sent = time.perf_counter()
         answer = await connection.exchange(peer.get(target))
         latencies.append(time.perf_counter() - sent)
@@ -145,14 +148,10 @@ async def download(driver: Driver, type: str) -> Figures:
         following = [link.url for link in page.link if link.relation == "next"]
         target = peer.below(following[0]) if following else None
         whole = target is None
-    spent = time.perf_counter() - started
+    spent = meter.read()
     connection.close()
-    used = cpu_seconds(driver.process)
-    return Figures(
-        f"download {type}, pages of 1000", 1, spent, sorted(latencies), resources, received, errors,
-        used - cpu if used is not None and cpu is not None else None,
-        {"resources": resources, "whole_type": whole},
-    )  # fmt: skip
+    notes = {"resources": resources, "whole_type": whole}
+    return Figures(DOWNLOAD, 1, sorted(latencies), resources, received, errors, spent, notes)
 
 
 async def race(driver: Driver, start: int) -> Figures:
@@ -165,7 +164,7 @@ async def race(driver: Driver, start: int) -> Figures:
     latencies: list[float] = []
     statuses: Counter[str] = Counter()
     errors: Counter[str] = Counter()
-    cpu = cpu_seconds(driver.process)
+    meter = Meter(driver.processes)
 
     async def once(connection: Connection, request: bytes) -> None:
         sent = time.perf_counter()
@@ -175,24 +174,17 @@ async def race(driver: Driver, start: int) -> Figures:
         if answer.status not in (200, 201, 409, 412):
             errors[str(answer.status)] += 1
 
-    spent = 0.0
     for number in range(start, start + RACES):
         condition = f"identifier={CHILD}|{number}"
         request = peer.post("/Patient", children.patient(number), f"If-None-Exist: {condition}\r\n")
-        began = time.perf_counter()
         await asyncio.gather(*(once(connection, request) for connection in opened))
-        spent += time.perf_counter() - began
         found = await opened[0].exchange(peer.get(f"/Patient?{condition}&_summary=count"))
         if (stored := _PAGE.decode(found.body).total) != 1:
             errors[f"stored {stored} times"] += 1
     for connection in opened:
         connection.close()
-    used = cpu_seconds(driver.process)
-    return Figures(
-        "conditional-create race", CLIENTS, spent, sorted(latencies), 0, 0, errors,
-        used - cpu if used is not None and cpu is not None else None,
-        {"races": RACES, "statuses": dict(statuses)},
-    )  # fmt: skip
+    notes = {"races": RACES, "statuses": dict(statuses)}
+    return Figures(RACE, CLIENTS, sorted(latencies), 0, 0, errors, meter.read(), notes)
 
 
 async def matches(peer: Peer, make: Make) -> float:

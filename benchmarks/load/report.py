@@ -1,76 +1,38 @@
-"""The table and the results file."""
+"""The tables of loads and of growth."""
 
-import importlib.metadata
-import os
-import platform
-import sqlite3
-from pathlib import Path
+from typing import Any
 
 from benchmarks.load.driving import Figures
 
-PACKAGES = (
-    "apsw", "asyncpg", "fastapi", "httptools", "jsonschema-rs", "lxml", "msgspec", "psycopg",
-    "sqlalchemy", "sqlmodel", "starlette", "uvicorn", "uvloop", "xxhash",
-)  # fmt: skip
-
-
-def machine() -> dict[str, object]:
-    """Return what the figures depend on: processor, cores, memory, system, load average."""
-    cpuinfo, meminfo = Path("/proc/cpuinfo"), Path("/proc/meminfo")
-    model = platform.processor()
-    if cpuinfo.exists():
-        names = [line for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
-        model = names[0].partition(":")[2].strip() if names else model
-    memory = None
-    if meminfo.exists():
-        memory = round(int(meminfo.read_text().split()[1]) / 1024**2, 1)
-    return {
-        "cpu": model,
-        "cores": os.cpu_count(),
-        "memory_gib": memory,
-        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
-    }
-
-
-def load_average() -> list[float]:
-    """Return the machine's load average over 1, 5 and 15 minutes, this run included."""
-    return [round(value, 2) for value in os.getloadavg()]
-
-
-def versions() -> dict[str, str]:
-    """Return Python's, SQLite's and the installed packages' versions."""
-    found = {"python": platform.python_version(), "sqlite": sqlite3.sqlite_version}
-    for package in PACKAGES:
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
+DRIVER_BOUND = 0.9
+"""From this share of a core on, a load measures the load generator."""
 
 
 def heading() -> str:
     """Return the heading of the table of loads."""
     return (
         f"{'load':<38}{'conn':>5}{'req/s':>9}{'res/s':>9}{'p50 ms':>9}{'p99 ms':>9}"
-        f"{'cpu us':>8}{'echo/s':>9}{'ratio':>7}  errors"
+        f"{'cpu us':>8}{'driver us':>10}{'echo/s':>9}{'ratio':>7}  errors"
     )
 
 
 def row(figures: Figures) -> str:
     """Return a load's line: ratio is requests/s by those of the echo of the same bytes."""
     rate = figures.requests_per_second
-    found = figures.json()
+    found: dict[str, Any] = figures.json()
     resources = f"{figures.resources_per_second:,.0f}" if figures.resources else ""
     cpu = found.get("server_cpu_us_per_request")
     echo = figures.notes.get("echo_per_second")
     ratio = figures.notes.get("ratio_to_echo")
+    bound = "  driver-bound" if found.get("driver_share_of_a_core", 0) > DRIVER_BOUND else ""
     errors = ", ".join(f"{count} x {kind}" for kind, count in figures.errors.items()) or "0"
     return (
         f"{figures.name:<38}{figures.connections:>5}{rate:>9,.0f}{resources:>9}"
         f"{figures.milliseconds(0.5):>9.2f}{figures.milliseconds(0.99):>9.2f}"
         f"{'' if cpu is None else f'{cpu:,.0f}':>8}"
+        f"{found.get('driver_cpu_us_per_request', ''):>10}"
         f"{'' if echo is None else f'{echo:,.0f}':>9}"
-        f"{'' if ratio is None else f'{ratio:.3f}':>7}  {errors}"
+        f"{'' if ratio is None else f'{ratio:.3f}':>7}  {errors}{bound}"
     )
 
 

@@ -1,20 +1,20 @@
-"""One run: seed, follow the searches while the registry grows, then every load beside its echo."""
+"""A run: for each database seed, follow the searches while the registry grows, then every load."""
 
 import asyncio
 import contextlib
+import importlib
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import uvloop
-
-from benchmarks.load import children, loads, report, serving
+from benchmarks.load import children, databases, loads, machine, report, serving, targets
 from benchmarks.load.children import OF_A_BUNDLE, Children
-from benchmarks.load.driving import Driver, Figures
-from benchmarks.load.seeding import Window, seed
-from benchmarks.load.serving import Served
+from benchmarks.load.driving import Driver, Figures, Meter
+from benchmarks.load.seeding import Ingest, seed
+from benchmarks.load.serving import NotServedError, Served
 from benchmarks.load.wire import Connection, Peer
 
 ECHO_SECONDS = 2.0
@@ -27,11 +27,11 @@ RACED = 1_000_000_000
 class Options:
     """What a run is asked for."""
 
-    url: str | None = None
+    base_url: str | None = None
     header: tuple[str, ...] = ()
-    database: str | None = None
+    databases: tuple[str, ...] = ("sqlite", "postgresql")
     seconds: float = 8
-    sizes: tuple[int, ...] = (1000, 10000)
+    patients: tuple[int, ...] = (1000, 10_000, 100_000)
     out: Path | None = None
     date: str | None = None
     profile: Path | None = None
@@ -43,65 +43,116 @@ class _Run:
     peer: Peer
     served: Served | None
     echo: Served
-    known: Children
+    known: Children = field(default_factory=Children)
 
     @property
     def driver(self) -> Driver:
-        return Driver(self.peer, self.options.seconds, self.served.process if self.served else None)
+        processes = self.served.processes if self.served else ()
+        return Driver(self.peer, self.options.seconds, processes)
 
 
 def run(options: Options) -> int:
     """Run, print the tables, write the results file; returns 1 where a load met an error."""
+    date = options.date or time.strftime("%Y-%m-%d", time.gmtime())
+    found = {"peer": _of_peer(options)} if options.base_url else _of_databases(options)
+    beside = targets.beside(found)
+    results = {
+        "date": date,
+        **machine.described(),
+        "seconds_of_each_load": options.seconds,
+        "patients": options.patients,
+        "targets": beside,
+        "databases": found,
+    }
+    print(f"\n{targets.table(beside, tuple(found))}")
+    out = options.out or Path("benchmarks/results") / f"{date}-{'-'.join(found)}.json"
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps(results, indent=1) + "\n")
+    print(f"\nwritten: {out}")
+    errors = [load["errors"] for each in found.values() for load in each["loads"].values()]
+    return 1 if any(errors) or not found else 0
+
+
+def _of_peer(options: Options) -> dict[str, Any]:
+    with serving.echo() as echo:
+        peer = Peer.of(options.base_url or "", options.header)
+        return _looped(_measure(_Run(options, peer, None, echo)))
+
+
+def _of_databases(options: Options) -> dict[str, Any]:
+    """Measure one after another: together they would take one another's processors."""
+    found = {}
+    for name in databases.available(options.databases):
+        try:
+            found[name] = _of_database(options, name)
+        except NotServedError as problem:
+            print(f"{name} is left out: {problem}", flush=True)
+    return found
+
+
+def _of_database(options: Options, name: str) -> dict[str, Any]:
+    print(f"\n== {name}", flush=True)
+    profile = options.profile / name if options.profile else None
+    if profile:
+        profile.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
-        served = None
-        if options.url is None:
-            if options.profile:
-                options.profile.mkdir(parents=True, exist_ok=True)
-            served = stack.enter_context(serving.server(options.database, options.profile))
-        peer = served.peer if served else Peer.of(options.url or "", options.header)
+        database = stack.enter_context(databases.started(name))
+        served = stack.enter_context(serving.server(database, profile))
         echo = stack.enter_context(serving.echo())
-        made = _Run(options, peer, served, echo, Children())
-        found = uvloop.run(_measure(made))
-    if options.out:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(json.dumps(found, indent=2) + "\n")
-        print(f"written: {options.out}")
-    return 1 if any(load["errors"] for load in found["loads"].values()) else 0
+        made = _Run(options, served.peer, served, echo)
+        found = _looped(_measure(made, database.stored))
+        settings = database.settings()
+        return {"version": database.version, "settings": settings, **found}
 
 
-async def _measure(made: _Run) -> dict[str, Any]:
-    options, before = made.options, report.load_average()
+def _looped(coroutine: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any]:
+    """Run on uvloop where that is installed."""
+    try:
+        loop = importlib.import_module("uvloop")
+    except ImportError:
+        return asyncio.run(coroutine)
+    found: dict[str, Any] = loop.run(coroutine)
+    return found
+
+
+async def _measure(made: _Run, stored: Callable[[], int] | None = None) -> dict[str, Any]:
+    before = machine.load_average()
     software = await _software(made.peer)
     print(f"{software}; load average {before[0]}", flush=True)
-    ingest: dict[int, list[Window]] = {}
+    ingest, mixes = await _grown(made)
+    resources = len(made.known.ids) + made.known.observations
+    grown = report.growth(mixes)
+    size = {"bytes_per_resource": round(stored() / resources)} if stored else {}
+    print(f"\n{report.growth_table(grown)}\n\n{report.heading()}", flush=True)
+    every = [await load() for load in _loads(made)]
+    return {
+        "software": software,
+        "load_average": {"before": before, "after": machine.load_average()},
+        "resources_before_the_loads": resources,
+        **size,
+        "ingest": ingest,
+        "growth": grown,
+        "loads": {figures.name: figures.json() for figures in every},
+    }
+
+
+async def _grown(made: _Run) -> tuple[dict[str, object], dict[int, dict[str, Figures]]]:
+    """Let one registry grow; returns its ingest, and the search mix alone at each size."""
+    ingest = Ingest()
     mixes: dict[int, dict[str, Figures]] = {}
-    for size in options.sizes:
-        ingest[size] = await seed(made.peer, made.known, size)
+    driver = 0.0
+    for size in made.options.patients:
+        meter = Meter(())
+        ingest.samples += await seed(made.peer, made.known, size)
+        driver += meter.read().driver
         _profiled(made, f"seeding-{size}")
         print(f"  {size:,} children, {made.known.observations:,} observations: the search mix")
         await _warm(made)
         mixes[size] = await loads.mix(made.driver, made.known)
         _profiled(made, f"mix-{size}")
-    grown = report.growth(mixes)
-    size = made.served.stored_bytes() if made.served else None
-    stored = len(made.known.ids) + made.known.observations
-    print(f"\n{report.growth_table(grown)}\n\n{report.heading()}", flush=True)
-    every = [await load() for load in _loads(made)]
-    return {
-        "software": software,
-        **({"date": options.date} if options.date else {}),
-        "machine": report.machine(),
-        "load_average": {"before": before, "after": report.load_average()},
-        "versions": report.versions() if made.served else {},
-        "seconds_of_each_load": options.seconds,
-        "resources_before_the_loads": stored,
-        **({"bytes_per_resource": round(size / stored)} if size else {}),
-        "ingest": {
-            str(size): [vars(window) for window in windows] for size, windows in ingest.items()
-        },
-        "growth": grown,
-        "loads": {figures.name: figures.json() for figures in every},
-    }
+    resources = len(made.known.ids) + made.known.observations
+    own = {"driver_cpu_us_per_resource": round(driver / resources * 1e6, 1)}
+    return {**ingest.json(), **own}, mixes
 
 
 def _loads(made: _Run) -> list[Callable[[], Any]]:
@@ -113,7 +164,7 @@ def _loads(made: _Run) -> list[Callable[[], Any]]:
     ]
 
     async def download() -> Figures:
-        return _said(made, await loads.download(made.driver, "Observation"))
+        return _said(made, await loads.download(made.driver))
 
     async def race() -> Figures:
         return _said(made, await loads.race(made.driver, RACED))
@@ -122,9 +173,9 @@ def _loads(made: _Run) -> list[Callable[[], Any]]:
     many = children.bundle([one] * OF_A_BUNDLE, b"Observation")
     creates, bundles = loads.creates(made.peer, known), loads.transactions(made.peer, known)
     written = [
-        _driven(made, "create", creates, 32, one),
+        _driven(made, loads.CREATE, creates, 32, one),
         _driven(made, "create, one caller", creates, 1, one),
-        _driven(made, "transaction of 100", bundles, 8, many, OF_A_BUNDLE),
+        _driven(made, loads.TRANSACTION, bundles, 8, many, OF_A_BUNDLE),
     ]
     return [*asked, download, *written, race]
 
@@ -142,7 +193,7 @@ def _driven(
         if name in loads.MIX:
             figures.notes["resources_found"] = await loads.matches(made.peer, make)
         seconds = min(ECHO_SECONDS, made.options.seconds)
-        driver = Driver(made.echo.peer, seconds, made.echo.process)
+        driver = Driver(made.echo.peer, seconds, made.echo.processes)
         echo = await loads.echoed(driver, figures, body)
         rate = echo.requests_per_second
         figures.notes["echo_per_second"] = round(rate, 1)

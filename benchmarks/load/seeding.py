@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import msgspec
 
@@ -11,7 +12,10 @@ from benchmarks.load.children import OF_A_BUNDLE, Children
 from benchmarks.load.wire import Connection, Peer
 
 CONNECTIONS = 8
-WINDOW = 4.0
+SAMPLED, SAID = 1.0, 5.0
+"""Seconds between samples of the rate, and between lines of progress."""
+EDGE = 10.0
+"""Seconds at the beginning, and at the end, whose rates are compared."""
 
 
 class _Response(msgspec.Struct):
@@ -30,16 +34,73 @@ class _Answered(msgspec.Struct):
 _ANSWERED = msgspec.json.Decoder(_Answered)
 
 
-@dataclass(frozen=True)
-class Window:
-    """The rate of ingest over some seconds, and how many resources there were at their end."""
+class Sample(NamedTuple):
+    """Observations stored within about a second, and how many resources there were at its end."""
 
     stored: int
-    resources_per_second: float
+    count: int
+    seconds: float
 
 
-async def seed(peer: Peer, known: Children, size: int) -> list[Window]:
-    """Store children until there are so many, then their observations; returns the rates on the way.
+@dataclass
+class Ingest:
+    """The samples of the Observations of a registry that grows; Patients are few, and left out."""
+
+    samples: list[Sample] = field(default_factory=list)
+
+    @property
+    def first(self) -> float:
+        """Return the Observations stored per second over the first ten seconds."""
+        return _rate(_edge(self.samples))
+
+    @property
+    def last(self) -> float:
+        """Return the Observations stored per second over the last ten seconds."""
+        return _rate(_edge(self.samples[::-1]))
+
+    @property
+    def ratio(self) -> float | None:
+        """Return last by first, or None where seeding was too short for both to be its edges."""
+        whole = sum(sample.seconds for sample in self.samples)
+        return self.last / self.first if whole >= 2 * EDGE else None
+
+    def json(self) -> dict[str, object]:
+        """Return the figures as they are written to the results file."""
+        return {
+            "first_10_s": round(self.first, 1),
+            "last_10_s": round(self.last, 1),
+            "ratio_last_to_first": None if self.ratio is None else round(self.ratio, 3),
+            "whole": round(_rate(self.samples), 1),
+            "seconds": round(sum(sample.seconds for sample in self.samples), 1),
+            "stored_and_rate": {part[-1].stored: round(_rate(part)) for part in self._parts()},
+        }
+
+    def _parts(self) -> list[list[Sample]]:
+        left, parts = self.samples, []
+        while left:
+            part = _edge(left)
+            parts.append(part)
+            left = left[len(part) :]
+        return parts
+
+
+def _rate(samples: list[Sample]) -> float:
+    seconds = sum(sample.seconds for sample in samples)
+    return sum(sample.count for sample in samples) / seconds if seconds else 0.0
+
+
+def _edge(samples: list[Sample]) -> list[Sample]:
+    taken, passed = [], 0.0
+    for sample in samples:
+        if passed >= EDGE:
+            break
+        taken.append(sample)
+        passed += sample.seconds
+    return taken
+
+
+async def seed(peer: Peer, known: Children, size: int) -> list[Sample]:
+    """Store children until there are so many, then their observations; returns the latter's rates.
 
     Raises SystemExit where the server refuses: a benchmark of refusals measures nothing.
     """
@@ -47,54 +108,45 @@ async def seed(peer: Peer, known: Children, size: int) -> list[Window]:
     try:
         first = len(known.ids)
         known.ids += [""] * (size - first)
-        stored = first + known.observations
+        stored = size + known.observations
         numbers = list(range(first, size))
         patients = [numbers[at : at + OF_A_BUNDLE] for at in range(0, len(numbers), OF_A_BUNDLE)]
-        windows = await _fill(peer, connections, [("Patient", part) for part in patients], known)
-        due = [(child, turn) for child in numbers for turn in range(children.due(child))]
-        # A ward's observations arrive mixed: neighbours of a Bundle are of different children.
-        stride = max(1, len(due) // OF_A_BUNDLE)
-        bundles = [due[at::stride] for at in range(stride)]
-        work = [("Observation", part) for part in bundles]
-        windows += await _fill(peer, connections, work, known)
-        known.observations += len(due)
-        return [Window(stored + w.stored, w.resources_per_second) for w in _summed(windows)]
+        await _fill(peer, connections, [("Patient", part) for part in patients], known)
+        due = children.observations_of(numbers)
+        work = [("Observation", part) for part in due]
+        samples = await _fill(peer, connections, work, known)
+        known.observations += sum(len(part) for part in due)
+        return [sample._replace(stored=stored + sample.stored) for sample in samples]
     finally:
         for connection in connections:
             connection.close()
 
 
-def _summed(windows: list[tuple[int, float]]) -> list[Window]:
-    summed, total = [], 0
-    for count, seconds in windows:
-        total += count
-        summed.append(Window(total, round(count / seconds, 1)))
-    return summed
-
-
 async def _fill(
     peer: Peer, connections: list[Connection], work: list[tuple[str, list]], known: Children
-) -> list[tuple[int, float]]:
-    windows: list[tuple[int, float]] = []
+) -> list[Sample]:
+    samples: list[Sample] = []
     left = iter(work)
     total = sum(len(part) for _, part in work)
-    done = since = 0
-    began = time.perf_counter()
+    done = since = said = 0
+    began = told = time.perf_counter()
 
     async def run(connection: Connection) -> None:
-        nonlocal done, since, began
+        nonlocal done, since, began, said, told
         for kind, part in left:
             await _store(peer, connection, kind, part, known)
             done += len(part)
             now = time.perf_counter()
-            if now - began >= WINDOW or done == total:
-                windows.append((done - since, now - began))
-                rate = (done - since) / (now - began)
-                print(f"  seeding: {done:,} of {total:,} {kind}s, {rate:,.0f}/s", flush=True)
+            if now - began >= SAMPLED or done == total:
+                samples.append(Sample(done, done - since, now - began))
                 began, since = now, done
+            if now - told >= SAID or done == total:
+                rate = (done - said) / (now - told)
+                print(f"  seeding: {done:,} of {total:,} {kind}s, {rate:,.0f}/s", flush=True)
+                told, said = now, done
 
     await asyncio.gather(*(run(connection) for connection in connections))
-    return windows
+    return samples
 
 
 async def _store(

@@ -1,67 +1,61 @@
 """Start what is measured: this project's server and the bare echo, each a process of its own."""
 
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.load.databases import Database
 from benchmarks.load.wire import Peer
 
 ROOT = Path(__file__).parent.parent.parent
 
 
+class NotServedError(Exception):
+    """A server that did not start, or did not use the database it was given; the message says."""
+
+
 @dataclass(frozen=True)
 class Served:
-    """A running server: its base, its process, and the folder of its database."""
+    """A running server: its base, its own process first and its database's after, its profiles."""
 
     peer: Peer
-    process: int
-    folder: Path | None = None
+    processes: tuple[int, ...]
     profile: Path | None = None
 
     def profiled(self, name: str) -> None:
         """Have the server write the profile of what it did since the last time, under a name."""
         if self.profile is not None:
             (self.profile / "next").write_text(name)
-            os.kill(self.process, signal.SIGUSR1)
+            os.kill(self.processes[0], signal.SIGUSR1)
             deadline = time.monotonic() + 10
             while (self.profile / "next").exists() and time.monotonic() < deadline:
                 time.sleep(0.02)
 
-    def stored_bytes(self) -> int | None:
-        """Return how large the database is, its write-ahead log included."""
-        if self.folder is None or not any(self.folder.iterdir()):
-            return None
-        return sum(file.stat().st_size for file in self.folder.rglob("*") if file.is_file())
-
 
 @contextmanager
-def server(database: str | None, profile: Path | None) -> Iterator[Served]:
-    """Serve from a temporary database, or the one named, until left."""
-    folder = Path(tempfile.mkdtemp(prefix="csor-load-"))
+def server(database: Database, profile: Path | None) -> Iterator[Served]:
+    """Serve from an empty database until left; raises NotServedError where it cannot."""
     port = _free_port()
     environment = {
         **os.environ,
-        "CSOR_DATABASE": database or str(folder / "csor.db"),
+        "CSOR_DATABASE": database.url,
         "CSOR_FHIR_PORT": str(port),
         "CSOR_MLLP_PORT": str(_free_port()),
     }
     module = ["fhir_server"] if profile is None else ["benchmarks.load.profiled", str(profile)]
     command = [sys.executable, "-m", *module, "serve"]
-    try:
-        with _running(command, environment, port) as process:
-            peer = Peer.of(f"http://127.0.0.1:{port}/fhir")
-            yield Served(peer, process, None if database else folder, profile)
-    finally:
-        shutil.rmtree(folder)
+    with _running(command, environment, port) as process:
+        if not database.used():
+            raise NotServedError(f"the server did not use {database.url}")
+        peer = Peer.of(f"http://127.0.0.1:{port}/fhir")
+        yield Served(peer, (process, *database.processes), profile)
 
 
 @contextmanager
@@ -71,7 +65,7 @@ def echo() -> Iterator[Served]:
     command = [sys.executable, "-m", "uvicorn", "benchmarks.load.echo:app", "--port", str(port)]
     command += ["--no-access-log", "--log-level", "warning", "--lifespan", "off"]
     with _running(command, dict(os.environ), port) as process:
-        yield Served(Peer.of(f"http://127.0.0.1:{port}"), process)
+        yield Served(Peer.of(f"http://127.0.0.1:{port}"), (process,))
 
 
 @contextmanager
@@ -81,7 +75,7 @@ def _running(command: list[str], environment: dict[str, str], port: int) -> Iter
         deadline = time.monotonic() + 60
         while not _listens(port):
             if process.poll() is not None or time.monotonic() > deadline:
-                raise SystemExit(f"did not start: {' '.join(command)}")
+                raise NotServedError(f"did not start: {' '.join(command)}")
             time.sleep(0.05)
         yield process.pid
     finally:

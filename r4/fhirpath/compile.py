@@ -8,7 +8,7 @@ from collections.abc import Callable
 from difflib import get_close_matches
 from typing import Any
 
-from r4.fhirpath import functions, operators, syntax, variables
+from r4.fhirpath import functions, operators, path, syntax, variables
 from r4.fhirpath.errors import EvaluationError, syntax_error
 from r4.fhirpath.functions.fhir import reference_key
 from r4.fhirpath.functions.filtering import sort
@@ -16,7 +16,7 @@ from r4.fhirpath.quantities import Quantity
 from r4.fhirpath.scope import Code, Evaluate, Scope, Step, Test
 from r4.fhirpath.syntax import Ast
 from r4.fhirpath.typetests import casts, is_known, tests
-from r4.fhirpath.values import EMPTY, FALSE, TRUE, Node, collect, knows, members, singleton, truth
+from r4.fhirpath.values import EMPTY, FALSE, TRUE, Node, singleton, truth
 
 _TYPE_FUNCTIONS = ("is", "as", "ofType")
 _TO_TREE = (*_TYPE_FUNCTIONS, "sort")
@@ -53,8 +53,14 @@ class _Compiler:
 
     def code(self, tree: Ast) -> Code:
         match tree:
+            case syntax.Binary("|"):
+                return self._union(tree)
             case syntax.Binary(operator, left, right):
                 return self._binary(operator, left, right)
+            case syntax.Member(name):
+                return _from_head((name,))
+            case syntax.Path(_, syntax.Member()):
+                return self._path(tree)
             case syntax.Path(source, step):
                 return _applied(self.code(source).evaluate, self._step(step))
             case syntax.Call():
@@ -71,8 +77,6 @@ class _Compiler:
             case syntax.Literal(value):
                 constant = [value]
                 return lambda _: constant
-            case syntax.Member(name):
-                return _head_member(name)
             case syntax.Special(name):
                 return _SPECIALS[name]
             case syntax.Variable(name):
@@ -84,10 +88,20 @@ class _Compiler:
             case _:
                 return lambda _: EMPTY
 
+    def _path(self, tree: Ast) -> Code:
+        """Compile the names that follow one another as one step."""
+        names: list[str] = []
+        while isinstance(tree, syntax.Path) and isinstance(tree.step, syntax.Member):
+            names.append(tree.step.name)
+            tree = tree.source
+        if isinstance(tree, syntax.Member):
+            return _from_head((tree.name, *reversed(names)))
+        return _applied(self.code(tree).evaluate, path.steps(tuple(reversed(names))))
+
     def _step(self, tree: syntax.Member | syntax.Call | syntax.Special) -> Step:
         match tree:
             case syntax.Member(name):
-                return member(name)
+                return path.steps((name,))
             case syntax.Special(name):
                 special = _SPECIALS[name]
                 return lambda scope, _: special(scope)
@@ -144,6 +158,15 @@ class _Compiler:
             raise syntax_error(self._text, at, f"a type of FHIR or System instead of `{name}`")
         return casts(name, many=many)
 
+    def _union(self, tree: Ast) -> Code:
+        """Compile the alternatives of a union together: duplicates are looked for once."""
+        parts: list[Code] = []
+        while isinstance(tree, syntax.Binary) and tree.operator == "|":
+            parts.append(self.code(tree.right))
+            tree = tree.left
+        parts.append(self.code(tree))
+        return _united(tuple(reversed(parts)))
+
     def _binary(self, operator: str, left: Ast, right: Ast) -> Code:
         one, other = self.code(left), self.code(right)
         if operator in _LOGIC:
@@ -157,40 +180,6 @@ class _Compiler:
             return Code(listed(test), test)
         evaluate = _joined(operator, one.evaluate, other.evaluate)
         return Code(evaluate, tested(evaluate))
-
-
-def member(name: str) -> Step:
-    """Compile navigation to the elements of a name; unknown ones are an error when strict."""
-
-    def step(scope: Scope, items: list[Any]) -> list[Any]:
-        found: list[Any] = []
-        for item in items:
-            if item.__class__ is not Node:
-                continue
-            field = item.type.fields.get(name)
-            if field is not None and item.value.__class__ is dict:
-                collect(item.value, field, found)
-                continue
-            if scope.strict and not knows(item, name):
-                raise EvaluationError(f"{item.type.path or 'the input'} has no element `{name}`")
-            found.extend(members(item, name))
-        return found
-
-    return step
-
-
-def _head_member(name: str) -> Evaluate:
-    step = member(name)
-    if not name[:1].isupper():
-        return lambda scope: step(scope, scope.this)
-
-    def evaluate(scope: Scope) -> list[Any]:
-        items = scope.this
-        if len(items) == 1 and items[0].__class__ is Node and name in items[0].type.ancestors:
-            return items
-        return step(scope, items)
-
-    return evaluate
 
 
 def _applied(source: Evaluate, step: Step) -> Code:
@@ -338,7 +327,33 @@ _COMPARISONS: dict[str, Callable[..., bool | None]] = {
 }
 
 
+def _from_head(names: tuple[str, ...]) -> Code:
+    evaluate = path.from_head(names)
+    return Code(evaluate, tested(evaluate), path.values_from_head(names))
+
+
+def _united(parts: tuple[Code, ...]) -> Code:
+    each = tuple(part.evaluate for part in parts)
+    read = tuple(part.values for part in parts if part.values is not None)
+
+    def evaluate(scope: Scope) -> list[Any]:
+        found: list[Any] = []
+        for part in each:
+            found += part(scope)
+        return operators.distinct(found)
+
+    def values(resource: dict[str, Any]) -> list[Any] | None:
+        found: list[Any] = []
+        for part in read:
+            some = part(resource)
+            if some is None:
+                return None
+            found += some
+        # Which of several are equal depends on their types.
+        return found if len(found) <= 1 else None
+
+    return Code(evaluate, tested(evaluate), values if len(read) == len(each) else None)
+
+
 def _joined(operator: str, left: Evaluate, right: Evaluate) -> Evaluate:
-    if operator == "|":
-        return lambda scope: operators.distinct(left(scope) + right(scope))
     return lambda scope: operators.arithmetic(operator, left(scope), right(scope))

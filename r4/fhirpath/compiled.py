@@ -1,8 +1,7 @@
 """What callers use: `compile` an expression, then call it on resources or elements."""
 
-from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any
 
 from r4.fhirpath import types
 from r4.fhirpath.compile import compile_tree
@@ -14,7 +13,8 @@ from r4.issue import FhirError, error
 
 _NOTHING_AROUND = Environment()
 
-Result = TypeVar("Result")
+# What data can make an evaluation raise; a caller is told of it as a FhirError.
+_MET = (EvaluationError, ArithmeticError, RecursionError)
 
 
 class Compiled:
@@ -24,7 +24,7 @@ class Compiled:
     `items` gave. They raise FhirError (422, `processing`) when the expression does not fit the data.
     """
 
-    __slots__ = ("_code", "expression")
+    __slots__ = ("_code", "_evaluate", "expression")
 
     def __init__(self, expression: str) -> None:
         self.expression = expression
@@ -32,6 +32,7 @@ class Compiled:
             self._code = compile_tree(parse(expression), expression)
         except RecursionError:
             raise syntax_error(expression, 0, "an expression less deeply nested") from None
+        self._evaluate = self._code.evaluate
 
     def __call__(
         self, resource: Any, environment: Environment | None = None, type: str | None = None
@@ -40,6 +41,10 @@ class Compiled:
 
         A primitive that has only extensions has no value, and is left out.
         """
+        if environment is None and resource.__class__ is dict and self._code.values is not None:
+            read = self._code.values(resource)
+            if read is not None:
+                return read
         items = self.items(resource, environment, type)
         values = [item.value if item.__class__ is Node else plain(item) for item in items]
         return [value for value in values if value is not None] if None in values else values
@@ -59,7 +64,11 @@ class Compiled:
         self, resource: Any, environment: Environment | None = None, type: str | None = None
     ) -> bool:
         """Read the result as a condition: empty is false, a single non-boolean value is true."""
-        return self._run(self._code.test, self._scope(resource, environment, type)) is True
+        scope = self._scope(resource, environment, type)
+        try:
+            return self._code.test(scope) is True
+        except _MET as problem:
+            raise self._refused(problem) from problem
 
     def items(
         self, resource: Any, environment: Environment | None = None, type: str | None = None
@@ -68,31 +77,32 @@ class Compiled:
 
         They are for Environment.variables and as input of further calls; never change them.
         """
-        return self._run(self._code.evaluate, self._scope(resource, environment, type))
-
-    def _run(self, code: Callable[[Scope], Result], scope: Scope) -> Result:
+        scope = self._scope(resource, environment, type)
         try:
-            return code(scope)
-        except EvaluationError as problem:
-            raise evaluation_error(self.expression, problem) from problem
-        except ArithmeticError:
-            raise evaluation_error(
-                self.expression, EvaluationError("a number out of range")
-            ) from None
-        except RecursionError:
-            raise evaluation_error(self.expression, EvaluationError("too deeply nested")) from None
+            return self._evaluate(scope)
+        except _MET as problem:
+            raise self._refused(problem) from problem
+
+    def _refused(self, problem: Exception) -> FhirError:
+        """Return the error that a caller is given for one met in an evaluation."""
+        said = problem if isinstance(problem, EvaluationError) else None
+        if isinstance(problem, RecursionError):
+            said = EvaluationError("too deeply nested")
+        number = EvaluationError("a number out of range")
+        return evaluation_error(self.expression, said or number)
 
     def _scope(self, resource: Any, environment: Environment | None, type: str | None) -> Scope:
-        if resource is None:
-            return Scope([], environment or _NOTHING_AROUND)
+        around = environment or _NOTHING_AROUND
+        items: list[Any] = []
         if resource.__class__ is Node:
-            return Scope([resource], environment or _NOTHING_AROUND)
-        try:
-            kind = types.of(resource, type)
-        except KeyError:
-            problem = f"FHIRPath: `{type}` is not a type of FHIR R4"
-            raise FhirError(422, [error("processing", problem, self.expression)]) from None
-        return Scope([root(resource, kind)], environment or _NOTHING_AROUND)
+            items = [resource]
+        elif resource is not None:
+            try:
+                items = [root(resource, types.of(resource, type))]
+            except KeyError:
+                problem = f"FHIRPath: `{type}` is not a type of FHIR R4"
+                raise FhirError(422, [error("processing", problem, self.expression)]) from None
+        return Scope(items, around, items, around.strict)
 
 
 @lru_cache(maxsize=8192)

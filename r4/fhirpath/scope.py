@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from r4.json import Resource
 
 
@@ -30,18 +32,15 @@ class Environment:
     strict: bool = False
 
 
-class Scope:
+class Scope(msgspec.Struct):
     """The state of one evaluation; functions with a criterion set and reset this, index, total."""
 
-    __slots__ = ("environment", "index", "root", "strict", "this", "total")
-
-    def __init__(self, root: list[Any], environment: Environment) -> None:
-        self.environment = environment
-        self.root = root
-        self.this = root
-        self.index = 0
-        self.total: list[Any] = []
-        self.strict = environment.strict
+    root: list[Any]
+    environment: Environment
+    this: list[Any]
+    strict: bool
+    index: int = 0
+    total: list[Any] = []
 
 
 Evaluate = Callable[[Scope], list[Any]]
@@ -54,9 +53,14 @@ Step = Callable[[Scope, list[Any]], list[Any]]
 """A compiled member or function: from its input collection to its output."""
 
 
+Values = Callable[[dict[str, Any]], list[Any] | None]
+"""A compiled path or union of paths: its values as JSON, or None where only evaluation tells them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Code:
-    """A compiled expression in both its readings."""
+    """A compiled expression in its readings; values where it is no more than paths."""
 
     evaluate: Evaluate
     test: Test
+    values: Values | None = None

@@ -55,7 +55,7 @@ def members(node: Node, name: str) -> list[Node]:
     elif kind is UNKNOWN:
         return _guessed(fields, name)
     else:
-        _collect_keys(fields, find(kind, name), found)
+        collect_keys(fields, find(kind, name), found)
     return found
 
 
@@ -82,12 +82,20 @@ def collect(fields: dict[str, Any], field: Field, found: list[Any]) -> None:
         found.append(Node(value, kind))
 
 
+def collect_keys(fields: dict[str, Any], plan: dict[str, Field], found: list[Any]) -> None:
+    """Append the elements under every key of an object that a plan knows, as they stand."""
+    for key in fields if plan else ():
+        field = plan.get(key)
+        if field is not None and (key == field.key or field.key not in fields):
+            collect(fields, field, found)
+
+
 def children(node: Node) -> list[Node]:
     """List all elements of a node, in the order in which they stand."""
     fields = node.value if isinstance(node.value, dict) else node.extra or {}
     if node.type is not UNKNOWN:
         found: list[Node] = []
-        _collect_keys(fields, node.type.keys(), found)
+        collect_keys(fields, node.type.keys(), found)
         return found
     names = [key for key in fields if key != "resourceType" and not key.startswith("_")]
     return [child for name in names for child in _guessed(fields, name)]
@@ -174,13 +182,6 @@ def _collect_extended(value: Any, extra: Any, kind: Type, found: list[Any]) -> N
         beside = extras[index] if index < len(extras) else None
         if item is not None or isinstance(beside, dict):
             found.append(Node(item, kind, beside if isinstance(beside, dict) else None))
-
-
-def _collect_keys(fields: dict[str, Any], plan: dict[str, Field], found: list[Any]) -> None:
-    for key in fields if plan else ():
-        field = plan.get(key)
-        if field is not None and (key == field.key or field.key not in fields):
-            collect(fields, field, found)
 
 
 def _guessed(fields: dict[str, Any], name: str) -> list[Node]:
