@@ -8,11 +8,11 @@ import hashlib
 import sqlite3
 
 from fhir_server.store.index import Rows, rows
-from fhir_server.store.search.keys import place
+from fhir_server.store.search.keys import place, texts
 from r4 import artefacts
 from r4.json import decode, encode
 
-_FORM = "1"
+_FORM = "2"
 """Raised whenever the same resource would get other rows."""
 
 _TABLES = ("search_date", "search_number", "search_string", "search_reference")
@@ -22,7 +22,7 @@ def add(connection: sqlite3.Connection, rid: int, found: Rows) -> None:
     """Store the index rows of one version."""
     if found.words:
         connection.execute(
-            "INSERT INTO search_key (rowid, words) VALUES (?, ?)", (rid, " ".join(found.words))
+            "INSERT INTO search_key (rowid, words) VALUES (?, ?)", (rid, texts(found.words))
         )
     if found.content:
         connection.execute(

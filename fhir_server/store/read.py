@@ -8,7 +8,7 @@ from fhir_server.store.search import bodies, order, plan
 from fhir_server.store.search.keys import link, place
 from fhir_server.store.search.parse import parse
 from fhir_server.store.search.query import Query
-from fhir_server.store.search.sql import marks
+from fhir_server.store.search.sql import any_of, marks
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +138,7 @@ def referring(
     rids: dict[int, None] = {}
     wanted = [link(param, target) for target in places for param in params]
     for start in range(0, len(wanted), _MANY):
-        some = " OR ".join(wanted[start : start + _MANY])
+        some = any_of(wanted[start : start + _MANY])
         rows = database.read(
             "SELECT r.rid FROM search_key AS k CROSS JOIN resource AS r ON r.rid = k.rowid"
             f" WHERE k.search_key MATCH ? AND {_STOOD} LIMIT ?",

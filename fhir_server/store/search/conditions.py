@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from itertools import product
 
 from fhir_server.store.search import comparisons, values
-from fhir_server.store.search.entries import unit
-from fhir_server.store.search.keys import fold, key, link, word
+from fhir_server.store.search.keys import fold, key, link
 from fhir_server.store.search.keys import place as key_of_place
 from fhir_server.store.search.near import near
 from fhir_server.store.search.parameters import Parameter, parameters
+from fhir_server.store.search.quantities import unit
 from fhir_server.store.search.query import Criterion
 from fhir_server.store.search.sql import Match, Part, Sql, joined, marks
 from fhir_server.store.search.texts import split, unescape
@@ -44,7 +44,7 @@ def _codes(parameter: Parameter) -> tuple[str, ...]:
 def _words(asked: Criterion, place: Place, texts: Iterable[str], suffix: str = "") -> Match:
     codes = _codes(asked.parameter)
     found = [
-        word(kind, code + suffix, text) for text, kind, code in product(texts, place.types, codes)
+        key(kind, code + suffix, text) for text, kind, code in product(texts, place.types, codes)
     ]
     return Match(tuple(dict.fromkeys(found)))
 
@@ -96,7 +96,7 @@ def _reference(asked: Criterion, place: Place) -> Part:
         return _words(asked, place, texts, ":identifier")
     wanted = asked.modifier or asked.parameter.only
     kinds = (wanted,) if wanted else asked.parameter.targets
-    found: list[str] = []
+    found: list[int] = []
     for value in (unescape(each) for each in asked.values):
         targets = _targets(value, kinds, wanted)
         places = [key_of_place(*target.split("/")) for target in targets]
@@ -257,7 +257,7 @@ def _in_element(parameter: Parameter, kind: str, parts: list[str], place: Place)
         found = _any([comparisons.date(name, unescape(parts[1]), place.now)])
         return _among("search_date", (param,), found, place)
     second = token_text(parts[1]) if kinds == ("token",) else unescape(parts[1])
-    return Match((word(kind, name, f"{form}${second}"),))
+    return Match((key(kind, name, f"{form}${second}"),))
 
 
 def _special(asked: Criterion, place: Place) -> Sql:

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fhir_server.store.search.keys import text as word
+
 
 @dataclass(frozen=True, slots=True)
 class Sql:
@@ -17,7 +19,7 @@ class Sql:
 class Match:
     """The resource has one of these words (negated: none of them) in the inverted index."""
 
-    words: tuple[str, ...]
+    words: tuple[int, ...]
     negated: bool = False
 
 
@@ -32,7 +34,7 @@ def of_match(match: Match, at: str) -> Sql:
         return Sql("1 = 1", ()) if match.negated else NEVER
     sense = "NOT IN" if match.negated else "IN"
     text = f"{at}.rid {sense} (SELECT rowid FROM search_key WHERE search_key MATCH ?)"
-    return Sql(text, (" OR ".join(match.words),))
+    return Sql(text, (any_of(match.words),))
 
 
 def sql(part: Part, at: str) -> Sql:
@@ -53,8 +55,13 @@ def expression(matches: Iterable[Match]) -> str:
     """Return matches, one of them not negated, as one expression of the inverted index."""
     wanted = [m for m in matches if not m.negated]
     others = [m for m in matches if m.negated and m.words]
-    text = " AND ".join(f"({' OR '.join(match.words)})" for match in wanted)
-    return f"({text})" + "".join(f" NOT ({' OR '.join(match.words)})" for match in others)
+    text = " AND ".join(f"({any_of(match.words)})" for match in wanted)
+    return f"({text})" + "".join(f" NOT ({any_of(match.words)})" for match in others)
+
+
+def any_of(words: Iterable[int]) -> str:
+    """Return the expression of the inverted index that finds any of the words."""
+    return " OR ".join(word(each) for each in words)
 
 
 def marks(values: Sequence[Any]) -> str:

@@ -5,11 +5,11 @@ https://hl7.org/fhir/R4/search.html#ptypes
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from typing import Any
 
-from fhir_server.store.search.keys import bounds
+from fhir_server.store.search.keys import bounds, storable
 from r4.quantity import canonical
 from r4.reference import Literal, literal
 from terminology.systems import ALIASES, UCUM
@@ -32,14 +32,14 @@ def tokens(value: Any, value_type: str) -> Iterator[tuple[str, str]]:
     if isinstance(value, dict):
         if value_type == "CodeableConcept":
             for coding in value.get("coding", ()):
-                yield _system(coding.get("system")), coding.get("code", "")
+                yield known(coding.get("system")), coding.get("code", "")
         elif value_type in ("Identifier", "ContactPoint"):
-            yield _system(value.get("system")), value.get("value", "")
+            yield known(value.get("system")), value.get("value", "")
         elif value_type == "Extension":
             for held, kind in extended(value):
                 yield from tokens(held, kind)
         else:
-            yield _system(value.get("system")), value.get("code", "")
+            yield known(value.get("system")), value.get("code", "")
     elif isinstance(value, bool):
         yield "", "true" if value else "false"
     else:
@@ -54,35 +54,34 @@ def extended(extension: Any) -> Iterator[tuple[Any, str]]:
             yield value, kind if isinstance(value, dict) else kind[0].lower() + kind[1:]
 
 
-def forms(system: str, code: str) -> tuple[str, ...]:
-    """List the texts by which a coding is asked for: `*|code`, `system|code`, `|code`, `system|`."""
+def forms(system: str, code: str, implied: str = "") -> tuple[str, ...]:
+    """List the texts by which a coding is asked for: `*|code`, `system|code`, `|code`, `system|`.
+
+    A code without a system may imply one (https://hl7.org/fhir/R4/search.html#token).
+    """
     if not code:
         return (f"{system}|",) if system else ()
     if not system:
-        return f"*|{code}", f"|{code}"
+        own = f"*|{code}", f"|{code}"
+        return (*own, f"{implied}|{code}", f"{implied}|") if implied else own
     return f"*|{code}", f"{system}|{code}", f"{system}|"
 
 
 def asked(system: str | None, code: str) -> str:
     """Return the text that asks for a code: of a system, of none (""), or of any (None)."""
-    return f"*|{code}" if system is None else f"{_system(system)}|{code}"
+    return f"*|{code}" if system is None else f"{known(system)}|{code}"
 
 
-def _system(system: str | None) -> str:
+def known(system: str | None) -> str:
+    """Return the canonical uri of a system that may be an alias; "" for none."""
     return ALIASES.get(system, system) if system else ""
 
 
-def displays(value: Any, value_type: str) -> Iterator[str]:
-    """Yield the texts that go with a token: CodeableConcept.text, displays, Identifier.type.text."""
-    if not isinstance(value, dict):
-        return
-    if value_type == "Identifier":
-        yield from displays(value.get("type"), "CodeableConcept")
-        return
-    for text in (value.get("text"), value.get("display")):
-        if isinstance(text, str):
-            yield text
-    for coding in value.get("coding", ()):
+def displays(concept: Any) -> Iterator[str]:
+    """Yield the text of a CodeableConcept, and the displays of its codings."""
+    if "text" in concept:
+        yield concept["text"]
+    for coding in concept.get("coding", ()):
         if "display" in coding:
             yield coding["display"]
 
@@ -220,21 +219,35 @@ def bounded(low: Decimal | None, high: Decimal | None) -> Range:
     )
 
 
-def words(node: Any) -> str:
-    """Join the texts below a node that a person would look for; markup is left out."""
+def words(resource: Any) -> str:
+    """Join the texts of a resource that a person would look for; markup is left out."""
     found: list[str] = []
-    _gather(node, found)
-    return " ".join(found)
-
-
-def _gather(node: Any, found: list[str]) -> None:
-    kind = node.__class__
-    if kind is str:
-        found.append(_MARKUP.sub(" ", node) if node[:1] == "<" else node)
-    elif kind is dict:
+    nodes = [resource]
+    for node in nodes:  # it grows while it is walked
         for name, child in node.items():
-            if name not in _TECHNICAL:
-                _gather(child, found)
-    elif kind is list:
-        for child in node:
-            _gather(child, found)
+            if name in _TECHNICAL:
+                continue
+            kind = child.__class__
+            if kind is str:
+                found.append(child)
+            elif kind is dict:
+                nodes.append(child)
+            elif kind is list:
+                _sort_out(child, nodes, found)
+    text = " ".join(found)
+    return unmarked(found) if "<" in text else storable(text)
+
+
+def _sort_out(listed: Iterable[Any], nodes: list[Any], found: list[str]) -> None:
+    for each in listed:
+        kind = each.__class__
+        if kind is dict:
+            nodes.append(each)
+        elif kind is str:
+            found.append(each)
+
+
+def unmarked(texts: Iterable[str]) -> str:
+    """Join texts, those that are markup without it."""
+    kept = [_MARKUP.sub(" ", text) if text[:1] == "<" else text for text in texts]
+    return storable(" ".join(kept))
