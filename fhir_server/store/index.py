@@ -5,9 +5,9 @@ the elements that a resource has, not the parameters that its type could have.
 https://hl7.org/fhir/R4/search.html#ptypes
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -39,42 +39,63 @@ class Rows(msgspec.Struct, frozen=True):
 
 EMPTY = Rows([], [], [], [], [], "", "")
 
-_Find = Callable[[list[Any]], list[Any]]
-_Way = tuple[_Find | None, Enter]
-"""How values are found below an element (None: they are its own), and what enters them."""
+
+class _Node(NamedTuple):
+    """What is entered of the values at a place in the JSON, and what is below them, by key."""
+
+    enters: list[Enter]
+    below: dict[str, "_Node"]
+
+
 _Search = Callable[[Resource, Collected], None]
 
 
 def rows(resource: Resource) -> Rows:
     """Index a resource whose references are literal; a value that is not well-formed is left out."""
-    ways, searches = _plan(resource["resourceType"])
+    root, searches = _plan(resource["resourceType"])
     found = Collected()
-    for element, value in resource.items():
-        if element in ways:
-            nodes = value if value.__class__ is list else [value]
-            if None in nodes:
-                nodes = [node for node in nodes if node is not None]
-            for find, enter in ways[element]:
-                if listed := nodes if find is None else find(nodes):
-                    enter(found, listed)
-        if element in searches:
+    _enter((resource,), root.below, found)
+    for element in searches:
+        if element in resource:
             for search in searches[element]:
                 search(resource, found)
     text = resource.get("text")
     return Rows(
-        list(dict.fromkeys(found.words)),
-        list(dict.fromkeys(found.dates)),
-        list(dict.fromkeys(found.numbers)),
-        list(dict.fromkeys(found.strings)),
-        list(dict.fromkeys(found.references)),
+        list(found.words),
+        _once(found.dates),
+        _once(found.numbers),
+        _once(found.strings),
+        _once(found.references),
         values.unmarked([text["div"]]) if text.__class__ is dict and "div" in text else "",
         values.words(resource),
     )
 
 
+def _once(listed: list[Any]) -> list[Any]:
+    return list(dict.fromkeys(listed)) if len(listed) > 1 else listed
+
+
+def _enter(nodes: Iterable[Any], below: dict[str, _Node], found: Collected) -> None:
+    """Walk the elements that are there, and enter those that have a place in the plan."""
+    for node in nodes:
+        if node.__class__ is not dict:
+            continue
+        for key, value in node.items():
+            if key in below:
+                enters, deeper = below[key]
+                listed = value if value.__class__ is list else (value,)
+                if None in listed:
+                    listed = [each for each in listed if each is not None]
+                if listed:
+                    for enter in enters:
+                        enter(found, listed)
+                    if deeper:
+                        _enter(listed, deeper, found)
+
+
 @cache
-def _plan(resource_type: str) -> tuple[dict[str, list[_Way]], dict[str, list[_Search]]]:
-    ways: dict[str, list[_Way]] = {}
+def _plan(resource_type: str) -> tuple[_Node, dict[str, list[_Search]]]:
+    root = _Node([], {})
     searches: dict[str, list[_Search]] = {}
     for parameter in parameters(resource_type).values():
         if parameter.type == "composite":
@@ -85,47 +106,48 @@ def _plan(resource_type: str) -> tuple[dict[str, list[_Way]], dict[str, list[_Se
             into = column(resource_type, parameter)
             for alternative in expressions.alternatives(parameter.expression):
                 if (paths := expressions.plain(alternative)) is not None:
-                    _walk(ways, paths, into, parameter)
+                    for path in paths:
+                        _plant(root, path, OF[parameter.type](into, path.type, path.implied))
                 else:
                     _evaluate(searches, alternative, into, parameter)
-    return ways, searches
+    return root, searches
 
 
-def _walk(
-    ways: dict[str, list[_Way]], paths: Iterable[Path], into: Column, parameter: Parameter
-) -> None:
-    for path in paths:
-        enter = OF[parameter.type](into, path.type, path.implied)
-        ways.setdefault(path.keys[0], []).append((_finding(path), enter))
-
-
-def _finding(path: Path) -> _Find | None:
-    """Return what finds a path's values in the nodes of its first element; None: they are these."""
-    where, keys, only = path.where, path.keys[1:], path.only
-    if where is None and not only:
-        return (lambda nodes: _below(nodes, keys)) if keys else None
-
-    def find(nodes: list[Any]) -> list[Any]:
-        if where is not None:
-            key, value = where
-            nodes = [node for node in nodes if node.get(key) == value]
-        found = _below(nodes, keys)
-        return [each for each in found if _refers(each, only)] if only else found
-
-    return find
-
-
-def _below(nodes: list[Any], keys: tuple[str, ...]) -> list[Any]:
+def _plant(root: _Node, path: Path, enter: Enter) -> None:
+    """Put what enters the values of a path in its place; the first element, where it is chosen by one."""
+    if path.only:
+        enter = _referring(path.only, enter)
+    keys = path.keys
+    if path.where is not None:
+        enter, keys = _where(*path.where, keys[1:], enter), keys[:1]
+    node = root
     for key in keys:
-        found: list[Any] = []
-        for node in nodes:
-            child = node.get(key) if node.__class__ is dict else None
-            if child.__class__ is list:
-                found += child
-            elif child is not None:
-                found.append(child)
-        nodes = found
-    return [node for node in nodes if node is not None] if None in nodes else nodes
+        node = node.below.setdefault(key, _Node([], {}))
+    node.enters.append(enter)
+
+
+def _referring(resource_type: str, enter: Enter) -> Enter:
+    def enter_referring(found: Collected, listed: Sequence[Any]) -> None:
+        if kept := [each for each in listed if _refers(each, resource_type)]:
+            enter(found, kept)
+
+    return enter_referring
+
+
+def _where(key: str, value: str, below: tuple[str, ...], enter: Enter) -> Enter:
+    """Enter only what is in, or below, the elements that have a value at a key."""
+    root = _Node([], {})
+    _plant(root, Path(("", *below), ""), enter)
+    place = root.below[""]
+
+    def enter_where(found: Collected, listed: Sequence[Any]) -> None:
+        if kept := [each for each in listed if each.get(key) == value]:
+            for each in place.enters:
+                each(found, kept)
+            if place.below:
+                _enter(kept, place.below, found)
+
+    return enter_where
 
 
 def _refers(value: Any, resource_type: str) -> bool:
@@ -174,7 +196,7 @@ def _of_absence(search: _Search, resource_type: str, expression: str) -> _Search
 
     def search_if_there(resource: Resource, found: Collected) -> None:
         if keys.isdisjoint(resource):
-            found.words += absent.words
+            found.words |= absent.words
         else:
             search(resource, found)
 

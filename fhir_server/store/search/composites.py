@@ -72,7 +72,7 @@ def _pair(
             collected.dates += [(param, *period) for period in values.periods(value)]
         else:
             for text in _texts(component.type, value, kind, implied):
-                collected.words.append(keys.digest(before + text))
+                collected.words.add(keys.digest(before + text))
 
 
 def _texts(kind: str, value: Any, value_type: str, implied: str) -> Iterator[str]:

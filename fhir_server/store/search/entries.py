@@ -13,7 +13,10 @@ from fhir_server.store.search import keys, values
 from fhir_server.store.search.keys import digest, fold
 from fhir_server.store.search.parameters import Parameter
 from fhir_server.store.search.quantities import NO_UNIT, measured
+from terminology.systems import ALIASES
 
+_SHORT = 64
+"""Characters of a text that may be met again: a given name, a town."""
 _NAMED_ONCE = frozenset({"Identifier", "ContactPoint"})
 """Types whose values are hardly met twice: their keys are not kept."""
 
@@ -22,7 +25,7 @@ _NAMED_ONCE = frozenset({"Identifier", "ContactPoint"})
 class Collected:
     """What has been found in one resource so far; the same entry may be there more than once."""
 
-    words: list[int] = field(default_factory=list)
+    words: set[int] = field(default_factory=set)
     dates: list[tuple[int, int, int]] = field(default_factory=list)
     numbers: list[tuple[int, float, float, int]] = field(default_factory=list)
     strings: list[tuple[int, str]] = field(default_factory=list)
@@ -75,6 +78,18 @@ def coded(prefix: str, system: str, code: str, implied: str = "") -> tuple[int, 
     return tuple(digest(prefix + form) for form in forms)
 
 
+@lru_cache(maxsize=4096)
+def shown(display: str) -> str:
+    """Fold the display of a coding, which many resources share: the last ones are kept."""
+    return fold(display)
+
+
+@lru_cache(maxsize=8192)
+def spelt(exact: str, text: str) -> tuple[str, int]:
+    """Return a text folded, and the key of it as it is written; the last short ones are kept."""
+    return fold(text), digest(exact + text)
+
+
 def of_tokens(into: Column, kind: str, implied: str) -> Enter:
     """Enter the forms of each coding, its texts, and an identifier by its type."""
     if kind == "CodeableConcept":
@@ -86,16 +101,16 @@ def of_tokens(into: Column, kind: str, implied: str) -> Enter:
     prefix, present, text_param = into.prefix, into.present, into.text
 
     def enter(found: Collected, listed: Sequence[Any]) -> None:
-        found.words.append(present)
+        found.words.add(present)
         for value in listed:
             if value.__class__ is dict:
-                found.words += coded(prefix, value.get("system", ""), value.get("code", ""))
+                found.words.update(coded(prefix, value.get("system", ""), value.get("code", "")))
                 if "display" in value:
-                    found.strings.append((text_param, fold(value["display"])))
+                    found.strings.append((text_param, shown(value["display"])))
             elif value.__class__ is bool:
-                found.words += coded(prefix, "", "true" if value else "false")
+                found.words.update(coded(prefix, "", "true" if value else "false"))
             else:
-                found.words += coded(prefix, "", str(value), implied)
+                found.words.update(coded(prefix, "", str(value), implied))
 
     return enter
 
@@ -104,14 +119,15 @@ def _of_concepts(into: Column) -> Enter:
     prefix, present, text_param = into.prefix, into.present, into.text
 
     def enter(found: Collected, listed: Sequence[Any]) -> None:
-        found.words.append(present)
+        found.words.add(present)
         for value in listed:
             if "text" in value:
                 found.strings.append((text_param, fold(value["text"])))
             for coding in value.get("coding", ()):
-                found.words += coded(prefix, coding.get("system", ""), coding.get("code", ""))
+                keys_of_it = coded(prefix, coding.get("system", ""), coding.get("code", ""))
+                found.words.update(keys_of_it)
                 if "display" in coding:
-                    found.strings.append((text_param, fold(coding["display"])))
+                    found.strings.append((text_param, shown(coding["display"])))
 
     return enter
 
@@ -121,7 +137,7 @@ def _of_identifiers(into: Column, kind: str) -> Enter:
     typed = into.before("of-type") if kind == "Identifier" else ""
 
     def enter(found: Collected, listed: Sequence[Any]) -> None:
-        found.words.append(present)
+        found.words.add(present)
         for value in listed:
             _enter_identifier(found, prefix, value)
             if typed and "type" in value:
@@ -129,7 +145,7 @@ def _of_identifiers(into: Column, kind: str) -> Enter:
                 for text in values.displays(concept):
                     found.strings.append((text_param, fold(text)))
                 for system, code in values.tokens(concept, "CodeableConcept"):
-                    found.words.append(digest(f"{typed}{system}|{code}|{number}"))
+                    found.words.add(digest(f"{typed}{system}|{code}|{number}"))
 
     return enter
 
@@ -137,16 +153,17 @@ def _of_identifiers(into: Column, kind: str) -> Enter:
 def _enter_identifier(found: Collected, prefix: str, identifier: Any) -> None:
     system, number = identifier.get("system", ""), identifier.get("value", "")
     if system:
-        found.words += coded(prefix, system, "")
-    for form in values.forms(values.known(system), number)[:2] if number else ():
-        found.words.append(digest(prefix + form))
+        found.words.update(coded(prefix, system, ""))
+    if number:
+        found.words.add(digest(f"{prefix}*|{number}"))
+        found.words.add(digest(f"{prefix}{ALIASES.get(system, system)}|{number}"))
 
 
 def _of_extensions(into: Column, of_values: Callable[[Column, str, str], Enter]) -> Enter:
     present = into.present
 
     def enter(found: Collected, listed: Sequence[Any]) -> None:
-        found.words.append(present)
+        found.words.add(present)
         for extension in listed:
             for value, kind in values.extended(extension):
                 of_values(into, kind, "")(found, [value])
@@ -161,20 +178,20 @@ def of_references(into: Column, kind: str, _implied: str) -> Enter:
 
     def enter(found: Collected, listed: Sequence[Any]) -> None:
         words = found.words
-        words.append(present)
+        words.add(present)
         for value in listed:
             named = value.get("identifier") if value.__class__ is dict else None
             if named.__class__ is dict:  # a resource has a list of them
                 _enter_identifier(found, identified, named)
             target = values.target(value)
-            if target is not None and target.base is None:
-                place = digest(f"{target.type}/{target.id}")
-                words.append(param ^ place)
-                found.references.append((param, place))
-            else:
+            if target is None or target.base is not None:
                 enter_uris(found, [value if isinstance(value, str) else value.get("reference")])
+            else:
+                place = digest(f"{target.type}/{target.id}")
+                words.add(param ^ place)
+                found.references.append((param, place))
             if target is not None:
-                words.append(_of_type(prefix, target.type))
+                words.add(_of_type(prefix, target.type))
 
     return enter
 
@@ -189,11 +206,11 @@ def of_uris(into: Column, _kind: str, _implied: str) -> Enter:
     prefix, present, below = into.prefix, into.present, into.before("below")
 
     def enter(found: Collected, listed: Sequence[Any]) -> None:
-        found.words.append(present)
+        found.words.add(present)
         for value in listed:
             if isinstance(value, str):
-                found.words += [digest(prefix + uri) for uri in values.uris(value)]
-                found.words += [digest(below + uri) for uri in values.ancestors(value)]
+                found.words |= {digest(prefix + uri) for uri in values.uris(value)}
+                found.words |= {digest(below + uri) for uri in values.ancestors(value)}
 
     return enter
 
@@ -203,11 +220,14 @@ def of_strings(into: Column, kind: str, _implied: str) -> Enter:
     present, param, exact = into.present, into.param, into.before("exact")
 
     def enter(found: Collected, listed: Sequence[Any]) -> None:
-        found.words.append(present)
+        found.words.add(present)
         for value in listed:
-            for text in (value,) if value.__class__ is str else values.strings(value, kind):
-                found.strings.append((param, fold(text)))
-                found.words.append(digest(exact + text))
+            texts = (value,) if value.__class__ is str else values.strings(value, kind)
+            for text in texts:
+                known = spelt if len(text) <= _SHORT else spelt.__wrapped__
+                folded, key = known(exact, text)
+                found.strings.append((param, folded))
+                found.words.add(key)
 
     return enter
 
@@ -217,7 +237,7 @@ def of_dates(into: Column, _kind: str, _implied: str) -> Enter:
     present, param = into.present, into.param
 
     def enter(found: Collected, listed: Sequence[Any]) -> None:
-        found.words.append(present)
+        found.words.add(present)
         for value in listed:
             for low, high in values.periods(value):
                 found.dates.append((param, low, high))
@@ -230,7 +250,7 @@ def of_numbers(into: Column, _kind: str, _implied: str) -> Enter:
     present, param = into.present, into.param
 
     def enter(found: Collected, listed: Sequence[Any]) -> None:
-        found.words.append(present)
+        found.words.add(present)
         for value in listed:
             for low, high in values.numbers(value):
                 found.numbers.append((param, low, high, NO_UNIT))
@@ -243,7 +263,7 @@ def of_quantities(into: Column, _kind: str, _implied: str) -> Enter:
     present, param, prefix = into.present, into.param, into.prefix
 
     def enter(found: Collected, listed: Sequence[Any]) -> None:
-        found.words.append(present)
+        found.words.add(present)
         for value in listed:
             found.numbers += measured(prefix, param, value)
 
@@ -257,7 +277,7 @@ def of_positions(into: Column, _kind: str, _implied: str) -> Enter:
     def enter(found: Collected, listed: Sequence[Any]) -> None:
         for value in listed:
             if "latitude" in value and "longitude" in value:
-                found.words.append(present)
+                found.words.add(present)
                 place = (float(value["latitude"]), float(value["longitude"]))
                 found.numbers.append((param, *place, NO_UNIT))
 

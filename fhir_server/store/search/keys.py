@@ -74,8 +74,8 @@ def bounds(text: str) -> tuple[int, int]:
 
 def fold(text: str) -> str:
     """Fold case, accents and runs of white space, as string search ignores them."""
-    text = storable(text)
-    if not text.isascii():
+    if not text.isascii() or "\x00" in text:
+        text = storable(text)
         decomposed = unicodedata.normalize("NFKD", text)
         text = "".join(
             character for character in decomposed if not unicodedata.combining(character)

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from fhir_server.store.search.keys import digest
-from fhir_server.store.search.values import INFINITE, bounded, quantities, scaled, unit_text
+from fhir_server.store.search.values import bounded, quantities, scaled, unit_text
 
 NO_UNIT = 0
 
@@ -22,26 +22,25 @@ def measured(prefix: str, param: int, value: Any) -> list[Row]:
     """
     rows: list[Row] = []
     for system, code, text, low, high in quantities(value):
-        written = bounded(low, high)
-        rows += [(param, *written, named) for named in _units(code, text)]
+        least, greatest = bounded(low, high)
+        rows += [(param, least, greatest, named) for named in _units(code, text)]
         if code:
-            coded = _coded(prefix, system, code)
-            least = INFINITE[0] if low is None else _scaled(system, code, low)
-            if high is low:
-                greatest = INFINITE[1] if high is None else least
-            else:
-                greatest = INFINITE[1] if high is None else _scaled(system, code, high)
+            coded, is_base = _coded(prefix, system, code)
+            if not is_base:
+                least, greatest = bounded(_scaled(system, code, low), _scaled(system, code, high))
             rows.append((coded, least, greatest, NO_UNIT))
     return rows
 
 
-def _scaled(system: str, code: str, value: Decimal | int) -> float:
-    return float(scaled(system, code, Decimal(value)))
+def _scaled(system: str, code: str, value: Decimal | int | None) -> Decimal | None:
+    return None if value is None else scaled(system, code, Decimal(value))
 
 
 @lru_cache(maxsize=2048)
-def _coded(prefix: str, system: str, code: str) -> int:
-    return digest(prefix + unit_text(system, code))
+def _coded(prefix: str, system: str, code: str) -> tuple[int, bool]:
+    """Return the key of values in a unit's base unit, and whether it is the unit itself."""
+    is_base = all(scaled(system, code, one) == one for one in (Decimal(0), Decimal(1)))
+    return digest(prefix + unit_text(system, code)), is_base
 
 
 @lru_cache(maxsize=2048)

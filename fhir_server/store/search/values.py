@@ -25,6 +25,7 @@ _TECHNICAL = frozenset({
 })  # fmt: skip
 
 Range = tuple[float, float]
+Measure = tuple[str, str, str, Decimal | None, Decimal | None]
 
 
 def tokens(value: Any, value_type: str) -> Iterator[tuple[str, str]]:
@@ -88,11 +89,11 @@ def displays(concept: Any) -> Iterator[str]:
 
 def target(value: Any) -> Literal | None:
     """Read the literal reference of a value, of a resource itself too; None for any other."""
-    if isinstance(value, dict):
+    if value.__class__ is dict:
         if "resourceType" in value and "id" in value:
             return Literal(value["resourceType"], value["id"])
         value = value.get("reference")
-    return literal(value) if isinstance(value, str) else None
+    return literal(value) if value.__class__ is str else None
 
 
 def uris(value: Any) -> Iterator[str]:
@@ -112,21 +113,20 @@ def ancestors(uri: str) -> Iterator[str]:
         yield uri
 
 
-def strings(value: Any, value_type: str = "") -> Iterator[str]:
-    """Yield the texts of a string, or of a HumanName's or Address's parts."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        if value_type == "Extension":
-            for held, kind in extended(value):
-                yield from strings(held, kind)
-            return
-        for part, text in value.items():
-            if part not in _NO_TEXT and not part.startswith("_"):
-                yield from strings(text)
-    elif isinstance(value, list):
-        for text in value:
-            yield from strings(text)
+def strings(value: Any, value_type: str = "") -> list[str]:
+    """List the texts of a string, or of a HumanName's or Address's parts."""
+    if value.__class__ is str:
+        return [value]
+    if value_type == "Extension":
+        return [text for held, kind in extended(value) for text in strings(held, kind)]
+    found: list[str] = []
+    for part, text in value.items() if value.__class__ is dict else ():
+        if part not in _NO_TEXT and part[:1] != "_":
+            if text.__class__ is str:
+                found.append(text)
+            elif text.__class__ is list:
+                found += [each for each in text if each.__class__ is str]
+    return found
 
 
 def periods(value: Any) -> Iterator[tuple[int, int]]:
@@ -165,19 +165,18 @@ def numbers(value: Any) -> Iterator[Range]:
         )
 
 
-def quantities(value: Any) -> Iterator[tuple[str, str, str, Decimal | None, Decimal | None]]:
-    """Yield system, code, unit text, least and greatest value (None: without end) of a quantity."""
-    if not isinstance(value, dict):
-        return
+def quantities(value: Any) -> list[Measure]:
+    """List system, code, unit text, least and greatest value (None: without end) of a quantity."""
+    if value.__class__ is not dict:
+        return []
+    if "currency" in value:
+        return [(_CURRENCIES, value["currency"], "", value.get("value"), value.get("value"))]
+    if "value" in value:
+        return [(*_unit(value), *_compared(value["value"], value.get("comparator")))]
     if "low" in value or "high" in value:
         low, high = value.get("low", {}), value.get("high", {})
-        yield (*_unit(low or high), low.get("value"), high.get("value"))
-    elif "currency" in value:
-        yield _CURRENCIES, value["currency"], "", value.get("value"), value.get("value")
-    elif "origin" in value:
-        yield from _sampled(value)
-    elif "value" in value:
-        yield (*_unit(value), *_compared(value["value"], value.get("comparator")))
+        return [(*_unit(low or high), low.get("value"), high.get("value"))]
+    return _sampled(value) if "origin" in value else []
 
 
 def _unit(quantity: Any) -> tuple[str, str, str]:
@@ -185,17 +184,20 @@ def _unit(quantity: Any) -> tuple[str, str, str]:
 
 
 def _compared(number: Decimal, comparator: str | None) -> tuple[Decimal | None, Decimal | None]:
+    if comparator is None:
+        return number, number
     if comparator in ("<", "<="):
         return None, number
     return (number, None) if comparator in (">", ">=") else (number, number)
 
 
-def _sampled(value: Any) -> Iterator[tuple[str, str, str, Decimal | None, Decimal | None]]:
+def _sampled(value: Any) -> list[Measure]:
     points = [Decimal(t) for t in value.get("data", "").split() if re.fullmatch(r"-?[\d.]+", t)]
-    if points:
-        zero, factor = value["origin"].get("value", 0), value.get("factor", 1)
-        ends = sorted((zero + factor * min(points), zero + factor * max(points)))
-        yield (*_unit(value["origin"]), ends[0], ends[1])
+    if not points:
+        return []
+    zero, factor = value["origin"].get("value", 0), value.get("factor", 1)
+    ends = sorted((zero + factor * min(points), zero + factor * max(points)))
+    return [(*_unit(value["origin"]), ends[0], ends[1])]
 
 
 def unit_text(system: str, code: str) -> str:
@@ -213,6 +215,8 @@ def scaled(system: str, code: str, value: Decimal) -> Decimal:
 
 def bounded(low: Decimal | None, high: Decimal | None) -> Range:
     """Return the bounds as floats, infinite where they are open."""
+    if low is high and low is not None:
+        return (float(low),) * 2
     return (
         INFINITE[0] if low is None else float(low),
         INFINITE[1] if high is None else float(high),
@@ -224,27 +228,20 @@ def words(resource: Any) -> str:
     found: list[str] = []
     nodes = [resource]
     for node in nodes:  # it grows while it is walked
-        for name, child in node.items():
-            if name in _TECHNICAL:
-                continue
-            kind = child.__class__
-            if kind is str:
-                found.append(child)
-            elif kind is dict:
-                nodes.append(child)
-            elif kind is list:
-                _sort_out(child, nodes, found)
+        if node.__class__ is dict:
+            for name, child in node.items():
+                if name not in _TECHNICAL:
+                    kind = child.__class__
+                    if kind is str:
+                        found.append(child)
+                    elif kind is list:
+                        nodes += child
+                    elif kind is dict:
+                        nodes.append(child)
+        elif node.__class__ is str:
+            found.append(node)
     text = " ".join(found)
     return unmarked(found) if "<" in text else storable(text)
-
-
-def _sort_out(listed: Iterable[Any], nodes: list[Any], found: list[str]) -> None:
-    for each in listed:
-        kind = each.__class__
-        if kind is dict:
-            nodes.append(each)
-        elif kind is str:
-            found.append(each)
 
 
 def unmarked(texts: Iterable[str]) -> str:
