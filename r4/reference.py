@@ -42,6 +42,12 @@ def literal(text: str) -> Literal | None:
     return None
 
 
+def here(text: str) -> str:
+    """Return the type of a reference of the form `Type/id`, which most are; "" for any other."""
+    match = _HERE.fullmatch(text)
+    return match[1] if match else ""
+
+
 def conditional(text: str) -> Conditional | None:
     """Read `Type?query`; None for anything else."""
     if match := _CONDITIONAL.match(text):

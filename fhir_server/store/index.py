@@ -7,7 +7,7 @@ https://hl7.org/fhir/R4/search.html#ptypes
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
@@ -40,21 +40,17 @@ class Rows(msgspec.Struct, frozen=True):
 EMPTY = Rows([], [], [], [], [], "", "")
 
 
-class _Node(NamedTuple):
-    """What is entered of the values at a place in the JSON, and what is below them, by key."""
-
-    enters: list[Enter]
-    below: dict[str, "_Node"]
-
-
+_Tree = dict[str, Enter]
+"""What enters the values of each key of an object, wherever in a resource that stands."""
+_Way = tuple[tuple[str, ...], Enter]
 _Search = Callable[[Resource, Collected], None]
 
 
 def rows(resource: Resource) -> Rows:
     """Index a resource whose references are literal; a value that is not well-formed is left out."""
-    root, searches = _plan(resource["resourceType"])
+    tree, searches = _plan(resource["resourceType"])
     found = Collected()
-    _enter((resource,), root.below, found)
+    _walk(resource, tree, found)
     for element in searches:
         if element in resource:
             for search in searches[element]:
@@ -75,27 +71,22 @@ def _once(listed: list[Any]) -> list[Any]:
     return list(dict.fromkeys(listed)) if len(listed) > 1 else listed
 
 
-def _enter(nodes: Iterable[Any], below: dict[str, _Node], found: Collected) -> None:
-    """Walk the elements that are there, and enter those that have a place in the plan."""
-    for node in nodes:
-        if node.__class__ is not dict:
-            continue
-        for key, value in node.items():
-            if key in below:
-                enters, deeper = below[key]
-                listed = value if value.__class__ is list else (value,)
-                if None in listed:
-                    listed = [each for each in listed if each is not None]
-                if listed:
-                    for enter in enters:
-                        enter(found, listed)
-                    if deeper:
-                        _enter(listed, deeper, found)
+def _walk(node: Any, tree: _Tree, found: Collected) -> None:
+    """Enter those elements that are there and have a place in the plan."""
+    for key, value in node.items():
+        if key in tree:
+            if value.__class__ is not list:
+                if value is not None:
+                    tree[key](found, (value,))
+            elif value and None not in value:
+                tree[key](found, value)
+            elif listed := [each for each in value if each is not None]:
+                tree[key](found, listed)
 
 
 @cache
-def _plan(resource_type: str) -> tuple[_Node, dict[str, list[_Search]]]:
-    root = _Node([], {})
+def _plan(resource_type: str) -> tuple[_Tree, dict[str, list[_Search]]]:
+    ways: list[_Way] = []
     searches: dict[str, list[_Search]] = {}
     for parameter in parameters(resource_type).values():
         if parameter.type == "composite":
@@ -106,24 +97,48 @@ def _plan(resource_type: str) -> tuple[_Node, dict[str, list[_Search]]]:
             into = column(resource_type, parameter)
             for alternative in expressions.alternatives(parameter.expression):
                 if (paths := expressions.plain(alternative)) is not None:
-                    for path in paths:
-                        _plant(root, path, OF[parameter.type](into, path.type, path.implied))
+                    ways += [_way(path, into, parameter.type) for path in paths]
                 else:
                     _evaluate(searches, alternative, into, parameter)
-    return root, searches
+    return _tree(ways), searches
 
 
-def _plant(root: _Node, path: Path, enter: Enter) -> None:
-    """Put what enters the values of a path in its place; the first element, where it is chosen by one."""
+def _way(path: Path, into: Column, kind: str) -> _Way:
+    enter = OF[kind](into, path.type, path.implied)
     if path.only:
         enter = _referring(path.only, enter)
-    keys = path.keys
-    if path.where is not None:
-        enter, keys = _where(*path.where, keys[1:], enter), keys[:1]
-    node = root
-    for key in keys:
-        node = node.below.setdefault(key, _Node([], {}))
-    node.enters.append(enter)
+    if path.where is None:
+        return path.keys, enter
+    return path.keys[:1], _where(*path.where, _below([(path.keys[1:], enter)]))
+
+
+def _tree(ways: Iterable[_Way]) -> _Tree:
+    """Merge ways that begin alike, so that each element is met once."""
+    by_key: dict[str, list[_Way]] = {}
+    for (key, *rest), enter in ways:
+        by_key.setdefault(key, []).append((tuple(rest), enter))
+    return {key: _below(below) for key, below in by_key.items()}
+
+
+def _below(ways: list[_Way]) -> Enter:
+    """Return what enters values for the ways that end at them, and walks on for the others."""
+    enters = [enter for keys, enter in ways if not keys]
+    if tree := _tree(way for way in ways if way[0]):
+        enters.append(lambda found, listed: _walk_each(listed, tree, found))
+    if len(enters) == 1:
+        return enters[0]
+
+    def enter_all(found: Collected, listed: Sequence[Any]) -> None:
+        for enter in enters:
+            enter(found, listed)
+
+    return enter_all
+
+
+def _walk_each(nodes: Iterable[Any], tree: _Tree, found: Collected) -> None:
+    for node in nodes:
+        if node.__class__ is dict:
+            _walk(node, tree, found)
 
 
 def _referring(resource_type: str, enter: Enter) -> Enter:
@@ -134,18 +149,12 @@ def _referring(resource_type: str, enter: Enter) -> Enter:
     return enter_referring
 
 
-def _where(key: str, value: str, below: tuple[str, ...], enter: Enter) -> Enter:
-    """Enter only what is in, or below, the elements that have a value at a key."""
-    root = _Node([], {})
-    _plant(root, Path(("", *below), ""), enter)
-    place = root.below[""]
+def _where(key: str, value: str, enter: Enter) -> Enter:
+    """Enter only the elements that have a value at a key, or what is below them."""
 
     def enter_where(found: Collected, listed: Sequence[Any]) -> None:
         if kept := [each for each in listed if each.get(key) == value]:
-            for each in place.enters:
-                each(found, kept)
-            if place.below:
-                _enter(kept, place.below, found)
+            enter(found, kept)
 
     return enter_where
 

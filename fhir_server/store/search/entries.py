@@ -5,14 +5,17 @@ nothing is yielded value by value. https://hl7.org/fhir/R4/search.html#ptypes
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
+
+import msgspec
 
 from fhir_server.store.search import keys, values
 from fhir_server.store.search.keys import digest, fold
 from fhir_server.store.search.parameters import Parameter
 from fhir_server.store.search.quantities import NO_UNIT, measured
+from r4.reference import here, literal
 from terminology.systems import ALIASES
 
 _SHORT = 64
@@ -21,15 +24,14 @@ _NAMED_ONCE = frozenset({"Identifier", "ContactPoint"})
 """Types whose values are hardly met twice: their keys are not kept."""
 
 
-@dataclass(slots=True)
-class Collected:
-    """What has been found in one resource so far; the same entry may be there more than once."""
+class Collected(msgspec.Struct):
+    """What has been found in one resource so far; the same row may be there more than once."""
 
-    words: set[int] = field(default_factory=set)
-    dates: list[tuple[int, int, int]] = field(default_factory=list)
-    numbers: list[tuple[int, float, float, int]] = field(default_factory=list)
-    strings: list[tuple[int, str]] = field(default_factory=list)
-    references: list[tuple[int, int]] = field(default_factory=list)
+    words: set[int] = msgspec.field(default_factory=set)
+    dates: list[tuple[int, int, int]] = []
+    numbers: list[tuple[int, float, float, int]] = []
+    strings: list[tuple[int, str]] = []
+    references: list[tuple[int, int]] = []
 
 
 Enter = Callable[[Collected, Sequence[Any]], None]
@@ -122,7 +124,8 @@ def _of_concepts(into: Column) -> Enter:
         found.words.add(present)
         for value in listed:
             if "text" in value:
-                found.strings.append((text_param, fold(value["text"])))
+                text = value["text"]
+                found.strings.append((text_param, (shown if len(text) <= _SHORT else fold)(text)))
             for coding in value.get("coding", ()):
                 keys_of_it = coded(prefix, coding.get("system", ""), coding.get("code", ""))
                 found.words.update(keys_of_it)
@@ -180,18 +183,26 @@ def of_references(into: Column, kind: str, _implied: str) -> Enter:
         words = found.words
         words.add(present)
         for value in listed:
-            named = value.get("identifier") if value.__class__ is dict else None
-            if named.__class__ is dict:  # a resource has a list of them
-                _enter_identifier(found, identified, named)
-            target = values.target(value)
-            if target is None or target.base is not None:
-                enter_uris(found, [value if isinstance(value, str) else value.get("reference")])
-            else:
-                place = digest(f"{target.type}/{target.id}")
+            text = value
+            if value.__class__ is dict:
+                text = values.points_at(value)
+                named = value.get("identifier")
+                if named.__class__ is dict:  # a resource has a list of them
+                    _enter_identifier(found, identified, named)
+            if text.__class__ is not str:
+                continue
+            target = text if (resource_type := here(text)) else ""
+            if not target and (other := literal(text)) is not None:
+                resource_type = other.type
+                target = f"{other.type}/{other.id}" if other.base is None else ""
+            if resource_type:
+                words.add(_of_type(prefix, resource_type))
+            if target:
+                place = digest(target)
                 words.add(param ^ place)
                 found.references.append((param, place))
-            if target is not None:
-                words.add(_of_type(prefix, target.type))
+            else:
+                enter_uris(found, (text,))
 
     return enter
 

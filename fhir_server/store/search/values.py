@@ -89,11 +89,15 @@ def displays(concept: Any) -> Iterator[str]:
 
 def target(value: Any) -> Literal | None:
     """Read the literal reference of a value, of a resource itself too; None for any other."""
-    if value.__class__ is dict:
-        if "resourceType" in value and "id" in value:
-            return Literal(value["resourceType"], value["id"])
-        value = value.get("reference")
-    return literal(value) if value.__class__ is str else None
+    text = points_at(value) if isinstance(value, dict) else value
+    return literal(text) if isinstance(text, str) else None
+
+
+def points_at(value: Any) -> Any:
+    """Return the text by which a Reference refers, or by which others refer to a resource."""
+    if "resourceType" in value and "id" in value:
+        return f"{value['resourceType']}/{value['id']}"
+    return value.get("reference")
 
 
 def uris(value: Any) -> Iterator[str]:
