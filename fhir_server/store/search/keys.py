@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Collection
 from functools import lru_cache
 
-import xxhash
+from xxhash import xxh3_64_intdigest
 
 from r4 import dates
 
@@ -32,7 +32,10 @@ def key(resource_type: str, code: str, value: str = "") -> int:
 
 def digest(text: str) -> int:
     """Hash a text (a prefix and a value that have been put together) to a signed 64-bit integer."""
-    unsigned = xxhash.xxh3_64_intdigest(text.encode("utf-8", "surrogatepass"))
+    try:
+        unsigned = xxh3_64_intdigest(text.encode())
+    except UnicodeEncodeError:  # half a surrogate pair
+        unsigned = xxh3_64_intdigest(text.encode("utf-8", "surrogatepass"))
     return unsigned - _RANGE if unsigned >= _SIGN else unsigned
 
 
