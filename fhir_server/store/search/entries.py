@@ -20,8 +20,9 @@ from terminology.systems import ALIASES
 
 _SHORT = 64
 """Characters of a text that may be met again: a given name, a town."""
-_NAMED_ONCE = frozenset({"Identifier", "ContactPoint"})
-"""Types whose values are hardly met twice: their keys are not kept."""
+_IDENTIFIERS = frozenset({"Identifier", "ContactPoint"})
+_FREE = frozenset({"string", "id", "uri"})
+"""Types whose values are hardly met twice: like those of identifiers, their keys are not kept."""
 
 
 class Collected(msgspec.Struct):
@@ -96,11 +97,12 @@ def of_tokens(into: Column, kind: str, implied: str) -> Enter:
     """Enter the forms of each coding, its texts, and an identifier by its type."""
     if kind == "CodeableConcept":
         return _of_concepts(into)
-    if kind in _NAMED_ONCE:
+    if kind in _IDENTIFIERS:
         return _of_identifiers(into, kind)
     if kind == "Extension":
-        return _of_extensions(into, of_tokens)
+        return _of_extensions(into)
     prefix, present, text_param = into.prefix, into.present, into.text
+    keyed = coded.__wrapped__ if kind in _FREE else coded
 
     def enter(found: Collected, listed: Sequence[Any]) -> None:
         found.words.add(present)
@@ -112,7 +114,7 @@ def of_tokens(into: Column, kind: str, implied: str) -> Enter:
             elif value.__class__ is bool:
                 found.words.update(coded(prefix, "", "true" if value else "false"))
             else:
-                found.words.update(coded(prefix, "", str(value), implied))
+                found.words.update(keyed(prefix, "", str(value), implied))
 
     return enter
 
@@ -162,14 +164,14 @@ def _enter_identifier(found: Collected, prefix: str, identifier: Any) -> None:
         found.words.add(digest(f"{prefix}{ALIASES.get(system, system)}|{number}"))
 
 
-def _of_extensions(into: Column, of_values: Callable[[Column, str, str], Enter]) -> Enter:
+def _of_extensions(into: Column) -> Enter:
     present = into.present
 
     def enter(found: Collected, listed: Sequence[Any]) -> None:
         found.words.add(present)
         for extension in listed:
             for value, kind in values.extended(extension):
-                of_values(into, kind, "")(found, [value])
+                of_tokens(into, kind, "")(found, (value,))
 
     return enter
 
