@@ -23,7 +23,8 @@ def measured(prefix: str, param: int, value: Any) -> list[Row]:
     rows: list[Row] = []
     for system, code, text, low, high in quantities(value):
         least, greatest = bounded(low, high)
-        rows += [(param, least, greatest, named) for named in _units(code, text)]
+        for named in _units(code, text):
+            rows.append((param, least, greatest, named))
         if code:
             coded, is_base = _coded(prefix, system, code)
             if not is_base:

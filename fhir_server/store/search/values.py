@@ -176,7 +176,10 @@ def quantities(value: Any) -> list[Measure]:
     if "currency" in value:
         return [(_CURRENCIES, value["currency"], "", value.get("value"), value.get("value"))]
     if "value" in value:
-        return [(*_unit(value), *_compared(value["value"], value.get("comparator")))]
+        least = greatest = value["value"]
+        if "comparator" in value:
+            least, greatest = _compared(least, value["comparator"])
+        return [(*_unit(value), least, greatest)]
     if "low" in value or "high" in value:
         low, high = value.get("low", {}), value.get("high", {})
         return [(*_unit(low or high), low.get("value"), high.get("value"))]
@@ -187,9 +190,7 @@ def _unit(quantity: Any) -> tuple[str, str, str]:
     return quantity.get("system", ""), quantity.get("code", ""), quantity.get("unit", "")
 
 
-def _compared(number: Decimal, comparator: str | None) -> tuple[Decimal | None, Decimal | None]:
-    if comparator is None:
-        return number, number
+def _compared(number: Decimal, comparator: str) -> tuple[Decimal | None, Decimal | None]:
     if comparator in ("<", "<="):
         return None, number
     return (number, None) if comparator in (">", ">=") else (number, number)
