@@ -14,7 +14,7 @@ from pathlib import Path
 
 from benchmarks.store import _observation as observation
 from fhir_server.store.index import rows
-from fhir_server.store.search.keys import key, link, place, word
+from fhir_server.store.search.keys import key, link, place, text, texts
 
 RESOURCES = 100_000
 CHILDREN = 10_000
@@ -46,18 +46,18 @@ class Inverted:
         " tokenize='ascii')"
     )
 
-    def insert(self, connection: sqlite3.Connection, rid: int, words: list[str]) -> None:
-        connection.execute("INSERT INTO k (rowid, words) VALUES (?, ?)", (rid, " ".join(words)))
+    def insert(self, connection: sqlite3.Connection, rid: int, words: list[int]) -> None:
+        connection.execute("INSERT INTO k (rowid, words) VALUES (?, ?)", (rid, texts(words)))
 
     def queries(self) -> Iterator[tuple[str, Callable[[int], tuple[object, ...]]]]:
-        code = CODE
+        code = text(CODE)
         found = "FROM k JOIN r ON r.rid = k.rowid WHERE k MATCH ?"
         yield (
             f"SELECT r.rid {found} ORDER BY k.rowid DESC LIMIT 50",
-            lambda n: (f"{child(n)} AND {code}",),
+            lambda n: (f"{text(child(n))} AND {code}",),
         )
         yield f"SELECT r.rid {found} ORDER BY k.rowid DESC LIMIT 50", lambda _: (code,)
-        yield f"SELECT count(*) {found}", lambda n: (child(n),)
+        yield f"SELECT count(*) {found}", lambda n: (text(child(n)),)
 
 
 class Clustered:
@@ -65,31 +65,26 @@ class Clustered:
 
     create = "CREATE TABLE k (key INTEGER, rid INTEGER, PRIMARY KEY (key, rid)) WITHOUT ROWID"
 
-    def insert(self, connection: sqlite3.Connection, rid: int, words: list[str]) -> None:
-        connection.executemany("INSERT INTO k VALUES (?, ?)", [(_signed(w), rid) for w in words])
+    def insert(self, connection: sqlite3.Connection, rid: int, words: list[int]) -> None:
+        connection.executemany("INSERT INTO k VALUES (?, ?)", [(word, rid) for word in words])
 
     def queries(self) -> Iterator[tuple[str, Callable[[int], tuple[object, ...]]]]:
-        code = _signed(CODE)
+        code = CODE
         found = "FROM k JOIN r ON r.rid = k.rid WHERE k.key = ?"
         also = "AND EXISTS (SELECT 1 FROM k AS o WHERE o.key = ? AND o.rid = k.rid)"
         yield (
             f"SELECT r.rid {found} {also} ORDER BY k.rid DESC LIMIT 50",
-            lambda n: (_signed(child(n)), code),
+            lambda n: (child(n), code),
         )
         yield f"SELECT r.rid {found} ORDER BY k.rid DESC LIMIT 50", lambda _: (code,)
-        yield f"SELECT count(*) {found}", lambda n: (_signed(child(n)),)
+        yield f"SELECT count(*) {found}", lambda n: (child(n),)
 
 
-CODE = word("Observation", "code", "http://loinc.org|29463-7")
+CODE = key("Observation", "code", "http://loinc.org|29463-7")
 
 
-def child(number: int) -> str:
+def child(number: int) -> int:
     return link(key("Observation", "subject"), place("Patient", str(number % CHILDREN)))
-
-
-def _signed(text: str) -> int:
-    number = int(text, 16)
-    return number - (1 << 64) if number >= 1 << 63 else number
 
 
 def _connect(path: Path) -> sqlite3.Connection:

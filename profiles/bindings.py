@@ -4,10 +4,11 @@ A required binding refuses, an extensible one warns, and only where the value se
 have the code's system; https://hl7.org/fhir/R4/terminologies.html#strength
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 
 from profiles.findings import Check, Path, Run, listed, shown
+from profiles.primitives import PRIMITIVES, Quick
 from r4.issue import Severity
 from r4.json import Resource
 from terminology import Terminology
@@ -29,8 +30,20 @@ def check(type_code: str, binding: Resource, terminology: Terminology) -> Check 
     return kind(members, url)
 
 
+def quick(type_code: str, binding: Resource, terminology: Terminology) -> Quick | None:
+    """Return what tells quickly that a code is one of a required binding; None where nothing does."""
+    members = terminology.members(binding.get("valueSet", ""))
+    if members is None or binding.get("strength") != "required" or type_code != "code":
+        return None
+    return frozenset(filter(PRIMITIVES["code"].accepts, _codes(members))).__contains__
+
+
+def _codes(members: Members) -> frozenset[str]:
+    return frozenset(code for held in members.codes.values() for code in held)
+
+
 def _required_code(members: Members, url: str) -> Check:
-    codes = frozenset(code for held in members.codes.values() for code in held)
+    codes = _codes(members)
     is_enumerable = members.is_enumerable
 
     def check_code(value: str, path: Path, run: Run) -> None:
@@ -92,7 +105,10 @@ def _answer(members: Members, coding: Resource) -> bool | None:
     return members.holds(ALIASES.get(system, system), coding.get("code", ""))
 
 
-def _advise(members: Members, codings: Iterable[Resource], url: str, path: Path, run: Run) -> None:
+def _advise(members: Members, codings: Sequence[Resource], url: str, path: Path, run: Run) -> None:
+    for coding in codings:
+        if coding.get("code") in members.codes.get(coding.get("system", ""), ()):
+            return
     listable = [coding for coding in codings if coding.get("system", "") in members.codes]
     if listable and all(_answer(members, coding) is False for coding in listable):
         _report(run, "warning", path, _not_in(members, listable, url, "should"))
@@ -102,7 +118,7 @@ def _not_in(members: Members, codings: list[Resource], url: str, verb: str) -> s
     spelt = [f"{c.get('system', 'no system')}|{c.get('code', 'no code')}" for c in codings]
     found = f"{' and '.join(spelt)} is not in {url}" if spelt else f"There is no code from {url}"
     code = codings[0].get("code", "") if codings else ""
-    codes = frozenset(code for held in members.codes.values() for code in held)
+    codes = _codes(members)
     return f"{found}: the code {verb} come from it.{_help(codes, code)}"
 
 

@@ -38,7 +38,9 @@ def has_nhs_number(identifier: Resource, _: Run) -> bool:
 
 
 def _dom_2(resource: Resource, _: Run) -> bool:
-    return not any("contained" in inner for inner in contained(resource))
+    return "contained" not in resource or not any(
+        "contained" in inner for inner in contained(resource)
+    )
 
 
 def _dom_3(resource: Resource, _: Run) -> bool:
@@ -65,12 +67,16 @@ def _local_references(node: Any) -> Iterator[str]:
 
 
 def _dom_4(resource: Resource, _: Run) -> bool:
+    if "contained" not in resource:
+        return True
     metas = [inner.get("meta", {}) for inner in contained(resource)]
     return not any("versionId" in meta or "lastUpdated" in meta for meta in metas)
 
 
 def _dom_5(resource: Resource, _: Run) -> bool:
-    return not any("security" in inner.get("meta", {}) for inner in contained(resource))
+    return "contained" not in resource or not any(
+        "security" in inner.get("meta", {}) for inner in contained(resource)
+    )
 
 
 def _ext_1(extension: Resource, _: Run) -> bool:

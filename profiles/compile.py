@@ -13,7 +13,7 @@ from typing import Any
 from profiles import bindings, declared, narrative, objects, references
 from profiles.findings import Check, Path, Run, shown
 from profiles.invariants import check_all, of_element, of_type
-from profiles.primitives import PRIMITIVES
+from profiles.primitives import PRIMITIVES, Quick
 from profiles.structure import (
     Element,
     Shape,
@@ -73,14 +73,18 @@ class Checks:
 
     def _layout(self, outline: Shape) -> objects.Layout:
         handlers: dict[str, objects.Handler] = {}
+        quick: dict[str, Quick] = {}
         for element in outline.elements:
             handlers.update(self._handlers(element))
+            quick.update(self._quick(element))
         if outline.is_resource:
             handlers["resourceType"] = objects.ignore
+            quick["resourceType"] = outline.type.__eq__
         needed = [element for element in outline.elements if element.min > 0]
         return objects.Layout(
             type=outline.type,
             handlers=handlers,
+            quick=quick,
             required=tuple(e.name for e in needed if not e.is_choice),
             choices=tuple(_choice(e) for e in outline.elements if e.is_choice),
             invariants=of_type(outline.constraints, outline.type),
@@ -99,6 +103,17 @@ class Checks:
                 yield f"_{name}", self._of_siblings(element, type_)
             else:
                 yield name, self._of_objects(element, type_)
+
+    def _quick(self, element: Element) -> Iterator[tuple[str, Quick]]:
+        """Yield what tells quickly that a text is right, where no rule but a binding is on it."""
+        for type_ in () if element.repeats or element.max == "0" else element.types:
+            if not type_.is_primitive or _invariants(element, type_) is not None:
+                continue
+            rules, quick = self._rules(element, type_), PRIMITIVES[type_.code].quick
+            if rules:
+                quick = bindings.quick(type_.code, element.binding or {}, self.terminology)
+            if quick is not None and len(rules) <= 1:
+                yield json_name(element, type_.code), quick
 
     def _of_objects(self, element: Element, type_: Type) -> objects.Handler:
         check = objects.with_rules(self._object(element, type_), self._rules(element, type_))

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from profiles.findings import Check, Path, Run, listed, shown
 from profiles.invariants import Invariant, check_all
-from profiles.primitives import PRIMITIVES, Accepts, Primitive
+from profiles.primitives import PRIMITIVES, Accepts, Primitive, Quick
 from r4.json import Resource
 
 Handler = Callable[[Any, Resource, Path, Run], None]
@@ -36,10 +36,14 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What an object may hold (`handlers`, by property), must hold, and the rules on all of it."""
+    """What an object may hold (`handlers`, by property), must hold, and the rules on all of it.
+
+    quick tells of the texts of some properties that they are right, and their handlers not needed.
+    """
 
     type: str
     handlers: Mapping[str, Handler]
+    quick: Mapping[str, Quick]
     required: tuple[str, ...]
     choices: tuple[Choice, ...]
     invariants: tuple[Invariant, ...]
@@ -47,7 +51,7 @@ class Layout:
 
 def object_check(layout: Layout) -> Check:
     """Compile the check of one object."""
-    handler_of = layout.handlers.get
+    handler_of, quick_of = layout.handlers.get, layout.quick.get
     required, choices, invariants = layout.required, layout.choices, layout.invariants
 
     def check(value: Any, path: Path, run: Run) -> None:
@@ -59,6 +63,8 @@ def object_check(layout: Layout) -> Check:
             return
         malformed = run.malformed
         for name, child in value.items():
+            if child.__class__ is str and (quick := quick_of(name)) is not None and quick(child):
+                continue
             handler = handler_of(name)
             if handler is None:
                 _unknown(name, layout, path, run)
@@ -67,8 +73,8 @@ def object_check(layout: Layout) -> Check:
         for name in required:
             if name not in value and f"_{name}" not in value:
                 _missing(name, path, run)
-        for choice in choices:
-            _check_choice(choice, value, path, run)
+        if choices:
+            _check_choices(choices, value, path, run)
         if invariants and run.malformed == malformed:
             check_all(invariants, value, path, run)
 
@@ -93,7 +99,7 @@ def many(name: Name, check: Check) -> Handler:
     step = name.step
 
     def handle(values: Any, _: Resource, path: Path, run: Run) -> None:
-        if _is_array(values, path, name, run):
+        if (values.__class__ is list and values) or _is_array(values, path, name, run):
             for index, value in enumerate(values):
                 check(value, (path, step, index), run)
 
@@ -250,6 +256,13 @@ def _not_an_object(value: Any, path: Path, run: Run) -> None:
 def _missing(name: str, path: Path, run: Run) -> None:
     said = f"{name} is required: add it."
     run.report("error", "required", said, (path, name, None), "cardinality")
+
+
+def _check_choices(choices: tuple[Choice, ...], value: Resource, path: Path, run: Run) -> None:
+    keys = value.keys()
+    for choice in choices:
+        if choice.is_required or len(choice.names.keys() & keys) > 1:
+            _check_choice(choice, value, path, run)
 
 
 def _check_choice(choice: Choice, value: Resource, path: Path, run: Run) -> None:

@@ -5,12 +5,15 @@ https://hl7.org/fhir/R4/references.html
 
 import re
 from collections.abc import Callable, Iterator
+from operator import is_
 from typing import Any, NamedTuple
 
 _RELATIVE = re.compile(
     r"^(?:(?P<base>https?://[^?#]*)/)?(?P<type>[A-Z][A-Za-z]+)/(?P<id>[A-Za-z0-9\-.]{1,64})"
     r"(?:/_history/(?P<version>[A-Za-z0-9\-.]{1,64}))?$"
 )
+_HERE = re.compile(r"([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})")
+"""What nearly every reference is, told more quickly."""
 _CONDITIONAL = re.compile(r"^(?P<type>[A-Z][A-Za-z]+)\?(?P<query>.+)$")
 
 
@@ -32,9 +35,17 @@ class Conditional(NamedTuple):
 
 def literal(text: str) -> Literal | None:
     """Read `Type/id`, `Type/id/_history/v` or the absolute form; None for anything else."""
+    if match := _HERE.fullmatch(text):
+        return Literal(*match.groups())
     if match := _RELATIVE.match(text):
         return Literal(match["type"], match["id"], match["base"], match["version"])
     return None
+
+
+def here(text: str) -> str:
+    """Return the type of a reference of the form `Type/id`, which most are; "" for any other."""
+    match = _HERE.fullmatch(text)
+    return match[1] if match else ""
 
 
 def conditional(text: str) -> Conditional | None:
@@ -56,15 +67,58 @@ def walk(node: Any) -> Iterator[dict[str, Any]]:
             yield from walk(child)
 
 
+def references(node: Any) -> list[str]:
+    """List the text of every `reference` below a node: what `walk` yields, more quickly."""
+    found: list[str] = []
+    nodes = [node]
+    for each in nodes:  # it grows while it is walked
+        kind = each.__class__
+        if kind is dict:
+            for child in each.values():
+                kind = child.__class__
+                if kind is dict:
+                    nodes.append(child)
+                elif kind is list:
+                    nodes += child
+            if "reference" in each and isinstance(each["reference"], str):
+                found.append(each["reference"])
+        elif kind is list:
+            nodes += each
+    return found
+
+
+def resolve(node: Any, replace: Callable[[str], str]) -> tuple[Any, list[str]]:
+    """Return a node whose `reference` strings have gone through replace, and list what they became.
+
+    replace is called once for each text; a node of which nothing changes is returned itself.
+    """
+    texts = references(node)
+    if not texts:
+        return node, texts
+    made = {text: replace(text) for text in dict.fromkeys(texts)}
+    changed = any(text != new for text, new in made.items())
+    return rewrite(node, made.__getitem__) if changed else node, [made[text] for text in texts]
+
+
 def rewrite(node: Any, replace: Callable[[str], str]) -> Any:
-    """Return a copy in which every `reference` string has gone through replace."""
-    if isinstance(node, dict):
-        return {
-            key: replace(value)
-            if key == "reference" and isinstance(value, str)
-            else rewrite(value, replace)
-            for key, value in node.items()
-        }
-    if isinstance(node, list):
-        return [rewrite(child, replace) for child in node]
-    return node
+    """Return a node whose `reference` strings have gone through replace.
+
+    Nothing is changed in place: what holds no reference that changes is shared with the node given.
+    """
+    kind, made = node.__class__, node
+    if kind is dict:
+        for key, child in node.items():
+            new = child
+            if child.__class__ is dict or child.__class__ is list:
+                new = rewrite(child, replace)
+            elif key == "reference" and child.__class__ is str:
+                new = replace(child)
+            if new is not child:
+                made = dict(node) if made is node else made
+                made[key] = new
+    elif kind is list:
+        made = [
+            rewrite(child, replace) if child.__class__ in (dict, list) else child for child in node
+        ]
+        made = node if all(map(is_, made, node)) else made
+    return made

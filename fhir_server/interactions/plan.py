@@ -15,12 +15,12 @@ from fhir_server.interactions.identity import cycle_issues, identity_issues
 from fhir_server.interactions.merge import merge
 from fhir_server.interactions.targets import Target, find, locate, places, refuse_twins, standing
 from fhir_server.store import read as store
-from fhir_server.store.index import EMPTY, referred, rows
+from fhir_server.store.index import EMPTY, rows
 from fhir_server.store.read import Stored
 from fhir_server.store.write import Guard, Named, Write
 from r4.issue import FhirError, Issue, error
 from r4.json import Resource, decode, encode
-from r4.reference import conditional, rewrite, walk
+from r4.reference import conditional, literal, references, resolve
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,8 +170,9 @@ def _literal(
             issues.append(error(code, text, entry.at(entry.type), "reference"))
         return reference
 
-    rewritten: Resource = rewrite(resource, made_literal)
-    return rewritten
+    resolved: Resource
+    resolved, _ = resolve(resource, made_literal)
+    return resolved
 
 
 def missing(context: Context, made: Plan, absent: Iterable[Named]) -> list[Issue]:
@@ -179,12 +180,12 @@ def missing(context: Context, made: Plan, absent: Iterable[Named]) -> list[Issue
     places = {f"{kind}/{key}" for kind, key in absent}
     issues = []
     for entry in (target.entry for target in made.targets if target.entry.resource):
-        for reference in walk(entry.resource):
-            said = reference["reference"].removeprefix(f"{context.base_url}/")
+        for text in references(entry.resource):
+            said = text.removeprefix(f"{context.base_url}/")
             place = made.literals.get(said, said).partition("/_history/")[0]
             if place in places:
-                text = f"{place} is not known here."
-                issues.append(error("not-found", text, entry.at(entry.type), "reference"))
+                wrong = f"{place} is not known here."
+                issues.append(error("not-found", wrong, entry.at(entry.type), "reference"))
     texts = [f"{place} is not known here." for place in sorted(places)]
     return list(dict.fromkeys(issues)) or [error("not-found", t, rule="reference") for t in texts]
 
@@ -194,8 +195,10 @@ def _dangling(context: Context, made: Plan) -> list[Issue]:
     own = {(target.entry.type, target.id) for target in made.targets}
     named: set[Named] = set()
     for target in made.targets:
-        if target.entry.resource:
-            named |= set(referred(rewrite(target.entry.resource, _said(context, made))))
+        if target.entry.resource and target.entry.type != "Bundle":
+            texts = map(_said(context, made), references(target.entry.resource))
+            found = (literal(text) for text in texts)
+            named |= {(each.type, each.id) for each in found if each and not each.base}
     absent = named - own - store.existing(context.database, named - own)
     return missing(context, made, absent) if absent else []
 
@@ -236,11 +239,11 @@ def _add(made: Plan, target: Target, resource: Resource, moment: datetime) -> No
     }  # fmt: skip
     stamped = {"resourceType": entry.type, "id": target.id, "meta": meta}
     stamped |= {key: value for key, value in resource.items() if key not in stamped}
-    body, updated = encode(stamped), microseconds(moment)
+    body, updated, found = encode(stamped), microseconds(moment), rows(stamped)
     made.writes.append(
         Write(
-            entry.type, target.id, version, updated, body, rows(stamped),
-            refers=referred(stamped), fresh=entry.method == "POST" and current is None,
+            entry.type, target.id, version, updated, body, found,
+            refers=tuple(found.refers), fresh=entry.method == "POST" and current is None,
         )
     )  # fmt: skip
     status = 200 if current and not current.deleted else 201

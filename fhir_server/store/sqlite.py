@@ -159,7 +159,7 @@ class SqliteConnection:
 
 
 def _texts(rid: int, words: Sequence[int]) -> Row:
-    return rid, " ".join(map(keys.text, words))
+    return rid, keys.texts(words)
 
 
 @cache

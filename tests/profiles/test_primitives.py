@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from profiles.primitives import PRIMITIVES
+from profiles.primitives import LONGEST_STRING, PRIMITIVES
 from r4 import definitions
 
 RIGHT = {
@@ -95,3 +95,21 @@ def test_every_primitive_type_of_the_standard_is_known():
         d["type"] for d in definitions.every("StructureDefinition") if d["kind"] == "primitive-type"
     }
     assert set(PRIMITIVES) == kinds
+
+
+AWKWARD = (
+    "", " ", "\x00", "a\x00b", " a", "a ", "a  b", "a\nb", "\n", "\u00a0", "\u00a0a", "é", "a b",
+    "2024-02-29", "2023-02-29", "2023-02-28", "2024-04-31", "2024-00-01", "0000-01-01", "2024",
+    "2024-02", "2024-02-28T10:00:00Z", "2024-02-30T10:00:00Z", "2024-02-28T10:00:00",
+    "2024-02-28T24:00:00Z", "2024-02-28T10:00:60+14:00", "2024-02-28\n", "١٢٣٤-٠١-٠١", "urn:x:y",
+    "http://a b", "a" * 64, "a" * 65, "a" * 2000, "a" * (LONGEST_STRING + 1), "Ａ", "-.", "code\t",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("code", [code for code, each in PRIMITIVES.items() if each.quick])
+def test_what_is_quickly_found_right_is_right(code: str) -> None:
+    primitive = PRIMITIVES[code]
+    assert primitive.quick is not None
+    quickly = [text for text in AWKWARD if primitive.quick(text)]
+    assert quickly, "there is something that it tells"
+    assert all(primitive.accepts(text) for text in quickly)

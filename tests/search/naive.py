@@ -3,15 +3,18 @@
 It shares FHIRPath and dates with the server, and nothing of its index.
 """
 
+import re
 import unicodedata
 from collections.abc import Callable, Iterator
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
-from r4 import dates, fhirpath
+from r4 import dates, definitions, fhirpath
 from r4.json import Resource
 from r4.quantity import canonical
 from r4.reference import literal
+from terminology import Terminology
 from terminology.systems import ALIASES, UCUM
 
 Values = list[tuple[Any, str]]
@@ -108,6 +111,54 @@ def escaped(text: str) -> str:
     for character in "\\,|$":
         text = text.replace(character, f"\\{character}")
     return text
+
+
+@cache
+def terminology() -> Terminology:
+    return Terminology.load()
+
+
+def implicit(expression: str) -> str:
+    """Return the one system that the codes of an expression can have, by their required binding."""
+    systems = {
+        system for path in re.findall(r"[A-Z]\w+(?:\.\w+)+", expression) for system in bound(path)
+    }
+    return systems.pop() if len(systems) == 1 else ""
+
+
+def bound(path: str) -> set[str]:
+    """Return the systems of the value set that binds the element at a path, types being stepped into."""
+    kind, *steps = path.split(".")
+    element: Resource = {}
+    for step in steps:
+        here = element.get("path") or kind
+        elements = definitions.structure(here.partition(".")[0])["snapshot"]["element"]  # type: ignore[index]
+        found = [e for e in elements if e["path"] == f"{here}.{step}"]
+        if not found:  # not an element of the backbone: of the data type that stands here
+            here = element["type"][0]["code"] if element else here
+            elements = (definitions.structure(here) or {"snapshot": {"element": []}})["snapshot"][
+                "element"
+            ]
+            found = [e for e in elements if e["path"] == f"{here}.{step}"]
+        if not found:
+            return set()
+        element = found[0]
+    binding = element.get("binding", {})
+    if element["type"][0]["code"] != "code" or binding.get("strength") != "required":
+        return set()
+    members = terminology().members(binding["valueSet"])
+    return set() if members is None or members.is_open else {*members.codes, *members.undecided}
+
+
+def coded(found: Values, expression: str) -> Iterator[Question]:
+    """Ask for codes by the system that they imply (https://hl7.org/fhir/R4/search.html#token)."""
+    system = implicit(expression)
+    for value, kind in found:
+        if system and kind == "code":
+            yield (
+                f"{escaped(system)}|{escaped(value)}",
+                lambda v, w=value: any(w == each for each, kind in v if kind == "code"),
+            )
 
 
 def token(found: Values) -> Iterator[Question]:

@@ -5,6 +5,7 @@ SQL search is compared with a naive search over the same resources in memory, bo
 
 from collections import defaultdict
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import pytest
@@ -33,6 +34,8 @@ def stored(registry: Registry) -> Stored:
 
 def questions(resource: Resource, parameter: Parameter) -> Iterator[naive.Question]:
     found = naive.values(parameter.expression, resource)
+    if parameter.type == "token":
+        yield from islice(naive.coded(found, parameter.expression), 1)
     for number, question in enumerate(naive.QUESTIONS[parameter.type](found)):
         if number == MOST_QUESTIONS:
             return

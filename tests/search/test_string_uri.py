@@ -2,6 +2,7 @@
 
 import pytest
 
+from fhir_server.store.index import rows
 from tests.search.conftest import Registry
 
 
@@ -63,3 +64,30 @@ def test_strings(registry: Registry, query: str, ids: set[str]) -> None:
 )
 def test_uris(registry: Registry, query: str, ids: set[str]) -> None:
     assert registry.ids("ValueSet", query) == ids
+
+
+@pytest.mark.parametrize("refused", ["\x00", "\ud800"])
+def test_no_text_of_the_index_holds_what_a_database_refuses(refused: str) -> None:
+    text = f"A{refused}b é"
+    found = rows(
+        {
+            "resourceType": "Patient",
+            "id": "n",
+            "text": {"status": "generated", "div": f"<div>{text}</div>"},
+            "name": [{"family": text}],
+            "maritalStatus": {"text": text, "coding": [{"code": "x", "display": text}]},
+            "identifier": [{"value": text, "type": {"text": text}}],
+        }
+    )
+    texts = [found.narrative, found.content, *(folded for _, folded in found.strings)]
+    assert len(texts) >= 5
+    for each in texts:
+        each.encode("utf-8")
+        assert "\x00" not in each
+        assert "\ufffd" in each
+
+
+def test_what_was_replaced_is_found_by_what_was_written(registry: Registry) -> None:
+    registry.put({"resourceType": "Person", "id": "n", "name": [{"family": "A\x00b"}]})
+    assert registry.ids("Person", "name=a\x00B") == {"n"}
+    assert registry.ids("Person", "name:exact=A\x00b") == {"n"}

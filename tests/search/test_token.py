@@ -33,7 +33,12 @@ def _stored(registry: Registry) -> None:
             ],
         },
         {"resourceType": "Patient", "id": "wren", "gender": "male", "deceasedBoolean": False},
-        {"resourceType": "Patient", "id": "dove", "deceasedDateTime": "2020-01-01"},
+        {
+            "resourceType": "Patient",
+            "id": "dove",
+            "deceasedDateTime": "2020-01-01",
+            "address": [{"use": "home"}],
+        },
         *(
             {
                 "resourceType": "Condition",
@@ -67,6 +72,13 @@ def _stored(registry: Registry) -> None:
         ("identifier:of-type=http://terminology.hl7.org/CodeSystem/v2-0203|NH|A\\|1\\,2", set()),
         ("gender=male,female", {"heron", "wren"}),
         ("gender=Male", set()),
+        ("gender=http://hl7.org/fhir/administrative-gender|female", {"heron"}),
+        ("gender=|female", {"heron"}),
+        ("gender=http://hl7.org/fhir/administrative-gender|", {"heron", "wren"}),
+        ("gender=http://hl7.org/fhir/address-use|female", set()),
+        ("gender:not=http://hl7.org/fhir/administrative-gender|male", {"heron", "dove"}),
+        ("gender:in=http://hl7.org/fhir/ValueSet/administrative-gender", {"heron", "wren"}),
+        ("address-use=http://hl7.org/fhir/address-use|home", {"dove"}),
         ("gender:not=male", {"heron", "dove"}),
         ("gender:not=male,female", {"dove"}),
         ("gender=female&gender:not=male", {"heron"}),
@@ -125,3 +137,26 @@ def test_an_alias_of_a_system_finds_the_canonical_one(registry: Registry) -> Non
     registry.put({"resourceType": "Procedure", "id": "p", "code": {"coding": [coding]}})
     assert registry.ids("Procedure", f"code={opcs}|H41.1") == {"p"}
     assert registry.ids("Procedure", "code=https://fhir.hl7.org.uk/Id/opcs-4|H41.1") == {"p"}
+
+
+def test_a_code_of_several_systems_implies_none(registry: Registry) -> None:
+    registry.put({"resourceType": "Task", "id": "t", "status": "ready", "intent": "order"})
+    assert registry.ids("Task", "status=http://hl7.org/fhir/task-status|ready") == {"t"}
+    assert registry.ids("Task", "intent=order") == registry.ids("Task", "intent=|order") == {"t"}
+    assert registry.ids("Task", "intent=http://hl7.org/fhir/request-intent|order") == set()
+
+
+def test_a_composite_knows_the_system_that_its_code_implies(registry: Registry) -> None:
+    registry.put(
+        {
+            "resourceType": "DocumentReference",
+            "id": "d",
+            "status": "current",
+            "relatesTo": [{"code": "replaces", "target": {"reference": "DocumentReference/old"}}],
+        }
+    )
+    old = "DocumentReference/old"
+    system = "http://hl7.org/fhir/document-relationship-type"
+    for code in ("replaces", "|replaces", f"{system}|replaces"):
+        assert registry.ids("DocumentReference", f"relationship={code}${old}") == {"d"}
+    assert registry.ids("DocumentReference", f"relationship={system}|signs${old}") == set()

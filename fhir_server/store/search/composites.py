@@ -7,32 +7,41 @@ two numbers after it make one row. https://hl7.org/fhir/R4/search.html#combining
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from fhir_server.store.search import keys, values
-from fhir_server.store.search.entries import NO_UNIT, Collected, add_quantity
-from fhir_server.store.search.parameters import Parameter
+from fhir_server.store.search import expressions, keys, values
+from fhir_server.store.search.entries import Collected
+from fhir_server.store.search.parameters import Component, Parameter
+from fhir_server.store.search.quantities import NO_UNIT, measured
 from r4 import fhirpath
 from r4.json import Resource
 from r4.reference import literal
 
 Found = list[tuple[Any, str]]
+_Part = tuple[Callable[..., Found], Component, str]
+"""What evaluates a component, the component, and the system that its codes imply (or "")."""
 
 
-def enter_pairs(resource_type: str, parameter: Parameter) -> Callable[[Resource, Collected], None]:
-    """Return what enters the pairs of a composite parameter's elements."""
-    elements = [fhirpath.compile(element) for element in parameter.elements]
-    parts = [fhirpath.compile(component.expression) for component in parameter.components]
-    kinds = tuple(component.type for component in parameter.components[1:])
+def enter_pairs(
+    resource_type: str, parameter: Parameter, element: str
+) -> Callable[[Resource, Collected], None]:
+    """Return what enters the pairs that a composite parameter finds in one of its elements."""
+    evaluate = fhirpath.compile(element)
+    first, *others = [_part(element, component) for component in parameter.components]
     place = (resource_type, parameter.code)
 
     def search(resource: Resource, collected: Collected) -> None:
         around = fhirpath.Environment(resource=resource, root_resource=resource, resolve=_stand_in)
-        for element in elements:
-            for item in element.items(resource, around):
-                first, *others = (part.typed(item, around) for part in parts)
-                for form in _forms(first):
-                    _pair(collected, place, form, kinds, others)
+        for item in evaluate.items(resource, around):
+            found = [(part[0](item, around), part) for part in others]
+            for form in _forms(first[0](item, around), first[2]):
+                _pair(collected, place, form, found)
 
     return search
+
+
+def _part(element: str, component: Component) -> _Part:
+    ways = expressions.plain(f"{element}.{component.expression}") or ()
+    implied = next((way.implied for way in ways), "")
+    return fhirpath.compile(component.expression).typed, component, implied
 
 
 def _stand_in(reference: str) -> Resource | None:
@@ -40,38 +49,35 @@ def _stand_in(reference: str) -> Resource | None:
     return None if found is None else {"resourceType": found.type, "id": found.id}
 
 
-def _forms(found: Found) -> Iterator[str]:
+def _forms(found: Found, implied: str) -> Iterator[str]:
     for value, kind in found:
         for system, code in values.tokens(value, kind):
-            yield from values.forms(system, code)
+            yield from values.forms(system, code, implied)
 
 
 def _pair(
-    collected: Collected,
-    place: tuple[str, str],
-    form: str,
-    kinds: tuple[str, ...],
-    others: list[Found],
+    collected: Collected, place: tuple[str, str], form: str, others: list[tuple[Found, _Part]]
 ) -> None:
     param = keys.key(*place, form)
-    if kinds == ("number", "number"):
-        for (low, _), (high, _) in zip(others[0], others[1], strict=False):
-            collected.numbers[param, float(low), float(high), NO_UNIT] = None
-    for value, kind in others[0] if len(kinds) == 1 else ():
-        if kinds[0] == "quantity":
-            add_quantity(collected, (*place, f"{form}$"), param, value)
-        elif kinds[0] == "date":
-            for low, high in values.periods(value):
-                collected.dates[param, low, high] = None
+    if [part[1].type for _, part in others] == ["number", "number"]:
+        for (low, _), (high, _) in zip(others[0][0], others[1][0], strict=False):
+            collected.numbers.append((param, float(low), float(high), NO_UNIT))
+        return
+    ((found, (_, component, implied)),) = others
+    before = keys.prefix(*place) + f"{form}$"
+    for value, kind in found:
+        if component.type == "quantity":
+            collected.numbers += measured(before, param, value)
+        elif component.type == "date":
+            collected.dates += [(param, *period) for period in values.periods(value)]
         else:
-            for text in _texts(kinds[0], value, kind):
-                collected.words[keys.key(*place, f"{form}${text}")] = None
+            for text in _texts(component.type, value, kind, implied):
+                collected.words.add(keys.digest(before + text))
 
 
-def _texts(kind: str, value: Any, value_type: str) -> Iterator[str]:
+def _texts(kind: str, value: Any, value_type: str, implied: str) -> Iterator[str]:
     if kind == "token":
-        for system, code in values.tokens(value, value_type):
-            yield from values.forms(system, code)
+        yield from _forms([(value, value_type)], implied)
     elif kind == "reference" and (found := values.target(value)) is not None:
         yield f"{found.type}/{found.id}"
     else:

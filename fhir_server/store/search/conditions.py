@@ -10,11 +10,11 @@ from itertools import product
 
 from fhir_server.store.search import comparisons, values
 from fhir_server.store.search.dialect import Dialect
-from fhir_server.store.search.entries import unit
 from fhir_server.store.search.keys import fold, key, link
 from fhir_server.store.search.keys import place as key_of_place
 from fhir_server.store.search.near import near
 from fhir_server.store.search.parameters import Parameter, parameters
+from fhir_server.store.search.quantities import unit
 from fhir_server.store.search.query import Criterion
 from fhir_server.store.search.sql import NEVER, Match, Part, Sql, marks
 from fhir_server.store.search.texts import split, unescape

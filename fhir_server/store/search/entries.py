@@ -1,30 +1,50 @@
-"""From a parameter's value to index entries: one small function for each parameter type."""
+"""From a parameter's values to index entries: what enters them is made once for each way to them.
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from decimal import Decimal
+Here is what every written resource goes through, so a coding's keys are kept when they are known and
+nothing is yielded value by value. https://hl7.org/fhir/R4/search.html#ptypes
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
+import msgspec
+
 from fhir_server.store.search import keys, values
+from fhir_server.store.search.keys import digest, fold
 from fhir_server.store.search.parameters import Parameter
+from fhir_server.store.search.quantities import NO_UNIT, measured
+from r4.reference import here, literal
+from terminology.systems import ALIASES
 
-NO_UNIT = 0
+_SHORT = 64
+"""Characters of a text that may be met again: a given name, a town."""
+_IDENTIFIERS = frozenset({"Identifier", "ContactPoint"})
+_FREE = frozenset({"string", "id", "uri"})
+"""Types whose values are hardly met twice: like those of identifiers, their keys are not kept."""
 
 
-@dataclass(slots=True)
-class Collected:
-    """What has been found in one resource so far, each entry once."""
+class Collected(msgspec.Struct):
+    """What has been found in one resource so far; the same row may be there more than once."""
 
-    words: dict[int, None] = field(default_factory=dict)
-    dates: dict[tuple[int, int, int], None] = field(default_factory=dict)
-    numbers: dict[tuple[int, float, float, int], None] = field(default_factory=dict)
-    strings: dict[tuple[int, str], None] = field(default_factory=dict)
-    references: dict[tuple[int, int], None] = field(default_factory=dict)
+    words: set[int] = msgspec.field(default_factory=set)
+    dates: list[tuple[int, int, int]] = []
+    numbers: list[tuple[int, float, float, int]] = []
+    strings: list[tuple[int, str]] = []
+    references: list[tuple[int, int]] = []
+
+
+Enter = Callable[[Collected, Sequence[Any]], None]
+"""Enters the values of one parameter that one resource has in one place; there is at least one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A parameter, hashed beforehand: what stands before its values, its keys, its own word."""
+    """A parameter of a type, with what every value shares: what stands before it, the keys.
+
+    present says that there is a value; param and text are the rows' own, of the values and of `:text`.
+    """
 
     type: str
     code: str
@@ -32,6 +52,10 @@ class Column:
     present: int
     param: int
     text: int
+
+    def before(self, modifier: str) -> str:
+        """Return what stands before the values that a modifier asks for."""
+        return keys.prefix(self.type, f"{self.code}:{modifier}")
 
 
 def column(resource_type: str, parameter: Parameter) -> Column:
@@ -47,118 +71,240 @@ def column(resource_type: str, parameter: Parameter) -> Column:
     )
 
 
-def enter_token(collected: Collected, into: Column, value: Any, kind: str) -> None:
+@lru_cache(maxsize=8192)
+def coded(prefix: str, system: str, code: str, implied: str = "") -> tuple[int, ...]:
+    """Return the keys of the forms of a coding, which many resources share: the last ones are kept.
+
+    implied is the system of a code that has none of its own.
+    """
+    forms = values.forms(values.known(system), code, implied)
+    return tuple(digest(prefix + form) for form in forms)
+
+
+@lru_cache(maxsize=4096)
+def shown(display: str) -> str:
+    """Fold the display of a coding, which many resources share: the last ones are kept."""
+    return fold(display)
+
+
+@lru_cache(maxsize=8192)
+def spelt(exact: str, text: str) -> tuple[str, int]:
+    """Return a text folded, and the key of it as it is written; the last short ones are kept."""
+    return fold(text), digest(exact + text)
+
+
+def of_tokens(into: Column, kind: str, implied: str) -> Enter:
     """Enter the forms of each coding, its texts, and an identifier by its type."""
-    words = collected.words
-    words[into.present] = None
-    for system, code in values.tokens(value, kind):
-        for form in values.forms(system, code):
-            words[keys.number(into.prefix + form)] = None
-    if value.__class__ is dict:
-        for text in values.displays(value, kind):
-            collected.strings[into.text, keys.fold(text)] = None
-        if kind == "Identifier" and "type" in value:
-            for system, code in values.tokens(value["type"], "CodeableConcept"):
-                text = f"{system}|{code}|{value.get('value', '')}"
-                words[keys.key(into.type, f"{into.code}:of-type", text)] = None
+    if kind == "CodeableConcept":
+        return _of_concepts(into)
+    if kind in _IDENTIFIERS:
+        return _of_identifiers(into, kind)
+    if kind == "Extension":
+        return _of_extensions(into)
+    prefix, present, text_param = into.prefix, into.present, into.text
+    keyed = coded.__wrapped__ if kind in _FREE else coded
+
+    def enter(found: Collected, listed: Sequence[Any]) -> None:
+        found.words.add(present)
+        for value in listed:
+            if value.__class__ is dict:
+                found.words.update(coded(prefix, value.get("system", ""), value.get("code", "")))
+                if "display" in value:
+                    found.strings.append((text_param, shown(value["display"])))
+            elif value.__class__ is bool:
+                found.words.update(coded(prefix, "", "true" if value else "false"))
+            else:
+                found.words.update(keyed(prefix, "", str(value), implied))
+
+    return enter
 
 
-def enter_reference(collected: Collected, into: Column, value: Any, kind: str) -> None:
+def _of_concepts(into: Column) -> Enter:
+    prefix, present, text_param = into.prefix, into.present, into.text
+
+    def enter(found: Collected, listed: Sequence[Any]) -> None:
+        found.words.add(present)
+        for value in listed:
+            if "text" in value:
+                text = value["text"]
+                found.strings.append((text_param, (shown if len(text) <= _SHORT else fold)(text)))
+            for coding in value.get("coding", ()):
+                keys_of_it = coded(prefix, coding.get("system", ""), coding.get("code", ""))
+                found.words.update(keys_of_it)
+                if "display" in coding:
+                    found.strings.append((text_param, shown(coding["display"])))
+
+    return enter
+
+
+def _of_identifiers(into: Column, kind: str) -> Enter:
+    prefix, present, text_param = into.prefix, into.present, into.text
+    typed = into.before("of-type") if kind == "Identifier" else ""
+
+    def enter(found: Collected, listed: Sequence[Any]) -> None:
+        found.words.add(present)
+        for value in listed:
+            _enter_identifier(found, prefix, value)
+            if typed and "type" in value:
+                concept, number = value["type"], value.get("value", "")
+                for text in values.displays(concept):
+                    found.strings.append((text_param, fold(text)))
+                for system, code in values.tokens(concept, "CodeableConcept"):
+                    found.words.add(digest(f"{typed}{system}|{code}|{number}"))
+
+    return enter
+
+
+def _enter_identifier(found: Collected, prefix: str, identifier: Any) -> None:
+    system, number = identifier.get("system", ""), identifier.get("value", "")
+    if system:
+        found.words.update(coded(prefix, system, ""))
+    if number:
+        found.words.add(digest(f"{prefix}*|{number}"))
+        found.words.add(digest(f"{prefix}{ALIASES.get(system, system)}|{number}"))
+
+
+def _of_extensions(into: Column) -> Enter:
+    present = into.present
+
+    def enter(found: Collected, listed: Sequence[Any]) -> None:
+        found.words.add(present)
+        for extension in listed:
+            for value, kind in values.extended(extension):
+                of_tokens(into, kind, "")(found, (value,))
+
+    return enter
+
+
+def of_references(into: Column, kind: str, _implied: str) -> Enter:
     """Enter where a reference points, of which type that is, and the identifier it names."""
-    words = collected.words
-    words[into.present] = None
-    if isinstance(value, dict) and isinstance(identifier := value.get("identifier"), dict):
-        for system, code in values.tokens(identifier, "Identifier"):
-            for form in values.forms(system, code):
-                words[keys.key(into.type, f"{into.code}:identifier", form)] = None
-    found = values.target(value)
-    if found is None or found.base is not None:
-        enter_uri(
-            collected, into, value if isinstance(value, str) else value.get("reference"), kind
-        )
-    else:
-        place = keys.place(found.type, found.id)
-        words[keys.link(into.param, place)] = None
-        collected.references[into.param, place] = None
-    if found is not None:
-        words[keys.number(f"{into.prefix}{found.type}/")] = None
+    prefix, present, param = into.prefix, into.present, into.param
+    identified, enter_uris = into.before("identifier"), of_uris(into, kind, "")
+
+    def enter(found: Collected, listed: Sequence[Any]) -> None:
+        words = found.words
+        words.add(present)
+        for value in listed:
+            text = value
+            if value.__class__ is dict:
+                text = values.points_at(value)
+                named = value.get("identifier")
+                if named.__class__ is dict:  # a resource has a list of them
+                    _enter_identifier(found, identified, named)
+            if text.__class__ is not str:
+                continue
+            target = text if (resource_type := here(text)) else ""
+            if not target and (other := literal(text)) is not None:
+                resource_type = other.type
+                target = f"{other.type}/{other.id}" if other.base is None else ""
+            if resource_type:
+                words.add(_of_type(prefix, resource_type))
+            if target:
+                place = digest(target)
+                words.add(param ^ place)
+                found.references.append((param, place))
+            else:
+                enter_uris(found, (text,))
+
+    return enter
 
 
-def enter_uri(collected: Collected, into: Column, value: Any, _kind: str) -> None:
+@lru_cache(maxsize=4096)
+def _of_type(prefix: str, resource_type: str) -> int:
+    return digest(f"{prefix}{resource_type}/")
+
+
+def of_uris(into: Column, _kind: str, _implied: str) -> Enter:
     """Enter a uri, without its version too, and the uris above it."""
-    collected.words[into.present] = None
-    for uri in values.uris(value):
-        collected.words[keys.number(into.prefix + uri)] = None
-    if isinstance(value, str):
-        for uri in values.ancestors(value):
-            collected.words[keys.key(into.type, f"{into.code}:below", uri)] = None
+    prefix, present, below = into.prefix, into.present, into.before("below")
+
+    def enter(found: Collected, listed: Sequence[Any]) -> None:
+        found.words.add(present)
+        for value in listed:
+            if isinstance(value, str):
+                found.words |= {digest(prefix + uri) for uri in values.uris(value)}
+                found.words |= {digest(below + uri) for uri in values.ancestors(value)}
+
+    return enter
 
 
-def enter_string(collected: Collected, into: Column, value: Any, kind: str) -> None:
+def of_strings(into: Column, kind: str, _implied: str) -> Enter:
     """Enter each text, folded for the order and as it is for :exact."""
-    collected.words[into.present] = None
-    for text in values.strings(value, kind):
-        collected.strings[into.param, keys.fold(text)] = None
-        collected.words[keys.key(into.type, f"{into.code}:exact", text)] = None
+    present, param, exact = into.present, into.param, into.before("exact")
+
+    def enter(found: Collected, listed: Sequence[Any]) -> None:
+        found.words.add(present)
+        for value in listed:
+            texts = (value,) if value.__class__ is str else values.strings(value, kind)
+            for text in texts:
+                known = spelt if len(text) <= _SHORT else spelt.__wrapped__
+                folded, key = known(exact, text)
+                found.strings.append((param, folded))
+                found.words.add(key)
+
+    return enter
 
 
-def enter_date(collected: Collected, into: Column, value: Any, _kind: str) -> None:
+def of_dates(into: Column, _kind: str, _implied: str) -> Enter:
     """Enter the bounds of a date or period."""
-    collected.words[into.present] = None
-    for low, high in values.periods(value):
-        collected.dates[into.param, low, high] = None
+    present, param = into.present, into.param
+
+    def enter(found: Collected, listed: Sequence[Any]) -> None:
+        found.words.add(present)
+        for value in listed:
+            for low, high in values.periods(value):
+                found.dates.append((param, low, high))
+
+    return enter
 
 
-def enter_number(collected: Collected, into: Column, value: Any, _kind: str) -> None:
+def of_numbers(into: Column, _kind: str, _implied: str) -> Enter:
     """Enter a number, or the bounds of a Range."""
-    collected.words[into.present] = None
-    for low, high in values.numbers(value):
-        collected.numbers[into.param, low, high, NO_UNIT] = None
+    present, param = into.present, into.param
+
+    def enter(found: Collected, listed: Sequence[Any]) -> None:
+        found.words.add(present)
+        for value in listed:
+            for low, high in values.numbers(value):
+                found.numbers.append((param, low, high, NO_UNIT))
+
+    return enter
 
 
-def enter_quantity(collected: Collected, into: Column, value: Any, _kind: str) -> None:
+def of_quantities(into: Column, _kind: str, _implied: str) -> Enter:
     """Enter a quantity as written, with each name of its unit, and in the base unit of its kind."""
-    collected.words[into.present] = None
-    add_quantity(collected, (into.type, into.code, ""), into.param, value)
+    present, param, prefix = into.present, into.param, into.prefix
+
+    def enter(found: Collected, listed: Sequence[Any]) -> None:
+        found.words.add(present)
+        for value in listed:
+            found.numbers += measured(prefix, param, value)
+
+    return enter
 
 
-def add_quantity(collected: Collected, place: tuple[str, str, str], param: int, value: Any) -> None:
-    """Add the rows of a quantity below a parameter, or below a composite's first component."""
-    resource_type, code, before = place
-    for system, unit_code, text, low, high in values.quantities(value):
-        written = values.bounded(low, high)
-        for name in {unit_code, text} - {""} or {""}:
-            collected.numbers[param, *written, unit(name)] = None
-        if unit_code:
-            coded = keys.key(resource_type, code, before + values.unit_text(system, unit_code))
-            ends = (_scaled(system, unit_code, low), _scaled(system, unit_code, high))
-            collected.numbers[coded, *values.bounded(*ends), NO_UNIT] = None
-
-
-def unit(name: str) -> int:
-    """Return the key of a unit's name."""
-    return keys.number(f"unit\x1f{name}") if name else NO_UNIT
-
-
-def _scaled(system: str, code: str, value: Decimal | int | None) -> Decimal | None:
-    return None if value is None else values.scaled(system, code, Decimal(value))
-
-
-def enter_position(collected: Collected, into: Column, value: Any, _kind: str) -> None:
+def of_positions(into: Column, _kind: str, _implied: str) -> Enter:
     """Enter a position as one row: latitude, longitude."""
-    if "latitude" in value and "longitude" in value:
-        collected.words[into.present] = None
-        place = (float(value["latitude"]), float(value["longitude"]))
-        collected.numbers[into.param, *place, NO_UNIT] = None
+    present, param = into.present, into.param
+
+    def enter(found: Collected, listed: Sequence[Any]) -> None:
+        for value in listed:
+            if "latitude" in value and "longitude" in value:
+                found.words.add(present)
+                place = (float(value["latitude"]), float(value["longitude"]))
+                found.numbers.append((param, *place, NO_UNIT))
+
+    return enter
 
 
-ENTER: dict[str, Callable[[Collected, Column, Any, str], None]] = {
-    "token": enter_token,
-    "reference": enter_reference,
-    "uri": enter_uri,
-    "string": enter_string,
-    "date": enter_date,
-    "number": enter_number,
-    "quantity": enter_quantity,
-    "special": enter_position,
+OF: dict[str, Callable[[Column, str, str], Enter]] = {
+    "token": of_tokens,
+    "reference": of_references,
+    "uri": of_uris,
+    "string": of_strings,
+    "date": of_dates,
+    "number": of_numbers,
+    "quantity": of_quantities,
+    "special": of_positions,
 }
+"""What makes an Enter for a column, a FHIR type and the system that a code there implies (or "")."""

@@ -5,11 +5,11 @@ https://hl7.org/fhir/R4/search.html#ptypes
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from typing import Any
 
-from fhir_server.store.search.keys import bounds
+from fhir_server.store.search.keys import bounds, storable
 from r4.quantity import canonical
 from r4.reference import Literal, literal
 from terminology.systems import ALIASES, UCUM
@@ -25,6 +25,7 @@ _TECHNICAL = frozenset({
 })  # fmt: skip
 
 Range = tuple[float, float]
+Measure = tuple[str, str, str, Decimal | None, Decimal | None]
 
 
 def tokens(value: Any, value_type: str) -> Iterator[tuple[str, str]]:
@@ -32,14 +33,14 @@ def tokens(value: Any, value_type: str) -> Iterator[tuple[str, str]]:
     if isinstance(value, dict):
         if value_type == "CodeableConcept":
             for coding in value.get("coding", ()):
-                yield _system(coding.get("system")), coding.get("code", "")
+                yield known(coding.get("system")), coding.get("code", "")
         elif value_type in ("Identifier", "ContactPoint"):
-            yield _system(value.get("system")), value.get("value", "")
+            yield known(value.get("system")), value.get("value", "")
         elif value_type == "Extension":
             for held, kind in extended(value):
                 yield from tokens(held, kind)
         else:
-            yield _system(value.get("system")), value.get("code", "")
+            yield known(value.get("system")), value.get("code", "")
     elif isinstance(value, bool):
         yield "", "true" if value else "false"
     else:
@@ -54,46 +55,49 @@ def extended(extension: Any) -> Iterator[tuple[Any, str]]:
             yield value, kind if isinstance(value, dict) else kind[0].lower() + kind[1:]
 
 
-def forms(system: str, code: str) -> tuple[str, ...]:
-    """List the texts by which a coding is asked for: `*|code`, `system|code`, `|code`, `system|`."""
+def forms(system: str, code: str, implied: str = "") -> tuple[str, ...]:
+    """List the texts by which a coding is asked for: `*|code`, `system|code`, `|code`, `system|`.
+
+    A code without a system may imply one (https://hl7.org/fhir/R4/search.html#token).
+    """
     if not code:
         return (f"{system}|",) if system else ()
     if not system:
-        return f"*|{code}", f"|{code}"
+        own = f"*|{code}", f"|{code}"
+        return (*own, f"{implied}|{code}", f"{implied}|") if implied else own
     return f"*|{code}", f"{system}|{code}", f"{system}|"
 
 
 def asked(system: str | None, code: str) -> str:
     """Return the text that asks for a code: of a system, of none (""), or of any (None)."""
-    return f"*|{code}" if system is None else f"{_system(system)}|{code}"
+    return f"*|{code}" if system is None else f"{known(system)}|{code}"
 
 
-def _system(system: str | None) -> str:
+def known(system: str | None) -> str:
+    """Return the canonical uri of a system that may be an alias; "" for none."""
     return ALIASES.get(system, system) if system else ""
 
 
-def displays(value: Any, value_type: str) -> Iterator[str]:
-    """Yield the texts that go with a token: CodeableConcept.text, displays, Identifier.type.text."""
-    if not isinstance(value, dict):
-        return
-    if value_type == "Identifier":
-        yield from displays(value.get("type"), "CodeableConcept")
-        return
-    for text in (value.get("text"), value.get("display")):
-        if isinstance(text, str):
-            yield text
-    for coding in value.get("coding", ()):
+def displays(concept: Any) -> Iterator[str]:
+    """Yield the text of a CodeableConcept, and the displays of its codings."""
+    if "text" in concept:
+        yield concept["text"]
+    for coding in concept.get("coding", ()):
         if "display" in coding:
             yield coding["display"]
 
 
 def target(value: Any) -> Literal | None:
     """Read the literal reference of a value, of a resource itself too; None for any other."""
-    if isinstance(value, dict):
-        if "resourceType" in value and "id" in value:
-            return Literal(value["resourceType"], value["id"])
-        value = value.get("reference")
-    return literal(value) if isinstance(value, str) else None
+    text = points_at(value) if isinstance(value, dict) else value
+    return literal(text) if isinstance(text, str) else None
+
+
+def points_at(value: Any) -> Any:
+    """Return the text by which a Reference refers, or by which others refer to a resource."""
+    if "resourceType" in value and "id" in value:
+        return f"{value['resourceType']}/{value['id']}"
+    return value.get("reference")
 
 
 def uris(value: Any) -> Iterator[str]:
@@ -113,21 +117,20 @@ def ancestors(uri: str) -> Iterator[str]:
         yield uri
 
 
-def strings(value: Any, value_type: str = "") -> Iterator[str]:
-    """Yield the texts of a string, or of a HumanName's or Address's parts."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        if value_type == "Extension":
-            for held, kind in extended(value):
-                yield from strings(held, kind)
-            return
-        for part, text in value.items():
-            if part not in _NO_TEXT and not part.startswith("_"):
-                yield from strings(text)
-    elif isinstance(value, list):
-        for text in value:
-            yield from strings(text)
+def strings(value: Any, value_type: str = "") -> list[str]:
+    """List the texts of a string, or of a HumanName's or Address's parts."""
+    if value.__class__ is str:
+        return [value]
+    if value_type == "Extension":
+        return [text for held, kind in extended(value) for text in strings(held, kind)]
+    found: list[str] = []
+    for part, text in value.items() if value.__class__ is dict else ():
+        if part not in _NO_TEXT and part[:1] != "_":
+            if text.__class__ is str:
+                found.append(text)
+            elif text.__class__ is list:
+                found += [each for each in text if each.__class__ is str]
+    return found
 
 
 def periods(value: Any) -> Iterator[tuple[int, int]]:
@@ -166,37 +169,40 @@ def numbers(value: Any) -> Iterator[Range]:
         )
 
 
-def quantities(value: Any) -> Iterator[tuple[str, str, str, Decimal | None, Decimal | None]]:
-    """Yield system, code, unit text, least and greatest value (None: without end) of a quantity."""
-    if not isinstance(value, dict):
-        return
+def quantities(value: Any) -> list[Measure]:
+    """List system, code, unit text, least and greatest value (None: without end) of a quantity."""
+    if value.__class__ is not dict:
+        return []
+    if "currency" in value:
+        return [(_CURRENCIES, value["currency"], "", value.get("value"), value.get("value"))]
+    if "value" in value:
+        least = greatest = value["value"]
+        if "comparator" in value:
+            least, greatest = _compared(least, value["comparator"])
+        return [(*_unit(value), least, greatest)]
     if "low" in value or "high" in value:
         low, high = value.get("low", {}), value.get("high", {})
-        yield (*_unit(low or high), low.get("value"), high.get("value"))
-    elif "currency" in value:
-        yield _CURRENCIES, value["currency"], "", value.get("value"), value.get("value")
-    elif "origin" in value:
-        yield from _sampled(value)
-    elif "value" in value:
-        yield (*_unit(value), *_compared(value["value"], value.get("comparator")))
+        return [(*_unit(low or high), low.get("value"), high.get("value"))]
+    return _sampled(value) if "origin" in value else []
 
 
 def _unit(quantity: Any) -> tuple[str, str, str]:
     return quantity.get("system", ""), quantity.get("code", ""), quantity.get("unit", "")
 
 
-def _compared(number: Decimal, comparator: str | None) -> tuple[Decimal | None, Decimal | None]:
+def _compared(number: Decimal, comparator: str) -> tuple[Decimal | None, Decimal | None]:
     if comparator in ("<", "<="):
         return None, number
     return (number, None) if comparator in (">", ">=") else (number, number)
 
 
-def _sampled(value: Any) -> Iterator[tuple[str, str, str, Decimal | None, Decimal | None]]:
+def _sampled(value: Any) -> list[Measure]:
     points = [Decimal(t) for t in value.get("data", "").split() if re.fullmatch(r"-?[\d.]+", t)]
-    if points:
-        zero, factor = value["origin"].get("value", 0), value.get("factor", 1)
-        ends = sorted((zero + factor * min(points), zero + factor * max(points)))
-        yield (*_unit(value["origin"]), ends[0], ends[1])
+    if not points:
+        return []
+    zero, factor = value["origin"].get("value", 0), value.get("factor", 1)
+    ends = sorted((zero + factor * min(points), zero + factor * max(points)))
+    return [(*_unit(value["origin"]), ends[0], ends[1])]
 
 
 def unit_text(system: str, code: str) -> str:
@@ -214,27 +220,36 @@ def scaled(system: str, code: str, value: Decimal) -> Decimal:
 
 def bounded(low: Decimal | None, high: Decimal | None) -> Range:
     """Return the bounds as floats, infinite where they are open."""
+    if low is high and low is not None:
+        return (float(low),) * 2
     return (
         INFINITE[0] if low is None else float(low),
         INFINITE[1] if high is None else float(high),
     )
 
 
-def words(node: Any) -> str:
-    """Join the texts below a node that a person would look for; markup is left out."""
+def words(resource: Any) -> str:
+    """Join the texts of a resource that a person would look for; markup is left out."""
     found: list[str] = []
-    _gather(node, found)
-    return " ".join(found)
+    nodes = [resource]
+    for node in nodes:  # it grows while it is walked
+        if node.__class__ is dict:
+            for name, child in node.items():
+                if name not in _TECHNICAL:
+                    kind = child.__class__
+                    if kind is str:
+                        found.append(child)
+                    elif kind is list:
+                        nodes += child
+                    elif kind is dict:
+                        nodes.append(child)
+        elif node.__class__ is str:
+            found.append(node)
+    text = " ".join(found)
+    return unmarked(found) if "<" in text else storable(text)
 
 
-def _gather(node: Any, found: list[str]) -> None:
-    kind = node.__class__
-    if kind is str:
-        found.append(_MARKUP.sub(" ", node) if node[:1] == "<" else node)
-    elif kind is dict:
-        for name, child in node.items():
-            if name not in _TECHNICAL:
-                _gather(child, found)
-    elif kind is list:
-        for child in node:
-            _gather(child, found)
+def unmarked(texts: Iterable[str]) -> str:
+    """Join texts, those that are markup without it."""
+    kept = [_MARKUP.sub(" ", text) if text[:1] == "<" else text for text in texts]
+    return storable(" ".join(kept))
