@@ -16,6 +16,10 @@ _SWITCH = 0.0005
 """Seconds after which a busy thread lets another one run: the writer's steps between two statements."""
 
 
+_GARBAGE = 50_000
+"""New objects after which cycles are looked for: resources have none, and a Bundle has many objects."""
+
+
 def serve(settings: Settings) -> None:
     """Serve until SIGINT or SIGTERM; raises OSError where a port is taken."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
@@ -41,6 +45,7 @@ async def _serve(settings: Settings) -> None:
             where = made.database.dialect.name
             print(f"database      {where} ({stored} artefacts new or changed)", flush=True)
             gc.freeze()  # what is loaded by now stays: collecting it again would stall every request
+            gc.set_threshold(_GARBAGE)
             await stop.wait()
     finally:
         made.database.close()

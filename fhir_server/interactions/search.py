@@ -24,11 +24,12 @@ Pairs = list[tuple[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """One page: its matches, and whether there are more after and before them."""
+    """One page: its matches, whether there are more after and before them, and of which snapshot."""
 
     stored: Sequence[Stored]
     after: bool
     before: bool
+    snapshot: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +57,11 @@ def search(
     moment = microseconds(context.now())
     around = Around(context.terminology, moment, context.base_url, lenient)
     query = parse(resource_type, pairs, around)
-    page = query.page or Page(store.snapshot(context.database))
-    query = replace(
-        query,
-        criteria=(*query.criteria, scope.within) if scope else query.criteria,
-        snapshot=page.snapshot, after=page.after, before=page.before, offset=page.offset,
-    )  # fmt: skip
+    query = replace(query, criteria=(*query.criteria, scope.within)) if scope else query
+    if page := query.page:
+        query = replace(
+            query, snapshot=page.snapshot, after=page.after, before=page.before, offset=page.offset
+        )
     shown = scope.shown if scope else pairs
     kept = [pair for pair in shown if pair[0] not in query.ignored]
     place = f"{context.base_url}/{scope.path if scope else resource_type}".rstrip("/")
@@ -69,33 +69,41 @@ def search(
         counted = store.count(context.database, query)
         return _searchset(counted, [_link("self", place, kept)], iter(()))
     found = _page(context, query)
-    total = _total(context, query, page, found)
+    query = replace(query, snapshot=found.snapshot)
+    total = _total(context, query, found)
     links = [_link("self", place, kept), *_links(place, kept, query, (found, total))]
     return _searchset(total, links, _entries(context, query, found.stored))
 
 
-def _total(context: Context, query: Query, page: Page, found: _Found) -> int | None:
-    """Return how many match: as an earlier page counted, as a page that is all of them shows."""
-    if page.total is not None or query.total == "none":
-        return page.total
+def _total(context: Context, query: Query, found: _Found) -> int | None:
+    """Return how many match: as an earlier page counted, as a page that is all of them shows, as asked.
+
+    To count what is on other pages takes as long as finding it all, so that is done when asked for.
+    """
+    if query.page is not None and query.page.total is not None:
+        return query.page.total
+    if query.total == "none":
+        return None
     if not found.before and not found.after:
         return len(found.stored)
-    return store.count(context.database, query)
+    return store.count(context.database, query) if query.total else None
 
 
 def _page(context: Context, query: Query) -> _Found:
     """Read one row more than a page, which says whether another one follows."""
-    rows = store.search(context.database, replace(query, count=query.count + 1))
+    rows, snapshot = store.page(context.database, replace(query, count=query.count + 1))
     if query.before is not None:
-        return _Found(rows[-query.count :], after=True, before=len(rows) > query.count)
+        return _Found(rows[-query.count :], True, len(rows) > query.count, snapshot)
     before = query.after is not None or query.offset > 0
-    return _Found(rows[: query.count], after=len(rows) > query.count, before=before)
+    return _Found(rows[: query.count], len(rows) > query.count, before, snapshot)
 
 
 def _links(
     place: str, pairs: Pairs, query: Query, answer: tuple[_Found, int | None]
 ) -> Iterator[dict[str, str]]:
     found, total = answer
+    if not found.before and not found.after:
+        return
     page = Page(query.snapshot or 0, total)
     rest = place + "?" + urlencode([*(pair for pair in pairs if pair[0] != "_page"), ("_page", "")])
     yield {"relation": "first", "url": rest + page_token(page)}

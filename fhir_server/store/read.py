@@ -27,6 +27,7 @@ class Stored:
 _COLUMNS = "r.rid, r.type, r.id, r.version, r.updated, r.deleted"
 _BODY = "(SELECT body FROM content WHERE rid = r.rid)"
 _ALL = f"{_COLUMNS}, {_BODY}"
+_NEWEST = "(SELECT max(rid) FROM resource)"
 _MANY = 500
 """Most values in one statement."""
 
@@ -61,14 +62,31 @@ def search(database: Database, query: Query) -> list[Stored]:
 
     Raises FhirError 400 where an order needs the bodies of more matches than are read for it.
     """
+    return page(database, query)[0]
+
+
+def page(database: Database, query: Query) -> tuple[list[Stored], int]:
+    """Return one page of the matches and the snapshot that it is of; raises as `search` does.
+
+    Without a snapshot given it is of what is current, the newest row told by the same statement.
+    """
     if not order.in_tables(query):
-        return _by_bodies(database, query)
+        query = _of_snapshot(database, query)
+        return _by_bodies(database, query), query.snapshot or 0
     if not order.by_rid(query):  # a sorter must not carry the bodies of all matches
+        query = _of_snapshot(database, query)
         sql = plan.select(database.dialect, query, "r.rid")
-        return by_rid(database, [row[0] for row in database.read(sql.text, sql.parameters)])
-    sql = plan.select(database.dialect, query, _ALL)
-    found = [_stored(row) for row in database.read(sql.text, sql.parameters)]
-    return found if query.before is None else found[::-1]
+        rids = [row[0] for row in database.read(sql.text, sql.parameters)]
+        return by_rid(database, rids), query.snapshot or 0
+    sql = plan.select(database.dialect, query, f"{_ALL}, {_NEWEST}")
+    rows = database.read(sql.text, sql.parameters)
+    found = [_stored(row) for row in rows]
+    newest = query.snapshot or (rows[0][7] if rows else 0)
+    return (found if query.before is None else found[::-1]), newest
+
+
+def _of_snapshot(database: Database, query: Query) -> Query:
+    return query if query.snapshot is not None else replace(query, snapshot=snapshot(database))
 
 
 def _by_bodies(database: Database, query: Query) -> list[Stored]:
@@ -161,5 +179,5 @@ _STOOD = "r.rid <= ? AND (r.superseded IS NULL OR r.superseded > ?) AND NOT r.de
 
 
 def _stored(row: Row) -> Stored:
-    rid, kind, resource_id, number, updated, deleted, body = row
+    rid, kind, resource_id, number, updated, deleted, body, *_ = row
     return Stored(rid, kind, resource_id, number, updated, bool(deleted), body)

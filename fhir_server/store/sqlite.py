@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 _GROUP = 512
 """Most jobs in one commit, so that no job waits for an endless group."""
-_ROWS = (128, 32, 8, 1)
+_ROWS = (128, 64, 32, 16, 8, 4, 2, 1)
 """How many rows one statement stores: each number is a statement that is prepared once.
 
 Every step of a statement hands the interpreter to another thread and has to get it back.
@@ -180,6 +180,7 @@ def _connect(path: Path) -> sqlite3.Connection:
         "busy_timeout = 10000",
         "cache_size = -65536",
         "temp_store = MEMORY",
+        "wal_autocheckpoint = 8000",  # pages: what is written often is copied seldom
     ):
         connection.execute(f"PRAGMA {pragma}")
     _ensure_functions(connection)

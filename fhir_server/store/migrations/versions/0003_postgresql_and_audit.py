@@ -54,7 +54,10 @@ def _everything() -> None:
         " (rid bigint PRIMARY KEY, narrative tsvector NOT NULL, content tsvector NOT NULL)"
     )
     for column in ("narrative", "content"):
-        op.execute(f"CREATE INDEX ix_search_text_{column} ON search_text USING gin ({column})")
+        op.execute(
+            f"CREATE INDEX ix_search_text_{column} ON search_text USING gin ({column})"
+            " WITH (fastupdate = off)"
+        )
     op.create_table(
         "search_index",
         sa.Column("name", sa.String(), primary_key=True),
@@ -91,7 +94,9 @@ def _resources() -> None:
     op.create_index("ix_resource_type", "resource", ["type", "rid"])
     op.create_index("ix_resource_place", "resource", ["place", "version"])
     op.create_index("ix_resource_updated", "resource", ["updated"])
-    op.execute("CREATE INDEX ix_resource_words ON resource USING gin (words)")
+    op.execute(
+        "CREATE INDEX ix_resource_words ON resource USING gin (words) WITH (fastupdate = off)"
+    )
     op.execute("CREATE TABLE content (rid bigint PRIMARY KEY, body bytea NOT NULL)")
 
 
