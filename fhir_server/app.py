@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import os
 import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
@@ -33,7 +34,7 @@ def context(
     settings: Settings,
     *,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
-    new_id: Callable[[], str] = lambda: str(uuid.uuid4()),
+    new_id: Callable[[], str] | None = None,
 ) -> Context:
     """Open the database and put together what every interaction is given."""
     host = "127.0.0.1" if settings.fhir_host in ("0.0.0.0", "::") else settings.fhir_host  # noqa: S104
@@ -44,11 +45,25 @@ def context(
         mapping=MappingContext(terminology),
         forms=questionnaires.forms(),
         now=now,
-        new_id=new_id,
+        new_id=new_id or _Ids(),
         settings=settings,
         base_url=settings.base_url or f"http://{host}:{settings.fhir_port}/fhir",
         principal=LOCAL,
     )
+
+
+class _Ids:
+    """Random UUIDs (version 4), the system asked for many at once: each call gives way to other threads."""
+
+    def __init__(self) -> None:
+        self._random = b""
+
+    def __call__(self) -> str:
+        """Return an id that nobody can guess."""
+        if not self._random:
+            self._random = os.urandom(16 * 256)
+        drawn, self._random = self._random[:16], self._random[16:]
+        return str(uuid.UUID(bytes=drawn, version=4))
 
 
 async def alone(settings: Settings, work: Callable[[Context], Coroutine[Any, Any, T]]) -> T:

@@ -36,6 +36,10 @@ class Settings(BaseSettings):
         default=None,
         description="Origins, separated by commas, whose pages a browser lets call; * is any.",
     )
+    update_create: bool = Field(
+        default=True,
+        description="Whether an update of an id that is not known creates the resource.",
+    )
     max_body: int = Field(
         default=32 * 1024 * 1024, gt=0, description="Largest request body or HL7 frame, in bytes."
     )

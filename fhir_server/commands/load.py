@@ -4,6 +4,7 @@ The server behaves by the reviewed files of its release; the stored copies are f
 """
 
 import asyncio
+from dataclasses import replace
 
 from fhir_server.app import alone
 from fhir_server.context import Context, instant
@@ -28,8 +29,10 @@ async def load_artefacts(made: Context) -> int:
         for artefact in artefacts.load(package)
     ]
     moment = made.now()
+    settings = made.settings.model_copy(update={"update_create": True})  # of clients' updates
     response = await transaction(
-        made, {"resourceType": "Bundle", "type": "transaction", "entry": entries}
+        replace(made, settings=settings),
+        {"resourceType": "Bundle", "type": "transaction", "entry": entries},
     )
     written = (entry["response"]["lastModified"] for entry in response["entry"])
     return sum(stamp >= instant(moment) for stamp in written)

@@ -68,7 +68,10 @@ def capabilities(context: Context) -> Resource:
                     "cors": bool(context.settings.cors_origins),
                     "description": _SECURITY,
                 },
-                "resource": [_type(name) for name in definitions.resource_types()],
+                "resource": [
+                    _type(name, updates_create=context.settings.update_create)
+                    for name in definitions.resource_types()
+                ],
                 "interaction": [{"code": code} for code in SYSTEM_INTERACTIONS],
                 "operation": _operations(""),
             }
@@ -90,13 +93,13 @@ def release() -> str:
         return "0.1.0+source"
 
 
-def _type(name: str) -> Resource:
+def _type(name: str, *, updates_create: bool) -> Resource:
     entry: Resource = {
         "type": name,
         "interaction": [{"code": code} for code in INTERACTIONS],
         "versioning": "versioned-update",
         "readHistory": True,
-        "updateCreate": True,
+        "updateCreate": updates_create,
         "conditionalCreate": True,
         "conditionalRead": "full-support",
         "conditionalUpdate": True,

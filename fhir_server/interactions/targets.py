@@ -43,6 +43,9 @@ def locate(context: Context, entry: Entry, guards: list[Guard]) -> Target:
     if entry.if_match is not None and not _matches(entry.if_match, current):
         text = f"{entry.type}/{entry.id} is not at version {entry.if_match}: read it again."
         raise FhirError(412, [error("conflict", text, entry.at(None))])
+    if current is None and entry.method == "PUT" and not context.settings.update_create:
+        text = f"{entry.type}/{entry.id} is not known here, and an update does not create it here."
+        raise FhirError(405, [error("not-supported", text, entry.at(None))])
     return Target(entry, entry.id or "", current, writes=True)
 
 

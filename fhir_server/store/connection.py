@@ -15,6 +15,14 @@ Rows = Mapping[str, Sequence[Row]]
 """Rows of tables, in the order in which the tables are given; each row has every column of its table."""
 
 
+AT_PLACE = (
+    "SELECT r.rid, r.type, r.id, r.version, r.updated, r.deleted, c.body, r.place"
+    " FROM resource AS r JOIN content AS c ON c.rid = r.rid"
+    " WHERE r.place {among} AND r.superseded IS NULL"
+)
+"""What stands at a place, or at several: more than one only where two places have the same hash."""
+
+
 class Connection(Protocol):
     """A connection inside a transaction: what a job of a commit is given."""
 
@@ -50,6 +58,13 @@ class Database(Protocol):
 
     def read(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
         """Run one query and return its rows."""
+        ...
+
+    def read_at(self, place: int) -> list[Row]:
+        """Return (rid, type, id, version, updated, deleted, body) of what stands at a place now.
+
+        PostgreSQL is asked once for all who ask at the same time.
+        """
         ...
 
     async def write(self, job: Callable[[Connection], T]) -> T:

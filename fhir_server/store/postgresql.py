@@ -15,7 +15,7 @@ import asyncpg
 from sqlalchemy.dialects import postgresql
 from sqlmodel import SQLModel
 
-from fhir_server.store.connection import Connection, Row, Rows
+from fhir_server.store.connection import AT_PLACE, Connection, Row, Rows
 from fhir_server.store.driving import Driven, is_driven, wait_for
 from fhir_server.store.group import Done, Pending, run
 from fhir_server.store.indexing import renew
@@ -29,6 +29,7 @@ T = TypeVar("T")
 _POSTGRESQL = postgresql.dialect()  # type: ignore[no-untyped-call]
 _GROUP = 512
 """Most jobs in one commit, so that no job waits for an endless group."""
+_AT_PLACES = AT_PLACE.format(among="= ANY(?::bigint[])")
 _READERS = 8
 """Most connections that read at the same time."""
 _STATEMENTS = 1000
@@ -48,6 +49,8 @@ class PostgresqlDatabase:
         self._idle: list[asyncpg.Connection] = []
         self._opened: list[asyncpg.Connection] = []
         self._places = asyncio.Semaphore(_READERS)
+        self._asked: dict[int, asyncio.Future[list[Row]]] = {}
+        self._asking: asyncio.Task[None] | None = None
         self._pending: list[Pending] = []
         self._writing: asyncio.Task[None] | None = None
         self._writer: asyncpg.Connection | None = None
@@ -60,6 +63,12 @@ class PostgresqlDatabase:
         if is_driven():
             return wait_for(self._read(sql, parameters))
         return self._aside.wait(self._read_aside(sql, parameters))
+
+    def read_at(self, place: int) -> list[Row]:
+        """Return what stands at a place now, asked with what others ask meanwhile."""
+        if is_driven():
+            return wait_for(self._gathered(place))
+        return self.read(_AT_PLACES, ([place],))
 
     async def write(self, job: Callable[[Connection], T]) -> T:
         """Run a job in the writer's next commit; returns its result once that is durable."""
@@ -89,6 +98,30 @@ class PostgresqlDatabase:
             finally:
                 self._idle.append(connection)
         return found
+
+    async def _gathered(self, place: int) -> list[Row]:
+        future = self._asked.get(place)
+        if future is None:
+            future = self._asked[place] = asyncio.get_running_loop().create_future()
+            if self._asking is None or self._asking.done():
+                self._asking = asyncio.create_task(self._ask())
+        return await asyncio.shield(future)
+
+    async def _ask(self) -> None:
+        """Ask for the places that are wanted, until none is: more are wanted while one query is out."""
+        while self._asked:
+            asked, self._asked = self._asked, {}
+            found: dict[int, list[Row]] = {place: [] for place in asked}
+            try:
+                for row in await self._read(_AT_PLACES, (list(asked),)):
+                    found[row[7]].append(row)
+            except Exception as failure:
+                for future in asked.values():
+                    future.set_exception(failure)
+                    future.exception()  # whoever asked may have gone
+            else:
+                for place, future in asked.items():
+                    future.set_result(found[place])
 
     async def _read_aside(self, sql: str, parameters: Sequence[Any]) -> list[Row]:
         connection = await self._aside.connection(self._url)

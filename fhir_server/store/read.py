@@ -34,12 +34,10 @@ _MANY = 500
 
 def current(database: Database, resource_type: str, resource_id: str) -> Stored | None:
     """Return the current version of a resource (a deletion included), or None."""
-    rows = database.read(
-        f"SELECT {_ALL} FROM resource AS r WHERE place = ? AND type = ? AND id = ?"
-        " ORDER BY version DESC LIMIT 1",
-        (place(resource_type, resource_id), resource_type, resource_id),
-    )
-    return _stored(rows[0]) if rows else None
+    for row in database.read_at(place(resource_type, resource_id)):
+        if (row[1], row[2]) == (resource_type, resource_id):
+            return _stored(row)
+    return None
 
 
 def version(database: Database, resource_type: str, resource_id: str, number: int) -> Stored | None:

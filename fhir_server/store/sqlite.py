@@ -14,7 +14,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
-from fhir_server.store.connection import Connection, Row, Rows
+from fhir_server.store.connection import AT_PLACE, Connection, Row, Rows
 from fhir_server.store.group import Pending, run
 from fhir_server.store.indexing import renew
 from fhir_server.store.migrate import migrate
@@ -25,6 +25,7 @@ from fhir_server.store.tables import COLUMNS
 
 T = TypeVar("T")
 
+_AT_PLACE = AT_PLACE.format(among="= ?")
 _GROUP = 512
 """Most jobs in one commit, so that no job waits for an endless group."""
 _ROWS = (128, 64, 32, 16, 8, 4, 2, 1)
@@ -55,6 +56,10 @@ class SqliteDatabase:
     def read(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
         """Run one query and return its rows."""
         return self._reader.execute(sql, parameters).fetchall()
+
+    def read_at(self, place: int) -> list[Row]:
+        """Return what stands at a place now."""
+        return self._reader.execute(_AT_PLACE, (place,)).fetchall()
 
     async def write(self, job: Callable[[Connection], T]) -> T:
         """Run a job in the writer's next commit; returns its result once that is durable."""
