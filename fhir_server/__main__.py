@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from fhir_server import simulate
-from fhir_server.commands import demo, docs, inbox, load, serve
+from fhir_server.commands import demo, docs, inbox, load, purge, serve
 from fhir_server.settings import Settings
 from r4.issue import FhirError
 
@@ -47,6 +47,10 @@ def parser() -> argparse.ArgumentParser:
     again = add("replay", "Process refused messages again.")
     again.add_argument("number", type=int, nargs="*", help="inbox numbers; none: all refused ones")
     again.set_defaults(run=lambda given: inbox.replay(Settings(), given.number))
+    erased = add("purge", "Erase a child, and everything that is about this child alone.")
+    erased.add_argument("patient", help="the id of the Patient")
+    erased.add_argument("--reason", required=True, help="kept in the tombstone")
+    erased.set_defaults(run=lambda given: purge.purge(Settings(), given.patient, given.reason))
     reference = add("docs", "Write docs/reference, or check that it is current.")
     reference.add_argument("--check", action="store_true")
     reference.set_defaults(run=lambda given: docs.docs(check=given.check))

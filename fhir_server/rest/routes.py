@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from fhir_server.access import Client, admit, identify
 from fhir_server.context import Context
-from fhir_server.rest import answers, errors, negotiate
+from fhir_server.rest import answers, errors, negotiate, purge
 from fhir_server.rest.answers import Answer, Asked
 from fhir_server.rest.keeping import REPLAYED, Keeper, sending
 from r4.issue import FhirError, error
@@ -38,6 +38,7 @@ TABLE = (
     Interaction("POST", "/_search", "search-system", answers.search_system),
     Interaction("GET", "/Patient/{id}/$everything", "$everything", answers.everything),
     Interaction("GET", "/Encounter/{id}/$everything", "$everything", answers.everything),
+    Interaction("POST", "/Patient/{id}/$purge", "$purge", purge.purge),
     Interaction("POST", "/$validate", "$validate", answers.validate),
     Interaction("POST", "/{type}/$validate", "$validate", answers.validate),
     Interaction("POST", "/QuestionnaireResponse/$extract", "$extract", answers.extract),
@@ -70,8 +71,12 @@ TABLE = (
 )
 BASE = "/fhir"
 READS = frozenset(
-    {"capabilities", "search-type", "search-system", "read", "vread", "$validate", "$extract"}
-)
+    {
+        "capabilities", "search-type", "search-system", "read", "vread", "$validate", "$extract",
+        "$purge",
+    }
+)  # fmt: skip
+"""What leaves nothing in the inbox when it is refused: reads, and what would keep whom it erases."""
 
 
 def routes(context: Context, registered: tuple[Client, ...]) -> Sequence[BaseRoute]:

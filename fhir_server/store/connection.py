@@ -32,6 +32,13 @@ class Connection(Protocol):
         """Store rows of the tables of the index and of resources, in few statements."""
         ...
 
+    def unindex(self, rids: Sequence[int], rows: Rows) -> None:
+        """Take versions out of the index; `rows` are the very rows with which they are in it.
+
+        SQLite's inverted index holds no words by row: what leaves it has to be named.
+        """
+        ...
+
     def supersede(self, versions: Sequence[tuple[int, int]]) -> None:
         """Record of each (rid, next rid) that the second has taken the place of the first."""
         ...
@@ -62,6 +69,10 @@ class Database(Protocol):
 
     async def driven(self, work: Coroutine[Any, Any, T]) -> T:
         """Await work whose plain functions read: while one of them waits, other work goes on."""
+        ...
+
+    async def overwrite(self) -> None:
+        """Leave nothing in the files of what has been deleted, as far as the database can tell."""
         ...
 
     def close(self) -> None:

@@ -16,14 +16,14 @@ from r4.json import decode, encode
 _FORM = "2"
 """Raised whenever the same resource would get other rows."""
 
-_TABLES = ("search_date", "search_number", "search_string", "search_reference")
+TABLES = ("search_date", "search_number", "search_string", "search_reference")
 
 
 def index_rows(found: Iterable[tuple[int, Rows]]) -> dict[str, list[Row]]:
     """Return the rows of each table for the index rows of versions, given with their rids."""
     keys: list[Row] = []
     texts: list[Row] = []
-    ordered: dict[str, list[Row]] = {table: [] for table in _TABLES}
+    ordered: dict[str, list[Row]] = {table: [] for table in TABLES}
     dates, numbers, strings, references = ordered.values()
     for rid, each in found:
         if each.words:
@@ -57,7 +57,7 @@ def renew(connection: Connection) -> int:
 
 def rebuild(connection: Connection) -> int:
     """Empty the index and fill it from the bodies, in the transaction of the caller."""
-    for table in _TABLES:
+    for table in TABLES:
         connection.execute(f"DELETE FROM {table}")
     for statement in connection.dialect.emptied:
         connection.execute(statement)

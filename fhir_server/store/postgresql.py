@@ -18,7 +18,7 @@ from sqlmodel import SQLModel
 from fhir_server.store.connection import Connection, Row, Rows
 from fhir_server.store.driving import Driven, is_driven, wait_for
 from fhir_server.store.group import Done, Pending, run
-from fhir_server.store.indexing import renew
+from fhir_server.store.indexing import TABLES, renew
 from fhir_server.store.migrate import migrate
 from fhir_server.store.search.dialect import POSTGRESQL, Dialect, words_of
 from fhir_server.store.search.keys import fold
@@ -35,6 +35,10 @@ _STATEMENTS = 1000
 """Prepared statements that a connection keeps."""
 _LOCK = 4
 """The advisory lock of whoever writes resources: 4 and 1; migrations take 4 and 0."""
+
+
+_PURGED = ("resource", "content", "search_text", *TABLES, "inbox", "audit")
+"""The tables from which a purge takes rows."""
 
 
 class PostgresqlDatabase:
@@ -72,6 +76,15 @@ class PostgresqlDatabase:
     async def driven(self, work: Coroutine[Any, Any, T]) -> T:
         """Await work in a greenlet, which its reads leave while they wait."""
         return await Driven(work)
+
+    async def overwrite(self) -> None:
+        """Take dead rows out of the tables; what the log and the disk still hold is the operator's."""
+        connection = await asyncpg.connect(self._url)
+        try:
+            for table in _PURGED:
+                await connection.execute(f"VACUUM {table}")
+        finally:
+            await connection.close()
 
     def close(self) -> None:
         """Close the connections; what was acknowledged has been committed."""
@@ -206,6 +219,13 @@ class PostgresqlConnection:
                 list(column) for listed in given.values() for column in zip(*listed, strict=True)
             ]
             wait_for(self._connection.fetch(_insertion(tuple(given)), *columns))
+
+    def unindex(self, rids: Sequence[int], rows: Rows) -> None:
+        """Take versions out of the index."""
+        del rows
+        for table in (*TABLES, "search_text"):
+            self.execute(f"DELETE FROM {table} WHERE rid = ANY(?::bigint[])", (list(rids),))
+        self.execute("UPDATE resource SET words = NULL WHERE rid = ANY(?::bigint[])", (list(rids),))
 
     def supersede(self, versions: Sequence[tuple[int, int]]) -> None:
         """Record which version took the place of which."""

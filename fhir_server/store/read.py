@@ -86,7 +86,7 @@ def by_rid(database: Database, rids: Sequence[int]) -> list[Stored]:
         among = database.dialect.among("r.rid", some)
         sql = f"SELECT {_ALL} FROM resource AS r WHERE {among.text}"
         found |= {row[0]: _stored(row) for row in database.read(sql, among.parameters)}
-    return [found[rid] for rid in rids]
+    return [found[rid] for rid in rids if rid in found]  # what has been purged meanwhile is gone
 
 
 def count(database: Database, query: Query) -> int:

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from fhir_server.store.connection import Connection, Row, Rows
 from fhir_server.store.group import Pending, run
-from fhir_server.store.indexing import renew
+from fhir_server.store.indexing import TABLES, renew
 from fhir_server.store.migrate import migrate
 from fhir_server.store.search import keys
 from fhir_server.store.search.dialect import SQLITE, Dialect
@@ -34,6 +34,10 @@ Every step of a statement hands the interpreter to another thread and has to get
 """
 
 
+_MERGED = 500
+"""Pages of an inverted index that one commit merges."""
+
+
 class SqliteDatabase:
     """An open SQLite file."""
 
@@ -42,6 +46,7 @@ class SqliteDatabase:
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         migrate(f"sqlite:///{path}")
+        self._path = path
         self.listeners: list[Callable[[], None]] = []
         self._reader = _connect(path)
         self._reader.execute("PRAGMA query_only = ON")
@@ -65,6 +70,17 @@ class SqliteDatabase:
     async def driven(self, work: Coroutine[Any, Any, T]) -> T:
         """Await work as it is: a query takes microseconds, less than handing it over would."""
         return await work
+
+    async def overwrite(self) -> None:
+        """Merge the inverted indexes, where deleted words wait for it, and empty the log.
+
+        In commits of a fraction of a second each. Freed pages are overwritten as they are freed.
+        """
+        for table in ("search_key", "search_text"):
+            pages = -_MERGED
+            while await self.write(partial(_merge, table=table, pages=pages)):
+                pages = _MERGED
+        await asyncio.to_thread(_checkpoint, self._path)
 
     def close(self) -> None:
         """Finish the writes that are under way and close the files."""
@@ -99,6 +115,23 @@ class SqliteDatabase:
             listener()
 
 
+def _merge(connection: Connection, table: str, pages: int) -> bool:
+    """Merge some pages of an inverted index; returns whether there was something to merge.
+
+    https://www.sqlite.org/fts5.html#the_merge_command
+    """
+    before = connection.read("SELECT total_changes()")[0][0]
+    connection.execute(f"INSERT INTO {table} ({table}, rank) VALUES ('merge', ?)", (pages,))
+    after: int = connection.read("SELECT total_changes()")[0][0]
+    return after - before > 1
+
+
+def _checkpoint(path: Path) -> None:
+    connection = _connect(path)
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()
+
+
 def _each(answers: list[Callable[[], None]]) -> None:
     for answer in answers:
         answer()
@@ -131,6 +164,21 @@ class SqliteConnection:
                     values = [value for row in some for value in row]
                     self._connection.execute(_insertion(table, many), values)
                     start += many
+
+    def unindex(self, rids: Sequence[int], rows: Rows) -> None:
+        """Take versions out of the index, word by word from the inverted ones."""
+        among = self.dialect.among("rid", rids)
+        for table in TABLES:
+            self.execute(f"DELETE FROM {table} WHERE {among.text}", among.parameters)
+        for table, given in (
+            ("search_key", [_texts(*row) for row in rows["search_key"]]),
+            ("search_text", rows["search_text"]),
+        ):
+            columns = COLUMNS[table]
+            names, values = ", ".join(columns), marks(columns)
+            self._connection.executemany(
+                f"INSERT INTO {table} ({table}, {names}) VALUES ('delete', {values})", given
+            )
 
     def supersede(self, versions: Sequence[tuple[int, int]]) -> None:
         """Record which version took the place of which."""
@@ -180,6 +228,7 @@ def _connect(path: Path) -> sqlite3.Connection:
         "busy_timeout = 10000",
         "cache_size = -65536",
         "temp_store = MEMORY",
+        "secure_delete = ON",
     ):
         connection.execute(f"PRAGMA {pragma}")
     _ensure_functions(connection)

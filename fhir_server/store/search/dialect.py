@@ -52,6 +52,10 @@ class Dialect(Protocol):
         """Return SQL for: a column is one of many numbers, as one of few statements."""
         ...
 
+    def holds(self, column: str, needles: Sequence[bytes]) -> Sql:
+        """Return SQL for: the bytes of a column hold one of several texts."""
+        ...
+
     def of_words(self, column: str, words: Sequence[str], at: str) -> Sql:
         """Return SQL for: the narrative, or ("") any text, of the row `at` holds all the words."""
         ...
@@ -112,6 +116,10 @@ class Sqlite:
         filled = [*values, *[values[-1]] * (many - len(values))] if values else [None]
         return Sql(f"{column} IN ({marks(filled)})", tuple(filled))
 
+    def holds(self, column: str, needles: Sequence[bytes]) -> Sql:
+        """Look through the bytes."""
+        return Sql(" OR ".join([f"instr({column}, ?) > 0"] * len(needles)), tuple(needles))
+
     def of_words(self, column: str, words: Sequence[str], at: str) -> Sql:
         """Ask the table of texts."""
         found = " AND ".join(f'"{word}"' for word in words)
@@ -159,6 +167,11 @@ class Postgresql:
     def among(self, column: str, values: Sequence[int]) -> Sql:
         """Ask with one array."""
         return Sql(f"{column} = ANY(?::bigint[])", (list(values),))
+
+    def holds(self, column: str, needles: Sequence[bytes]) -> Sql:
+        """Look through the bytes."""
+        each = f"position(?::bytea in {column}) > 0"
+        return Sql(" OR ".join([each] * len(needles)), tuple(needles))
 
     def of_words(self, column: str, words: Sequence[str], at: str) -> Sql:
         """Ask the table of texts, whose words are folded as those that are asked for."""
