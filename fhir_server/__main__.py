@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from fhir_server import simulate
-from fhir_server.commands import demo, docs, inbox, load, purge, serve
+from fhir_server.commands import audit, demo, docs, inbox, load, purge, serve
 from fhir_server.settings import Settings
 from r4.issue import FhirError
 
@@ -51,6 +51,13 @@ def parser() -> argparse.ArgumentParser:
     erased.add_argument("patient", help="the id of the Patient")
     erased.add_argument("--reason", required=True, help="kept in the tombstone")
     erased.set_defaults(run=lambda given: purge.purge(Settings(), given.patient, given.reason))
+    trail = add("audit", "List who did what to which resource.")
+    trail.add_argument("--resource", help="as Patient/123")
+    trail.add_argument("--principal", help="who did it")
+    trail.add_argument("--since", help="a date or an instant")
+    trail.set_defaults(
+        run=lambda given: audit.audit(Settings(), given.resource, given.principal, given.since)
+    )
     reference = add("docs", "Write docs/reference, or check that it is current.")
     reference.add_argument("--check", action="store_true")
     reference.set_defaults(run=lambda given: docs.docs(check=given.check))

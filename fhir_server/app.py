@@ -22,6 +22,7 @@ from fhir_server.operations.process_message import finish, process_message, refu
 from fhir_server.rest.routes import routes
 from fhir_server.settings import Settings
 from fhir_server.store import inbox
+from fhir_server.store.audit import Trail
 from fhir_server.store.database import open_database
 from mappings.hl7v2 import MappingContext
 from terminology import Terminology
@@ -39,8 +40,9 @@ def context(
     """Open the database and put together what every interaction is given."""
     host = "127.0.0.1" if settings.fhir_host in ("0.0.0.0", "::") else settings.fhir_host  # noqa: S104
     terminology = Terminology.load()
+    database = open_database(settings.database)
     return Context(
-        database=open_database(settings.database),
+        database=database,
         terminology=terminology,
         mapping=MappingContext(terminology),
         forms=questionnaires.forms(),
@@ -49,6 +51,7 @@ def context(
         settings=settings,
         base_url=settings.base_url or f"http://{host}:{settings.fhir_port}/fhir",
         principal=LOCAL,
+        audit=Trail(database, now),
     )
 
 
@@ -119,6 +122,7 @@ async def running(made: Context) -> AsyncIterator[tuple[str, int | None]]:
         finally:
             server.should_exit = True
             await serving
+            await made.audit.flush()
 
 
 class _Server(uvicorn.Server):

@@ -4,8 +4,8 @@ What is about the child alone goes, all versions of it. What others share stays 
 the child masked: the old versions where they stand, and a new version says what is so from now on.
 """
 
-from collections.abc import Callable, Iterable, Mapping
 from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -13,9 +13,9 @@ from fhir_server.store import inbox, tombstone
 from fhir_server.store.batch import carry_out
 from fhir_server.store.belonging import Child, Named, pairs_of
 from fhir_server.store.connection import Connection
+from fhir_server.store.inbox import Message
 from fhir_server.store.index import referred, rows
 from fhir_server.store.indexing import index_rows
-from fhir_server.store.inbox import Message
 from fhir_server.store.masking import masked
 from fhir_server.store.search.keys import place, referring
 from fhir_server.store.search.sql import Match
@@ -202,7 +202,8 @@ def _masked(child: Child, shared: _Versions) -> list[_Change]:
 
 def _messages(connection: Connection, carries: Carries, child: Child) -> list[int]:
     """Return the numbers of the messages in the inbox that carry the child."""
-    last, found = 0, []
+    last = 0
+    found: list[int] = []
     while True:
         page = connection.read(
             f"SELECT {inbox.COLUMNS} FROM inbox WHERE id > ? ORDER BY id LIMIT ?", (last, _MANY)

@@ -120,7 +120,7 @@ def _merge(connection: Connection, table: str, pages: int) -> bool:
 
     https://www.sqlite.org/fts5.html#the_merge_command
     """
-    before = connection.read("SELECT total_changes()")[0][0]
+    before: int = connection.read("SELECT total_changes()")[0][0]
     connection.execute(f"INSERT INTO {table} ({table}, rank) VALUES ('merge', ?)", (pages,))
     after: int = connection.read("SELECT total_changes()")[0][0]
     return after - before > 1

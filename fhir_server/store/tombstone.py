@@ -97,3 +97,8 @@ def of(database: Database, named: Named) -> list[Tombstone]:
         ):
             found.append(Tombstone(number, moment, principal, reason, decode(counts)))
     return found
+
+
+def hashes(database: Database, named: Named) -> list[str]:
+    """Return the hashes that stand for a resource where it has been purged: one for each tombstone."""
+    return [hashed(salt, named) for (salt,) in database.read("SELECT salt FROM tombstone")]
