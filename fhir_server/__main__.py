@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from fhir_server import simulate
-from fhir_server.commands import audit, demo, docs, inbox, load, purge, serve
+from fhir_server.commands import audit, demo, docs, inbox, load, purge, reindex, serve
 from fhir_server.settings import Settings
 from r4.issue import FhirError
 
@@ -57,6 +57,9 @@ def parser() -> argparse.ArgumentParser:
     trail.add_argument("--since", help="a date or an instant")
     trail.set_defaults(
         run=lambda given: audit.audit(Settings(), given.resource, given.principal, given.since)
+    )
+    add("reindex", "Make the search index anew, while the server serves.").set_defaults(
+        run=lambda _: reindex.reindex(Settings())
     )
     reference = add("docs", "Write docs/reference, or check that it is current.")
     reference.add_argument("--check", action="store_true")

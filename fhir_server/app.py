@@ -16,7 +16,7 @@ from starlette.middleware.gzip import GZipMiddleware
 import questionnaires
 from fhir_server import mllp
 from fhir_server.access import LOCAL, clients, refuse_open_doors
-from fhir_server.context import Context
+from fhir_server.context import Context, place
 from fhir_server.interactions.capabilities import release
 from fhir_server.operations.process_message import finish, process_message, refuse_oversize
 from fhir_server.rest.routes import routes
@@ -24,11 +24,15 @@ from fhir_server.settings import Settings
 from fhir_server.store import inbox
 from fhir_server.store.audit import Trail
 from fhir_server.store.database import open_database
+from fhir_server.store.renewal import renew, under_way
 from mappings.hl7v2 import MappingContext
 from terminology import Terminology
 
 T = TypeVar("T")
 logger = logging.getLogger("csor")
+
+_TENDED = 5.0
+"""Seconds between two looks whether another process has announced a renewal of the index."""
 
 
 def context(
@@ -59,6 +63,7 @@ async def alone(settings: Settings, work: Callable[[Context], Coroutine[Any, Any
     """Do a command's work with a context of its own, and close that."""
     made = context(settings)
     try:
+        await made.database.driven(renew(made.database))
         return await made.database.driven(work(made))
     finally:
         made.database.close()
@@ -90,9 +95,11 @@ async def running(made: Context) -> AsyncIterator[tuple[str, int | None]]:
         proxy_headers=False,
     )  # fmt: skip
     server = _Server(config)
-    if left := await finish(made):
-        logger.info("worked through %d messages that an earlier run had received", left)
+    if not _is_renewing(made):
+        await _finish(made)
     async with contextlib.AsyncExitStack() as doors:
+        tending = asyncio.create_task(_tend(made))
+        doors.callback(tending.cancel)
         port = None
         if settings.mllp:
 
@@ -123,6 +130,29 @@ async def running(made: Context) -> AsyncIterator[tuple[str, int | None]]:
             server.should_exit = True
             await serving
             await made.audit.flush()
+
+
+def _is_renewing(made: Context) -> bool:
+    return under_way(made.database.read) is not None
+
+
+async def _finish(made: Context) -> None:
+    if left := await finish(made):
+        logger.info("worked through %d messages that an earlier run had received", left)
+
+
+async def _tend(made: Context) -> None:
+    """Carry renewals of the index through, whoever announced them, then the messages that waited."""
+    while True:
+        try:
+            if _is_renewing(made):
+                logger.info("the search index is being made anew; searches are answered with 503")
+                slices = await made.database.driven(renew(made.database))
+                logger.info("the search index is new, after %d commits", slices)
+                await _finish(made)
+        except Exception as failure:
+            logger.error("the search index is not made anew: %s", place(failure))  # noqa: TRY400 - no content
+        await asyncio.sleep(_TENDED)
 
 
 class _Server(uvicorn.Server):

@@ -15,10 +15,12 @@ from r4.json import encode
 
 logger = logging.getLogger("csor.rest")
 
+_HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": "10"}}
+
 
 def refusal(request: Request, failure: FhirError) -> Response:
     """Return the answer of a refusal, in the format that was asked for; in JSON where it is not served."""
-    headers = {"WWW-Authenticate": "Bearer"} if failure.status == 401 else None  # noqa: PLR2004
+    headers = _HEADERS.get(failure.status)
     outcome = operation_outcome(failure.issues)
     try:
         content, kind = written(request, encode(outcome))

@@ -48,12 +48,25 @@ class Connection(Protocol):
         ...
 
 
+class Index(Protocol):
+    """Whether the index may be asked."""
+
+    def refuse(self, database: "Database", /) -> None:
+        """Raise FhirError 503 while the index is being made anew."""
+        ...
+
+
 class Database(Protocol):
     """An open database: `read` for queries, `write` for jobs of the next commit."""
 
     dialect: Dialect
     listeners: list[Callable[[], None]]
     """Called after each commit, from any thread; they are quick and raise nothing."""
+
+    @property
+    def index(self) -> Index:
+        """Say whether the index may be asked."""
+        ...
 
     def read(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
         """Run one query and return its rows."""

@@ -17,9 +17,10 @@ from sqlmodel import SQLModel
 
 from fhir_server.store.connection import Connection, Row, Rows
 from fhir_server.store.driving import Driven, is_driven, wait_for
-from fhir_server.store.group import Done, Pending, run
-from fhir_server.store.indexing import TABLES, renew
+from fhir_server.store.group import Done, Pending, prepare, run
+from fhir_server.store.indexing import TABLES
 from fhir_server.store.migrate import migrate
+from fhir_server.store.renewal import Watch
 from fhir_server.store.search.dialect import POSTGRESQL, Dialect, words_of
 from fhir_server.store.search.keys import fold
 from fhir_server.store.tables import COLUMNS
@@ -46,8 +47,9 @@ class PostgresqlDatabase:
 
     dialect: Dialect = POSTGRESQL
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, upgraded: bool = True) -> None:
         self._url = url
+        self.index = Watch()
         self.listeners: list[Callable[[], None]] = []
         self._idle: list[asyncpg.Connection] = []
         self._opened: list[asyncpg.Connection] = []
@@ -56,8 +58,9 @@ class PostgresqlDatabase:
         self._writing: asyncio.Task[None] | None = None
         self._writer: asyncpg.Connection | None = None
         self._aside = _Aside()
-        self._aside.wait(_migrated(url))
-        self._aside.wait(Driven(self._renewed()))
+        if upgraded:
+            self._aside.wait(_migrated(url))
+            self._aside.wait(Driven(self._prepared()))
 
     def read(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
         """Run one query and return its rows; outside of driven work the caller's thread waits."""
@@ -132,11 +135,8 @@ class PostgresqlDatabase:
             for listener in self.listeners:
                 listener()
 
-    async def _renewed(self) -> None:
-        connection = PostgresqlConnection(await self._aside.connection(self._url))
-        for _, failure in await _run(connection, [renew]):
-            if failure is not None:
-                raise failure
+    async def _prepared(self) -> None:
+        prepare(PostgresqlConnection(await self._aside.connection(self._url)))
 
 
 async def _run(connection: "PostgresqlConnection", jobs: list[Any]) -> list[Done]:

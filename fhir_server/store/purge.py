@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from fhir_server.store import inbox, tombstone
+from fhir_server.store import inbox, renewal, tombstone
 from fhir_server.store.batch import carry_out
 from fhir_server.store.belonging import Child, Named, pairs_of
 from fhir_server.store.connection import Connection
@@ -77,8 +77,10 @@ def purge(connection: Connection, asked: Purge) -> Purged:
     """Purge one child, in the transaction of the caller.
 
     Raises FhirError 404 where no such Patient has ever been stored, 409 where something that is shared
-    cannot be told apart from the child, 422 where the reason itself names the child.
+    cannot be told apart from the child, 422 where the reason itself names the child,
+    503 while the index is being made anew.
     """
+    renewal.refuse(renewal.under_way(connection.read))
     theirs = _patients(connection, asked.patient)
     child = _child(theirs, asked.membership)
     _refuse_naming(asked.reason, child)

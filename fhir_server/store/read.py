@@ -59,8 +59,10 @@ def snapshot(database: Database) -> int:
 def search(database: Database, query: Query) -> list[Stored]:
     """Return one page of the matches, in the query's order.
 
-    Raises FhirError 400 where an order needs the bodies of more matches than are read for it.
+    Raises FhirError 400 where an order needs the bodies of more matches than are read for it, 503
+    while the index is being made anew.
     """
+    database.index.refuse(database)
     if not order.in_tables(query):
         return _by_bodies(database, query)
     if not order.by_rid(query):  # a sorter must not carry the bodies of all matches
@@ -90,7 +92,8 @@ def by_rid(database: Database, rids: Sequence[int]) -> list[Stored]:
 
 
 def count(database: Database, query: Query) -> int:
-    """Count the matches, exactly."""
+    """Count the matches, exactly; raises FhirError 503 while the index is being made anew."""
+    database.index.refuse(database)
     sql = plan.count(database.dialect, query)
     found: int = database.read(sql.text, sql.parameters)[0][0]
     return found
@@ -143,6 +146,7 @@ def referring(
     database: Database, params: Sequence[int], places: Iterable[int], newest: int, most: int
 ) -> list[Stored]:
     """Return what referred, by one of the parameters, to places in a snapshot; `most` at most."""
+    database.index.refuse(database)
     rids: dict[int, None] = {}
     wanted = [link(param, target) for target in places for param in params]
     for start in range(0, len(wanted), _MANY):

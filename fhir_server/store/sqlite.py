@@ -15,9 +15,10 @@ from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from fhir_server.store.connection import Connection, Row, Rows
-from fhir_server.store.group import Pending, run
-from fhir_server.store.indexing import TABLES, renew
+from fhir_server.store.group import Pending, prepare, run
+from fhir_server.store.indexing import TABLES
 from fhir_server.store.migrate import migrate
+from fhir_server.store.renewal import Watch
 from fhir_server.store.search import keys
 from fhir_server.store.search.dialect import SQLITE, Dialect
 from fhir_server.store.search.sql import marks
@@ -43,16 +44,19 @@ class SqliteDatabase:
 
     dialect: Dialect = SQLITE
 
-    def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        migrate(f"sqlite:///{path}")
+    def __init__(self, path: Path, *, upgraded: bool = True) -> None:
+        if upgraded:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            migrate(f"sqlite:///{path}")
+        self.index = Watch()
         self._path = path
         self.listeners: list[Callable[[], None]] = []
         self._reader = _connect(path)
         self._reader.execute("PRAGMA query_only = ON")
         self._writer = _connect(path)
         self._connection = SqliteConnection(self._writer)
-        renew(self._connection)
+        if upgraded:
+            prepare(self._connection)
         self._pending: SimpleQueue[Pending | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="csor-writer", daemon=True)
         self._thread.start()

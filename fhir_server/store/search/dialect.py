@@ -33,7 +33,12 @@ class Dialect(Protocol):
 
     @property
     def emptied(self) -> tuple[str, ...]:
-        """Return the statements that take all words from the index."""
+        """Return the statements that take all words from an index that cannot lose some."""
+        ...
+
+    @property
+    def kept_by_rid(self) -> tuple[str, ...]:
+        """Return the tables, beside the common ones, whose rows leave the index by rid."""
         ...
 
     def source(self, matches: Sequence[Match]) -> Source:
@@ -80,6 +85,7 @@ class Sqlite:
         f"INSERT INTO {table} ({table}) VALUES ('delete-all')"
         for table in ("search_key", "search_text")
     )
+    kept_by_rid: tuple[str, ...] = ()
 
     def source(self, matches: Sequence[Match]) -> Source:
         """Begin with the words, if there are any; CROSS JOIN keeps that order."""
@@ -137,7 +143,8 @@ class Postgresql:
     """GIN: each match is a condition on the array of a row's words."""
 
     name: str = "postgresql"
-    emptied: tuple[str, ...] = ("UPDATE resource SET words = NULL", "DELETE FROM search_text")
+    emptied: tuple[str, ...] = ()
+    kept_by_rid: tuple[str, ...] = ("search_text",)
 
     def source(self, matches: Sequence[Match]) -> Source:
         """Ask the row itself; the planner chooses where to begin."""
