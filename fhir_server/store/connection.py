@@ -5,6 +5,7 @@ SQL is written once for both: `?` marks a parameter; what the two say differentl
 """
 
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeVar
 
 from fhir_server.store.search.dialect import Dialect
@@ -70,6 +71,10 @@ class Database(Protocol):
 
     def read(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
         """Run one query and return its rows."""
+        ...
+
+    def snapshot(self) -> AbstractContextManager[Callable[..., list[Row]]]:
+        """Return a function that reads, as `read` does, from what is stored at one moment."""
         ...
 
     async def write(self, job: Callable[[Connection], T]) -> T:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from fhir_server.store import migrate
 from fhir_server.store.connection import Database
 from fhir_server.store.postgresql import PostgresqlDatabase
 from fhir_server.store.sqlite import SqliteDatabase
@@ -17,3 +18,20 @@ def open_database(where: str | Path, *, upgraded: bool = True) -> Database:
     if str(where).startswith(POSTGRESQL):
         return PostgresqlDatabase(str(where), upgraded=upgraded)
     return SqliteDatabase(Path(where), upgraded=upgraded)
+
+
+def upgrade(where: str | Path, to: str = "head") -> None:
+    """Migrate a database, up to a revision; raises ValueError for one that there is not."""
+    migrate.migrate(_url(where), to)
+
+
+def revisions(where: str | Path) -> tuple[str | None, str]:
+    """Return the revision that a database has, None where it is empty or not there, and the newest."""
+    return migrate.revisions(_url(where))
+
+
+def _url(where: str | Path) -> str:
+    if str(where).startswith(POSTGRESQL):
+        return "postgresql+asyncpg://" + str(where).partition("://")[2]
+    Path(where).parent.mkdir(parents=True, exist_ok=True)
+    return f"sqlite:///{where}"

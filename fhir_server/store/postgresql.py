@@ -7,7 +7,8 @@ https://magicstack.github.io/asyncpg/current/
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache, lru_cache
 from typing import Any, TypeVar
 
@@ -67,6 +68,22 @@ class PostgresqlDatabase:
         if is_driven():
             return wait_for(self._read(sql, parameters))
         return self._aside.wait(self._read_aside(sql, parameters))
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Callable[..., list[Row]]]:
+        """Read in one transaction; the caller's thread waits."""
+        aside = self._aside
+        connection = aside.wait(asyncpg.connect(self._url))
+
+        def read(sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
+            found: list[Row] = aside.wait(connection.fetch(_numbered(sql), *parameters))
+            return found
+
+        try:
+            aside.wait(connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"))
+            yield read
+        finally:
+            aside.wait(connection.close())
 
     async def write(self, job: Callable[[Connection], T]) -> T:
         """Run a job in the writer's next commit; returns its result once that is durable."""

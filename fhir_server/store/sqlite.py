@@ -8,11 +8,13 @@ import asyncio
 import math
 import sqlite3
 import threading
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache, partial
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 from fhir_server.store.connection import Connection, Row, Rows
 from fhir_server.store.group import Pending, prepare, run
@@ -64,6 +66,18 @@ class SqliteDatabase:
     def read(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
         """Run one query and return its rows."""
         return self._reader.execute(sql, parameters).fetchall()
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Callable[..., list[Row]]]:
+        """Read in one transaction, on a connection that cannot write the file."""
+        connection = sqlite3.connect(
+            f"file:{quote(str(self._path))}?mode=ro", uri=True, isolation_level=None
+        )
+        try:
+            connection.execute("BEGIN")
+            yield lambda sql, parameters=(): connection.execute(sql, parameters).fetchall()
+        finally:
+            connection.close()
 
     async def write(self, job: Callable[[Connection], T]) -> T:
         """Run a job in the writer's next commit; returns its result once that is durable."""
