@@ -26,6 +26,8 @@ from r4.json import Resource, decode, encode
 
 _MANY = 500
 """Most values in one statement."""
+_WORDS = 32
+"""Most words in one question of the index: PostgreSQL reads all rows where it is asked for many."""
 Carries = Callable[[Message, Child], bool]
 """Tells whether a message of the inbox carries a child."""
 
@@ -264,8 +266,8 @@ def _referrers(connection: Connection, named: Iterable[Named]) -> set[Named]:
     """Return whatever, in any version, has referred to resources."""
     words = [referring(*each) for each in named]
     found: set[Named] = set()
-    for start in range(0, len(words), _MANY):
-        source = connection.dialect.source([Match(tuple(words[start : start + _MANY]))])
+    for start in range(0, len(words), _WORDS):
+        source = connection.dialect.source([Match(tuple(words[start : start + _WORDS]))])
         where = " AND ".join(f"({each.text})" for each in source.where)
         parameters = [value for each in source.where for value in each.parameters]
         sql = f"SELECT DISTINCT r.type, r.id FROM {source.tables} WHERE {where}"
