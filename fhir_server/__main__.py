@@ -2,10 +2,21 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from fhir_server import simulate
-from fhir_server.commands import demo, docs, inbox, load, serve
+from fhir_server.commands import (
+    audit,
+    demo,
+    docs,
+    inbox,
+    load,
+    migrate,
+    purge,
+    reindex,
+    serve,
+    verify,
+)
 from fhir_server.settings import Settings
 from r4.issue import FhirError
 
@@ -47,10 +58,40 @@ def parser() -> argparse.ArgumentParser:
     again = add("replay", "Process refused messages again.")
     again.add_argument("number", type=int, nargs="*", help="inbox numbers; none: all refused ones")
     again.set_defaults(run=lambda given: inbox.replay(Settings(), given.number))
+    _add_storage(add)
     reference = add("docs", "Write docs/reference, or check that it is current.")
     reference.add_argument("--check", action="store_true")
     reference.set_defaults(run=lambda given: docs.docs(check=given.check))
     return top
+
+
+def _add_storage(add: Callable[[str, str], argparse.ArgumentParser]) -> None:
+    """Add the commands about what is stored."""
+    erased = add("purge", "Erase a child, and everything that is about this child alone.")
+    erased.add_argument("patient", help="the id of the Patient")
+    erased.add_argument("--reason", required=True, help="kept in the tombstone")
+    erased.set_defaults(run=lambda given: purge.purge(Settings(), given.patient, given.reason))
+    trail = add("audit", "List who did what to which resource.")
+    trail.add_argument("--resource", help="as Patient/123")
+    trail.add_argument("--principal", help="who did it")
+    trail.add_argument("--since", help="a date or an instant")
+    trail.set_defaults(
+        run=lambda given: audit.audit(Settings(), given.resource, given.principal, given.since)
+    )
+    add("reindex", "Make the search index anew, while the server serves.").set_defaults(
+        run=lambda _: reindex.reindex(Settings())
+    )
+    forward = add("migrate", "Bring the database to the newest schema.")
+    forward.add_argument("--to", help="a revision; by default the newest")
+    forward.add_argument("--show", action="store_true", help="change nothing, say the revision")
+    forward.set_defaults(run=lambda given: migrate.migrate(Settings(), given.to, show=given.show))
+    checked = add("verify", "Check that what is stored agrees with itself; changes nothing.")
+    how_many = checked.add_mutually_exclusive_group()
+    how_many.add_argument("--sample", type=int, default=1000, help="versions to look into")
+    how_many.add_argument("--all", action="store_true", help="look into every version")
+    checked.set_defaults(
+        run=lambda given: verify.verify(Settings(), None if given.all else max(1, given.sample))
+    )
 
 
 def _simulate(given: argparse.Namespace) -> None:

@@ -16,18 +16,23 @@ from fastapi import FastAPI
 import questionnaires
 from fhir_server import mllp
 from fhir_server.access import LOCAL, clients, refuse_open_doors
-from fhir_server.context import Context
+from fhir_server.context import Context, place
 from fhir_server.interactions.capabilities import release
 from fhir_server.operations.process_message import finish, process_message, refuse_oversize
 from fhir_server.rest.application import FhirApplication
 from fhir_server.settings import Settings
 from fhir_server.store import inbox
+from fhir_server.store.audit import Trail
 from fhir_server.store.database import open_database
+from fhir_server.store.renewal import renew, under_way
 from mappings.hl7v2 import MappingContext
 from terminology import Terminology
 
 T = TypeVar("T")
 logger = logging.getLogger("csor")
+
+_TENDED = 5.0
+"""Seconds between two looks whether another process has announced a renewal of the index."""
 
 
 def context(
@@ -39,8 +44,9 @@ def context(
     """Open the database and put together what every interaction is given."""
     host = "127.0.0.1" if settings.fhir_host in ("0.0.0.0", "::") else settings.fhir_host  # noqa: S104
     terminology = Terminology.load()
+    database = open_database(settings.database)
     return Context(
-        database=open_database(settings.database),
+        database=database,
         terminology=terminology,
         mapping=MappingContext(terminology),
         forms=questionnaires.forms(),
@@ -49,6 +55,7 @@ def context(
         settings=settings,
         base_url=settings.base_url or f"http://{host}:{settings.fhir_port}/fhir",
         principal=LOCAL,
+        audit=Trail(database, now),
     )
 
 
@@ -70,6 +77,7 @@ async def alone(settings: Settings, work: Callable[[Context], Coroutine[Any, Any
     """Do a command's work with a context of its own, and close that."""
     made = context(settings)
     try:
+        await made.database.driven(renew(made.database))
         return await made.database.driven(work(made))
     finally:
         made.database.close()
@@ -102,9 +110,11 @@ async def running(made: Context) -> AsyncIterator[tuple[str, int | None]]:
         proxy_headers=False,
     )  # fmt: skip
     server = _Server(config)
-    if left := await made.database.driven(finish(made)):
-        logger.info("worked through %d messages that an earlier run had received", left)
+    if not await _is_renewing(made):
+        await _finish(made)
     async with contextlib.AsyncExitStack() as doors:
+        tending = asyncio.create_task(_tend(made))
+        doors.callback(tending.cancel)
         port = None
         if settings.mllp:
 
@@ -134,6 +144,33 @@ async def running(made: Context) -> AsyncIterator[tuple[str, int | None]]:
         finally:
             server.should_exit = True
             await serving
+            await made.audit.flush()
+
+
+async def _is_renewing(made: Context) -> bool:
+    async def asked() -> bool:
+        return under_way(made.database.read) is not None
+
+    return await made.database.driven(asked())
+
+
+async def _finish(made: Context) -> None:
+    if left := await made.database.driven(finish(made)):
+        logger.info("worked through %d messages that an earlier run had received", left)
+
+
+async def _tend(made: Context) -> None:
+    """Carry renewals of the index through, whoever announced them, then the messages that waited."""
+    while True:
+        try:
+            if await _is_renewing(made):
+                logger.info("the search index is being made anew; searches are answered with 503")
+                slices = await made.database.driven(renew(made.database))
+                logger.info("the search index is new, after %d commits", slices)
+                await _finish(made)
+        except Exception as failure:
+            logger.error("the search index is not made anew: %s", place(failure))  # noqa: TRY400 - no content
+        await asyncio.sleep(_TENDED)
 
 
 class _Server(uvicorn.Server):

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from fhir_server.settings import Settings
+from fhir_server.store.audit import Trail
 from fhir_server.store.connection import Database
 from mappings.hl7v2 import MappingContext
 from r4.json import Resource
@@ -36,6 +37,7 @@ class Context:
     settings: Settings
     base_url: str
     principal: Principal
+    audit: Trail
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def asked_by(self, principal: Principal) -> "Context":

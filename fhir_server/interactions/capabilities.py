@@ -26,7 +26,10 @@ INTERACTIONS = (
 )
 SYSTEM_INTERACTIONS = ("transaction", "batch", "history-system", "search-system")
 OPERATIONS = {
-    "Patient": {"everything": "http://hl7.org/fhir/OperationDefinition/Patient-everything"},
+    "Patient": {
+        "everything": "http://hl7.org/fhir/OperationDefinition/Patient-everything",
+        "purge": f"{CSOR}/OperationDefinition/Patient-purge",
+    },
     "Encounter": {"everything": "http://hl7.org/fhir/OperationDefinition/Encounter-everything"},
     "": {"validate": "http://hl7.org/fhir/OperationDefinition/Resource-validate"},
     "QuestionnaireResponse": {

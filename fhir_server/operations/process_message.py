@@ -43,6 +43,9 @@ def _identity(raw: bytes) -> tuple[str, str, str]:
         return "", "", hashlib.sha256(raw).hexdigest()
 
 
+_UNAVAILABLE = 503
+
+
 async def work(context: Context, message: Message) -> bytes:
     """Map and store a message that the inbox holds, settle it there, and return its answer.
 
@@ -69,7 +72,10 @@ async def _work(context: Context, message: Message) -> bytes:
         await transaction(context, bundle, trusted=True, settlement=settlement)
     except FhirError as refusal:
         settlement = _settlement(message, received, "refused", moment, refusal.issues)
-        await inbox.refuse(context.database, settlement)
+        if (
+            refusal.status != _UNAVAILABLE
+        ):  # the message stays received, and is worked through later
+            await inbox.refuse(context.database, settlement)
     except inbox.SettledError:
         raise
     except Exception as unforeseen:

@@ -21,8 +21,12 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 BASE = "/fhir"
 READS = frozenset(
-    {"capabilities", "search-type", "search-system", "read", "vread", "$validate", "$extract"}
-)
+    {
+        "capabilities", "search-type", "search-system", "read", "vread", "$validate", "$extract",
+        "$purge",
+    }
+)  # fmt: skip
+"""What leaves nothing in the inbox when it is refused: reads, and what would keep whom it erases."""
 _SAFE = frozenset({"GET", "HEAD"})
 
 

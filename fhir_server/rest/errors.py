@@ -15,15 +15,15 @@ from r4.json import encode
 
 logger = logging.getLogger("csor.rest")
 
+_HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": "10"}}
+
 
 def refusal(request: Request, failure: FhirError, served: str = "") -> Answer:
     """Return the answer of a refusal, in the format that was asked for; in JSON where it is not served.
 
     `served` are the methods of the URL, which a 405 names.
     """
-    headers = {}
-    if failure.status == 401:  # noqa: PLR2004
-        headers["WWW-Authenticate"] = "Bearer"
+    headers = dict(_HEADERS.get(failure.status, {}))
     if failure.status == 405:  # noqa: PLR2004
         headers["Allow"] = served
     try:

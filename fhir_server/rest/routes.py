@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from fhir_server.context import Context
-from fhir_server.rest import answers, operations
+from fhir_server.rest import answers, operations, purge
 from fhir_server.rest.answers import Answer, Asked
 from r4 import definitions
 
@@ -33,6 +33,7 @@ TABLE = (
     Interaction("POST", "/_search", "search-system", answers.search_system),
     Interaction("GET", "/Patient/{id}/$everything", "$everything", answers.everything),
     Interaction("GET", "/Encounter/{id}/$everything", "$everything", answers.everything),
+    Interaction("POST", "/Patient/{id}/$purge", "$purge", purge.purge),
     Interaction("POST", "/$validate", "$validate", operations.validate),
     Interaction("POST", "/{type}/$validate", "$validate", operations.validate),
     Interaction("POST", "/QuestionnaireResponse/$extract", "$extract", operations.extract),
@@ -66,9 +67,6 @@ TABLE = (
     Interaction("PATCH", "/{type}/{id}", "patch", answers.patch),
     Interaction("GET", "/{type}/{id}/_history/{version}", "vread", answers.vread),
     Interaction("GET", "/{type}/{id}/{member}", "search-compartment", answers.compartment),
-)
-READS = frozenset(
-    {"capabilities", "search-type", "search-system", "read", "vread", "$validate", "$extract"}
 )
 
 

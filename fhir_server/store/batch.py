@@ -8,7 +8,7 @@ stores nothing, and does not hinder the others of its group.
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from fhir_server.store import inbox
+from fhir_server.store import inbox, renewal
 from fhir_server.store.connection import Connection, Row
 from fhir_server.store.indexing import index_rows
 from fhir_server.store.search import plan
@@ -56,6 +56,7 @@ class _Batch:
         self.writes: dict[int, Write] = {}
         self.superseded: dict[int, int] = {}
         self.audit: list[Row] = []
+        self.index_is_whole = False
 
     def take(self, commit: Commit) -> Refusal | None:
         """Check a commit and accept its writes, or return why it does not hold."""
@@ -82,8 +83,15 @@ class _Batch:
         if (previous.version if previous else 0) != write.version - 1:
             raise ConflictError
 
-    def _hold(self, guard: Guard) -> None:
+    def _ask(self) -> None:
+        """Make ready to ask the index; raises FhirError 503 while it is being made anew."""
         self.flush()
+        if not self.index_is_whole:
+            renewal.refuse(renewal.under_way(self.connection.read))
+            self.index_is_whole = True
+
+    def _hold(self, guard: Guard) -> None:
+        self._ask()
         sql = plan.select(self.connection.dialect, guard.query, "r.id")
         found = [row[0] for row in self.connection.read(sql.text, sql.parameters)]
         if sorted(found) != sorted(guard.ids):
@@ -107,7 +115,7 @@ class _Batch:
 
     def _unreferred(self, named: Named, own: dict[Named, Write]) -> None:
         """Raise ReferredError where something that stays refers to what is deleted."""
-        self.flush()
+        self._ask()
         dialect = self.connection.dialect
         source = dialect.source([Match((referring(*named),))])
         conditions = " AND ".join(f"({each.text})" for each in source.where)

@@ -5,6 +5,7 @@ SQL is written once for both: `?` marks a parameter; what the two say differentl
 """
 
 from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeVar
 
 from fhir_server.store.search.dialect import Dialect
@@ -40,6 +41,13 @@ class Connection(Protocol):
         """Store rows of the tables of the index and of resources, in few statements."""
         ...
 
+    def unindex(self, rids: Sequence[int], rows: Rows) -> None:
+        """Take versions out of the index; `rows` are the very rows with which they are in it.
+
+        SQLite's inverted index holds no words by row: what leaves it has to be named.
+        """
+        ...
+
     def supersede(self, versions: Sequence[tuple[int, int]]) -> None:
         """Record of each (rid, next rid) that the second has taken the place of the first."""
         ...
@@ -49,12 +57,25 @@ class Connection(Protocol):
         ...
 
 
+class Index(Protocol):
+    """Whether the index may be asked."""
+
+    def refuse(self, database: "Database", /) -> None:
+        """Raise FhirError 503 while the index is being made anew."""
+        ...
+
+
 class Database(Protocol):
     """An open database: `read` for queries, `write` for jobs of the next commit."""
 
     dialect: Dialect
     listeners: list[Callable[[], None]]
     """Called after each commit, from any thread; they are quick and raise nothing."""
+
+    @property
+    def index(self) -> Index:
+        """Say whether the index may be asked."""
+        ...
 
     def read(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
         """Run one query and return its rows."""
@@ -67,6 +88,10 @@ class Database(Protocol):
         """
         ...
 
+    def snapshot(self) -> AbstractContextManager[Callable[..., list[Row]]]:
+        """Return a function that reads, as `read` does, from what is stored at one moment."""
+        ...
+
     async def write(self, job: Callable[[Connection], T]) -> T:
         """Run a job in the next commit; returns its result once that is durable.
 
@@ -77,6 +102,10 @@ class Database(Protocol):
 
     async def driven(self, work: Coroutine[Any, Any, T]) -> T:
         """Await work whose plain functions read: while one of them waits, other work goes on."""
+        ...
+
+    async def overwrite(self) -> None:
+        """Leave nothing in the files of what has been deleted, as far as the database can tell."""
         ...
 
     def close(self) -> None:

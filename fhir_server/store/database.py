@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from fhir_server.store import migrate
 from fhir_server.store.connection import Database
 from fhir_server.store.postgresql import PostgresqlDatabase
 from fhir_server.store.sqlite import SqliteDatabase
@@ -9,8 +10,28 @@ from fhir_server.store.sqlite import SqliteDatabase
 POSTGRESQL = ("postgresql://", "postgres://")
 
 
-def open_database(where: str | Path) -> Database:
-    """Open and migrate a database: a file's path, or `postgresql://user@host/name`."""
+def open_database(where: str | Path, *, upgraded: bool = True) -> Database:
+    """Open a database: a file's path, or `postgresql://user@host/name`.
+
+    It is migrated, and a renewal of an outdated index announced, unless it is opened as it is.
+    """
     if str(where).startswith(POSTGRESQL):
-        return PostgresqlDatabase(str(where))
-    return SqliteDatabase(Path(where))
+        return PostgresqlDatabase(str(where), upgraded=upgraded)
+    return SqliteDatabase(Path(where), upgraded=upgraded)
+
+
+def upgrade(where: str | Path, to: str = "head") -> None:
+    """Migrate a database, up to a revision; raises ValueError for one that there is not."""
+    migrate.migrate(_url(where), to)
+
+
+def revisions(where: str | Path) -> tuple[str | None, str]:
+    """Return the revision that a database has, None where it is empty or not there, and the newest."""
+    return migrate.revisions(_url(where))
+
+
+def _url(where: str | Path) -> str:
+    if str(where).startswith(POSTGRESQL):
+        return "postgresql+asyncpg://" + str(where).partition("://")[2]
+    Path(where).parent.mkdir(parents=True, exist_ok=True)
+    return f"sqlite:///{where}"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Protocol
 
+from fhir_server.store import renewal
 from fhir_server.store.batch import Refusal, carry_out
 from fhir_server.store.connection import Connection
 from fhir_server.store.write import Commit
@@ -77,6 +78,13 @@ def run(connection: Transacting, jobs: Sequence[Job]) -> list[Done]:
             return [(None, failure)]
         return [done for job in jobs for done in run(connection, [job])]
     return [(result, None) for result in results]
+
+
+def prepare(connection: Transacting) -> None:
+    """Do what a database needs when it is opened; raises what hinders it."""
+    for _, failure in run(connection, [renewal.opened]):
+        if failure is not None:
+            raise failure
 
 
 def _results(connection: Connection, jobs: Sequence[Job]) -> Iterator[Any]:

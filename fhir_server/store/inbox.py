@@ -60,7 +60,7 @@ class Message:
     reason: str | None
 
 
-_COLUMNS = (
+COLUMNS = (
     "id, received, door, sender, control_id, sha256, target, raw, status, settled, answer, reason"
 )
 _SAME = "sender = ? AND control_id = ? AND sha256 = ? AND door = ? AND control_id != ''"
@@ -70,7 +70,7 @@ async def receive(database: Database, arrival: Arrival, received: int) -> Messag
     """Keep an arrival durably; one that is already there (same key) is returned as it stands."""
 
     def job(connection: Connection) -> Message:
-        known = connection.read(f"SELECT {_COLUMNS} FROM inbox WHERE {_SAME}", _key(arrival))
+        known = connection.read(f"SELECT {COLUMNS} FROM inbox WHERE {_SAME}", _key(arrival))
         return Message(*known[0]) if known else _insert(connection, arrival, received)
 
     return await database.write(job)
@@ -154,7 +154,7 @@ async def accept(database: Database, number: int, moment: int, answer: bytes) ->
 def read(database: Database, number: int) -> Message | None:
     """Return one message, or None."""
     rows = database.read(
-        f"SELECT {_COLUMNS} FROM inbox WHERE id = ?",
+        f"SELECT {COLUMNS} FROM inbox WHERE id = ?",
         (number,),
     )
     return Message(*rows[0]) if rows else None
@@ -163,7 +163,7 @@ def read(database: Database, number: int) -> Message | None:
 def waiting(database: Database, status: Status, limit: int = 1000, after: int = 0) -> list[Message]:
     """Return one page of the messages of a status, oldest first, those with higher numbers alone."""
     rows = database.read(
-        f"SELECT {_COLUMNS} FROM inbox WHERE status = ? AND id > ? ORDER BY id LIMIT ?",
+        f"SELECT {COLUMNS} FROM inbox WHERE status = ? AND id > ? ORDER BY id LIMIT ?",
         (status, after, limit),
     )
     return [Message(*row) for row in rows]

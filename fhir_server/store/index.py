@@ -57,7 +57,7 @@ def rows(resource: Resource) -> Rows:
         if element in resource:
             for search in searches[element]:
                 search(resource, found)
-    refers = _referred(resource)
+    refers = referred(resource)
     found.words.update(keys.referring(*each) for each in refers)
     text = resource.get("text")
     return Rows(
@@ -72,8 +72,11 @@ def rows(resource: Resource) -> Rows:
     )
 
 
-def _referred(resource: Resource) -> list[tuple[str, str]]:
-    """List what is referred to; a document Bundle is closed, its references are its own."""
+def referred(resource: Resource) -> list[tuple[str, str]]:
+    """List type and id of each resource here that a resource, its references literal, refers to.
+
+    A document Bundle is closed: its references are its own.
+    """
     if resource["resourceType"] == "Bundle":
         return []
     parts = (literal(text) for text in references(resource))

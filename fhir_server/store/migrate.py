@@ -1,14 +1,39 @@
 """Bring a database to the newest schema, with Alembic."""
 
 from pathlib import Path
+from typing import Any
 
 from alembic import command
 from alembic.config import Config
+from alembic.runtime.environment import EnvironmentContext
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 
 
-def migrate(url: str) -> None:
-    """Apply every migration that the database at an SQLAlchemy URL lacks; creates an SQLite file."""
-    command.upgrade(configuration(url), "head")
+def migrate(url: str, to: str = "head") -> None:
+    """Apply every migration, up to one, that the database at an SQLAlchemy URL lacks.
+
+    Creates an SQLite file. Raises ValueError for a revision that there is not.
+    """
+    try:
+        command.upgrade(configuration(url), to)
+    except CommandError as unknown:
+        raise ValueError(f"{to} cannot be migrated to: {unknown}") from None
+
+
+def revisions(url: str) -> tuple[str | None, str]:
+    """Return the revision of the database at an SQLAlchemy URL, None for an empty one, and the newest."""
+    config = configuration(url)
+    script = ScriptDirectory.from_config(config)
+    found: list[str] = []
+
+    def look(revision: Any, _context: Any) -> list[Any]:
+        found.extend(revision)
+        return []
+
+    with EnvironmentContext(config, script, fn=look, dont_mutate=True):
+        script.run_env()
+    return (found[0] if found else None), str(script.get_current_head())
 
 
 def configuration(url: str) -> Config:

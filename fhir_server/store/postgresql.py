@@ -7,7 +7,8 @@ https://magicstack.github.io/asyncpg/current/
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache, lru_cache
 from typing import Any, TypeVar
 
@@ -17,9 +18,10 @@ from sqlmodel import SQLModel
 
 from fhir_server.store.connection import AT_PLACE, Connection, Row, Rows
 from fhir_server.store.driving import Driven, is_driven, wait_for
-from fhir_server.store.group import Done, Pending, run
-from fhir_server.store.indexing import renew
+from fhir_server.store.group import Done, Pending, prepare, run
+from fhir_server.store.indexing import TABLES
 from fhir_server.store.migrate import migrate
+from fhir_server.store.renewal import Watch
 from fhir_server.store.search.dialect import POSTGRESQL, Dialect, words_of
 from fhir_server.store.search.keys import fold
 from fhir_server.store.tables import COLUMNS
@@ -38,13 +40,18 @@ _LOCK = 4
 """The advisory lock of whoever writes resources: 4 and 1; migrations take 4 and 0."""
 
 
+_PURGED = ("resource", "content", "search_text", *TABLES, "inbox", "audit")
+"""The tables from which a purge takes rows."""
+
+
 class PostgresqlDatabase:
     """An open PostgreSQL database."""
 
     dialect: Dialect = POSTGRESQL
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, upgraded: bool = True) -> None:
         self._url = url
+        self.index = Watch()
         self.listeners: list[Callable[[], None]] = []
         self._idle: list[asyncpg.Connection] = []
         self._opened: list[asyncpg.Connection] = []
@@ -55,8 +62,9 @@ class PostgresqlDatabase:
         self._writing: asyncio.Task[None] | None = None
         self._writer: asyncpg.Connection | None = None
         self._aside = _Aside()
-        self._aside.wait(_migrated(url))
-        self._aside.wait(Driven(self._renewed()))
+        if upgraded:
+            self._aside.wait(_migrated(url))
+            self._aside.wait(Driven(self._prepared()))
 
     def read(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
         """Run one query and return its rows; outside of driven work the caller's thread waits."""
@@ -70,6 +78,22 @@ class PostgresqlDatabase:
             return wait_for(self._gathered(place))
         return self.read(_AT_PLACES, ([place],))
 
+    @contextmanager
+    def snapshot(self) -> Iterator[Callable[..., list[Row]]]:
+        """Read in one transaction; the caller's thread waits."""
+        aside = self._aside
+        connection = aside.wait(asyncpg.connect(self._url))
+
+        def read(sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
+            found: list[Row] = aside.wait(connection.fetch(_numbered(sql), *parameters))
+            return found
+
+        try:
+            aside.wait(connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"))
+            yield read
+        finally:
+            aside.wait(connection.close())
+
     async def write(self, job: Callable[[Connection], T]) -> T:
         """Run a job in the writer's next commit; returns its result once that is durable."""
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
@@ -81,6 +105,15 @@ class PostgresqlDatabase:
     async def driven(self, work: Coroutine[Any, Any, T]) -> T:
         """Await work in a greenlet, which its reads leave while they wait."""
         return await Driven(work)
+
+    async def overwrite(self) -> None:
+        """Take dead rows out of the tables; what the log and the disk still hold is the operator's."""
+        connection = await asyncpg.connect(self._url)
+        try:
+            for table in _PURGED:
+                await connection.execute(f"VACUUM {table}")
+        finally:
+            await connection.close()
 
     def close(self) -> None:
         """Close the connections; what was acknowledged has been committed."""
@@ -152,11 +185,8 @@ class PostgresqlDatabase:
             for listener in self.listeners:
                 listener()
 
-    async def _renewed(self) -> None:
-        connection = PostgresqlConnection(await self._aside.connection(self._url))
-        for _, failure in await _run(connection, [renew]):
-            if failure is not None:
-                raise failure
+    async def _prepared(self) -> None:
+        prepare(PostgresqlConnection(await self._aside.connection(self._url)))
 
 
 async def _run(connection: "PostgresqlConnection", jobs: list[Any]) -> list[Done]:
@@ -239,6 +269,13 @@ class PostgresqlConnection:
                 list(column) for listed in given.values() for column in zip(*listed, strict=True)
             ]
             wait_for(self._connection.fetch(_insertion(tuple(given)), *columns))
+
+    def unindex(self, rids: Sequence[int], rows: Rows) -> None:
+        """Take versions out of the index."""
+        del rows
+        for table in (*TABLES, "search_text"):
+            self.execute(f"DELETE FROM {table} WHERE rid = ANY(?::bigint[])", (list(rids),))
+        self.execute("UPDATE resource SET words = NULL WHERE rid = ANY(?::bigint[])", (list(rids),))
 
     def supersede(self, versions: Sequence[tuple[int, int]]) -> None:
         """Record which version took the place of which."""

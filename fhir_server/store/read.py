@@ -58,7 +58,8 @@ def snapshot(database: Database) -> int:
 def search(database: Database, query: Query) -> list[Stored]:
     """Return one page of the matches, in the query's order.
 
-    Raises FhirError 400 where an order needs the bodies of more matches than are read for it.
+    Raises FhirError 400 where an order needs the bodies of more matches than are read for it, 503
+    while the index is being made anew.
     """
     return page(database, query)[0]
 
@@ -68,6 +69,7 @@ def page(database: Database, query: Query) -> tuple[list[Stored], int]:
 
     Without a snapshot given it is of what is current, the newest row told by the same statement.
     """
+    database.index.refuse(database)
     if not order.in_tables(query):
         query = _of_snapshot(database, query)
         return _by_bodies(database, query), query.snapshot or 0
@@ -102,11 +104,12 @@ def by_rid(database: Database, rids: Sequence[int]) -> list[Stored]:
         among = database.dialect.among("r.rid", some)
         sql = f"SELECT {_ALL} FROM resource AS r WHERE {among.text}"
         found |= {row[0]: _stored(row) for row in database.read(sql, among.parameters)}
-    return [found[rid] for rid in rids]
+    return [found[rid] for rid in rids if rid in found]  # what has been purged meanwhile is gone
 
 
 def count(database: Database, query: Query) -> int:
-    """Count the matches, exactly."""
+    """Count the matches, exactly; raises FhirError 503 while the index is being made anew."""
+    database.index.refuse(database)
     sql = plan.count(database.dialect, query)
     found: int = database.read(sql.text, sql.parameters)[0][0]
     return found
@@ -159,6 +162,7 @@ def referring(
     database: Database, params: Sequence[int], places: Iterable[int], newest: int, most: int
 ) -> list[Stored]:
     """Return what referred, by one of the parameters, to places in a snapshot; `most` at most."""
+    database.index.refuse(database)
     rids: dict[int, None] = {}
     wanted = [link(param, target) for target in places for param in params]
     for start in range(0, len(wanted), _MANY):

@@ -8,16 +8,19 @@ import asyncio
 import math
 import sqlite3
 import threading
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache, partial
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 from fhir_server.store.connection import AT_PLACE, Connection, Row, Rows
-from fhir_server.store.group import Pending, run
-from fhir_server.store.indexing import renew
+from fhir_server.store.group import Pending, prepare, run
+from fhir_server.store.indexing import TABLES
 from fhir_server.store.migrate import migrate
+from fhir_server.store.renewal import Watch
 from fhir_server.store.search import keys
 from fhir_server.store.search.dialect import SQLITE, Dialect
 from fhir_server.store.search.sql import marks
@@ -35,20 +38,28 @@ Every step of a statement hands the interpreter to another thread and has to get
 """
 
 
+_MERGED = 500
+"""Pages of an inverted index that one commit merges."""
+
+
 class SqliteDatabase:
     """An open SQLite file."""
 
     dialect: Dialect = SQLITE
 
-    def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        migrate(f"sqlite:///{path}")
+    def __init__(self, path: Path, *, upgraded: bool = True) -> None:
+        if upgraded:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            migrate(f"sqlite:///{path}")
+        self.index = Watch()
+        self._path = path
         self.listeners: list[Callable[[], None]] = []
         self._reader = _connect(path)
         self._reader.execute("PRAGMA query_only = ON")
         self._writer = _connect(path)
         self._connection = SqliteConnection(self._writer)
-        renew(self._connection)
+        if upgraded:
+            prepare(self._connection)
         self._pending: SimpleQueue[Pending | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="csor-writer", daemon=True)
         self._thread.start()
@@ -61,6 +72,18 @@ class SqliteDatabase:
         """Return what stands at a place now."""
         return self._reader.execute(_AT_PLACE, (place,)).fetchall()
 
+    @contextmanager
+    def snapshot(self) -> Iterator[Callable[..., list[Row]]]:
+        """Read in one transaction, on a connection that cannot write the file."""
+        connection = sqlite3.connect(
+            f"file:{quote(str(self._path))}?mode=ro", uri=True, isolation_level=None
+        )
+        try:
+            connection.execute("BEGIN")
+            yield lambda sql, parameters=(): connection.execute(sql, parameters).fetchall()
+        finally:
+            connection.close()
+
     async def write(self, job: Callable[[Connection], T]) -> T:
         """Run a job in the writer's next commit; returns its result once that is durable."""
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
@@ -70,6 +93,17 @@ class SqliteDatabase:
     async def driven(self, work: Coroutine[Any, Any, T]) -> T:
         """Await work as it is: a query takes microseconds, less than handing it over would."""
         return await work
+
+    async def overwrite(self) -> None:
+        """Merge the inverted indexes, where deleted words wait for it, and empty the log.
+
+        In commits of a fraction of a second each. Freed pages are overwritten as they are freed.
+        """
+        for table in ("search_key", "search_text"):
+            pages = -_MERGED
+            while await self.write(partial(_merge, table=table, pages=pages)):
+                pages = _MERGED
+        await asyncio.to_thread(_checkpoint, self._path)
 
     def close(self) -> None:
         """Finish the writes that are under way and close the files."""
@@ -104,6 +138,23 @@ class SqliteDatabase:
             listener()
 
 
+def _merge(connection: Connection, table: str, pages: int) -> bool:
+    """Merge some pages of an inverted index; returns whether there was something to merge.
+
+    https://www.sqlite.org/fts5.html#the_merge_command
+    """
+    before: int = connection.read("SELECT total_changes()")[0][0]
+    connection.execute(f"INSERT INTO {table} ({table}, rank) VALUES ('merge', ?)", (pages,))
+    after: int = connection.read("SELECT total_changes()")[0][0]
+    return after - before > 1
+
+
+def _checkpoint(path: Path) -> None:
+    connection = _connect(path)
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()
+
+
 def _each(answers: list[Callable[[], None]]) -> None:
     for answer in answers:
         answer()
@@ -136,6 +187,21 @@ class SqliteConnection:
                     values = [value for row in some for value in row]
                     self._connection.execute(_insertion(table, many), values)
                     start += many
+
+    def unindex(self, rids: Sequence[int], rows: Rows) -> None:
+        """Take versions out of the index, word by word from the inverted ones."""
+        among = self.dialect.among("rid", rids)
+        for table in TABLES:
+            self.execute(f"DELETE FROM {table} WHERE {among.text}", among.parameters)
+        for table, given in (
+            ("search_key", [_texts(*row) for row in rows["search_key"]]),
+            ("search_text", rows["search_text"]),
+        ):
+            columns = COLUMNS[table]
+            names, values = ", ".join(columns), marks(columns)
+            self._connection.executemany(
+                f"INSERT INTO {table} ({table}, {names}) VALUES ('delete', {values})", given
+            )
 
     def supersede(self, versions: Sequence[tuple[int, int]]) -> None:
         """Record which version took the place of which."""
@@ -186,6 +252,7 @@ def _connect(path: Path) -> sqlite3.Connection:
         "cache_size = -65536",
         "temp_store = MEMORY",
         "wal_autocheckpoint = 8000",  # pages: what is written often is copied seldom
+        "secure_delete = ON",
     ):
         connection.execute(f"PRAGMA {pragma}")
     _ensure_functions(connection)

@@ -134,6 +134,30 @@ class Audit(SQLModel, table=True):
     status: int | None = None
 
 
+class Tombstone(SQLModel, table=True):
+    """One purge: when, by whom, why, how many resources of each type (JSON), the key of its hashes."""
+
+    __tablename__ = "tombstone"
+
+    id: int | None = Field(
+        default=None, sa_column=Column(Integer, primary_key=True, autoincrement=False)
+    )
+    moment: int = Field(sa_type=BigInteger)
+    principal: str
+    reason: str
+    counts: str
+    salt: str
+
+
+class TombstonePlace(SQLModel, table=True):
+    """The keyed hash of one purged `type/id`, by which a later import of it can be told."""
+
+    __tablename__ = "tombstone_place"
+
+    tombstone: int = Field(sa_column=_key())
+    hash: str = Field(primary_key=True)
+
+
 class InboxMessage(SQLModel, table=True):
     """One thing that arrived and must not be lost: raw bytes first, then what became of it."""
 

@@ -1,5 +1,6 @@
 """The migrations make what the tables declare."""
 
+import asyncio
 from pathlib import Path
 
 from alembic import command
@@ -12,6 +13,7 @@ import fhir_server.store.tables  # noqa: F401 - declares the tables
 from fhir_server.store import read
 from fhir_server.store.database import open_database
 from fhir_server.store.migrate import configuration, migrate
+from fhir_server.store.renewal import renew
 from fhir_server.store.search.parse import parse
 
 
@@ -56,6 +58,7 @@ def test_what_the_first_schema_stored_is_found_with_the_newest(tmp_path: Path) -
     engine.dispose()
     database = open_database(path)
     try:
+        assert asyncio.run(renew(database)) > 0
         assert [found.rid for found in read.search(database, parse("Patient", "name=heron"))] == [8]
         assert read.search(database, parse("Patient", "name=wren")) == []
         first = read.version(database, "Patient", "a", 1)

@@ -151,5 +151,5 @@ async def test_every_read_and_every_refusal_is_told_to_the_audit_trail(
         ("local", "create", "Observation", None, 422),
         ("unknown", "search-type", "Patient", None, 401),
         ("local", "read", "Patient", "later", 406),
-        ("local", None, None, None, 404),
+        ("local", "unknown", None, None, 404),
     ]

@@ -33,7 +33,12 @@ class Dialect(Protocol):
 
     @property
     def emptied(self) -> tuple[str, ...]:
-        """Return the statements that take all words from the index."""
+        """Return the statements that take all words from an index that cannot lose some."""
+        ...
+
+    @property
+    def kept_by_rid(self) -> tuple[str, ...]:
+        """Return the tables, beside the common ones, whose rows leave the index by rid."""
         ...
 
     def source(self, matches: Sequence[Match]) -> Source:
@@ -50,6 +55,10 @@ class Dialect(Protocol):
 
     def among(self, column: str, values: Sequence[int]) -> Sql:
         """Return SQL for: a column is one of many numbers, as one of few statements."""
+        ...
+
+    def holds(self, column: str, needles: Sequence[bytes]) -> Sql:
+        """Return SQL for: the bytes of a column hold one of several texts."""
         ...
 
     def of_words(self, column: str, words: Sequence[str], at: str) -> Sql:
@@ -76,6 +85,7 @@ class Sqlite:
         f"INSERT INTO {table} ({table}) VALUES ('delete-all')"
         for table in ("search_key", "search_text")
     )
+    kept_by_rid: tuple[str, ...] = ()
 
     def source(self, matches: Sequence[Match]) -> Source:
         """Begin with the words, if there are any; CROSS JOIN keeps that order."""
@@ -112,6 +122,10 @@ class Sqlite:
         filled = [*values, *[values[-1]] * (many - len(values))] if values else [None]
         return Sql(f"{column} IN ({marks(filled)})", tuple(filled))
 
+    def holds(self, column: str, needles: Sequence[bytes]) -> Sql:
+        """Look through the bytes."""
+        return Sql(" OR ".join([f"instr({column}, ?) > 0"] * len(needles)), tuple(needles))
+
     def of_words(self, column: str, words: Sequence[str], at: str) -> Sql:
         """Ask the table of texts."""
         found = " AND ".join(f'"{word}"' for word in words)
@@ -129,7 +143,8 @@ class Postgresql:
     """GIN: each match is a condition on the array of a row's words."""
 
     name: str = "postgresql"
-    emptied: tuple[str, ...] = ("UPDATE resource SET words = NULL", "DELETE FROM search_text")
+    emptied: tuple[str, ...] = ()
+    kept_by_rid: tuple[str, ...] = ("search_text",)
 
     def source(self, matches: Sequence[Match]) -> Source:
         """Ask the row itself; the planner chooses where to begin."""
@@ -159,6 +174,11 @@ class Postgresql:
     def among(self, column: str, values: Sequence[int]) -> Sql:
         """Ask with one array."""
         return Sql(f"{column} = ANY(?::bigint[])", (list(values),))
+
+    def holds(self, column: str, needles: Sequence[bytes]) -> Sql:
+        """Look through the bytes."""
+        each = f"position(?::bytea in {column}) > 0"
+        return Sql(" OR ".join([each] * len(needles)), tuple(needles))
 
     def of_words(self, column: str, words: Sequence[str], at: str) -> Sql:
         """Ask the table of texts, whose words are folded as those that are asked for."""

@@ -1,0 +1,100 @@
+"""Which messages of the inbox carry a child: the rule by which a purge takes them.
+
+A FHIR request does where it, or its answer, names something of the child's: by `type/id`, or by an
+identifier with its system. An HL7 v2 message does where a PID or MRG segment holds one of the numbers
+and its mapping gives that number the same system; a message that cannot be mapped, where it holds one.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import unquote_plus
+
+from fhir_server.context import Context
+from fhir_server.store.belonging import Child, Identifiers, Named, pairs_of
+from fhir_server.store.inbox import Message
+from fhir_server.store.purge import Carries
+from mappings import hl7v2
+from r4.issue import FhirError
+from r4.json import decode
+
+_NAMED = re.compile(rb"\b([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})")
+_BARE = re.compile(rb'"resourceType":\s*"([A-Za-z]+)"|"id":\s*"([A-Za-z0-9\-.]{1,64})"')
+_WHO = re.compile(rb"^(?:PID|MRG)[^\r\n]*", re.MULTILINE)
+_APART = re.compile(rb"[|^~&\r\n\\]")
+_IGNORED = re.compile(rb"[\s-]")
+
+
+def carrying(context: Context) -> Carries:
+    """Return the rule, as a purge asks it."""
+
+    def carries(message: Message, child: Child) -> bool:
+        if message.door == "mllp":
+            return _hl7v2(context, message.raw, child)
+        return _fhir(message, child)
+
+    return carries
+
+
+def _fhir(message: Message, child: Child) -> bool:
+    target = unquote_plus(message.target)
+    texts = (message.raw, target.encode(), message.answer or b"")
+    if any(found in child.theirs for text in texts for found in _names(text)):
+        return True
+    if any(f"{system}|{value}" in target for system, value in child.identifiers):
+        return True
+    said = (message.reason or "").encode() + (message.answer or b"")
+    if any(_holds(said, value) for _, value in child.identifiers):
+        return True
+    try:
+        return bool(set(_identifiers(decode(message.raw))) & child.identifiers)
+    except ValueError:  # XML, or no JSON at all
+        return any(_holds(message.raw, value) for _, value in child.identifiers)
+
+
+def _names(text: bytes) -> Iterator[Named]:
+    for kind, key in _NAMED.findall(text):
+        yield kind.decode(), key.decode()
+    bare = _BARE.findall(text)
+    kinds = {kind.decode() for kind, _ in bare if kind}
+    for _, key in bare:
+        yield from ((kind, key.decode()) for kind in kinds if key)
+
+
+def _identifiers(node: Any) -> Iterator[tuple[str, str]]:
+    """Yield what may be an identifier: each pair of system and value, and those in conditional URLs."""
+    if isinstance(node, dict):
+        yield from pairs_of(node)
+        for child in node.values():
+            yield from _identifiers(child)
+    elif isinstance(node, list):
+        for child in node:
+            yield from _identifiers(child)
+    elif isinstance(node, str) and "identifier=" in node:
+        for each in re.split(r"[&,?]", unquote_plus(node.partition("?")[2])):
+            system, mark, value = each.rpartition("=")[2].partition("|")
+            if mark:
+                yield system, value
+
+
+def _holds(text: bytes, value: str) -> bool:
+    return re.search(rb"(?<![\w-])" + re.escape(value.encode()) + rb"(?![\w-])", text) is not None
+
+
+def _hl7v2(context: Context, raw: bytes, child: Child) -> bool:
+    numbers = {_IGNORED.sub(b"", value.encode()) for _, value in child.identifiers}
+    told = {
+        _IGNORED.sub(b"", part)
+        for segment in _WHO.findall(raw.replace(b"\r", b"\n"))
+        for part in _APART.split(segment)
+    }
+    return bool(numbers & told) and _same_child(context, raw, child.identifiers)
+
+
+def _same_child(context: Context, raw: bytes, identifiers: Identifiers) -> bool:
+    """Tell whether a message's number has the system of the child's; True where it cannot be mapped."""
+    try:
+        bundle = hl7v2.to_bundle(hl7v2.parse(raw), context.mapping)
+    except FhirError:
+        return True
+    return bool(set(_identifiers(bundle)) & identifiers)

@@ -1,0 +1,55 @@
+"""Patient/[id]/$purge: erase a child, and what is about the child alone. ADR 17.
+
+Modelled on R6's operation Patient-purge; defined by OperationDefinition-Patient-purge.
+https://hl7.org/fhir/6.0.0-ballot3/operation-patient-purge.html
+"""
+
+from fhir_server.context import Context, instant, microseconds
+from fhir_server.interactions.compartment import parameters_of
+from fhir_server.operations.arrivals import carrying
+from fhir_server.operations.parameters import Kinds
+from fhir_server.store import purge as store
+from fhir_server.store.purge import Purge, Purged
+from r4.issue import FhirError, Issue, error, operation_outcome
+from r4.json import Resource
+
+NAMES: Kinds = {"reason": "string"}
+
+
+async def purge(context: Context, patient: str, reason: str) -> Purged:
+    """Erase a child and return what was erased, once nothing of it can be read any more.
+
+    Raises FhirError 400 without a reason, 404 where there has never been such a Patient, 409 where
+    something shared holds more of the child than references, 422 where the reason names the child.
+    """
+    if not reason.strip():
+        text = "Say for what reason the child is purged; the reason is kept."
+        raise FhirError(400, [error("required", text, "Parameters.parameter('reason')")])
+    moment = context.now()
+    asked = Purge(
+        patient,
+        reason,
+        context.principal.name,
+        microseconds(moment),
+        instant(moment),
+        f"{context.new_id()}{context.new_id()}",
+        parameters_of("Patient"),
+        carrying(context),
+    )
+    purged = await context.database.write(lambda connection: store.purge(connection, asked))
+    await context.database.overwrite()
+    return purged
+
+
+def outcome(purged: Purged) -> Resource:
+    """Say what a purge came to, without naming what is gone."""
+    return operation_outcome([Issue("information", "success", said(purged))])
+
+
+def said(purged: Purged) -> str:
+    """Say in one line what a purge came to."""
+    counts = ", ".join(f"{many} {kind}" for kind, many in purged.counts.items())
+    return (
+        f"Purged {counts}: {purged.versions} versions; {purged.messages} messages of the inbox;"
+        f" references masked in {len(purged.masked)} shared resources."
+    )
