@@ -159,21 +159,39 @@ def _settle(connection: Connection, child: Child, theirs: _Versions) -> _Version
     )
     found = {(row[0], row[1]) for row in holding} | _referrers(connection, theirs)
     open_: _Versions = {}
+    documents: set[Named] = set()
     while True:
         fresh = _versions(connection, found - set(theirs) - set(open_))
-        open_ |= {named: each for named, each in fresh.items() if _leads(child, each)}
+        open_ |= {n: each for n, each in fresh.items() if n in documents or _leads(child, each)}
         new = {
             named: listed
             for named, listed in open_.items()
             if child.has_alone(named[0], [each.resource() for each in listed if each.body])
         }
-        if not new:
-            return open_
         for named in new:
             del open_[named]
         theirs |= new
         child.theirs.update(new)
-        found = _referrers(connection, new)
+        documents = _documents(child, open_) - set(theirs) - set(open_)
+        if not new and not documents:
+            return open_
+        found = _referrers(connection, new) | documents
+
+
+def _documents(child: Child, open_: _Versions) -> set[Named]:
+    """Return the documents of which a Provenance says that they were made with what is the child's.
+
+    A document is closed, and may name the child by nothing that is known outside of it.
+    """
+    found: set[Named] = set()
+    for (kind, _), listed in open_.items():
+        for version in listed if kind == "Provenance" else ():
+            if version.body:
+                told = set(referred({"resourceType": kind, "target": version.resource()["target"]}))
+                bundles = {each for each in told if each[0] == "Bundle"}
+                if told - bundles and told - bundles <= child.theirs:
+                    found |= bundles
+    return found
 
 
 def _leads(child: Child, listed: list[_Version]) -> bool:
