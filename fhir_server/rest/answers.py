@@ -69,6 +69,20 @@ class Asked:
         return found
 
     @property
+    def method(self) -> str:
+        """The HTTP method."""
+        return self.request.method
+
+    @property
+    def parameters(self) -> Mapping[str, str]:
+        """The parameters of the path."""
+        return self.request.path_params
+
+    def header(self, name: str) -> str | None:
+        """Return a header's value, or None."""
+        return self.request.headers.get(name)
+
+    @property
     def pairs(self) -> list[tuple[str, str]]:
         """The pairs of the query string, in order."""
         return parse_qsl(self.query, keep_blank_values=True)
