@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from fhir_server.access import Client, admit, identify
 from fhir_server.context import Context
-from fhir_server.rest import answers, errors, negotiate
+from fhir_server.rest import answers, errors, negotiate, subscriptions
 from fhir_server.rest.answers import Answer, Asked
 from fhir_server.rest.keeping import REPLAYED, Keeper, sending
 from r4.issue import FhirError, error
@@ -54,6 +54,12 @@ TABLE = (
     Interaction("POST", "/Measure/$evaluate-measure", "$evaluate", answers.evaluate_measure),
     Interaction("GET", "/Measure/{id}/$evaluate-measure", "$evaluate", answers.evaluate_measure),
     Interaction("POST", "/Measure/{id}/$evaluate-measure", "$evaluate", answers.evaluate_measure),
+    Interaction("GET", "/Subscription/$status", "$status", subscriptions.statuses),
+    Interaction("POST", "/Subscription/$status", "$status", subscriptions.statuses),
+    Interaction("GET", "/Subscription/{id}/$status", "$status", subscriptions.status),
+    Interaction("POST", "/Subscription/{id}/$status", "$status", subscriptions.status),
+    Interaction("GET", "/Subscription/{id}/$events", "$events", subscriptions.events),
+    Interaction("POST", "/Subscription/{id}/$events", "$events", subscriptions.events),
     Interaction("GET", "/_history", "history-system", answers.history),
     Interaction("GET", "/{type}/_history", "history-type", answers.history),
     Interaction("GET", "/{type}/{id}/_history", "history-instance", answers.history),
@@ -70,7 +76,17 @@ TABLE = (
 )
 BASE = "/fhir"
 READS = frozenset(
-    {"capabilities", "search-type", "search-system", "read", "vread", "$validate", "$extract"}
+    {
+        "capabilities",
+        "search-type",
+        "search-system",
+        "read",
+        "vread",
+        "$validate",
+        "$extract",
+        "$status",
+        "$events",
+    }  # fmt: skip
 )
 
 
