@@ -86,7 +86,7 @@ READS = frozenset(
         "$extract",
         "$status",
         "$events",
-    }  # fmt: skip
+    }
 )
 
 

@@ -80,7 +80,7 @@ def test_a_match_is_told_by_a_post_without_body(server: Served, endpoint: Endpoi
     create(server.http, patient("Wren"))
     create(server.http, patient("Heron"))
     (received,) = endpoint.wait_for(1)
-    assert (received.method, received.path, received.body) == ("POST", "/hook", b"")
+    assert (received.method, received.path, received.body) == ("POST", endpoint.path, b"")
     assert received.headers["x-key"] == "17"
 
 
@@ -90,7 +90,7 @@ def test_with_a_payload_the_resource_is_put_below_the_endpoint(
     subscribe(server, endpoint, "Crane", payload=JSON)
     made = create(server.http, patient("Crane"))
     (received,) = endpoint.wait_for(1)
-    assert (received.method, received.path) == ("PUT", f"/hook/Patient/{made['id']}")
+    assert (received.method, received.path) == ("PUT", f"{endpoint.path}/Patient/{made['id']}")
     assert received.headers["content-type"] == JSON
     assert received.json == made
 

@@ -1,5 +1,6 @@
 """A subscriber: an HTTP server of its own that keeps what it is sent, and answers as it is told."""
 
+import itertools
 import json
 import threading
 import time
@@ -8,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+_NUMBERS = itertools.count(1)
 
 
 @dataclass(frozen=True)
@@ -25,8 +28,12 @@ class Received:
 
 @dataclass
 class Endpoint:
-    """Answers each request with the next status of `statuses`, then with 200; `delay` in seconds."""
+    """Answers each request with the next status of `statuses`, then with 200; `delay` in seconds.
 
+    Its path is its own: a port may have been another endpoint's, which somebody still notifies.
+    """
+
+    path: str = field(default_factory=lambda: f"/hook{next(_NUMBERS)}")
     url: str = ""
     port: int = 0
     received: list[Received] = field(default_factory=list)
@@ -56,12 +63,17 @@ def listening(endpoint: Endpoint | None = None, port: int = 0) -> Iterator[Endpo
 
         def answer(self) -> None:
             body = self.rfile.read(int(self.headers.get("content-length", 0)))
+            if not f"{self.path}/".startswith(f"{made.path}/"):
+                return self.say(410)
             time.sleep(made.delay)
             status = made.statuses.pop(0) if made.statuses else 200
             headers = {name.lower(): value for name, value in self.headers.items()}
             made.received.append(
                 Received(self.command, self.path, headers, body, time.perf_counter())
             )
+            return self.say(status)
+
+        def say(self, status: int) -> None:
             self.send_response(status)
             for name, value in made.headers.items():
                 self.send_header(name, value)
@@ -76,7 +88,7 @@ def listening(endpoint: Endpoint | None = None, port: int = 0) -> Iterator[Endpo
     server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
     server.daemon_threads = True
     made.port = server.server_address[1]
-    made.url = f"http://127.0.0.1:{made.port}/hook"
+    made.url = f"http://127.0.0.1:{made.port}{made.path}"
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:
