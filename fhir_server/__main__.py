@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from fhir_server import simulate
-from fhir_server.commands import demo, docs, inbox, load, serve
+from fhir_server.commands import dead_letters, demo, docs, inbox, load, serve
 from fhir_server.settings import Settings
 from r4.issue import FhirError
 
@@ -47,6 +47,9 @@ def parser() -> argparse.ArgumentParser:
     again = add("replay", "Process refused messages again.")
     again.add_argument("number", type=int, nargs="*", help="inbox numbers; none: all refused ones")
     again.set_defaults(run=lambda given: inbox.replay(Settings(), given.number))
+    letters = add("dead-letters", "List notifications that were given up, or send them again.")
+    letters.add_argument("--replay", type=int, nargs="+", metavar="N", help="their numbers")
+    letters.set_defaults(run=lambda given: dead_letters.dead_letters(Settings(), given.replay))
     reference = add("docs", "Write docs/reference, or check that it is current.")
     reference.add_argument("--check", action="store_true")
     reference.set_defaults(run=lambda given: docs.docs(check=given.check))

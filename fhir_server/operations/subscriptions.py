@@ -1,19 +1,24 @@
-"""Subscription/$status and Subscription/$events: how a subscription stands, and what it has told.
+"""How a subscription stands ($status), what it has told ($events), and a dead letter sent again.
 
 http://hl7.org/fhir/uv/subscriptions-backport/OperationDefinition/backport-subscription-status
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from httpx import AsyncClient
 
 from fhir_server.context import Context
 from fhir_server.interactions.read import read
 from fhir_server.interactions.subscriptions import CONTENTS
 from fhir_server.interactions.subscriptions import read as subscribed
 from fhir_server.interactions.topics import TOPICS
+from fhir_server.operations import rest_hook
+from fhir_server.operations.follower import message
 from fhir_server.operations.notifications import Standing, notification, status_resource
 from fhir_server.store import read as store
 from fhir_server.store import subscriptions as cursors
+from fhir_server.store.subscriptions import DeadLetter
 from r4.issue import FhirError, error
 from r4.json import Resource, decode
 
@@ -90,3 +95,20 @@ def _number(name: str, text: str | None, otherwise: int) -> int:
     if not text.isdecimal() or len(text) > _DIGITS:
         raise FhirError(400, [error("value", f"{name} is a whole number.", f"http.{name}")])
     return int(text)
+
+
+async def send_again(context: Context, http: AsyncClient, letter: DeadLetter) -> str | None:
+    """Send a dead letter once more, under its number; returns why that failed, None where it did not."""
+    try:
+        resource = decode(read(context, "Subscription", letter.subscription).body)
+        asked = subscribed(context, resource)
+    except FhirError as refusal:
+        return str(refusal)
+    standing = replace(_standing(context, resource), events=letter.number, error=None)
+    versions = store.by_rid(context.database, [letter.rid])
+    sent = message(context, asked, standing, versions)
+    failed = await rest_hook.send(http, asked, sent, context.now())
+    if failed is not None:
+        return failed.reason
+    await cursors.delivered(context.database, letter.id)
+    return None

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from fhir_server.commands.dead_letters import dead_letters
 from fhir_server.store import subscriptions as cursors
 from tests.support.databases import KINDS
 from tests.support.endpoint import Endpoint, listening
@@ -198,8 +199,8 @@ def test_what_is_refused_for_good_is_a_dead_letter_and_the_next_one_is_told(
         create(server.http, patient("Tern", name))
     endpoint.wait_for(2)
     assert given_names(endpoint) == ["refused", "taken"]
-    letters = cursors.dead_letters(server.context.database)
-    (letter,) = [each for each in letters if each.subscription == id]
+    database = server.context.database
+    (letter,) = [each for each in cursors.dead_letters(database) if each.subscription == id]
     assert (letter.number, letter.status) == (1, 400)
     assert "Tern" not in letter.reason
 
@@ -218,6 +219,29 @@ def test_after_several_dead_letters_the_subscription_is_in_error_and_resumes_whe
     endpoint.wait_for(3)
     assert given_names(endpoint) == ["one", "two", "three"]
     assert "error" not in wait_for_status(server.http, id, "active")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_dead_letter_is_listed_and_sent_again_by_its_number(
+    tmp_path: Path, kind: str, endpoint: Endpoint, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with served(tmp_path, kind, **QUICK) as server:
+        subscribe(server, endpoint, "Ruff", payload=JSON)
+        endpoint.statuses = [400]
+        create(server.http, patient("Ruff"))
+        endpoint.wait_for(1)
+        database = server.context.database
+        endpoint.wait_until(lambda: len(cursors.dead_letters(database)) == 1)
+        settings = server.context.settings
+    assert dead_letters(settings) == 0
+    said = capsys.readouterr().out
+    assert "event 1\tThe endpoint answered 400." in said
+    assert "1 dead letters" in said
+    number = int(said.split()[0])
+    assert dead_letters(settings, [number]) == 0
+    assert endpoint.received[1].body == endpoint.received[0].body
+    assert dead_letters(settings, [number]) == 1
+    assert capsys.readouterr().out == f"{number}\tdelivered\n{number}\tnot known\n"
 
 
 def test_a_slow_subscriber_does_not_hold_up_another(server: Served, endpoint: Endpoint) -> None:
