@@ -77,7 +77,7 @@ def read(context: Context, resource: Resource) -> Subscribed:
     found = [*_channel(channel), *refused_endpoint(context.settings, channel.get("endpoint", ""))]
     topic = TOPICS.get(resource["criteria"])
     settings = _extensions(channel)
-    content = _extensions(channel.get("_payload")).get("backport-payload-content", "")
+    content = payload_content(resource)
     try:
         query = _filtered(context, resource, topic) if topic else _criteria(context, resource)
     except FhirError as refusal:
@@ -101,6 +101,12 @@ def read(context: Context, resource: Resource) -> Subscribed:
         min(_whole(settings, "backport-max-count") or 1, MOST) if topic else 1,
         interval(resource["end"])[0] if "end" in resource else None,
     )
+
+
+def payload_content(resource: Resource) -> str:
+    """Return how much a topic's notifications are to say: empty, id-only, full-resource; "" of none."""
+    said = _extensions(resource["channel"].get("_payload")).get("backport-payload-content")
+    return said if isinstance(said, str) else ""
 
 
 def _status(resource: Resource, current: Stored | None) -> Iterator[Issue]:

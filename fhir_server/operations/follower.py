@@ -84,20 +84,30 @@ def message(
 
 @dataclass(slots=True)
 class Follower:
-    """Follows one subscription; `newest` and `stale` are set, and `news` given, from outside."""
+    """Follows one subscription; `stale` is set from outside when it has been changed."""
 
     context: Context
     http: httpx.AsyncClient
     id: str
-    newest: int = 0
     stale: bool = True
-    news: asyncio.Event = field(default_factory=asyncio.Event)
+    _news: asyncio.Event = field(default_factory=asyncio.Event)
+    _newest: int = 0
+    _wrong: str | None = None
     _resource: Resource = field(default_factory=dict)
     _subscribed: Subscribed | None = None
     _cursor: Cursor = field(default_factory=lambda: Cursor("", 0))
     _looked: int = 0
     _found: deque[int] = field(default_factory=deque)
     _said: int = 0
+
+    def tell(self, previous: int, newest: int, types: frozenset[str]) -> None:
+        """Say how far the history goes, and of which types the versions behind `previous` are."""
+        asked = self._subscribed
+        if asked is not None and asked.query.type not in types and self._looked == previous:
+            self._looked = newest
+        self._newest = newest
+        if self.stale or self._looked < newest:
+            self._news.set()
 
     async def run(self) -> None:
         """Follow until the subscription is off, in error or deleted."""
@@ -114,8 +124,8 @@ class Follower:
                 await asyncio.sleep(0)
                 continue
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.news.wait(), wait)
-            self.news.clear()
+                await asyncio.wait_for(self._news.wait(), wait)
+            self._news.clear()
 
     async def _step(self) -> float | None:
         """Do the next thing that is due; returns how long to wait for another, None at the end."""
@@ -128,11 +138,9 @@ class Follower:
             return None
         if self._resource["status"] not in ("requested", "active"):
             return None
-        try:
-            subscribed = read(self.context, self._resource)
-        except FhirError as refusal:  # what the operator allows has changed
-            return await self._say("error", str(refusal))
-        self._subscribed = subscribed
+        subscribed = self._subscribed
+        if subscribed is None:
+            return await self._say("error", self._wrong)
         now = microseconds(self.context.now())
         if subscribed.end is not None and now >= subscribed.end:
             return await self._say("off")
@@ -157,6 +165,10 @@ class Follower:
             self._cursor = replace(self._cursor, failures=0, dead=0, next_attempt=None)
         self._looked = self._cursor.position
         self._said = microseconds(self.context.now())
+        try:
+            self._subscribed, self._wrong = read(self.context, self._resource), None
+        except FhirError as refusal:  # what the operator allows has changed since
+            self._subscribed, self._wrong = None, str(refusal)
 
     async def _activate(self, subscribed: Subscribed) -> float:
         """Shake hands where a topic is subscribed to, then say that the subscription is active."""
@@ -178,11 +190,11 @@ class Follower:
 
     async def _advance(self, subscribed: Subscribed) -> float:
         """Deliver the next events, or look for them."""
-        if not self._found and self._looked < self.newest:
+        if not self._found and self._looked < self._newest:
             await reading(self.context, self._look)
         if self._found:
             return await self._deliver(subscribed)
-        if self._looked < self.newest:
+        if self._looked < self._newest:
             return _AT_ONCE
         if self._looked - self._cursor.position > UNSAVED:
             self._cursor = replace(self._cursor, position=self._looked)
@@ -193,7 +205,7 @@ class Follower:
         if self._subscribed is None:
             return
         database = self.context.database
-        rids, until = cursors.matches(database, self._subscribed.query, self._looked, self.newest)
+        rids, until = cursors.matches(database, self._subscribed.query, self._looked, self._newest)
         self._found.extend(events_among(self.context, self._subscribed, rids))
         self._looked = until
 

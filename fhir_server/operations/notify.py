@@ -21,6 +21,8 @@ logger = logging.getLogger("csor.subscriptions")
 
 ROUND = 0.02
 """Fewest seconds between two looks at the history: commits that follow one another share one."""
+SHARE = 0.005
+"""Seconds that each subscription adds to that, so that many of them leave time for the writes."""
 
 
 @contextlib.asynccontextmanager
@@ -52,6 +54,7 @@ class _Following:
     http: httpx.AsyncClient
     news: asyncio.Event
     seen: int = 0
+    newest: int = 0
     followers: dict[str, Follower] = field(default_factory=dict)
     tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
 
@@ -60,7 +63,7 @@ class _Following:
         try:
             while True:
                 await self._look()
-                await asyncio.sleep(ROUND)
+                await asyncio.sleep(min(ROUND + SHARE * len(self.tasks), IDLE))
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self.news.wait(), IDLE)
         finally:
@@ -72,7 +75,7 @@ class _Following:
         """Tell every follower how far the history goes; begin to follow what is new or changed."""
         self.news.clear()
         try:
-            newest, changed = await reading(self.context, self._news)
+            newest, types, changed = await reading(self.context, self._news)
         except Exception as failure:
             logger.error("the history cannot be read: %s", place(failure))  # noqa: TRY400 - no content
             return
@@ -80,14 +83,19 @@ class _Following:
             self.seen = max(self.seen, rid)
             self._follow(key)
         for key, follower in list(self.followers.items()):
-            follower.newest = newest
-            follower.news.set()
+            follower.tell(self.newest, newest, types)
             if self.tasks[key].done():
                 del self.followers[key], self.tasks[key]
+        self.newest = newest
 
-    def _news(self) -> tuple[int, list[tuple[int, str]]]:
-        newest = store.snapshot(self.context.database)
-        return newest, cursors.changed(self.context.database, self.seen)
+    def _news(self) -> tuple[int, frozenset[str], list[tuple[int, str]]]:
+        database = self.context.database
+        newest = store.snapshot(database)
+        if newest == self.newest:
+            return newest, frozenset(), []
+        types = cursors.types(database, self.newest, newest) if self.tasks else frozenset()
+        changed = cursors.changed(database, self.seen, newest)
+        return newest, types, changed
 
     def _follow(self, key: str) -> None:
         if key in self.tasks and not self.tasks[key].done():

@@ -3,6 +3,7 @@
 Nothing of what is sent, and no header, is ever logged. https://hl7.org/fhir/R4/subscription.html
 """
 
+import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -16,6 +17,7 @@ from r4.json import Resource, decode, encode
 
 _AGAIN = frozenset({408, 429})
 _SERVER_ERROR = 500
+_LONG = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,18 +70,32 @@ async def send(
     if message.body and subscribed.payload:
         headers.append(("Content-Type", subscribed.payload))
     try:
-        async with http.stream(
-            message.method, message.url, content=message.body, headers=headers,
-            timeout=subscribed.timeout,
-        ) as answer:  # fmt: skip
-            status = answer.status_code
-            wait = _wait(answer.headers.get("retry-after"), now)
+        async with (
+            asyncio.timeout(subscribed.timeout),
+            http.stream(
+                message.method, message.url, content=message.body, headers=headers, timeout=None
+            ) as answer,
+        ):
+            await _finish(answer)
+    except TimeoutError:
+        return Failed(f"The endpoint did not answer within {subscribed.timeout} seconds.")
     except (httpx.HTTPError, httpx.InvalidURL) as failure:
         return Failed(f"The endpoint could not be reached: {type(failure).__name__}.")
     if answer.is_success:
         return None
+    status = answer.status_code
     again = status in _AGAIN or status >= _SERVER_ERROR
+    wait = _wait(answer.headers.get("retry-after"), now)
     return Failed(f"The endpoint answered {status}.", status, again, wait)
+
+
+async def _finish(answer: httpx.Response) -> None:
+    """Read what is left of an answer, unless it is long: the connection can then be used again."""
+    size = 0
+    async for chunk in answer.aiter_raw():
+        size += len(chunk)
+        if size > _LONG:
+            return
 
 
 def _wait(header: str | None, now: datetime) -> float:

@@ -10,7 +10,7 @@ from httpx import AsyncClient
 
 from fhir_server.context import Context
 from fhir_server.interactions.read import read
-from fhir_server.interactions.subscriptions import CONTENTS
+from fhir_server.interactions.subscriptions import CONTENTS, payload_content
 from fhir_server.interactions.subscriptions import read as subscribed
 from fhir_server.interactions.topics import TOPICS
 from fhir_server.operations import rest_hook
@@ -82,7 +82,7 @@ def events(context: Context, subscription: str, wanted: Range) -> Resource:
     if wanted.content is not None and wanted.content not in CONTENTS:
         text = f"content is one of {', '.join(CONTENTS)}."
         raise FhirError(400, [error("value", text, "http.content")])
-    content = wanted.content or subscribed(context, resource).content or "id-only"
+    content = wanted.content or payload_content(resource) or "id-only"
     found = cursors.events(context.database, subscription, since, until, MOST)
     versions = store.by_rid(context.database, [event.rid for event in found])
     happened = [(event.number, stored) for event, stored in zip(found, versions, strict=True)]

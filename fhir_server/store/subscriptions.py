@@ -63,14 +63,22 @@ def cursor(database: Database, subscription: str) -> Cursor | None:
     return Cursor(*rows[0]) if rows else None
 
 
-def changed(database: Database, after: int) -> list[tuple[int, str]]:
-    """Return row and id of each Subscription whose current version is behind a row, deleted or not."""
+def changed(database: Database, after: int, newest: int) -> list[tuple[int, str]]:
+    """Return row and id of the versions of Subscriptions behind one row and up to another one."""
     rows = database.read(
         "SELECT rid, id FROM resource"
-        " WHERE type = 'Subscription' AND rid > ? AND superseded IS NULL ORDER BY rid",
-        (after,),
+        " WHERE type = 'Subscription' AND rid > ? AND rid <= ? ORDER BY rid",
+        (after, newest),
     )
     return [(rid, key) for rid, key in rows]
+
+
+def types(database: Database, after: int, newest: int) -> frozenset[str]:
+    """Return the types of the versions behind one row and up to another one."""
+    rows = database.read(
+        "SELECT DISTINCT type FROM resource WHERE rid > ? AND rid <= ?", (after, newest)
+    )
+    return frozenset(row[0] for row in rows)
 
 
 def matches(
