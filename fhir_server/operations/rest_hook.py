@@ -17,6 +17,7 @@ from r4.json import Resource, decode, encode
 
 _AGAIN = frozenset({408, 429})
 _SERVER_ERROR = 500
+_KEPT = 100
 _LONG = 64 * 1024
 
 
@@ -43,8 +44,12 @@ class Message:
 
 
 def client() -> httpx.AsyncClient:
-    """Return a client that follows no redirects and takes no proxies from the environment."""
-    return httpx.AsyncClient(follow_redirects=False, trust_env=False)
+    """Return a client that follows no redirects and takes no proxies from the environment.
+
+    Its connections are not limited: those that wait for slow endpoints would hold up the others.
+    """
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=_KEPT)
+    return httpx.AsyncClient(follow_redirects=False, trust_env=False, limits=limits)
 
 
 def of_version(subscribed: Subscribed, stored: Stored) -> Message:

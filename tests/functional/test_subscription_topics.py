@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from fhir_server.interactions.topics import TOPICS
+from r4 import xml
 from tests.support.databases import KINDS
 from tests.support.endpoint import Endpoint, listening
 from tests.support.server import Served, served
@@ -265,6 +266,32 @@ def test_a_heartbeat_is_sent_when_nothing_happens(server: Served, endpoint: Endp
     assert told(first)["events"] == told(second)["events"] == []
     beats = [each.moment for each in endpoint.received[1:3]]
     assert 0.9 < beats[1] - beats[0] < 3
+
+
+def test_an_endpoint_that_does_not_answer_in_time_is_told_again(
+    server: Served, endpoint: Endpoint
+) -> None:
+    subscribe(server, topic(endpoint, NEW_CASE, "empty", timeout=1))
+    endpoint.delay = 1.3
+    case(server)
+    endpoint.wait_for(2)
+    endpoint.delay = 0
+    endpoint.wait_for(3)
+    bundles = notifications(endpoint, "event-notification")
+    assert [[e["event-number"] for e in told(b)["events"]] for b in bundles] == [["1"], ["1"]]
+
+
+def test_notifications_are_xml_where_that_is_asked_for(server: Served, endpoint: Endpoint) -> None:
+    wanted = topic(endpoint, NEW_CASE, "full-resource")
+    wanted["channel"]["payload"] = "application/fhir+xml"
+    subscribe(server, wanted)
+    made = case(server)
+    endpoint.wait_for(2)
+    received = endpoint.received[1]
+    assert received.headers["content-type"] == "application/fhir+xml"
+    bundle = xml.decode(received.body)
+    assert told(bundle)["type"] == "event-notification"
+    assert bundle["entry"][1]["resource"] == made
 
 
 def test_past_events_can_be_asked_for_by_their_numbers(server: Served, endpoint: Endpoint) -> None:

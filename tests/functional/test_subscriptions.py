@@ -1,5 +1,6 @@
 """R4 rest-hook subscriptions: durable, retried, in order. https://hl7.org/fhir/R4/subscription.html."""
 
+import logging
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -203,6 +204,33 @@ def test_what_is_refused_for_good_is_a_dead_letter_and_the_next_one_is_told(
     (letter,) = [each for each in cursors.dead_letters(database) if each.subscription == id]
     assert (letter.number, letter.status) == (1, 400)
     assert "Tern" not in letter.reason
+
+
+def test_a_redirect_is_not_followed(server: Served, endpoint: Endpoint) -> None:
+    with listening() as elsewhere:
+        id = subscribe(server, endpoint, "Curlew")
+        endpoint.statuses, endpoint.headers = [307], {"Location": elsewhere.url}
+        create(server.http, patient("Curlew"))
+        database = server.context.database
+        endpoint.wait_until(lambda: id in {e.subscription for e in cursors.dead_letters(database)})
+        assert elsewhere.received == []
+
+
+def test_nothing_of_a_child_or_a_header_is_logged(
+    server: Served, endpoint: Endpoint, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, logger="csor")
+    subscribe(server, endpoint, "Bittern", header=["Authorization: Bearer open-sesame"])
+    endpoint.statuses = [503, 400]
+    made = create(server.http, patient("Bittern"))
+    create(server.http, patient("Bittern"))
+    endpoint.wait_for(3)
+    assert endpoint.received[0].headers["authorization"] == "Bearer open-sesame"
+    said = "\n".join(r.getMessage() for r in caplog.records if r.name.startswith("csor"))
+    assert "answered 503" in said
+    assert "answered 400" in said
+    for secret in ("Bittern", "sesame", made["id"]):
+        assert secret not in said
 
 
 def test_after_several_dead_letters_the_subscription_is_in_error_and_resumes_when_asked(
