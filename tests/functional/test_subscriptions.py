@@ -274,13 +274,13 @@ def test_a_dead_letter_is_listed_and_sent_again_by_its_number(
 
 def test_a_slow_subscriber_does_not_hold_up_another(server: Served, endpoint: Endpoint) -> None:
     with listening() as slow:
-        slow.delay = 2.0
+        slow.delay = 30.0
         subscribe(server, slow, "Dunlin")
         subscribe(server, endpoint, "Dunlin")
         for _ in range(5):
             create(server.http, patient("Dunlin"))
-        endpoint.wait_for(5, 2)
-        assert len(slow.received) < 2
+        endpoint.wait_for(5)
+        assert slow.received == []
 
 
 def test_a_subscription_that_is_off_or_deleted_tells_nothing(
@@ -376,7 +376,7 @@ def test_nothing_is_lost_when_the_server_is_killed(
             names = [f"n{number}" for number in range(60)]
             for number, name in enumerate(names):
                 create(http, patient("Kestrel", name))
-                if number % 20 == 15:
+                if number in (20, 40):
                     process.kill()
                     process.start()
         endpoint.wait_until(lambda: set(names) <= set(given_names(endpoint)), 60)
@@ -395,4 +395,4 @@ def test_a_commit_is_told_at_once(server: Served, endpoint: Endpoint) -> None:
         create(server.http, patient("Merlin"))
         committed = time.perf_counter()
         taken.append(endpoint.wait_for(number)[-1].moment - committed)
-    assert sorted(taken)[5] < 0.25
+    assert sorted(taken)[5] < 0.5

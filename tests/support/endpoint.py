@@ -62,7 +62,10 @@ def listening(endpoint: Endpoint | None = None, port: int = 0) -> Iterator[Endpo
         protocol_version = "HTTP/1.1"
 
         def answer(self) -> None:
-            body = self.rfile.read(int(self.headers.get("content-length", 0)))
+            announced = int(self.headers.get("content-length", 0))
+            body = self.rfile.read(announced)
+            if len(body) < announced:  # its sender has died: nothing has been received
+                return self.say(400)
             if not f"{self.path}/".startswith(f"{made.path}/"):
                 return self.say(410)
             time.sleep(made.delay)
