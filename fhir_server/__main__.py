@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from fhir_server import simulate
 from fhir_server.commands import (
     audit,
+    dead_letters,
     demo,
     docs,
     inbox,
@@ -59,6 +60,9 @@ def parser() -> argparse.ArgumentParser:
     again.add_argument("number", type=int, nargs="*", help="inbox numbers; none: all refused ones")
     again.set_defaults(run=lambda given: inbox.replay(Settings(), given.number))
     _add_storage(add)
+    letters = add("dead-letters", "List notifications that were given up, or send them again.")
+    letters.add_argument("--replay", type=int, nargs="+", metavar="N", help="their numbers")
+    letters.set_defaults(run=lambda given: dead_letters.dead_letters(Settings(), given.replay))
     reference = add("docs", "Write docs/reference, or check that it is current.")
     reference.add_argument("--check", action="store_true")
     reference.set_defaults(run=lambda given: docs.docs(check=given.check))

@@ -18,6 +18,7 @@ from fhir_server import mllp
 from fhir_server.access import LOCAL, clients, refuse_open_doors
 from fhir_server.context import Context, place
 from fhir_server.interactions.capabilities import release
+from fhir_server.operations.notify import notifying
 from fhir_server.operations.process_message import finish, process_message, refuse_oversize
 from fhir_server.rest.application import FhirApplication
 from fhir_server.settings import Settings
@@ -139,6 +140,8 @@ async def running(made: Context) -> AsyncIterator[tuple[str, int | None]]:
                 await serving
                 raise OSError(f"the FHIR endpoint could not open port {settings.fhir_port}")
             await asyncio.sleep(0.01)
+        if settings.subscriptions:
+            await doors.enter_async_context(notifying(made))
         try:
             yield made.base_url, port
         finally:

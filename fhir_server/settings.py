@@ -46,3 +46,30 @@ class Settings(BaseSettings):
     max_entries: int = Field(
         default=5000, gt=0, description="Most entries that one Bundle may have."
     )
+    subscriptions: bool = Field(
+        default=True,
+        description="Whether subscribers are notified; of several servers of one database, by one.",
+    )
+    subscription_endpoints: str = Field(
+        default="",
+        description=(
+            "URLs that subscribers may be notified at, and below: separated by commas. Where none is "
+            "given, endpoints on this machine, as long as the server itself is served to it alone."
+        ),
+    )
+    subscription_attempts: int = Field(
+        default=10, gt=0, description="How often a notification is tried before it is given up."
+    )
+    subscription_delay: float = Field(
+        default=1.0,
+        gt=0,
+        description="Seconds before the second attempt; twice as long before each one after.",
+    )
+    subscription_longest_delay: float = Field(
+        default=600.0, gt=0, description="Most seconds between two attempts."
+    )
+    subscription_dead_letters: int = Field(
+        default=5,
+        gt=0,
+        description="How many notifications given up in a row put a Subscription in status error.",
+    )

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fhir_server.interactions.capabilities import OPERATIONS
+from fhir_server.interactions.topics import TOPICS
 from fhir_server.rest.routes import TABLE
 from fhir_server.settings import Settings
 from fhir_server.store.search.criteria import MODIFIERS
@@ -37,6 +38,7 @@ def pages() -> Iterator[tuple[str, str]]:
     yield "interactions.md", _NOTE + _interactions()
     yield "search.md", _NOTE + _search()
     yield "artefacts.md", _NOTE + _artefacts()
+    yield "topics.md", _NOTE + _topics()
 
 
 def _settings() -> str:
@@ -95,3 +97,13 @@ def _artefacts() -> str:
                 f"| {artefact['version']} | {artefact['status']} |"
             )
     return "\n".join(lines) + "\n"
+
+
+def _topics() -> str:
+    rows = (
+        f"| {topic.title} | `{topic.url}` | {topic.description} | {topic.type} | "
+        f"{', '.join(f'`{name}`' for name in topic.filters)} |"
+        for topic in TOPICS.values()
+    )
+    head = "| topic | canonical url | triggered when | resource | filters |\n|---|---|---|---|---|"
+    return "# Subscription topics\n\n" + "\n".join([head, *rows]) + "\n"

@@ -7,6 +7,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
 from fhir_server.context import Context, instant
+from fhir_server.interactions.topics import TOPICS
 from fhir_server.store.search.criteria import is_canonical
 from fhir_server.store.search.parameters import parameters
 from r4 import definitions
@@ -25,6 +26,8 @@ INTERACTIONS = (
     "history-type",
 )
 SYSTEM_INTERACTIONS = ("transaction", "batch", "history-system", "search-system")
+_BACKPORT = "http://hl7.org/fhir/uv/subscriptions-backport"
+_TOPIC = f"{_BACKPORT}/StructureDefinition/capabilitystatement-subscriptiontopic-canonical"
 OPERATIONS = {
     "Patient": {
         "everything": "http://hl7.org/fhir/OperationDefinition/Patient-everything",
@@ -42,6 +45,10 @@ OPERATIONS = {
     "Measure": {
         "evaluate": "http://hl7.org/fhir/uv/deqm/OperationDefinition/evaluate",
         "evaluate-measure": "http://hl7.org/fhir/OperationDefinition/Measure-evaluate-measure",
+    },
+    "Subscription": {
+        "status": f"{_BACKPORT}/OperationDefinition/backport-subscription-status",
+        "events": f"{_BACKPORT}/OperationDefinition/backport-subscription-events",
     },
 }
 
@@ -120,6 +127,9 @@ def _type(name: str, *, updates_create: bool) -> Resource:
     }
     if operations := _operations(name):
         entry["operation"] = operations
+    if name == "Subscription":
+        entry["extension"] = [{"url": _TOPIC, "valueCanonical": url} for url in TOPICS]
+        entry["supportedProfile"] = [f"{_BACKPORT}/StructureDefinition/backport-subscription"]
     return entry
 
 

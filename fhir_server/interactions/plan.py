@@ -9,6 +9,7 @@ from datetime import datetime
 
 import profiles
 from fhir_server.context import Context, instant, microseconds
+from fhir_server.interactions import subscriptions
 from fhir_server.interactions.cases import known_cases
 from fhir_server.interactions.entries import Entry, Patch
 from fhir_server.interactions.identity import cycle_issues, identity_issues
@@ -109,6 +110,8 @@ def _resource(
         incoming = merge(current, incoming, entry.deletes)
     resource = {**incoming, "id": target.id}
     issues.extend(_placed(entry, profiles.validate(resource, context.terminology)))
+    if entry.type == "Subscription" and not any(issue.is_error for issue in issues):
+        issues.extend(_placed(entry, subscriptions.issues(context, resource, target.current)))
     if entry.type == "Patient" and "link" in resource and not any(i.is_error for i in issues):
         issues.extend(_placed(entry, cycle_issues(context, resource)))
     return resource, issues

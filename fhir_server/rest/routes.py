@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from fhir_server.context import Context
-from fhir_server.rest import answers, operations, purge
+from fhir_server.rest import answers, operations, purge, subscriptions
 from fhir_server.rest.answers import Answer, Asked
 from r4 import definitions
 
@@ -52,6 +52,12 @@ TABLE = (
     Interaction(
         "POST", "/Measure/{id}/$evaluate-measure", "$evaluate", operations.evaluate_measure
     ),
+    Interaction("GET", "/Subscription/$status", "$status", subscriptions.statuses),
+    Interaction("POST", "/Subscription/$status", "$status", subscriptions.statuses),
+    Interaction("GET", "/Subscription/{id}/$status", "$status", subscriptions.status),
+    Interaction("POST", "/Subscription/{id}/$status", "$status", subscriptions.status),
+    Interaction("GET", "/Subscription/{id}/$events", "$events", subscriptions.events),
+    Interaction("POST", "/Subscription/{id}/$events", "$events", subscriptions.events),
     Interaction("GET", "/_history", "history-system", answers.history),
     Interaction("GET", "/{type}/_history", "history-type", answers.history),
     Interaction("GET", "/{type}/{id}/_history", "history-instance", answers.history),

@@ -182,6 +182,48 @@ class InboxMessage(SQLModel, table=True):
     reason: str | None = None
 
 
+class SubscriptionCursor(SQLModel, table=True):
+    """How far a subscription has come: the last row dealt with, its events, what failed since."""
+
+    __tablename__ = "subscription"
+
+    id: str = Field(primary_key=True)
+    position: int = Field(sa_type=BigInteger)
+    events: int = Field(sa_type=BigInteger)
+    failures: int
+    dead: int
+    next_attempt: int | None = Field(default=None, sa_type=BigInteger)
+    error: str | None = None
+
+
+class SubscriptionEvent(SQLModel, table=True):
+    """One event of a subscription that has been dealt with: its number and the version's row."""
+
+    __tablename__ = "subscription_event"
+
+    subscription: str = Field(primary_key=True)
+    number: int = Field(sa_column=_key())
+    rid: int = Field(sa_type=BigInteger)
+
+
+class DeadLetter(SQLModel, table=True):
+    """One event that could not be delivered: when it was given up, why, and the status answered."""
+
+    __tablename__ = "dead_letter"
+    __table_args__ = (
+        Index("ix_dead_letter_subscription", "subscription"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: int | None = Field(default=None, sa_column=Column(Integer, primary_key=True))
+    subscription: str
+    number: int = Field(sa_type=BigInteger)
+    rid: int = Field(sa_type=BigInteger)
+    moment: int = Field(sa_type=BigInteger)
+    reason: str
+    status: int | None = None
+
+
 def _columns(table: str) -> tuple[str, ...]:
     columns = SQLModel.metadata.tables[table].columns
     return tuple(name for name in columns.keys() if (table, name) != ("audit", "id"))  # noqa: SIM118

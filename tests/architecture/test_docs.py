@@ -62,7 +62,9 @@ def test_every_make_target_is_in_the_makefile(document: Path) -> None:
 @all_documents
 def test_every_command_is_one_that_runs(document: Path) -> None:
     served = server_commands()
-    for module, command in re.findall(r"python -m ([\w.]+)(?: ([a-z]+))?", commands(document)):
+    for module, command in re.findall(
+        r"python -m ([\w.]+)(?: ([a-z][a-z-]*))?", commands(document)
+    ):
         place = ROOT.joinpath(*module.split("."))
         if not (place.is_dir() or place.with_suffix(".py").exists()):
             assert module in {"pip", "venv", "pytest"}, module
