@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
+from pathlib import Path
 from urllib.parse import parse_qsl
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import FileResponse, Response
 
 from fhir_server.context import Context
 from fhir_server.interactions import capabilities as capabilities_interaction
@@ -46,6 +47,20 @@ class Asked:
     request: Request
     raw: bytes
     keeper: Keeper | None = None
+
+    @property
+    def method(self) -> str:
+        """The HTTP method."""
+        return self.request.method
+
+    @property
+    def parameters(self) -> Mapping[str, str]:
+        """The parameters of the path."""
+        return self.request.path_params
+
+    def header(self, name: str) -> str | None:
+        """Return a header, its repetitions joined, or None."""
+        return ", ".join(self.request.headers.getlist(name)) or None
 
     @property
     def query(self) -> str:
@@ -93,9 +108,15 @@ class Answer:
     content: bytes
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
+    media_type: str | None = None
+    file: Path | None = None
 
     def response(self, request: Request) -> Response:
         """Return the Starlette response in the form that was asked for."""
+        if self.file is not None:
+            return FileResponse(self.file, self.status, self.headers, media_type=self.media_type)
+        if self.media_type is not None:
+            return Response(self.content, self.status, self.headers, media_type=self.media_type)
         content, kind = negotiate.written(request, self.content)
         return Response(content, self.status, self.headers, media_type=kind)
 
