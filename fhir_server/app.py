@@ -19,6 +19,8 @@ from fhir_server.access import LOCAL, clients, refuse_open_doors
 from fhir_server.context import Context
 from fhir_server.interactions.capabilities import release
 from fhir_server.operations.process_message import finish, process_message, refuse_oversize
+from fhir_server.operations.working import work_off
+from fhir_server.rest.reading import resource
 from fhir_server.rest.routes import routes
 from fhir_server.settings import Settings
 from fhir_server.store import inbox
@@ -108,6 +110,8 @@ async def running(made: Context) -> AsyncIterator[tuple[str, int | None]]:
             )
             doors.push_async_callback(listener.close)
             port = listener.port
+        working = asyncio.create_task(work_off(made, resource))
+        doors.push_async_callback(_ended, working)
         serving = asyncio.create_task(server.serve())
         while not server.started:
             if serving.done():
@@ -119,6 +123,12 @@ async def running(made: Context) -> AsyncIterator[tuple[str, int | None]]:
         finally:
             server.should_exit = True
             await serving
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    """End a task in the middle of its work."""
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 class _Server(uvicorn.Server):

@@ -38,3 +38,19 @@ class Settings(BaseSettings):
     max_entries: int = Field(
         default=5000, gt=0, description="Most entries that one Bundle may have."
     )
+    bulk_folder: Path | None = Field(
+        default=None,
+        description=(
+            "Folder of the files of bulk exports and imports; by default `<database file>.bulk`, with "
+            "PostgreSQL `csor.bulk`. What it holds is patients' data."
+        ),
+    )
+    bulk_hours: int = Field(
+        default=24,
+        gt=0,
+        description="Hours after which a finished bulk job and its files are removed.",
+    )
+    import_folder: Path | None = Field(
+        default=None,
+        description="Folder below which `$import` may read `file://` URLs; without it, none is read.",
+    )

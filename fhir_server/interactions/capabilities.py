@@ -25,9 +25,17 @@ INTERACTIONS = (
 )
 SYSTEM_INTERACTIONS = ("transaction", "batch", "history-system", "search-system")
 OPERATIONS = {
-    "Patient": {"everything": "http://hl7.org/fhir/OperationDefinition/Patient-everything"},
+    "Patient": {
+        "everything": "http://hl7.org/fhir/OperationDefinition/Patient-everything",
+        "export": "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/patient-export",
+    },
+    "Group": {"export": "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/group-export"},
     "Encounter": {"everything": "http://hl7.org/fhir/OperationDefinition/Encounter-everything"},
-    "": {"validate": "http://hl7.org/fhir/OperationDefinition/Resource-validate"},
+    "": {
+        "validate": "http://hl7.org/fhir/OperationDefinition/Resource-validate",
+        "export": "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/export",
+        "import": f"{CSOR}/OperationDefinition/import",
+    },
     "QuestionnaireResponse": {
         "extract": "http://hl7.org/fhir/uv/sdc/OperationDefinition/QuestionnaireResponse-extract",
         "process-response": (
@@ -50,6 +58,7 @@ def capabilities(context: Context) -> Resource:
         "date": instant(context.now()),
         "publisher": "CSOR",
         "kind": "instance",
+        "instantiates": ["http://hl7.org/fhir/uv/bulkdata/CapabilityStatement/bulk-data"],
         "software": {"name": "CSOR", "version": release()},
         "implementation": {"description": "CSOR FHIR R4 server", "url": context.base_url},
         "fhirVersion": "4.0.1",

@@ -34,6 +34,7 @@ class Outcome:
     updated: int
     body: bytes
     deleted: bool = False
+    unchanged: bool = False
 
 
 @dataclass(slots=True)
@@ -260,4 +261,6 @@ def _content(resource: Resource) -> Resource:
 
 
 def _unchanged(stored: Stored) -> Outcome:
-    return Outcome(200, stored.type, stored.id, stored.version, stored.updated, stored.body)
+    return Outcome(
+        200, stored.type, stored.id, stored.version, stored.updated, stored.body, unchanged=True
+    )

@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from fhir_server.access import Client, admit, identify
 from fhir_server.context import Context
-from fhir_server.rest import answers, errors, negotiate
+from fhir_server.rest import answers, bulk, errors, negotiate
 from fhir_server.rest.answers import Answer, Asked
 from fhir_server.rest.keeping import REPLAYED, Keeper, sending
 from r4.issue import FhirError, error
@@ -54,6 +54,16 @@ TABLE = (
     Interaction("POST", "/Measure/$evaluate-measure", "$evaluate", answers.evaluate_measure),
     Interaction("GET", "/Measure/{id}/$evaluate-measure", "$evaluate", answers.evaluate_measure),
     Interaction("POST", "/Measure/{id}/$evaluate-measure", "$evaluate", answers.evaluate_measure),
+    Interaction("GET", "/$export", "$export", bulk.export),
+    Interaction("POST", "/$export", "$export", bulk.export),
+    Interaction("GET", "/Patient/$export", "$export", bulk.export_patients),
+    Interaction("POST", "/Patient/$export", "$export", bulk.export_patients),
+    Interaction("GET", "/Group/{id}/$export", "$export", bulk.export_group),
+    Interaction("POST", "/Group/{id}/$export", "$export", bulk.export_group),
+    Interaction("POST", "/$import", "$import", bulk.import_),
+    Interaction("GET", "/$bulk/{job}", "$bulk", bulk.status),
+    Interaction("DELETE", "/$bulk/{job}", "$bulk", bulk.cancel),
+    Interaction("GET", "/$bulk/{job}/{file}", "$bulk", bulk.output),
     Interaction("GET", "/_history", "history-system", answers.history),
     Interaction("GET", "/{type}/_history", "history-type", answers.history),
     Interaction("GET", "/{type}/{id}/_history", "history-instance", answers.history),
@@ -70,7 +80,18 @@ TABLE = (
 )
 BASE = "/fhir"
 READS = frozenset(
-    {"capabilities", "search-type", "search-system", "read", "vread", "$validate", "$extract"}
+    {
+        "capabilities",
+        "search-type",
+        "search-system",
+        "read",
+        "vread",
+        "$validate",
+        "$extract",
+        "$export",
+        "$import",
+        "$bulk",
+    }
 )
 
 
