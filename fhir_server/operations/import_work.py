@@ -72,7 +72,7 @@ async def store_import(context: Context, job: Job, read: Read) -> None:
             await work.read_all()
         await work.store_waiting()
     (folder / _WAITING).unlink()
-    await asynchronous.complete(context, job.id, _manifest(context, job.id, request, state))
+    await asynchronous.complete(context, job.id, _manifest(context, job.id, request, work.state))
 
 
 def _state(request: Resource, raw: bytes) -> _State:
