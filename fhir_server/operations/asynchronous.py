@@ -6,7 +6,7 @@ https://hl7.org/fhir/uv/bulkdata/STU2/export.html#bulk-data-status-request
 import asyncio
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -140,11 +140,10 @@ def open_file(file: Path, length: int = 0) -> BinaryIO:
     return os.fdopen(descriptor, "r+b")
 
 
-def make_durable(files: Iterable[BinaryIO]) -> None:
-    """Have what was written to files on disk before anything relies on it."""
-    for file in files:
-        file.flush()
-        os.fsync(file.fileno())
+async def make_durable(file: BinaryIO) -> None:
+    """Have what was written to a file on disk before anything relies on it; others go on meanwhile."""
+    file.flush()
+    await asyncio.to_thread(os.fsync, file.fileno())
 
 
 def _known(context: Context, job_id: str) -> Job:

@@ -65,7 +65,7 @@ async def write_export(context: Context, job: Job) -> None:
         name = f"{kind}.ndjson"
         with asynchronous.open_file(folder / name) as file:
             written = await _write_type(context, asked, kind, (file, state))
-            asynchronous.make_durable([file])
+            await asynchronous.make_durable(file)
         if not written:
             (folder / name).unlink(missing_ok=True)
             continue
@@ -75,7 +75,7 @@ async def write_export(context: Context, job: Job) -> None:
     if asked.request["since"] and state["deleted"] is None:
         with asynchronous.open_file(folder / DELETED) as file:
             state["deleted"] = await _write_deleted(context, asked, file)
-            asynchronous.make_durable([file])
+            await asynchronous.make_durable(file)
     await asynchronous.complete(context, job.id, _manifest(context, asked, state))
 
 

@@ -30,7 +30,7 @@ async def import_inline(context: Context, raw: bytes, url: str) -> str:
     name = asynchronous.make_folder(context, job_id) / INPUT
     with asynchronous.open_file(name) as file:
         file.write(raw)
-        asynchronous.make_durable([file])
+        await asynchronous.make_durable(file)
     inputs = [{"type": None, "url": INPUT, "file": str(name.resolve())}]
     return await asynchronous.accept(context, "import", _request(context, inputs, url), job_id)
 

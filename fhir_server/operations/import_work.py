@@ -206,7 +206,7 @@ class _Import:
     ) -> None:
         """Store what is neither refused nor waits, and how far that is; in one transaction."""
         good = [n for n in range(len(lines)) if n not in refused and n not in waiting]
-        lengths = self._write(lines, refused, waiting)
+        lengths = await self._write(lines, refused, waiting)
         entries = [
             Entry("PUT", *lines[n].named, resource=lines[n].resource, place=f"line[{n}]")
             for n in good
@@ -239,7 +239,7 @@ class _Import:
         self.state = recording[-1]
         self.later |= {lines[n].named for n in waiting}
 
-    def _write(
+    async def _write(
         self, lines: Sequence[Line], refused: Refused, waiting: Mapping[int, list[Named]]
     ) -> tuple[int, int]:
         """Write durably what waits and what is refused, after what is recorded; returns the lengths."""
@@ -255,7 +255,7 @@ class _Import:
             file.seek(length)
             file.write(b"".join(text + b"\n" for text in listed))
             if listed:
-                asynchronous.make_durable([file])
+                await asynchronous.make_durable(file)
             lengths.append(file.tell())
         return lengths[0], lengths[1]
 
