@@ -97,7 +97,7 @@ class _Import:
 
     async def read_all(self) -> None:
         """Read every line; store it, refuse it, or have it wait."""
-        self.later = {named for _, named, _ in self._waiting()}
+        self.later = await asyncio.to_thread(lambda: {named for _, named, _ in self._waiting()})
         for number in range(self.state.after.file, len(self.inputs)):
             start = self.state.after
             if start.file != number:
@@ -110,9 +110,11 @@ class _Import:
 
     async def store_waiting(self) -> None:
         """Store the lines that wait, what they refer to first; refuse those that still lack something."""
+        units = await asyncio.to_thread(self._ordered)
         files = [opened(each["file"]) for each in self.inputs]
         try:
-            for some in _slices(self._units(files)):
+            lines = ([self._at(files, where) for where in unit] for unit in units)
+            for some in _slices(lines):
                 await self._store(some)
         finally:
             for file in files:
@@ -126,22 +128,23 @@ class _Import:
             where, named, lacking = decode(raw)
             yield Place(*where), (named[0], named[1]), [(kind, key) for kind, key in lacking]
 
-    def _units(self, files: Sequence[BinaryIO]) -> Iterator[list[Line]]:
-        """Yield what waits and is not done yet, in the order of storing; circles as one."""
+    def _ordered(self) -> list[list[Place]]:
+        """Return what waits and is not done yet, in the order of storing; circles as one."""
         places: dict[Named, list[Place]] = {}
         refers: dict[Named, list[Named]] = {}
         for where, named, lacking in self._waiting():
             places.setdefault(named, []).append(where)
             refers.setdefault(named, []).extend(lacking)
+        units: list[list[Place]] = []
         skipped = self.state.done
         for circle in circles(refers):
             first = [places[named][0] for named in circle]
             others = [[where] for named in circle for where in places[named][1:]]
             for unit in (first, *others):
-                left = unit[skipped:]
+                if left := unit[skipped:]:
+                    units.append(left)
                 skipped = max(0, skipped - len(unit))
-                if left:
-                    yield [self._at(files, where) for where in left]
+        return units
 
     def _at(self, files: Sequence[BinaryIO], where: Place) -> Line:
         return self.reader.at(files[where.file], where, self.inputs[where.file]["type"])
