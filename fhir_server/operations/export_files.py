@@ -5,8 +5,7 @@ https://hl7.org/fhir/uv/bulkdata/STU2/export.html#bulk-data-output-file-request
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from itertools import count
+from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from fhir_server.context import Context
@@ -25,9 +24,9 @@ from r4.json import Resource, decode, encode
 PAGE = 200
 """Rows that are read and written at a time: a few milliseconds of the event loop."""
 _NOTICED = 25
-"""Pages after which progress is recorded, and a cancellation noticed."""
+"""Steps after which progress is recorded, and a cancellation noticed."""
 _STRIDE = 5000
-"""Rows among which deletions are looked for at a time."""
+"""Rows that are looked through at a time, however few of them match."""
 DELETED = "deleted.Bundle.ndjson"
 
 
@@ -99,22 +98,29 @@ async def _write_type(
     """Write the resources of one type, in the order of storing; returns how many."""
     file, state = into
     query = _query(context, asked, kind)
+    first, last = bulk.extent(context.database, kind, asked.snapshot)
+    written = steps = 0
+    for after in range(first - 1, last, _STRIDE):
+        rows = bulk.stretch(context.database, query, after, _STRIDE)
+        for at in range(0, max(1, len(rows)), PAGE):
+            written += _write_page(context, asked, file, (kind, rows[at : at + PAGE]))
+            steps += 1
+            if steps % _NOTICED == 0:
+                await _record(context, asked.job_id, state, f", {written} of {kind}")
+            await asyncio.sleep(0)
+    return written
+
+
+def _write_page(
+    context: Context, asked: _Asked, file: BinaryIO, page: tuple[str, Sequence[bulk.Place]]
+) -> int:
+    """Write those of a page of a type that are the export's; returns how many."""
+    kind, rows = page
+    about = asked.is_about(context, kind, rows)
+    found = store.by_rid(context.database, [rid for rid, _ in rows if rid in about])
     body = _body(asked)
-    written = 0
-    for number in count(1):
-        rows = bulk.page(context.database, query)
-        about = asked.is_about(context, kind, rows)
-        rids = [rid for rid, _ in rows if rid in about]
-        found = store.by_rid(context.database, rids) if rids else []
-        file.write(b"".join(body(stored) + b"\n" for stored in found))
-        written += len(found)
-        if len(rows) < query.count:
-            return written
-        query = replace(query, after=rows[-1][0])
-        if number % _NOTICED == 0:
-            await _record(context, asked.job_id, state, f", {written} of {kind}")
-        await asyncio.sleep(0)
-    raise AssertionError("a page that is not full ends the type")
+    file.write(b"".join(body(stored) + b"\n" for stored in found))
+    return len(found)
 
 
 def _query(context: Context, asked: _Asked, kind: str) -> Query:
@@ -128,9 +134,6 @@ def _query(context: Context, asked: _Asked, kind: str) -> Query:
         types=(kind,),
         criteria=(Either(criteria),) if len(criteria) > 1 else criteria,
         updated=(f"ge{since}",) if since else (),
-        count=PAGE,
-        newest_first=False,
-        after=0,
         snapshot=asked.snapshot,
         now=request["now"],
     )

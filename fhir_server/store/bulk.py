@@ -1,7 +1,7 @@
-"""Reading in bulk, a page at a time in the order of storing: what stood in a snapshot, and for whom."""
+"""Reading in bulk, a stretch of rows at a time: what stood in a snapshot, and about whom it was."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fhir_server.store.connection import Database
 from fhir_server.store.search import plan
@@ -24,10 +24,21 @@ class Deleted:
     version: int
 
 
-def page(database: Database, query: Query) -> list[Place]:
-    """Return one page of the matches, without their bodies."""
-    sql = plan.select(database.dialect, query, "r.rid, r.place")
-    return [(row[0], row[1]) for row in database.read(sql.text, sql.parameters)]
+def extent(database: Database, resource_type: str, newest: int) -> tuple[int, int]:
+    """Return the first and the last row of a type in a snapshot; 0 and 0 where there is none."""
+    ((first, last),) = database.read(
+        "SELECT min(rid), max(rid) FROM resource WHERE type = ? AND rid <= ?",
+        (resource_type, newest),
+    )
+    return first or 0, last or 0
+
+
+def stretch(database: Database, query: Query, after: int, many: int) -> list[Place]:
+    """Return the matches among so many rows after one, in the order of storing, without their bodies."""
+    among = replace(query, newest_first=False, after=after, before=after + many + 1, count=many)
+    sql = plan.select(database.dialect, among, "r.rid, r.place")
+    rows = database.read(sql.text, sql.parameters)
+    return sorted((row[0], row[1]) for row in rows)
 
 
 def of_patients(
