@@ -166,6 +166,8 @@ class _Import:
                 failure = found
             else:
                 return
+            if len(refused) + len(waiting) == len(lines):
+                raise failure  # nothing was to be stored: it is not the lines' fault
             blamed = _blamed(failure, lines)
             if not blamed and len(lines) > 1:
                 half = len(lines) // 2

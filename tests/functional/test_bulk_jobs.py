@@ -23,6 +23,7 @@ from fhir_server.store import read as store
 from r4.issue import FhirError
 from tests.support.bulk import patient
 from tests.support.databases import KINDS, new_database
+from tests.support.server import Served
 
 Work = Callable[[Context], Coroutine[Any, Any, None]]
 Run = Callable[[Work], None]
@@ -151,3 +152,15 @@ def test_the_audit_says_who_asked_for_everything(run: Run) -> None:
         assert [tuple(row) for row in rows] == [("local", "$export")]
 
     run(work)
+
+
+@pytest.mark.parametrize(
+    ("database", "folder"),
+    [("data/csor.db", "data/csor.db.bulk"), ("postgresql://csor@host/csor", "csor.bulk")],
+)
+def test_files_are_beside_the_database_unless_a_folder_is_set(
+    server: Served, database: str, folder: str
+) -> None:
+    for chosen, expected in ((None, Path(folder)), (Path("elsewhere"), Path("elsewhere"))):
+        made = replace(server.context, settings=Settings(database=database, bulk_folder=chosen))
+        assert asynchronous.folder(made, "id") == expected / "id"
