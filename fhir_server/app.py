@@ -20,7 +20,9 @@ from fhir_server.context import Context, place
 from fhir_server.interactions.capabilities import release
 from fhir_server.operations.notify import notifying
 from fhir_server.operations.process_message import finish, process_message, refuse_oversize
+from fhir_server.operations.working import work_off
 from fhir_server.rest.application import FhirApplication
+from fhir_server.rest.reading import resource
 from fhir_server.settings import Settings
 from fhir_server.store import inbox
 from fhir_server.store.audit import Trail
@@ -134,6 +136,8 @@ async def running(made: Context) -> AsyncIterator[tuple[str, int | None]]:
             )
             doors.push_async_callback(listener.close)
             port = listener.port
+        working = asyncio.create_task(work_off(made, resource))
+        doors.push_async_callback(_ended, working)
         serving = asyncio.create_task(server.serve())
         while not server.started:
             if serving.done():
@@ -174,6 +178,12 @@ async def _tend(made: Context) -> None:
         except Exception as failure:
             logger.error("the search index is not made anew: %s", place(failure))  # noqa: TRY400 - no content
         await asyncio.sleep(_TENDED)
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    """End a task in the middle of its work."""
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 class _Server(uvicorn.Server):

@@ -4,7 +4,8 @@ Time and ids come from here alone, so that tests can fix them.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -39,10 +40,27 @@ class Context:
     principal: Principal
     audit: Trail
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    waiting: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set where an asynchronous job waits to be worked off, or removed."""
+    _began: list[datetime] = field(default_factory=list)
 
     def asked_by(self, principal: Principal) -> "Context":
         """Return this context for another principal."""
         return replace(self, principal=principal)
+
+    @contextmanager
+    def underway(self) -> Iterator[None]:
+        """Remember, while a write is planned and stored, when it began."""
+        moment = self.now()
+        self._began.append(moment)
+        try:
+            yield
+        finally:
+            self._began.remove(moment)
+
+    def settled(self) -> datetime:
+        """Return a moment up to which every version that this server stamps is stored by now."""
+        return min([self.now(), *self._began])
 
 
 def instant(moment: datetime) -> str:

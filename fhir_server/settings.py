@@ -73,3 +73,19 @@ class Settings(BaseSettings):
         gt=0,
         description="How many notifications given up in a row put a Subscription in status error.",
     )
+    bulk_folder: Path | None = Field(
+        default=None,
+        description=(
+            "Folder of the files of bulk exports and imports; by default `<database file>.bulk`, with "
+            "PostgreSQL `csor.bulk`. What it holds is patients' data."
+        ),
+    )
+    bulk_hours: int = Field(
+        default=24,
+        gt=0,
+        description="Hours after which a finished bulk job and its files are removed.",
+    )
+    import_folder: Path | None = Field(
+        default=None,
+        description="Folder below which `$import` may read `file://` URLs; without it, none is read.",
+    )

@@ -32,9 +32,15 @@ OPERATIONS = {
     "Patient": {
         "everything": "http://hl7.org/fhir/OperationDefinition/Patient-everything",
         "purge": f"{CSOR}/OperationDefinition/Patient-purge",
+        "export": "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/patient-export",
     },
+    "Group": {"export": "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/group-export"},
     "Encounter": {"everything": "http://hl7.org/fhir/OperationDefinition/Encounter-everything"},
-    "": {"validate": "http://hl7.org/fhir/OperationDefinition/Resource-validate"},
+    "": {
+        "validate": "http://hl7.org/fhir/OperationDefinition/Resource-validate",
+        "export": "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/export",
+        "import": f"{CSOR}/OperationDefinition/import",
+    },
     "QuestionnaireResponse": {
         "extract": "http://hl7.org/fhir/uv/sdc/OperationDefinition/QuestionnaireResponse-extract",
         "process-response": (
@@ -61,6 +67,7 @@ def capabilities(context: Context) -> Resource:
         "date": instant(context.now()),
         "publisher": "CSOR",
         "kind": "instance",
+        "instantiates": ["http://hl7.org/fhir/uv/bulkdata/CapabilityStatement/bulk-data"],
         "software": {"name": "CSOR", "version": release()},
         "implementation": {"description": "CSOR FHIR R4 server", "url": context.base_url},
         "fhirVersion": "4.0.1",

@@ -35,6 +35,7 @@ class Outcome:
     updated: int
     body: bytes
     deleted: bool = False
+    unchanged: bool = False
 
 
 @dataclass(slots=True)
@@ -266,4 +267,6 @@ def _content(resource: Resource) -> Resource:
 
 
 def _unchanged(stored: Stored) -> Outcome:
-    return Outcome(200, stored.type, stored.id, stored.version, stored.updated, stored.body)
+    return Outcome(
+        200, stored.type, stored.id, stored.version, stored.updated, stored.body, unchanged=True
+    )

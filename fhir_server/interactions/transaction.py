@@ -18,6 +18,7 @@ from fhir_server.interactions.read import read
 from fhir_server.interactions.search import search
 from fhir_server.store.commit import commit
 from fhir_server.store.inbox import Settlement
+from fhir_server.store.jobs import Progress
 from fhir_server.store.write import Commit, ConflictError, MissingError, ReferredError
 from r4.issue import FhirError, Issue, error, operation_outcome
 from r4.json import Resource, decode
@@ -27,6 +28,8 @@ logger = logging.getLogger("csor.transaction")
 ATTEMPTS = 20
 Answered = Callable[[Entry, Resource, FhirError | None], Awaitable[None]]
 """Is told what became of one entry of a batch."""
+Recorded = Callable[[Sequence[Outcome]], Progress]
+"""Says how far a job has come once the outcomes are stored."""
 
 
 async def transaction(
@@ -81,15 +84,17 @@ async def execute(
     settlement: Settlement | None = None,
     *,
     once: bool = False,
+    recorded: Recorded | None = None,
 ) -> list[Outcome]:
     """Plan and commit the entries; anew, one caller at a time, if others changed what a plan relied on.
 
-    Raises SettledError, and stores nothing, where the settlement's message has been processed already.
+    How far a job has come is recorded in the same commit. Raises SettledError, and stores nothing,
+    where the settlement's message has been processed already, GoneError where the job was cancelled.
     """
     for entry in listed:
         refuse_blank(entry)
     try:
-        return await _execute(context, listed, settlement, once=once)
+        return await _execute(context, listed, settlement, once=once, recorded=recorded)
     except ConflictError:
         pass
     async with (
@@ -97,7 +102,7 @@ async def execute(
     ):  # a burst about one child is worked off in turn, and none of it refused
         for _ in range(ATTEMPTS):
             try:
-                return await _execute(context, listed, settlement, once=once)
+                return await _execute(context, listed, settlement, once=once, recorded=recorded)
             except ConflictError:
                 continue
     text = "Others keep changing the same resources: try again."
@@ -105,17 +110,25 @@ async def execute(
 
 
 async def _execute(
-    context: Context, listed: Sequence[Entry], settlement: Settlement | None, *, once: bool
+    context: Context,
+    listed: Sequence[Entry],
+    settlement: Settlement | None,
+    *,
+    once: bool,
+    recorded: Recorded | None,
 ) -> list[Outcome]:
-    made: Plan = plan(context, listed, once=once)
-    if made.writes or settlement is not None:
-        principal = context.principal.name
-        try:
-            await commit(context.database, Commit(made.writes, made.guards, settlement, principal))
-        except MissingError as refusal:
-            raise FhirError(422, missing(context, made, refusal.args[0])) from None
-        except ReferredError as refusal:
-            raise _still_referred(made, *refusal.args) from None
+    with context.underway():
+        made: Plan = plan(context, listed, once=once)
+        progress = recorded(made.outcomes) if recorded else None
+        if made.writes or settlement is not None or progress is not None:
+            principal = context.principal.name
+            asked = Commit(made.writes, made.guards, settlement, progress, principal)
+            try:
+                await commit(context.database, asked)
+            except MissingError as refusal:
+                raise FhirError(422, missing(context, made, refusal.args[0])) from None
+            except ReferredError as refusal:
+                raise _still_referred(made, *refusal.args) from None
     return made.outcomes
 
 

@@ -65,7 +65,8 @@ class _Following:
                 await self._look()
                 await asyncio.sleep(min(ROUND + SHARE * len(self.tasks), IDLE))
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self.news.wait(), IDLE)
+                    async with asyncio.timeout(IDLE):
+                        await self.news.wait()
         finally:
             for task in self.tasks.values():
                 task.cancel()

@@ -7,6 +7,7 @@ https://hl7.org/fhir/6.0.0-ballot3/operation-patient-purge.html
 from fhir_server.context import Context, instant, microseconds
 from fhir_server.interactions.compartment import parameters_of
 from fhir_server.operations.arrivals import carrying
+from fhir_server.operations.asynchronous import sweep
 from fhir_server.operations.parameters import Kinds
 from fhir_server.store import purge as store
 from fhir_server.store.purge import Purge, Purged
@@ -38,6 +39,7 @@ async def purge(context: Context, patient: str, reason: str) -> Purged:
     )
     purged = await context.database.write(lambda connection: store.purge(connection, asked))
     await context.database.overwrite()
+    await sweep(context)
     return purged
 
 

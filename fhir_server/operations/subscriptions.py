@@ -85,7 +85,8 @@ def events(context: Context, subscription: str, wanted: Range) -> Resource:
     content = wanted.content or payload_content(resource) or "id-only"
     found = cursors.events(context.database, subscription, since, until, MOST)
     versions = store.by_rid(context.database, [event.rid for event in found])
-    happened = [(event.number, stored) for event, stored in zip(found, versions, strict=True)]
+    stored = {version.rid: version for version in versions}  # what has been purged is not told
+    happened = [(event.number, stored[event.rid]) for event in found if event.rid in stored]
     return notification(context, _standing(context, resource), "query-event", happened, content)
 
 
@@ -106,6 +107,8 @@ async def send_again(context: Context, http: AsyncClient, letter: DeadLetter) ->
         return str(refusal)
     standing = replace(_standing(context, resource), events=letter.number, error=None)
     versions = store.by_rid(context.database, [letter.rid])
+    if not versions:
+        return "what it was about has been purged"
     sent = message(context, asked, standing, versions)
     failed = await rest_hook.send(http, asked, sent, context.now())
     if failed is not None:

@@ -23,7 +23,7 @@ BASE = "/fhir"
 READS = frozenset(
     {
         "capabilities", "search-type", "search-system", "read", "vread", "$validate", "$extract",
-        "$purge", "$status", "$events",
+        "$purge", "$status", "$events", "$export", "$import", "$bulk",
     }
 )  # fmt: skip
 """What leaves nothing in the inbox when it is refused: reads, and what would keep whom it erases."""

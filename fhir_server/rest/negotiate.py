@@ -28,7 +28,9 @@ _KINDS: dict[str, Format] = {
     "application/xml+fhir": "xml",
     "xml": "xml",
 }
-_ANYTHING = ("*/*", "application/*", "text/html")
+_ANYTHING = (
+    "*/*", "application/*", "text/html", "application/fhir+ndjson", "application/ndjson"
+)  # fmt: skip
 READ = tuple(kind for kind in _KINDS if "/" in kind)
 
 

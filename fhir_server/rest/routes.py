@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from fhir_server.context import Context
-from fhir_server.rest import answers, operations, purge, subscriptions
+from fhir_server.rest import answers, bulk, operations, purge, subscriptions
 from fhir_server.rest.answers import Answer, Asked
 from r4 import definitions
 
@@ -58,6 +58,16 @@ TABLE = (
     Interaction("POST", "/Subscription/{id}/$status", "$status", subscriptions.status),
     Interaction("GET", "/Subscription/{id}/$events", "$events", subscriptions.events),
     Interaction("POST", "/Subscription/{id}/$events", "$events", subscriptions.events),
+    Interaction("GET", "/$export", "$export", bulk.export),
+    Interaction("POST", "/$export", "$export", bulk.export),
+    Interaction("GET", "/Patient/$export", "$export", bulk.export_patients),
+    Interaction("POST", "/Patient/$export", "$export", bulk.export_patients),
+    Interaction("GET", "/Group/{id}/$export", "$export", bulk.export_group),
+    Interaction("POST", "/Group/{id}/$export", "$export", bulk.export_group),
+    Interaction("POST", "/$import", "$import", bulk.import_),
+    Interaction("GET", "/$bulk/{job}", "$bulk", bulk.status),
+    Interaction("DELETE", "/$bulk/{job}", "$bulk", bulk.cancel),
+    Interaction("GET", "/$bulk/{job}/{file}", "$bulk", bulk.output),
     Interaction("GET", "/_history", "history-system", answers.history),
     Interaction("GET", "/{type}/_history", "history-type", answers.history),
     Interaction("GET", "/{type}/{id}/_history", "history-instance", answers.history),

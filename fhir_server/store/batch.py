@@ -8,7 +8,7 @@ stores nothing, and does not hinder the others of its group.
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from fhir_server.store import inbox, renewal
+from fhir_server.store import inbox, jobs, renewal
 from fhir_server.store.connection import Connection, Row
 from fhir_server.store.indexing import index_rows
 from fhir_server.store.search import plan
@@ -29,7 +29,9 @@ _MANY = 512
 _MOST_REFERRING = 5
 """How many of those that refer to a resource are named."""
 
-Refusal = ConflictError | MissingError | ReferredError | inbox.SettledError
+Refusal = ConflictError | MissingError | ReferredError | inbox.SettledError | jobs.GoneError
+
+_REFUSALS = (ConflictError, MissingError, ReferredError, inbox.SettledError, jobs.GoneError)
 
 
 class _Version(NamedTuple):
@@ -72,7 +74,9 @@ class _Batch:
                     self._unreferred(named, own)
             if commit.settlement is not None:
                 inbox.settle(self.connection, commit.settlement)
-        except (ConflictError, MissingError, ReferredError, inbox.SettledError) as refusal:
+            if commit.progress is not None:
+                jobs.advance(self.connection, commit.progress)
+        except _REFUSALS as refusal:
             return refusal
         for write in commit.writes:
             self._accept(write, commit.principal)

@@ -8,7 +8,8 @@ from fhir_server.store.write import Commit
 async def commit(database: Database, commit: Commit) -> None:
     """Store the writes durably, or nothing, if the plan is stale or what it refers to is not there.
 
-    Raises ConflictError, MissingError, ReferredError or, where its message is settled, SettledError.
+    Raises ConflictError, MissingError, ReferredError or, where its message is settled, SettledError;
+    GoneError where it is part of a job that has been cancelled.
     """
     refusal = await database.write(carried_out(commit))
     if refusal is not None:

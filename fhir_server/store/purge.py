@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from fhir_server.store import inbox, renewal, tombstone
+from fhir_server.store import inbox, jobs, renewal, tombstone
 from fhir_server.store.batch import carry_out
 from fhir_server.store.belonging import Child, Named, pairs_of
 from fhir_server.store.connection import Connection
@@ -94,6 +94,7 @@ def purge(connection: Connection, asked: Purge) -> Purged:
     _renew(connection, asked, shared, changes)
     for number in numbers:
         connection.execute("DELETE FROM inbox WHERE id = ?", (number,))
+    jobs.cancel_all(connection)  # files of an export may hold the child
     counts = dict(sorted(Counter(kind for kind, _ in theirs).items()))
     stone = Tombstone(
         tombstone.next_id(connection), asked.moment, asked.principal, asked.reason, counts

@@ -224,6 +224,22 @@ class DeadLetter(SQLModel, table=True):
     status: int | None = None
 
 
+class Job(SQLModel, table=True):
+    """One asynchronous job: what was asked for and how far it has come, both as JSON."""
+
+    __tablename__ = "job"
+    __table_args__ = (Index("ix_job_status", "status"),)
+
+    id: str = Field(primary_key=True)
+    kind: str
+    status: str
+    principal: str
+    accepted: int = Field(sa_type=BigInteger)
+    finished: int | None = Field(default=None, sa_type=BigInteger)
+    request: bytes = Field(sa_type=LargeBinary)
+    state: bytes = Field(sa_type=LargeBinary)
+
+
 def _columns(table: str) -> tuple[str, ...]:
     columns = SQLModel.metadata.tables[table].columns
     return tuple(name for name in columns.keys() if (table, name) != ("audit", "id"))  # noqa: SIM118

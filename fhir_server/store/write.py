@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from fhir_server.store.inbox import Settlement
 from fhir_server.store.index import Rows
+from fhir_server.store.jobs import Progress
 from fhir_server.store.search.query import Query
 
 Named = tuple[str, str]
@@ -42,12 +43,14 @@ class Guard:
 class Commit:
     """Writes that are stored together or not at all, and what they rely on.
 
-    principal: who writes, for the audit. A settlement is recorded in the same transaction.
+    principal: who writes, for the audit. A settlement, and how far a job has come, are recorded in the
+    same transaction.
     """
 
     writes: Sequence[Write]
     guards: Sequence[Guard] = field(default=())
     settlement: Settlement | None = None
+    progress: Progress | None = None
     principal: str = ""
 
 

@@ -42,6 +42,7 @@ class Served:
 def served(folder: Path, kind: str = "sqlite", **settings: object) -> Iterator[Served]:
     """Serve from a thread of this process, artefacts loaded, until left."""
     database = new_database(kind, folder)
+    settings = {"bulk_folder": folder / "bulk", **settings}
     chosen = Settings(database=database, fhir_port=free_port(), mllp_port=free_port(), **settings)
     ready, stop = threading.Event(), threading.Event()
     found: list[Context] = []
@@ -92,6 +93,7 @@ class Process:
         self._environment = {
             **os.environ,
             "CSOR_DATABASE": self.database,
+            "CSOR_BULK_FOLDER": str(folder / "bulk"),
             "CSOR_FHIR_PORT": str(self.fhir_port),
             "CSOR_MLLP_PORT": str(self.mllp_port),
         }
