@@ -6,6 +6,7 @@ https://hl7.org/fhir/R4/http.html#transaction
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -26,6 +27,8 @@ from r4.json import Resource, decode
 logger = logging.getLogger("csor.transaction")
 
 ATTEMPTS = 20
+PATIENCE = 3
+"""Attempts in turn after which others that come are kept waiting until this one is done."""
 Answered = Callable[[Entry, Resource, FhirError | None], Awaitable[None]]
 """Is told what became of one entry of a batch."""
 Recorded = Callable[[Sequence[Outcome]], Progress]
@@ -93,6 +96,9 @@ async def execute(
     """
     for entry in listed:
         refuse_blank(entry)
+    if context.alone.locked():
+        async with context.alone:
+            pass
     try:
         return await _execute(context, listed, settlement, once=once, recorded=recorded)
     except ConflictError:
@@ -100,11 +106,10 @@ async def execute(
     async with (
         context.turn
     ):  # a burst about one child is worked off in turn, and none of it refused
-        for _ in range(ATTEMPTS):
-            try:
-                return await _execute(context, listed, settlement, once=once, recorded=recorded)
-            except ConflictError:
-                continue
+        for attempt in range(ATTEMPTS):
+            with suppress(ConflictError):
+                async with context.alone if attempt >= PATIENCE else nullcontext():
+                    return await _execute(context, listed, settlement, once=once, recorded=recorded)
     text = "Others keep changing the same resources: try again."
     raise FhirError(409, [error("conflict", text)])
 
