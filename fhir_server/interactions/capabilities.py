@@ -28,6 +28,10 @@ SYSTEM_INTERACTIONS = ("transaction", "batch", "history-system", "search-system"
 OPERATIONS = {
     "Patient": {"everything": "http://hl7.org/fhir/OperationDefinition/Patient-everything"},
     "Encounter": {"everything": "http://hl7.org/fhir/OperationDefinition/Encounter-everything"},
+    "Observation": {
+        "lastn": "http://hl7.org/fhir/OperationDefinition/Observation-lastn",
+        "stats": "http://hl7.org/fhir/OperationDefinition/Observation-stats",
+    },
     "": {"validate": "http://hl7.org/fhir/OperationDefinition/Resource-validate"},
     "QuestionnaireResponse": {
         "extract": "http://hl7.org/fhir/uv/sdc/OperationDefinition/QuestionnaireResponse-extract",

@@ -128,19 +128,20 @@ def _link(relation: str, place: str, pairs: Pairs) -> dict[str, str]:
 def _entries(context: Context, query: Query, found: Sequence[Stored]) -> Iterator[bytes]:
     abridged = _abridged(query)
     for stored in found:
-        yield _entry(context, stored, abridged(stored), b"match")
+        yield entry(context, stored, abridged(stored), b"match")
     if not query.includes:
         return
     others, all_of_them = included(context.database, query, found)
     for stored in others:
-        yield _entry(context, stored, abridged(stored), b"include")
+        yield entry(context, stored, abridged(stored), b"include")
     if not all_of_them:
         text = f"More than {MOST} resources would be included: ask for fewer by _count."
         outcome = operation_outcome([Issue("warning", "incomplete", text)])
         yield b'{"resource":%s,"search":{"mode":"outcome"}}' % encode(outcome)
 
 
-def _entry(context: Context, stored: Stored, body: bytes, mode: bytes) -> bytes:
+def entry(context: Context, stored: Stored, body: bytes, mode: bytes) -> bytes:
+    """Return the bytes of a searchset's entry: a version, with the body that is shown of it."""
     place = encode(f"{context.base_url}/{stored.type}/{stored.id}")
     return b'{"fullUrl":%s,"resource":%s,"search":{"mode":"%s"}}' % (place, body, mode)
 
@@ -152,6 +153,11 @@ def _abridged(query: Query) -> Callable[[Stored], bytes]:
     if query.summary in ("true", "text", "data"):
         return lambda stored: encode(subset.summary(decode(stored.body), query.summary))
     return lambda stored: stored.body
+
+
+def searchset(total: int, place: str, pairs: Pairs, entries: Iterator[bytes]) -> bytes:
+    """Return a searchset Bundle of one page, as JSON."""
+    return _searchset(total, [_link("self", place, pairs)], entries)
 
 
 def _searchset(total: int | None, links: list[dict[str, str]], entries: Iterator[bytes]) -> bytes:

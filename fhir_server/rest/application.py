@@ -21,7 +21,17 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 BASE = "/fhir"
 READS = frozenset(
-    {"capabilities", "search-type", "search-system", "read", "vread", "$validate", "$extract"}
+    {
+        "capabilities",
+        "search-type",
+        "search-system",
+        "read",
+        "vread",
+        "$validate",
+        "$extract",
+        "$lastn",
+        "$stats",
+    }
 )
 _SAFE = frozenset({"GET", "HEAD"})
 

@@ -33,6 +33,9 @@ TABLE = (
     Interaction("POST", "/_search", "search-system", answers.search_system),
     Interaction("GET", "/Patient/{id}/$everything", "$everything", answers.everything),
     Interaction("GET", "/Encounter/{id}/$everything", "$everything", answers.everything),
+    Interaction("GET", "/Observation/$lastn", "$lastn", operations.lastn),
+    Interaction("GET", "/Observation/$stats", "$stats", operations.stats),
+    Interaction("POST", "/Observation/$stats", "$stats", operations.stats),
     Interaction("POST", "/$validate", "$validate", operations.validate),
     Interaction("POST", "/{type}/$validate", "$validate", operations.validate),
     Interaction("POST", "/QuestionnaireResponse/$extract", "$extract", operations.extract),
@@ -66,9 +69,6 @@ TABLE = (
     Interaction("PATCH", "/{type}/{id}", "patch", answers.patch),
     Interaction("GET", "/{type}/{id}/_history/{version}", "vread", answers.vread),
     Interaction("GET", "/{type}/{id}/{member}", "search-compartment", answers.compartment),
-)
-READS = frozenset(
-    {"capabilities", "search-type", "search-system", "read", "vread", "$validate", "$extract"}
 )
 
 

@@ -96,6 +96,11 @@ def _by_bodies(database: Database, query: Query) -> list[Stored]:
     return by_rid(database, ordered[query.offset : query.offset + query.count])
 
 
+def first(database: Database, query: Query, most: int) -> list[Stored]:
+    """Return the newest matches of a query's conditions, `most` at most."""
+    return search(database, replace(query, count=most, sort=(), newest_first=True))
+
+
 def by_rid(database: Database, rids: Sequence[int]) -> list[Stored]:
     """Return versions by their rows, in the order given."""
     found: dict[int, Stored] = {}
