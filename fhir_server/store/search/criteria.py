@@ -3,7 +3,7 @@
 https://hl7.org/fhir/R4/search.html#modifiers
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from fhir_server.store.search import expressions
@@ -20,7 +20,7 @@ from fhir_server.store.search.query import (
     Updated,
     Words,
 )
-from fhir_server.store.search.refusal import bad, unknown
+from fhir_server.store.search.refusal import bad, too_much, unknown
 from fhir_server.store.search.texts import escape, split, unescape
 from r4 import definitions
 from r4.issue import FhirError
@@ -39,6 +39,10 @@ MODIFIERS = {
     "special": ("",),
 }
 OWN = ("_id", "_lastUpdated", "_list", "_text", "_content", "_has", "_filter")
+_OF_WORDS = ("token", "reference", "uri")
+_MOST_WORDS = 10_000
+_MOST_VALUES = 200
+_MOST_LINKS = 300
 _DEEPEST = 10
 """Most links of a chain: each is a query inside another."""
 
@@ -63,9 +67,19 @@ def condition(types: tuple[str, ...], name: str, value: str, around: Around) -> 
     if dot:
         return _chain(types, (head, rest), value, around)
     if name in _OWN:
-        return _OWN[name](tuple(split(value, ",")))
+        return _OWN[name](_values(name, value, name in ("_id", "_list")))
     parameter, modifier = named(types, name)
-    return _plain(parameter, modifier, tuple(split(value, ",")), around)
+    found = _values(name, value, parameter.type in _OF_WORDS and modifier != "text")
+    return _plain(parameter, modifier, found, around)
+
+
+def _values(name: str, value: str, of_words: bool) -> tuple[str, ...]:
+    """Split alternatives; words are found together, anything else is a condition each."""
+    found = tuple(split(value, ","))
+    most = _MOST_WORDS if of_words else _MOST_VALUES
+    if len(found) > most:
+        raise too_much(name, f"{name} takes at most {most} values, not {len(found)}.")
+    return found
 
 
 _OWN: dict[str, Callable[[tuple[str, ...]], Condition]] = {
@@ -164,12 +178,30 @@ def _chain(types: tuple[str, ...], name: tuple[str, str], value: str, around: Ar
         try:
             inner = condition((target,), rest, value, around)
         except FhirError as found:
+            if found.issues[0].code == "too-costly":
+                raise
             problem = found
         else:
             links.append(Chained(parameter, target, inner))
+            _check_links(whole, links)
     if not links:
         raise problem or bad(whole, f"{head} refers to nothing that can be chained.")
     return links[0] if len(links) == 1 else Either(tuple(links))
+
+
+def _check_links(name: str, links: Sequence[Condition]) -> None:
+    """Raise FhirError 400 where a chain, by way of all the types it may lead to, is too wide."""
+    if sum(_links(each) for each in links) > _MOST_LINKS:
+        text = (
+            f"{name} leads to more than {_MOST_LINKS} types: name them, as in subject:Patient.name."
+        )
+        raise too_much(name, text)
+
+
+def _links(found: Condition) -> int:
+    if isinstance(found, Chained | Reverse):
+        return 1 + _links(found.inner)
+    return sum(map(_links, found.parts)) if isinstance(found, Either) else 0
 
 
 def _must_refer(parameter: Parameter, name: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from fhir_server.store.search import comparisons
 from fhir_server.store.search.conditions import Place, as_sql, criterion, joined
 from fhir_server.store.search.dialect import Dialect
-from fhir_server.store.search.keys import key, link, place
+from fhir_server.store.search.keys import key, link, place, storable
 from fhir_server.store.search.order import order
 from fhir_server.store.search.parameters import parameters
 from fhir_server.store.search.query import (
@@ -29,7 +29,8 @@ from fhir_server.store.search.query import (
     Updated,
     Words,
 )
-from fhir_server.store.search.sql import Match, Part, Sql, marks
+from fhir_server.store.search.refusal import too_much
+from fhir_server.store.search.sql import Match, Part, Sql, is_too_deep, marks
 from fhir_server.store.search.words import words_in
 
 _FIRST = "r"
@@ -62,6 +63,8 @@ def _from(dialect: Dialect, query: Query) -> tuple[Sql, str]:
     where += _cut(query, rid)
     text = " AND ".join(f"({each.text})" for each in where)
     bound = tuple(value for each in where for value in each.parameters)
+    if is_too_deep(text):
+        raise too_much("url", "The query has too many chains or brackets inside one another.")
     return Sql(f"FROM {tables} WHERE {text}", bound), rid
 
 
@@ -131,7 +134,8 @@ def _not(asked: Not, at: Place, query: Query) -> Part:
 
 
 def _ids(asked: Ids, at: Place, _query: Query) -> Part:
-    return Sql(f"{at.at}.id IN ({marks(asked.ids)})", asked.ids)
+    ids = tuple(storable(each) for each in asked.ids)
+    return Sql(f"{at.at}.id IN ({marks(ids)})", ids)
 
 
 def _updated(asked: Updated, at: Place, query: Query) -> Part:
