@@ -7,7 +7,6 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
 from fhir_server.context import Context, instant
-from fhir_server.store.search.criteria import is_canonical
 from fhir_server.store.search.parameters import parameters
 from r4 import definitions
 from r4.json import Resource
@@ -135,8 +134,7 @@ def _reverse_includes() -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for name in definitions.resource_types():
         for parameter in parameters(name).values():
-            followed = parameter.type == "reference" and not is_canonical(parameter)
-            for target in parameter.targets if followed else ():
+            for target in parameter.targets if parameter.type == "reference" else ():
                 found.setdefault(target, []).append(f"{name}:{parameter.code}")
     return found
 

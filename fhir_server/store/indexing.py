@@ -13,7 +13,7 @@ from fhir_server.store.search.keys import place
 from r4 import artefacts
 from r4.json import decode, encode
 
-_FORM = "3"
+_FORM = "4"
 """Raised whenever the same resource would get other rows."""
 
 _TABLES = ("search_date", "search_number", "search_string", "search_reference")

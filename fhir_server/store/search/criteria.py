@@ -5,6 +5,7 @@ https://hl7.org/fhir/R4/search.html#modifiers
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from fhir_server.store.search import expressions
 from fhir_server.store.search.parameters import Parameter, of_every_type, parameters
@@ -15,9 +16,12 @@ from fhir_server.store.search.query import (
     Either,
     Ids,
     Listed,
+    Named,
+    Naming,
     Not,
     Reverse,
     Updated,
+    Within,
     Words,
 )
 from fhir_server.store.search.refusal import bad, too_much, unknown
@@ -29,7 +33,7 @@ from terminology.sources import canonical
 
 MODIFIERS = {
     "token": ("", "missing", "text", "not", "in", "not-in", "above", "below", "of-type"),
-    "reference": ("", "missing", "identifier"),
+    "reference": ("", "missing", "identifier", "above", "below"),
     "string": ("", "missing", "exact", "contains"),
     "date": ("", "missing"),
     "number": ("", "missing"),
@@ -38,6 +42,8 @@ MODIFIERS = {
     "composite": ("",),
     "special": ("",),
 }
+_PARTS = ("partof", "part-of")
+"""The parameters by which a type says of what others of it a resource is a part."""
 OWN = ("_id", "_lastUpdated", "_list", "_text", "_content", "_has", "_filter")
 _OF_WORDS = ("token", "reference", "uri")
 _MOST_WORDS = 10_000
@@ -122,11 +128,36 @@ def _plain(
 ) -> Condition:
     if parameter.type == "reference" and around.base:
         values = tuple(value.removeprefix(f"{around.base}/") for value in values)
+    if parameter.type == "reference" and modifier in ("above", "below"):
+        return _hierarchical(parameter, modifier, values)
     if parameter.type != "token" or modifier not in ("in", "not-in", "above", "below"):
         return Criterion(parameter, modifier, values)
     codes = tuple(code for value in values for code in _codes(parameter, modifier, value, around))
     found = Criterion(parameter, "", codes)
     return Not(found) if modifier == "not-in" else found
+
+
+def _hierarchical(parameter: Parameter, modifier: str, values: tuple[str, ...]) -> Condition:
+    """Read `:above` and `:below`: versions of a canonical, or a hierarchy of resources."""
+    if is_canonical(parameter):
+        return Criterion(parameter, modifier, values)
+    if not hierarchies(parameter):
+        text = f"{parameter.code} refers to nothing that is part of another of its type."
+        raise bad(f"{parameter.code}:{modifier}", text)
+    return Within(parameter, modifier, values)
+
+
+def hierarchies(parameter: Parameter) -> dict[str, str]:
+    """Map the target types that have parts of their own type to the parameter that says of what."""
+    return {kind: code for kind in parameter.targets if (code := _part_of(kind))}
+
+
+@cache
+def _part_of(resource_type: str) -> str:
+    for code, parameter in parameters(resource_type).items():
+        if code in _PARTS and parameter.type == "reference" and resource_type in parameter.targets:
+            return code
+    return ""
 
 
 def _codes(parameter: Parameter, modifier: str, value: str, around: Around) -> list[str]:
@@ -182,7 +213,9 @@ def _chain(types: tuple[str, ...], name: tuple[str, str], value: str, around: Ar
                 raise
             problem = found
         else:
-            links.append(Chained(parameter, target, inner))
+            chained = Named if is_canonical(parameter) else Chained
+            if chained is Chained or "url" in parameters(target):
+                links.append(chained(parameter, target, inner))
             _check_links(whole, links)
     if not links:
         raise problem or bad(whole, f"{head} refers to nothing that can be chained.")
@@ -199,7 +232,7 @@ def _check_links(name: str, links: Sequence[Condition]) -> None:
 
 
 def _links(found: Condition) -> int:
-    if isinstance(found, Chained | Reverse):
+    if isinstance(found, Chained | Reverse | Named | Naming):
         return 1 + _links(found.inner)
     return sum(map(_links, found.parts)) if isinstance(found, Either) else 0
 
@@ -207,10 +240,9 @@ def _links(found: Condition) -> int:
 def _must_refer(parameter: Parameter, name: str) -> None:
     if parameter.type != "reference":
         raise bad(name, f"{parameter.code} is no reference: it cannot be chained.")
-    if is_canonical(parameter):
-        raise bad(name, f"{parameter.code} holds canonical URLs: chaining it is not supported.")
 
 
+@cache
 def is_canonical(parameter: Parameter) -> bool:
     """Tell whether a reference parameter holds canonical URLs instead of references."""
     found = [expressions.plain(each) for each in expressions.alternatives(parameter.expression)]
@@ -230,4 +262,8 @@ def _reverse(types: tuple[str, ...], name: str, value: str, around: Around) -> C
     _must_refer(parameter, name)
     if modifier or not set(types) & set(parameter.targets):
         raise bad(name, f"{source}.{reference} does not refer to {' or '.join(types)}.")
-    return Reverse(source, parameter, condition((source,), rest, value, around))
+    inner = condition((source,), rest, value, around)
+    if is_canonical(parameter):
+        targets = tuple(kind for kind in types if kind in parameter.targets)
+        return Naming(source, parameter, targets, inner)
+    return Reverse(source, parameter, inner)

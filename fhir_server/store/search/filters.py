@@ -14,6 +14,8 @@ from fhir_server.store.search.query import (
     Condition,
     Criterion,
     Either,
+    Named,
+    Naming,
     Not,
     Reverse,
 )
@@ -130,7 +132,7 @@ def _compared(
 
 def _ended(found: Condition, operator: str, value: str) -> Condition:
     """Put the operator where the chain ends."""
-    if isinstance(found, Chained | Reverse):
+    if isinstance(found, Chained | Reverse | Named | Naming):
         return replace(found, inner=_ended(found.inner, operator, value))
     if isinstance(found, Either):
         return Either(tuple(_ended(part, operator, value) for part in found.parts))

@@ -23,13 +23,17 @@ from fhir_server.store.search.query import (
     Either,
     Ids,
     Listed,
+    Named,
+    Naming,
     Not,
     Query,
     Reverse,
+    Rows,
     Updated,
+    Within,
     Words,
 )
-from fhir_server.store.search.refusal import too_much
+from fhir_server.store.search.refusal import bad, too_much
 from fhir_server.store.search.sql import Match, Part, Sql, is_too_deep, marks
 from fhir_server.store.search.words import words_in
 
@@ -180,6 +184,14 @@ def _reverse(asked: Reverse, at: Place, query: Query) -> Part:
     return Sql(text, (*params, asked.type, *now.parameters, *found.parameters))
 
 
+def _rows(asked: Rows, at: Place, _query: Query) -> Part:
+    return at.dialect.among(f"{at.at}.rid", asked.rids)
+
+
+def _unresolved(_asked: Condition, _at: Place, _query: Query) -> Part:
+    raise bad("url", "This search is not supported here.")
+
+
 def _listed(asked: Listed, at: Place, query: Query) -> Part:
     now = _current(query, "l")
     text = (
@@ -216,5 +228,9 @@ _CONDITIONS: dict[type, Callable[[Any, Place, Query], Part]] = {
     Chained: _chained,
     Reverse: _reverse,
     Listed: _listed,
+    Rows: _rows,
+    Named: _unresolved,
+    Naming: _unresolved,
+    Within: _unresolved,
     Compartment: _compartment,
 }

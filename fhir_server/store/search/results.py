@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from fhir_server.store.search.criteria import is_canonical, known
+from fhir_server.store.search.criteria import known
 from fhir_server.store.search.parameters import Parameter, parameters
 from fhir_server.store.search.query import Include, Page, Sort
 from fhir_server.store.search.refusal import bad, unknown
@@ -101,11 +101,6 @@ def _include(types: tuple[str, ...], name: str, value: str) -> Include:
             raise bad(name, f"{name}={value}: {kind} is not a resource type of FHIR R4.")
     if code != "*":
         _check(name, value, parameters(source).get(code), (source, code))
-        if backwards and is_canonical(parameters(source)[code]):
-            text = (
-                f"{name}={value}: {code} refers by canonical url, which is not followed backwards."
-            )
-            raise bad(name, text)
     if not backwards and not iterate and source not in types:
         text = f"{name}={value}: what is searched is {' or '.join(types)}; use :iterate for others."
         raise bad(name, text)
