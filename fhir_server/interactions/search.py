@@ -93,7 +93,8 @@ def _page(context: Context, query: Query) -> _Found:
     """Read one row more than a page, which says whether another one follows."""
     rows, snapshot = store.page(context.database, replace(query, count=query.count + 1))
     if query.before is not None:
-        return _Found(rows[-query.count :], True, len(rows) > query.count, snapshot)
+        after = query.before != _end(query)
+        return _Found(rows[-query.count :], after, len(rows) > query.count, snapshot)
     before = query.after is not None or query.offset > 0
     return _Found(rows[: query.count], len(rows) > query.count, before, snapshot)
 
@@ -119,6 +120,22 @@ def _links(
         yield {"relation": "previous", "url": rest + page_token(before)}
     if found.after:
         yield {"relation": "next", "url": rest + page_token(after)}
+        if last := _last(page, query):
+            yield {"relation": "last", "url": rest + page_token(last)}
+
+
+def _end(query: Query) -> int:
+    """Return the row that all matches are before, in an order by rows."""
+    return 0 if query.newest_first else (query.snapshot or 0) + 1
+
+
+def _last(page: Page, query: Query) -> Page | None:
+    """Return where the last page is, which by rows is a full one; None where that is not known."""
+    if order.by_rid(query):
+        return replace(page, before=_end(query))
+    if page.total is None:
+        return None
+    return replace(page, offset=(page.total - 1) // query.count * query.count)
 
 
 def _link(relation: str, place: str, pairs: Pairs) -> dict[str, str]:
