@@ -179,10 +179,8 @@ def _hierarchy(name: str, modifier: str, value: str, terminology: Terminology) -
     concepts = terminology.sources.concepts(canonical(system)) if code else None
     if concepts is None or code not in concepts.by_code:
         raise bad(name, f"{name}={value}: a code is asked with its system, which is known here.")
-    below = concepts.below(code)
-    if modifier == "above":
-        below = frozenset(each for each in concepts.by_code if code in concepts.below(each))
-    return [token(system, each) for each in sorted(below | {code})]
+    found = concepts.above(code) if modifier == "above" else concepts.below(code)
+    return [token(system, each) for each in sorted(found | {code})]
 
 
 def token(system: str, code: str) -> str:
