@@ -33,6 +33,16 @@ class Concepts:
             found |= layer
         return frozenset(found - {ancestor})
 
+    def above(self, descendant: str) -> frozenset[str]:
+        """Return the codes that a code descends from, itself left out."""
+        found: set[str] = set()
+        layer = {descendant}
+        while layer:
+            parents = {each for code in layer for each in self.parents.get(code, ())}
+            layer = parents - found
+            found |= layer
+        return frozenset(found - {descendant})
+
 
 def index(code_system: Resource) -> Concepts:
     """Index a CodeSystem; nested concepts, `parent` and `child` properties make the tree."""

@@ -71,8 +71,9 @@ def _search() -> str:
         "`:iterate` and `*`; `_type` where every type is searched. Pages are a snapshot: what is "
         "written meanwhile changes none of them.\n",
         "| type | modifiers |\n|---|---|\n" + _modifiers() + "\n",
-        "A reference takes a target type as a modifier too. Anything else is a 400, or with "
-        "`Prefer: handling=lenient` left out.\n",
+        "A reference takes a target type as a modifier too, and `:above` and `:below` where it holds "
+        "canonical urls or its targets have parts (`Location.partOf`). An unknown parameter is a 400, "
+        "or with `Prefer: handling=lenient` left out; anything else that is not here is a 400.\n",
     ]
     for kind in definitions.resource_types():
         listed = ", ".join(f"`{p.code}` ({p.type})" for p in parameters(kind).values())

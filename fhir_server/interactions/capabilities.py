@@ -8,7 +8,6 @@ from importlib.metadata import PackageNotFoundError, version
 
 from fhir_server.context import Context, instant
 from fhir_server.interactions.topics import TOPICS
-from fhir_server.store.search.criteria import is_canonical
 from fhir_server.store.search.parameters import parameters
 from r4 import definitions
 from r4.json import Resource
@@ -36,6 +35,10 @@ OPERATIONS = {
     },
     "Group": {"export": "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/group-export"},
     "Encounter": {"everything": "http://hl7.org/fhir/OperationDefinition/Encounter-everything"},
+    "Observation": {
+        "lastn": "http://hl7.org/fhir/OperationDefinition/Observation-lastn",
+        "stats": "http://hl7.org/fhir/OperationDefinition/Observation-stats",
+    },
     "": {
         "validate": "http://hl7.org/fhir/OperationDefinition/Resource-validate",
         "export": "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/export",
@@ -154,8 +157,7 @@ def _reverse_includes() -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for name in definitions.resource_types():
         for parameter in parameters(name).values():
-            followed = parameter.type == "reference" and not is_canonical(parameter)
-            for target in parameter.targets if followed else ():
+            for target in parameter.targets if parameter.type == "reference" else ():
                 found.setdefault(target, []).append(f"{name}:{parameter.code}")
     return found
 

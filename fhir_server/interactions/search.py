@@ -93,7 +93,8 @@ def _page(context: Context, query: Query) -> _Found:
     """Read one row more than a page, which says whether another one follows."""
     rows, snapshot = store.page(context.database, replace(query, count=query.count + 1))
     if query.before is not None:
-        return _Found(rows[-query.count :], True, len(rows) > query.count, snapshot)
+        after = query.before != _end(query)
+        return _Found(rows[-query.count :], after, len(rows) > query.count, snapshot)
     before = query.after is not None or query.offset > 0
     return _Found(rows[: query.count], len(rows) > query.count, before, snapshot)
 
@@ -119,6 +120,22 @@ def _links(
         yield {"relation": "previous", "url": rest + page_token(before)}
     if found.after:
         yield {"relation": "next", "url": rest + page_token(after)}
+        if last := _last(page, query):
+            yield {"relation": "last", "url": rest + page_token(last)}
+
+
+def _end(query: Query) -> int:
+    """Return the row that all matches are before, in an order by rows."""
+    return 0 if query.newest_first else (query.snapshot or 0) + 1
+
+
+def _last(page: Page, query: Query) -> Page | None:
+    """Return where the last page is, which by rows is a full one; None where that is not known."""
+    if order.by_rid(query):
+        return replace(page, before=_end(query))
+    if page.total is None:
+        return None
+    return replace(page, offset=(page.total - 1) // query.count * query.count)
 
 
 def _link(relation: str, place: str, pairs: Pairs) -> dict[str, str]:
@@ -128,19 +145,20 @@ def _link(relation: str, place: str, pairs: Pairs) -> dict[str, str]:
 def _entries(context: Context, query: Query, found: Sequence[Stored]) -> Iterator[bytes]:
     abridged = _abridged(query)
     for stored in found:
-        yield _entry(context, stored, abridged(stored), b"match")
+        yield entry(context, stored, abridged(stored), b"match")
     if not query.includes:
         return
     others, all_of_them = included(context.database, query, found)
     for stored in others:
-        yield _entry(context, stored, abridged(stored), b"include")
+        yield entry(context, stored, abridged(stored), b"include")
     if not all_of_them:
         text = f"More than {MOST} resources would be included: ask for fewer by _count."
         outcome = operation_outcome([Issue("warning", "incomplete", text)])
         yield b'{"resource":%s,"search":{"mode":"outcome"}}' % encode(outcome)
 
 
-def _entry(context: Context, stored: Stored, body: bytes, mode: bytes) -> bytes:
+def entry(context: Context, stored: Stored, body: bytes, mode: bytes) -> bytes:
+    """Return the bytes of a searchset's entry: a version, with the body that is shown of it."""
     place = encode(f"{context.base_url}/{stored.type}/{stored.id}")
     return b'{"fullUrl":%s,"resource":%s,"search":{"mode":"%s"}}' % (place, body, mode)
 
@@ -152,6 +170,11 @@ def _abridged(query: Query) -> Callable[[Stored], bytes]:
     if query.summary in ("true", "text", "data"):
         return lambda stored: encode(subset.summary(decode(stored.body), query.summary))
     return lambda stored: stored.body
+
+
+def searchset(total: int, place: str, pairs: Pairs, entries: Iterator[bytes]) -> bytes:
+    """Return a searchset Bundle of one page, as JSON."""
+    return _searchset(total, [_link("self", place, pairs)], entries)
 
 
 def _searchset(total: int | None, links: list[dict[str, str]], entries: Iterator[bytes]) -> bytes:

@@ -5,12 +5,15 @@ https://hl7.org/fhir/R4/http.html#trules, https://hl7.org/fhir/R4/http.html#ccre
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from urllib.parse import parse_qsl
 
 from fhir_server.context import Context, microseconds
 from fhir_server.interactions.entries import Entry
 from fhir_server.store import read as store
 from fhir_server.store.read import Stored
 from fhir_server.store.search.parse import Around, Query, parse
+from fhir_server.store.search.refusal import bad
+from fhir_server.store.search.results import is_result
 from fhir_server.store.write import Guard
 from r4.issue import FhirError, error
 from r4.json import decode
@@ -113,10 +116,16 @@ def _without_identifiers_of(retired: Stored, entry: Entry) -> Entry:
 def find(
     context: Context, resource_type: str, criteria: str, most: int = MATCHES
 ) -> tuple[Query, list[Stored]]:
-    """Return the query of the criteria and its first matches; raises FhirError 400 or 412."""
+    """Return the query of the criteria and its first matches; raises FhirError 400 or 412.
+
+    What says how an answer looks is refused (400), but for the format of what is answered.
+    """
     around = Around(context.terminology, microseconds(context.now()), context.base_url)
     asked = parse(resource_type, criteria, around)
-    if not asked.criteria and asked.ids is None:
+    for name, _ in parse_qsl(criteria, keep_blank_values=True):
+        if is_result(name) and name not in ("_format", "_pretty"):
+            raise bad(name, f"{name} is no criterion: it says how an answer looks.")
+    if not asked.criteria and asked.ids is None and not asked.updated:
         text = f"{resource_type}?{criteria} has no criteria."
         raise FhirError(412, [error("required", text)])
     query = replace(asked, count=most)

@@ -24,6 +24,7 @@ READS = frozenset(
     {
         "capabilities", "search-type", "search-system", "read", "vread", "$validate", "$extract",
         "$purge", "$status", "$events", "$export", "$import", "$bulk",
+        "$lastn", "$stats",
     }
 )  # fmt: skip
 """What leaves nothing in the inbox when it is refused: reads, and what would keep whom it erases."""

@@ -6,9 +6,11 @@ https://hl7.org/fhir/R4/operations.html
 from fhir_server.context import Context
 from fhir_server.operations import evaluate as evaluate_operation
 from fhir_server.operations import extract as extract_operation
+from fhir_server.operations import lastn as lastn_operation
 from fhir_server.operations import parameters
 from fhir_server.operations import process_response as process_response_operation
 from fhir_server.operations import sign as sign_operation
+from fhir_server.operations import stats as stats_operation
 from fhir_server.operations import validate as validate_operation
 from fhir_server.rest.answers import Answer, Asked
 from r4.json import encode
@@ -58,6 +60,19 @@ async def evaluate_measure(context: Context, asked: Asked) -> Answer:
         given["measureId"] = asked.id
     keep = asked.method == "POST"
     return Answer(encode(await evaluate_operation.evaluate_measure(context, given, keep=keep)))
+
+
+async def lastn(context: Context, asked: Asked) -> Answer:
+    """GET Observation/$lastn."""
+    return Answer(lastn_operation.lastn(context, asked.pairs))
+
+
+async def stats(context: Context, asked: Asked) -> Answer:
+    """GET or POST Observation/$stats."""
+    given = stats_operation.of_query(asked.pairs)
+    if asked.raw:
+        given += stats_operation.of_resource(asked.resource())
+    return Answer(encode(stats_operation.stats(context, given)))
 
 
 EVALUATION: parameters.Kinds = {

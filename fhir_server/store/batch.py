@@ -11,6 +11,7 @@ from typing import NamedTuple
 from fhir_server.store import inbox, jobs, renewal
 from fhir_server.store.connection import Connection, Row
 from fhir_server.store.indexing import index_rows
+from fhir_server.store.resolve import resolved
 from fhir_server.store.search import plan
 from fhir_server.store.search.keys import place, referring
 from fhir_server.store.search.sql import Match
@@ -96,7 +97,8 @@ class _Batch:
 
     def _hold(self, guard: Guard) -> None:
         self._ask()
-        sql = plan.select(self.connection.dialect, guard.query, "r.id")
+        query = resolved(self.connection, guard.query)
+        sql = plan.select(self.connection.dialect, query, "r.id")
         found = [row[0] for row in self.connection.read(sql.text, sql.parameters)]
         if sorted(found) != sorted(guard.ids):
             raise ConflictError

@@ -8,9 +8,10 @@ from collections.abc import Iterator, Sequence
 from fhir_server.store import read
 from fhir_server.store.connection import Database
 from fhir_server.store.read import Stored
+from fhir_server.store.resolve import canonical_of
 from fhir_server.store.search import values
 from fhir_server.store.search.criteria import is_canonical
-from fhir_server.store.search.keys import key, place
+from fhir_server.store.search.keys import key, link, place
 from fhir_server.store.search.parameters import Parameter, parameters
 from fhir_server.store.search.query import Criterion, Include, Query
 from fhir_server.store.search.texts import escape
@@ -104,13 +105,28 @@ def _referring(
     wanted = [stored for stored in layer if rule.target in ("", stored.type)]
     kinds = {stored.type for stored in wanted}
     sources = definitions.resource_types() if rule.type == "*" else (rule.type,)
-    params = [
-        key(source, code)
-        for source in sources
-        for parameter in _parameters(source, rule.parameter)
-        if kinds & set(parameter.targets) and not is_canonical(parameter)
-        for code in parameter.parts or (parameter.code,)
-    ]
+    literals: list[int] = []
+    canonicals: list[tuple[str, str]] = []
+    for source in sources:
+        for parameter in _parameters(source, rule.parameter):
+            if kinds & set(parameter.targets):
+                codes = parameter.parts or (parameter.code,)
+                if is_canonical(parameter):
+                    canonicals += [(source, code) for code in codes]
+                else:
+                    literals += [key(source, code) for code in codes]
     places = [place(stored.type, stored.id) for stored in wanted]
-    unique = list(dict.fromkeys(params))
-    return read.referring(database, unique, places, newest, MOST + 1) if unique else []
+    words = [link(param, target) for target in places for param in dict.fromkeys(literals)]
+    words += _naming(wanted, canonicals)
+    return read.referring(database, list(dict.fromkeys(words)), newest, MOST + 1)
+
+
+def _naming(wanted: Sequence[Stored], places: Sequence[tuple[str, str]]) -> Iterator[int]:
+    """Yield the words of canonicals that name resources, of their version or of none."""
+    for stored in wanted if places else ():
+        if canonical := canonical_of(decode(stored.body)):
+            url, bar, _ = canonical.partition("|")
+            for source, code in places:
+                yield key(source, f"{code}:below", f"{url}|")
+                if bar:
+                    yield key(source, code, canonical)

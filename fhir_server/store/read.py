@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from fhir_server.store import resolve
 from fhir_server.store.connection import Database, Row
 from fhir_server.store.search import bodies, order, plan
-from fhir_server.store.search.keys import link, place
+from fhir_server.store.search.keys import place
 from fhir_server.store.search.parse import parse
 from fhir_server.store.search.query import Query
 from fhir_server.store.search.sql import Match
@@ -70,6 +71,7 @@ def page(database: Database, query: Query) -> tuple[list[Stored], int]:
     Without a snapshot given it is of what is current, the newest row told by the same statement.
     """
     database.index.refuse(database)
+    query = _resolved(database, query)
     if not order.in_tables(query):
         query = _of_snapshot(database, query)
         return _by_bodies(database, query), query.snapshot or 0
@@ -85,6 +87,13 @@ def page(database: Database, query: Query) -> tuple[list[Stored], int]:
     return (found if query.before is None else found[::-1]), newest
 
 
+def _resolved(database: Database, query: Query) -> Query:
+    """Resolve what the index does not answer, in the snapshot that is then searched."""
+    if not resolve.is_needed(query.criteria):
+        return query
+    return resolve.resolved(database, _of_snapshot(database, query))
+
+
 def _of_snapshot(database: Database, query: Query) -> Query:
     return query if query.snapshot is not None else replace(query, snapshot=snapshot(database))
 
@@ -94,6 +103,11 @@ def _by_bodies(database: Database, query: Query) -> list[Stored]:
     sql = plan.select(database.dialect, every, f"r.rid, {_BODY}")
     ordered = bodies.ordered(query, database.read(sql.text, sql.parameters))
     return by_rid(database, ordered[query.offset : query.offset + query.count])
+
+
+def first(database: Database, query: Query, most: int) -> list[Stored]:
+    """Return the newest matches of a query's conditions, `most` at most."""
+    return search(database, replace(query, count=most, sort=(), newest_first=True))
 
 
 def by_rid(database: Database, rids: Sequence[int]) -> list[Stored]:
@@ -110,7 +124,7 @@ def by_rid(database: Database, rids: Sequence[int]) -> list[Stored]:
 def count(database: Database, query: Query) -> int:
     """Count the matches, exactly; raises FhirError 503 while the index is being made anew."""
     database.index.refuse(database)
-    sql = plan.count(database.dialect, query)
+    sql = plan.count(database.dialect, _resolved(database, query))
     found: int = database.read(sql.text, sql.parameters)[0][0]
     return found
 
@@ -158,13 +172,10 @@ def at(database: Database, places: Iterable[tuple[str, str]], newest: int) -> li
     return [found[each] for each in wanted if each in found]
 
 
-def referring(
-    database: Database, params: Sequence[int], places: Iterable[int], newest: int, most: int
-) -> list[Stored]:
-    """Return what referred, by one of the parameters, to places in a snapshot; `most` at most."""
+def referring(database: Database, wanted: Sequence[int], newest: int, most: int) -> list[Stored]:
+    """Return what had one of the words, which say where it refers, in a snapshot; `most` at most."""
     database.index.refuse(database)
     rids: dict[int, None] = {}
-    wanted = [link(param, target) for target in places for param in params]
     for start in range(0, len(wanted), _MANY):
         tables, rid, where = database.dialect.source([Match(tuple(wanted[start : start + _MANY]))])
         conditions = " AND ".join(each.text for each in where)

@@ -67,12 +67,28 @@ def test_chains_includes_and_has_work_over_http(server: Served, child: str) -> N
     assert reverse["total"] == 1
 
 
-def test_a_reverse_include_by_canonical_url_is_refused_and_not_silently_empty(
-    server: Served, child: str
-) -> None:
-    answer = server.http.get("/Questionnaire?_revinclude=QuestionnaireResponse:questionnaire")
-    assert answer.status_code == 400
-    assert "canonical" in answer.json()["issue"][0]["diagnostics"]
+def test_a_reverse_include_follows_canonical_urls(server: Served, child: str) -> None:
+    url = "http://x.example/Library/l"
+    library = {
+        "resourceType": "Library",
+        "status": "draft",
+        "url": url,
+        "version": "1",
+        "type": {"text": "x"},
+    }
+    assert server.http.post("/Library", json=library).status_code == 201
+    measure = {"resourceType": "Measure", "status": "draft", "library": [f"{url}|1"]}
+    assert server.http.post("/Measure", json=measure).status_code == 201
+    found = server.http.get(f"/Library?url={url}&_revinclude=Measure:depends-on").json()
+    assert kinds(found) == ["Library", "Measure"]
+    assert kinds(server.http.get("/Measure?depends-on.version=1").json()) == ["Measure"]
+
+
+@pytest.mark.parametrize(
+    "query", ["name=%00", "_id=%00", "_id=%ED%A0%80", "name=%FF", "_list=%00", "_page=%00", "%00=x"]
+)
+def test_odd_bytes_are_never_a_failure_of_the_server(server: Served, query: str) -> None:
+    assert server.http.get(f"/Patient?{query}").status_code in (200, 400)
 
 
 def test_every_reverse_include_that_is_stated_is_served(server: Served) -> None:

@@ -62,3 +62,20 @@ def test_previous_leads_back_through_the_same_pages(registry: Registry) -> None:
             bundle = registry.follow("Patient", url)
             back.append(page(bundle))
         assert back[::-1] == forth
+
+
+def test_last_leads_to_the_end_and_previous_back_from_there(registry: Registry) -> None:
+    registry.put(*(child(number) for number in range(MANY)))
+    for order in ("", "_sort=_lastUpdated&", "_total=accurate&_sort=birthdate&"):
+        whole = registry.found("Patient", order)
+        first = registry.bundle("Patient", f"{order}_count=4")
+        last = registry.follow("Patient", link(first, "last") or "")
+        assert page(last) == whole[-len(page(last)) :]
+        assert (link(last, "next"), link(last, "last")) == (None, None)
+        seen = page(last)
+        while url := link(last, "previous"):
+            last = registry.follow("Patient", url)
+            seen = page(last) + seen
+        assert seen == whole
+    assert link(registry.bundle("Patient", "_sort=birthdate&_count=4"), "last") is None
+    assert link(registry.bundle("Patient", "_count=400"), "last") is None

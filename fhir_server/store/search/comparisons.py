@@ -17,6 +17,8 @@ _APPROXIMATELY = 10
 """`ap` is within a tenth: of the number, or of the time between now and the date."""
 
 _MOST_DIGITS = 40
+_LARGEST = 300
+"""Most digits before or after the point: what a double can hold."""
 
 
 class Comparison(NamedTuple):
@@ -84,6 +86,8 @@ def number(name: str, text: str) -> Number:
     except InvalidOperation:
         raise refused(name, f"{name}: {text!r} is not a number.") from None
     exponent = int(value.as_tuple().exponent)
+    if max(abs(value.adjusted()), abs(exponent)) > _LARGEST:
+        raise refused(name, f"{name}: {text!r} has more than {_LARGEST} digits.")
     half = Decimal(1).scaleb(exponent) / (20 if exponent > 0 else 2)
     return Number(value, value - half, value + half)
 

@@ -110,6 +110,8 @@ def _reference(asked: Criterion, place: Place) -> Part:
     if asked.modifier == "identifier":
         texts = [token_text(value) for value in asked.values]
         return _words(asked, place, texts, ":identifier")
+    if asked.modifier in ("below", "above", "named"):
+        return _canonical(asked, place)
     wanted = asked.modifier or asked.parameter.only
     kinds = (wanted,) if wanted else asked.parameter.targets
     found: list[int] = []
@@ -121,6 +123,26 @@ def _reference(asked: Criterion, place: Place) -> Part:
         if not targets:
             found += _words(asked, place, [value]).words
     return Match(tuple(found))
+
+
+def _canonical(asked: Criterion, place: Place) -> Part:
+    """Ask for canonicals: of a version or below it, of it or above it, or of one resource (`named`).
+
+    What names a resource names its version, or none: `url|1` or `url`.
+    """
+    texts = [unescape(value) for value in asked.values]
+    if asked.modifier == "above":
+        return _words(asked, place, [above for text in texts for above in _and_above(text)])
+    below = texts
+    if asked.modifier == "named":
+        texts, below = [t for t in texts if "|" in t], [f"{t.partition('|')[0]}|" for t in texts]
+    found = [*_words(asked, place, texts).words, *_words(asked, place, below, ":below").words]
+    return Match(tuple(dict.fromkeys(found)))
+
+
+def _and_above(canonical: str) -> list[str]:
+    url, _, version = canonical.partition("|")
+    return [canonical, *(f"{url}|{each}" for each in values.versions_above(version))]
 
 
 def _targets(value: str, kinds: tuple[str, ...], wanted: str) -> list[str]:

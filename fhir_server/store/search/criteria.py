@@ -3,8 +3,9 @@
 https://hl7.org/fhir/R4/search.html#modifiers
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from fhir_server.store.search import expressions
 from fhir_server.store.search.parameters import Parameter, of_every_type, parameters
@@ -15,12 +16,15 @@ from fhir_server.store.search.query import (
     Either,
     Ids,
     Listed,
+    Named,
+    Naming,
     Not,
     Reverse,
     Updated,
+    Within,
     Words,
 )
-from fhir_server.store.search.refusal import bad, unknown
+from fhir_server.store.search.refusal import bad, too_much, unknown
 from fhir_server.store.search.texts import escape, split, unescape
 from r4 import definitions
 from r4.issue import FhirError
@@ -29,7 +33,7 @@ from terminology.sources import canonical
 
 MODIFIERS = {
     "token": ("", "missing", "text", "not", "in", "not-in", "above", "below", "of-type"),
-    "reference": ("", "missing", "identifier"),
+    "reference": ("", "missing", "identifier", "above", "below"),
     "string": ("", "missing", "exact", "contains"),
     "date": ("", "missing"),
     "number": ("", "missing"),
@@ -38,7 +42,13 @@ MODIFIERS = {
     "composite": ("",),
     "special": ("",),
 }
+_PARTS = ("partof", "part-of")
+"""The parameters by which a type says of what others of it a resource is a part."""
 OWN = ("_id", "_lastUpdated", "_list", "_text", "_content", "_has", "_filter")
+_OF_WORDS = ("token", "reference", "uri")
+_MOST_WORDS = 10_000
+_MOST_VALUES = 200
+_MOST_LINKS = 300
 _DEEPEST = 10
 """Most links of a chain: each is a query inside another."""
 
@@ -63,9 +73,19 @@ def condition(types: tuple[str, ...], name: str, value: str, around: Around) -> 
     if dot:
         return _chain(types, (head, rest), value, around)
     if name in _OWN:
-        return _OWN[name](tuple(split(value, ",")))
+        return _OWN[name](_values(name, value, name in ("_id", "_list")))
     parameter, modifier = named(types, name)
-    return _plain(parameter, modifier, tuple(split(value, ",")), around)
+    found = _values(name, value, parameter.type in _OF_WORDS and modifier != "text")
+    return _plain(parameter, modifier, found, around)
+
+
+def _values(name: str, value: str, of_words: bool) -> tuple[str, ...]:
+    """Split alternatives; words are found together, anything else is a condition each."""
+    found = tuple(split(value, ","))
+    most = _MOST_WORDS if of_words else _MOST_VALUES
+    if len(found) > most:
+        raise too_much(name, f"{name} takes at most {most} values, not {len(found)}.")
+    return found
 
 
 _OWN: dict[str, Callable[[tuple[str, ...]], Condition]] = {
@@ -108,11 +128,36 @@ def _plain(
 ) -> Condition:
     if parameter.type == "reference" and around.base:
         values = tuple(value.removeprefix(f"{around.base}/") for value in values)
+    if parameter.type == "reference" and modifier in ("above", "below"):
+        return _hierarchical(parameter, modifier, values)
     if parameter.type != "token" or modifier not in ("in", "not-in", "above", "below"):
         return Criterion(parameter, modifier, values)
     codes = tuple(code for value in values for code in _codes(parameter, modifier, value, around))
     found = Criterion(parameter, "", codes)
     return Not(found) if modifier == "not-in" else found
+
+
+def _hierarchical(parameter: Parameter, modifier: str, values: tuple[str, ...]) -> Condition:
+    """Read `:above` and `:below`: versions of a canonical, or a hierarchy of resources."""
+    if is_canonical(parameter):
+        return Criterion(parameter, modifier, values)
+    if not hierarchies(parameter):
+        text = f"{parameter.code} refers to nothing that is part of another of its type."
+        raise bad(f"{parameter.code}:{modifier}", text)
+    return Within(parameter, modifier, values)
+
+
+def hierarchies(parameter: Parameter) -> dict[str, str]:
+    """Map the target types that have parts of their own type to the parameter that says of what."""
+    return {kind: code for kind in parameter.targets if (code := _part_of(kind))}
+
+
+@cache
+def _part_of(resource_type: str) -> str:
+    for code, parameter in parameters(resource_type).items():
+        if code in _PARTS and parameter.type == "reference" and resource_type in parameter.targets:
+            return code
+    return ""
 
 
 def _codes(parameter: Parameter, modifier: str, value: str, around: Around) -> list[str]:
@@ -134,10 +179,8 @@ def _hierarchy(name: str, modifier: str, value: str, terminology: Terminology) -
     concepts = terminology.sources.concepts(canonical(system)) if code else None
     if concepts is None or code not in concepts.by_code:
         raise bad(name, f"{name}={value}: a code is asked with its system, which is known here.")
-    below = concepts.below(code)
-    if modifier == "above":
-        below = frozenset(each for each in concepts.by_code if code in concepts.below(each))
-    return [token(system, each) for each in sorted(below | {code})]
+    found = concepts.above(code) if modifier == "above" else concepts.below(code)
+    return [token(system, each) for each in sorted(found | {code})]
 
 
 def token(system: str, code: str) -> str:
@@ -164,21 +207,40 @@ def _chain(types: tuple[str, ...], name: tuple[str, str], value: str, around: Ar
         try:
             inner = condition((target,), rest, value, around)
         except FhirError as found:
+            if found.issues[0].code == "too-costly":
+                raise
             problem = found
         else:
-            links.append(Chained(parameter, target, inner))
+            chained = Named if is_canonical(parameter) else Chained
+            if chained is Chained or "url" in parameters(target):
+                links.append(chained(parameter, target, inner))
+            _check_links(whole, links)
     if not links:
         raise problem or bad(whole, f"{head} refers to nothing that can be chained.")
     return links[0] if len(links) == 1 else Either(tuple(links))
 
 
+def _check_links(name: str, links: Sequence[Condition]) -> None:
+    """Raise FhirError 400 where a chain, by way of all the types it may lead to, is too wide."""
+    if sum(_links(each) for each in links) > _MOST_LINKS:
+        text = (
+            f"{name} leads to more than {_MOST_LINKS} types: name them, as in subject:Patient.name."
+        )
+        raise too_much(name, text)
+
+
+def _links(found: Condition) -> int:
+    if isinstance(found, Chained | Reverse | Named | Naming):
+        return 1 + _links(found.inner)
+    return sum(map(_links, found.parts)) if isinstance(found, Either) else 0
+
+
 def _must_refer(parameter: Parameter, name: str) -> None:
     if parameter.type != "reference":
         raise bad(name, f"{parameter.code} is no reference: it cannot be chained.")
-    if is_canonical(parameter):
-        raise bad(name, f"{parameter.code} holds canonical URLs: chaining it is not supported.")
 
 
+@cache
 def is_canonical(parameter: Parameter) -> bool:
     """Tell whether a reference parameter holds canonical URLs instead of references."""
     found = [expressions.plain(each) for each in expressions.alternatives(parameter.expression)]
@@ -198,4 +260,8 @@ def _reverse(types: tuple[str, ...], name: str, value: str, around: Around) -> C
     _must_refer(parameter, name)
     if modifier or not set(types) & set(parameter.targets):
         raise bad(name, f"{source}.{reference} does not refer to {' or '.join(types)}.")
-    return Reverse(source, parameter, condition((source,), rest, value, around))
+    inner = condition((source,), rest, value, around)
+    if is_canonical(parameter):
+        targets = tuple(kind for kind in types if kind in parameter.targets)
+        return Naming(source, parameter, targets, inner)
+    return Reverse(source, parameter, inner)

@@ -176,10 +176,13 @@ def _of_extensions(into: Column) -> Enter:
     return enter
 
 
-def of_references(into: Column, kind: str, _implied: str) -> Enter:
-    """Enter where a reference points, of which type that is, and the identifier it names."""
+def of_references(into: Column, _kind: str, _implied: str) -> Enter:
+    """Enter where a reference points, of which type that is, and the identifier it names.
+
+    A canonical is entered with and without its version, and by the versions above that.
+    """
     prefix, present, param = into.prefix, into.present, into.param
-    identified, enter_uris = into.before("identifier"), of_uris(into, kind, "")
+    identified, below = into.before("identifier"), into.before("below")
 
     def enter(found: Collected, listed: Sequence[Any]) -> None:
         words = found.words
@@ -204,7 +207,9 @@ def of_references(into: Column, kind: str, _implied: str) -> Enter:
                 words.add(param ^ place)
                 found.references.append((param, place))
             else:
-                enter_uris(found, (text,))
+                words.update(digest(prefix + uri) for uri in values.uris(text))
+                if value.__class__ is str:
+                    words.update(digest(below + name) for name in values.names(text))
 
     return enter
 
@@ -223,6 +228,7 @@ def of_uris(into: Column, _kind: str, _implied: str) -> Enter:
         for value in listed:
             if isinstance(value, str):
                 found.words |= {digest(prefix + uri) for uri in values.uris(value)}
+                found.words |= {digest(below + uri) for uri in values.uris(value)}
                 found.words |= {digest(below + uri) for uri in values.ancestors(value)}
 
     return enter

@@ -14,6 +14,8 @@ from fhir_server.store.search.query import (
     Condition,
     Criterion,
     Either,
+    Named,
+    Naming,
     Not,
     Reverse,
 )
@@ -24,7 +26,7 @@ _TOKEN = re.compile(
     r'\s*(?:(?P<string>"(?:[^"\\]|\\.)*")|(?P<sign>[()\[\]])|(?P<word>[^\s()\[\]"]+))'
 )
 _LONGEST = 8000
-_DEEPEST = 40
+_DEEPEST = 20
 _PREFIXES = frozenset({"gt", "lt", "ge", "le", "sa", "eb", "ap"})
 _BY_MODIFIER = {"in": "in", "ni": "not-in", "ss": "above", "sb": "below"}
 _OF_STRINGS = {"co": "contains", "sw": "", "ew": "ends", "eq": "equals"}
@@ -81,7 +83,8 @@ def _one(reader: _Reader, depth: int) -> Condition:
         raise _refused(reader.text, "it is nested too deeply")
     first = reader.take()
     if first == "not":
-        return Not(_one(reader, depth + 1))
+        part = _one(reader, depth + 1)
+        return part.part if isinstance(part, Not) else Not(part)
     if first != "(":
         return _comparison(reader, first)
     found = _either(reader, depth + 1)
@@ -96,7 +99,7 @@ def _comparison(reader: _Reader, path: str) -> Condition:
     operator, value = reader.take(), reader.take()
     types, around = reader.types, reader.around
     if value.startswith('"'):
-        value = json.loads(value, strict=False)
+        value = _text(value, reader.text)
     if operator == "pr":
         if value not in ("true", "false"):
             raise _refused(reader.text, "pr is followed by true or false")
@@ -107,6 +110,13 @@ def _comparison(reader: _Reader, path: str) -> Condition:
     if operator in _BY_MODIFIER:
         return condition(types, f"{path}:{_BY_MODIFIER[operator]}", value, around)
     return _compared(types, path, operator, value, around)
+
+
+def _text(quoted: str, whole: str) -> str:
+    try:
+        return str(json.loads(quoted, strict=False))
+    except ValueError:
+        raise _refused(whole, f"{quoted} is not a text") from None
 
 
 def _compared(
@@ -122,7 +132,7 @@ def _compared(
 
 def _ended(found: Condition, operator: str, value: str) -> Condition:
     """Put the operator where the chain ends."""
-    if isinstance(found, Chained | Reverse):
+    if isinstance(found, Chained | Reverse | Named | Naming):
         return replace(found, inner=_ended(found.inner, operator, value))
     if isinstance(found, Either):
         return Either(tuple(_ended(part, operator, value) for part in found.parts))

@@ -3,6 +3,7 @@
 https://hl7.org/fhir/R4/search.html#parameters
 """
 
+import re
 from collections.abc import Iterable
 from typing import Any
 from urllib.parse import parse_qsl
@@ -10,7 +11,7 @@ from urllib.parse import parse_qsl
 from fhir_server.store.search import filters
 from fhir_server.store.search.criteria import OWN, Around, condition, known
 from fhir_server.store.search.query import PAGE, Condition, Criterion, Ids, Query
-from fhir_server.store.search.refusal import bad
+from fhir_server.store.search.refusal import bad, too_much
 from fhir_server.store.search.results import LARGEST_PAGE, RESULT_PARAMETERS, is_result, result
 from fhir_server.store.search.texts import split, unescape
 from r4 import definitions
@@ -19,6 +20,10 @@ __all__ = [
     "LARGEST_PAGE", "PAGE", "RESULT_PARAMETERS", "Around", "Criterion", "Query", "parse", "split",
     "unescape",
 ]  # fmt: skip
+
+
+_MOST_PAIRS = 100
+_HALF = re.compile("[\ud800-\udfff]")
 
 
 def parse(
@@ -31,6 +36,7 @@ def parse(
     """
     listed = parse_qsl(pairs, keep_blank_values=True) if isinstance(pairs, str) else list(pairs)
     around = around or Around()
+    _check(listed)
     types = (resource_type,) if resource_type else _types(listed)
     fields: dict[str, Any] = {"types": types, "now": around.now}
     criteria: list[Condition] = []
@@ -45,6 +51,15 @@ def parse(
         else:
             _criterion(types, (name, value), around, fields, criteria)
     return Query(resource_type, tuple(criteria), ignored=tuple(ignored), **fields)
+
+
+def _check(pairs: list[tuple[str, str]]) -> None:
+    """Raise FhirError 400 for more pairs than are answered, and for what is no text."""
+    if len(pairs) > _MOST_PAIRS:
+        raise too_much("url", f"A query has at most {_MOST_PAIRS} parameters.")
+    for name, value in pairs:
+        if not (name.isascii() and value.isascii()) and _HALF.search(name + value):
+            raise bad("url", "A query is Unicode text; half a surrogate pair is none.")
 
 
 def _criterion(

@@ -11,7 +11,7 @@ from typing import Any
 from fhir_server.store.search import comparisons
 from fhir_server.store.search.conditions import Place, as_sql, criterion, joined
 from fhir_server.store.search.dialect import Dialect
-from fhir_server.store.search.keys import key, link, place
+from fhir_server.store.search.keys import key, link, place, storable
 from fhir_server.store.search.order import order
 from fhir_server.store.search.parameters import parameters
 from fhir_server.store.search.query import (
@@ -23,13 +23,18 @@ from fhir_server.store.search.query import (
     Either,
     Ids,
     Listed,
+    Named,
+    Naming,
     Not,
     Query,
     Reverse,
+    Rows,
     Updated,
+    Within,
     Words,
 )
-from fhir_server.store.search.sql import Match, Part, Sql, marks
+from fhir_server.store.search.refusal import bad, too_much
+from fhir_server.store.search.sql import Match, Part, Sql, is_too_deep, marks
 from fhir_server.store.search.words import words_in
 
 _FIRST = "r"
@@ -62,6 +67,8 @@ def _from(dialect: Dialect, query: Query) -> tuple[Sql, str]:
     where += _cut(query, rid)
     text = " AND ".join(f"({each.text})" for each in where)
     bound = tuple(value for each in where for value in each.parameters)
+    if is_too_deep(text):
+        raise too_much("url", "The query has too many chains or brackets inside one another.")
     return Sql(f"FROM {tables} WHERE {text}", bound), rid
 
 
@@ -131,7 +138,8 @@ def _not(asked: Not, at: Place, query: Query) -> Part:
 
 
 def _ids(asked: Ids, at: Place, _query: Query) -> Part:
-    return Sql(f"{at.at}.id IN ({marks(asked.ids)})", asked.ids)
+    ids = tuple(storable(each) for each in asked.ids)
+    return Sql(f"{at.at}.id IN ({marks(ids)})", ids)
 
 
 def _updated(asked: Updated, at: Place, query: Query) -> Part:
@@ -176,6 +184,14 @@ def _reverse(asked: Reverse, at: Place, query: Query) -> Part:
     return Sql(text, (*params, asked.type, *now.parameters, *found.parameters))
 
 
+def _rows(asked: Rows, at: Place, _query: Query) -> Part:
+    return at.dialect.among(f"{at.at}.rid", asked.rids)
+
+
+def _unresolved(_asked: Condition, _at: Place, _query: Query) -> Part:
+    raise bad("url", "This search is not supported here.")
+
+
 def _listed(asked: Listed, at: Place, query: Query) -> Part:
     now = _current(query, "l")
     text = (
@@ -212,5 +228,9 @@ _CONDITIONS: dict[type, Callable[[Any, Place, Query], Part]] = {
     Chained: _chained,
     Reverse: _reverse,
     Listed: _listed,
+    Rows: _rows,
+    Named: _unresolved,
+    Naming: _unresolved,
+    Within: _unresolved,
     Compartment: _compartment,
 }

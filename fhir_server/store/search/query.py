@@ -83,6 +83,44 @@ class Words:
 
 
 @dataclass(frozen=True, slots=True)
+class Named:
+    """The resource refers, by canonical url, to one of the target type that meets the condition.
+
+    Like Naming and Within it is read from the store before the search: `store.resolve`.
+    """
+
+    parameter: Parameter
+    target: str
+    inner: "Condition"
+
+
+@dataclass(frozen=True, slots=True)
+class Naming:
+    """A resource of another type that meets the condition refers to this one by its canonical url."""
+
+    type: str
+    parameter: Parameter
+    targets: tuple[str, ...]
+    inner: "Condition"
+
+
+@dataclass(frozen=True, slots=True)
+class Within:
+    """The resource refers to one of the values (`Type/id`) or to what is below (or above) them."""
+
+    parameter: Parameter
+    modifier: str
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The resource's version is one of these rows."""
+
+    rids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Listed:
     """The resource is an entry of the List with one of these ids."""
 
@@ -99,7 +137,21 @@ class Compartment:
 
 
 Condition = Union[  # noqa: UP007 - the names inside are not defined yet
-    Criterion, Chained, Reverse, All, Either, Not, Ids, Updated, Words, Listed, Compartment
+    Criterion,
+    Chained,
+    Reverse,
+    All,
+    Either,
+    Not,
+    Ids,
+    Updated,
+    Words,
+    Listed,
+    Compartment,
+    Named,
+    Naming,
+    Within,
+    Rows,
 ]
 
 

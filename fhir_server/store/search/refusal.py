@@ -11,6 +11,11 @@ def bad(name: str, diagnostics: str) -> FhirError:
     return FhirError(400, [error("not-supported", diagnostics, f"http.{name}", "search")])
 
 
+def too_much(name: str, diagnostics: str) -> FhirError:
+    """Return the refusal of a query that asks for more than is answered at once."""
+    return FhirError(400, [error("too-costly", diagnostics, f"http.{name}", "search")])
+
+
 def unknown(where: str, code: str, known: Iterable[str]) -> str:
     """Say that there is no such parameter, which may be meant, and which there are."""
     listed = sorted(known)

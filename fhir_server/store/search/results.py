@@ -4,18 +4,22 @@ https://hl7.org/fhir/R4/search.html#Summary
 """
 
 import base64
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
-from fhir_server.store.search.criteria import is_canonical, known
+from fhir_server.store.search.criteria import known
 from fhir_server.store.search.parameters import Parameter, parameters
 from fhir_server.store.search.query import Include, Page, Sort
 from fhir_server.store.search.refusal import bad, unknown
 from r4 import definitions
 
 LARGEST_PAGE = 1000
+_BEYOND = 1 << 62
+"""More than any row or count."""
+_MOST_KEYS = 20
 Fields = dict[str, Any]
 _INCLUDES = {
     "_include": (False, False),
@@ -67,6 +71,8 @@ def _elements(_types: tuple[str, ...], value: str) -> Fields:
 
 
 def _sort(types: tuple[str, ...], value: str) -> Fields:
+    if value.count(",") >= _MOST_KEYS:
+        raise bad("_sort", f"_sort takes at most {_MOST_KEYS} keys.")
     keys = tuple(_sort_key(types, each) for each in value.split(","))
     newest_first = keys[0].name != "_lastUpdated" or keys[0].descending
     return {"sort": keys, "newest_first": newest_first}
@@ -95,11 +101,6 @@ def _include(types: tuple[str, ...], name: str, value: str) -> Include:
             raise bad(name, f"{name}={value}: {kind} is not a resource type of FHIR R4.")
     if code != "*":
         _check(name, value, parameters(source).get(code), (source, code))
-        if backwards and is_canonical(parameters(source)[code]):
-            text = (
-                f"{name}={value}: {code} refers by canonical url, which is not followed backwards."
-            )
-            raise bad(name, text)
     if not backwards and not iterate and source not in types:
         text = f"{name}={value}: what is searched is {' or '.join(types)}; use :iterate for others."
         raise bad(name, text)
@@ -117,9 +118,12 @@ def _check(name: str, value: str, parameter: Parameter | None, place: tuple[str,
 def _page(_types: tuple[str, ...], value: str) -> Fields:
     try:
         raw = base64.urlsafe_b64decode(value + "=" * (-len(value) % 4))
-        return {"page": msgspec.msgpack.decode(raw, type=Page)}
+        page = msgspec.msgpack.decode(raw, type=Page)
     except (ValueError, msgspec.DecodeError):
-        raise bad("_page", "_page is taken from a link of a page.") from None
+        page = None
+    if page is None or not all(0 <= (n or 0) < _BEYOND for n in dataclasses.astuple(page)):
+        raise bad("_page", "_page is taken from a link of a page.")
+    return {"page": page}
 
 
 def page_token(page: Page) -> str:

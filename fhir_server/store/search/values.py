@@ -108,9 +108,26 @@ def uris(value: Any) -> Iterator[str]:
             yield value.partition("|")[0]
 
 
+def names(canonical: str) -> Iterator[str]:
+    """Yield the versions above a canonical's own (`url|1` of `url|1.2`), or `url|` where it has none."""
+    url, bar, version = canonical.partition("|")
+    yield from (f"{url}|{each}" for each in versions_above(version))
+    if not bar:
+        yield f"{url}|"
+
+
+def versions_above(version: str) -> Iterator[str]:
+    """Yield the versions that a version belongs to, without itself: 1.2 and 1 of 1.2.3."""
+    while "." in version:
+        version = version.rpartition(".")[0]
+        yield version
+
+
 def ancestors(uri: str) -> Iterator[str]:
-    """Yield the uris above a uri, by its path, itself first."""
+    """Yield the uris above a uri, by its version and its path, itself first."""
     yield uri
+    uri, _, version = uri.partition("|")
+    yield from (f"{uri}|{each}" for each in versions_above(version))
     least = uri.find("://") + 3 if "://" in uri else 0
     while (end := uri.rfind("/")) >= least:
         uri = uri[:end]
