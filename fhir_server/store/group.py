@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from typing import Any, Protocol
 
@@ -78,6 +79,22 @@ def run(connection: Transacting, jobs: Sequence[Job]) -> list[Done]:
             return [(None, failure)]
         return [done for job in jobs for done in run(connection, [job])]
     return [(result, None) for result in results]
+
+
+def deliver(group: Sequence[Pending], done: Sequence[Done]) -> None:
+    """Hand each job's result to the event loop that waits for it; from the writer's thread."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[Callable[[], None]]] = {}
+    for pending, (result, failure) in zip(group, done, strict=True):
+        answers = by_loop.setdefault(pending.future.get_loop(), [])
+        answers.append(partial(pending.settle, result, failure))
+    for loop, answers in by_loop.items():
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(_each, answers)
+
+
+def _each(answers: Sequence[Callable[[], None]]) -> None:
+    for answer in answers:
+        answer()
 
 
 def prepare(connection: Transacting) -> None:

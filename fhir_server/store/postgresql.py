@@ -7,7 +7,7 @@ https://magicstack.github.io/asyncpg/current/
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache, lru_cache
 from typing import Any, TypeVar
@@ -16,9 +16,10 @@ import asyncpg
 from sqlalchemy.dialects import postgresql
 from sqlmodel import SQLModel
 
+from fhir_server.store.aside import Aside
 from fhir_server.store.connection import AT_PLACE, Connection, Row, Rows
 from fhir_server.store.driving import Driven, is_driven, wait_for
-from fhir_server.store.group import Done, Pending, prepare, run
+from fhir_server.store.group import Done, Pending, deliver, prepare, run
 from fhir_server.store.indexing import TABLES
 from fhir_server.store.migrate import migrate
 from fhir_server.store.renewal import Watch
@@ -32,6 +33,9 @@ _POSTGRESQL = postgresql.dialect()  # type: ignore[no-untyped-call]
 _GROUP = 512
 """Most jobs in one commit, so that no job waits for an endless group."""
 _AT_PLACES = AT_PLACE.format(among="= ANY(?::bigint[])")
+_INVERTED = ("ix_resource_words", "ix_search_text_content", "ix_search_text_narrative")
+_TIDIED = 0.1
+"""Seconds after a commit until its entries are put in their place in the inverted indexes."""
 _READERS = 8
 """Most connections that read at the same time."""
 _STATEMENTS = 1000
@@ -58,10 +62,8 @@ class PostgresqlDatabase:
         self._places = asyncio.Semaphore(_READERS)
         self._asked: dict[int, asyncio.Future[list[Row]]] = {}
         self._asking: asyncio.Task[None] | None = None
-        self._pending: list[Pending] = []
-        self._writing: asyncio.Task[None] | None = None
-        self._writer: asyncpg.Connection | None = None
-        self._aside = _Aside()
+        self._writer = _Writer(url, self.listeners)
+        self._aside = Aside("csor-aside")
         if upgraded:
             self._aside.wait(_migrated(url))
             self._aside.wait(Driven(self._prepared()))
@@ -97,9 +99,7 @@ class PostgresqlDatabase:
     async def write(self, job: Callable[[Connection], T]) -> T:
         """Run a job in the writer's next commit; returns its result once that is durable."""
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._pending.append(Pending(job, future))
-        if self._writing is None or self._writing.done():
-            self._writing = asyncio.create_task(self._write())
+        self._writer.put(Pending(job, future))
         return await future
 
     async def driven(self, work: Coroutine[Any, Any, T]) -> T:
@@ -116,7 +116,8 @@ class PostgresqlDatabase:
             await connection.close()
 
     def close(self) -> None:
-        """Close the connections; what was acknowledged has been committed."""
+        """Finish the writes that are under way and close the connections."""
+        self._writer.close()
         for connection in self._opened:
             connection.terminate()
         self._aside.close()
@@ -162,31 +163,92 @@ class PostgresqlDatabase:
         return found
 
     async def _connect(self) -> asyncpg.Connection:
-        connection = await asyncpg.connect(
-            self._url, statement_cache_size=_STATEMENTS, max_cached_statement_lifetime=0,
-            server_settings={"jit": "off"},
-        )  # fmt: skip
+        connection = await _connected(self._url)
         self._opened.append(connection)
         return connection
 
-    async def _write(self) -> None:
-        """Commit what is pending, group by group, until nothing is."""
-        while self._pending:
+    async def _prepared(self) -> None:
+        prepare(PostgresqlConnection(await self._aside.connection(self._url)))
+
+
+async def _connected(url: str) -> asyncpg.Connection:
+    return await asyncpg.connect(
+        url, statement_cache_size=_STATEMENTS, max_cached_statement_lifetime=0,
+        server_settings={"jit": "off"},
+    )  # fmt: skip
+
+
+class _Writer:
+    """Commits what is put, group by group, in a thread of its own; what comes meanwhile is the next."""
+
+    def __init__(self, url: str, listeners: list[Callable[[], None]]) -> None:
+        self._url, self._listeners = url, listeners
+        self._aside = Aside("csor-writer")
+        self._lock = threading.Lock()
+        self._pending: list[Pending] = []
+        self._is_writing = False
+        self._connection: asyncpg.Connection | None = None
+        self._tidier: asyncpg.Connection | None = None
+        self._tidying: asyncio.Task[None] | None = None
+
+    def put(self, pending: Pending) -> None:
+        """Have a job committed."""
+        with self._lock:
+            self._pending.append(pending)
+            if self._is_writing:
+                return
+            self._is_writing = True
+        self._aside.begin(self._write())
+
+    def close(self) -> None:
+        """Finish what was put, and end the connections and the thread."""
+        self._aside.wait(self._closed())
+        self._aside.close()
+
+    def _group(self) -> list[Pending]:
+        with self._lock:
             group, self._pending = self._pending[:_GROUP], self._pending[_GROUP:]
+            self._is_writing = bool(group)
+            return group
+
+    async def _write(self) -> None:
+        while group := self._group():
             try:
-                if self._writer is None or self._writer.is_closed():
-                    self._writer = await self._connect()
-                connection = PostgresqlConnection(self._writer)
+                if self._connection is None or self._connection.is_closed():
+                    self._connection = await _connected(self._url)
+                connection = PostgresqlConnection(self._connection)
                 done = await Driven(_run(connection, [pending.job for pending in group]))
             except Exception as failure:
                 done = [(None, failure)] * len(group)
-            for pending, (result, refusal) in zip(group, done, strict=True):
-                pending.settle(result, refusal)
-            for listener in self.listeners:
+            deliver(group, done)
+            for listener in self._listeners:
                 listener()
+            if self._tidying is None or self._tidying.done():
+                self._tidying = asyncio.create_task(self._tidy())
 
-    async def _prepared(self) -> None:
-        prepare(PostgresqlConnection(await self._aside.connection(self._url)))
+    async def _tidy(self) -> None:
+        """Put what was just written in its place in the inverted indexes, beside the writer.
+
+        PostgreSQL keeps new entries in a list that each search reads through; short, it costs nothing.
+        """
+        await asyncio.sleep(_TIDIED)
+        try:
+            if self._tidier is None or self._tidier.is_closed():
+                self._tidier = await _connected(self._url)
+            for index in _INVERTED:
+                await self._tidier.execute(f"SELECT gin_clean_pending_list('{index}')")
+        except (asyncpg.PostgresError, OSError):
+            return  # the list is put in its place when it is full, or by a vacuum
+
+    async def _closed(self) -> None:
+        while self._is_writing:
+            await asyncio.sleep(_TIDIED / 10)
+        if self._tidying is not None:
+            self._tidying.cancel()
+            await asyncio.gather(self._tidying, return_exceptions=True)
+        for connection in (self._connection, self._tidier):
+            if connection is not None:
+                await connection.close(timeout=1)
 
 
 async def _run(connection: "PostgresqlConnection", jobs: list[Any]) -> list[Done]:
@@ -196,40 +258,6 @@ async def _run(connection: "PostgresqlConnection", jobs: list[Any]) -> list[Done
 async def _migrated(url: str) -> None:
     name = "postgresql+asyncpg://" + url.partition("://")[2]
     await asyncio.to_thread(migrate, name)
-
-
-class _Aside:
-    """An event loop in a thread of its own, for whoever reads outside of driven work: commands, tests."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(
-            target=self._loop.run_forever, name="csor-aside", daemon=True
-        )
-        self._thread.start()
-        self._connection: asyncpg.Connection | None = None
-
-    def wait(self, awaited: Awaitable[T]) -> T:
-        """Return what is awaited, the caller's thread waiting."""
-
-        async def work() -> T:
-            return await awaited
-
-        return asyncio.run_coroutine_threadsafe(work(), self._loop).result()
-
-    async def connection(self, url: str) -> asyncpg.Connection:
-        """Return the connection of this loop."""
-        if self._connection is None or self._connection.is_closed():
-            self._connection = await asyncpg.connect(url)
-        return self._connection
-
-    def close(self) -> None:
-        """End the connection and the thread."""
-        if self._connection is not None:
-            self.wait(self._connection.close())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
 
 
 class PostgresqlConnection:

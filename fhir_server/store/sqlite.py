@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 from fhir_server.store.connection import AT_PLACE, Connection, Row, Rows
-from fhir_server.store.group import Pending, prepare, run
+from fhir_server.store.group import Pending, deliver, prepare, run
 from fhir_server.store.indexing import TABLES
 from fhir_server.store.migrate import migrate
 from fhir_server.store.renewal import Watch
@@ -127,13 +127,7 @@ class SqliteDatabase:
 
     def _commit(self, group: list[Pending]) -> None:
         done = run(self._connection, [pending.job for pending in group])
-        by_loop: dict[asyncio.AbstractEventLoop, list[Callable[[], None]]] = {}
-        for pending, (result, failure) in zip(group, done, strict=True):
-            answers = by_loop.setdefault(pending.future.get_loop(), [])
-            answers.append(partial(pending.settle, result, failure))
-        for loop, answers in by_loop.items():
-            if not loop.is_closed():
-                loop.call_soon_threadsafe(_each, answers)
+        deliver(group, done)
         for listener in self.listeners:
             listener()
 
@@ -153,11 +147,6 @@ def _checkpoint(path: Path) -> None:
     connection = _connect(path)
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     connection.close()
-
-
-def _each(answers: list[Callable[[], None]]) -> None:
-    for answer in answers:
-        answer()
 
 
 class SqliteConnection:

@@ -119,10 +119,7 @@ class Audit(SQLModel, table=True):
     """One access: when, by whom, what, on which resource and version; status where nothing was stored."""
 
     __tablename__ = "audit"
-    __table_args__ = (
-        Index("ix_audit_resource", "type", "key"),
-        {"sqlite_autoincrement": True},
-    )
+    __table_args__ = {"sqlite_autoincrement": True}
 
     id: int | None = Field(default=None, sa_column=Column(Integer, primary_key=True))
     moment: int = Field(sa_type=BigInteger)

@@ -12,6 +12,10 @@ revision = "0003"
 down_revision = "0002"
 
 
+_PENDING = 16384
+"""Kilobytes of new entries that an inverted index keeps aside; the server tidies them up much earlier."""
+
+
 def upgrade() -> None:
     """Add the audit; on PostgreSQL, create everything."""
     if op.get_bind().dialect.name == "postgresql":
@@ -32,7 +36,6 @@ def upgrade() -> None:
         sa.Column("status", sa.Integer()),
         sqlite_autoincrement=True,
     )
-    op.create_index("ix_audit_resource", "audit", ["type", "key"])
 
 
 def _places() -> None:
@@ -56,7 +59,7 @@ def _everything() -> None:
     for column in ("narrative", "content"):
         op.execute(
             f"CREATE INDEX ix_search_text_{column} ON search_text USING gin ({column})"
-            " WITH (fastupdate = off)"
+            f" WITH (gin_pending_list_limit = {_PENDING})"
         )
     op.create_table(
         "search_index",

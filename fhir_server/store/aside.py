@@ -1,0 +1,46 @@
+"""An event loop in a thread of its own: for the writer, and for whoever reads outside of driven work."""
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Coroutine
+from typing import Any, TypeVar
+
+import asyncpg
+
+T = TypeVar("T")
+
+
+class Aside:
+    """A running event loop and, where asked for, a connection that belongs to it."""
+
+    def __init__(self, name: str) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name=name, daemon=True)
+        self._thread.start()
+        self._connection: asyncpg.Connection | None = None
+
+    def begin(self, work: Coroutine[Any, Any, None]) -> None:
+        """Have work done; whoever has it done does not wait."""
+        asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    def wait(self, awaited: Awaitable[T]) -> T:
+        """Return what is awaited, the caller's thread waiting."""
+
+        async def work() -> T:
+            return await awaited
+
+        return asyncio.run_coroutine_threadsafe(work(), self._loop).result()
+
+    async def connection(self, url: str) -> asyncpg.Connection:
+        """Return the connection of this loop."""
+        if self._connection is None or self._connection.is_closed():
+            self._connection = await asyncpg.connect(url)
+        return self._connection
+
+    def close(self) -> None:
+        """End the connection and the thread."""
+        if self._connection is not None:
+            self.wait(self._connection.close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
