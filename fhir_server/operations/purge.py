@@ -37,6 +37,7 @@ async def purge(context: Context, patient: str, reason: str) -> Purged:
         parameters_of("Patient"),
         carrying(context),
     )
+    await context.audit.flush()  # what was read of the child until now is masked with the rest
     purged = await context.database.write(lambda connection: store.purge(connection, asked))
     await context.database.overwrite()
     await sweep(context)
