@@ -23,11 +23,13 @@ BASE = "/fhir"
 READS = frozenset(
     {
         "capabilities", "search-type", "search-system", "read", "vread", "$validate", "$extract",
-        "$purge", "$status", "$events", "$export", "$import", "$bulk",
+        "$status", "$events", "$export", "$import", "$bulk",
         "$lastn", "$stats",
     }
 )  # fmt: skip
-"""What leaves nothing in the inbox when it is refused: reads, and what would keep whom it erases."""
+"""What stores nothing that is recorded with it, and leaves nothing in the inbox when it is refused."""
+UNKEPT = READS | {"$purge"}
+"""What leaves nothing in the inbox: a purge records itself, and must not keep whom it erases."""
 _SAFE = frozenset({"GET", "HEAD"})
 
 
@@ -129,7 +131,7 @@ class _Exchange:
             raise FhirError(405, [error("not-supported", text, "http.method")])
         admit(self.principal, self.interaction.code, found.parameters.get("type"))
         context = door.asked_by(self.principal)
-        if self.interaction.code not in READS:
+        if self.interaction.code not in UNKEPT:
             self.keeper = Keeper(context, request.path, door.refusals, self.replayed)
         return self.interaction, found.parameters, context
 
