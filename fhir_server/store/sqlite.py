@@ -29,6 +29,8 @@ from fhir_server.store.tables import COLUMNS
 T = TypeVar("T")
 
 _AT_PLACE = AT_PLACE.format(among="= ?")
+_MAPPED = 1 << 34
+"""Bytes of the file that are read where the system holds them, not copied: reads are small and many."""
 _GROUP = 512
 """Most jobs in one commit, so that no job waits for an endless group."""
 _ROWS = (128, 64, 32, 16, 8, 4, 2, 1)
@@ -56,6 +58,7 @@ class SqliteDatabase:
         self.listeners: list[Callable[[], None]] = []
         self._reader = _connect(path)
         self._reader.execute("PRAGMA query_only = ON")
+        self._reader.execute(f"PRAGMA mmap_size = {_MAPPED}")
         self._writer = _connect(path)
         self._connection = SqliteConnection(self._writer)
         if upgraded:
@@ -238,7 +241,7 @@ def _connect(path: Path) -> sqlite3.Connection:
         "journal_mode = WAL",
         "synchronous = FULL",
         "busy_timeout = 10000",
-        "cache_size = -65536",
+        "cache_size = -131072",
         "temp_store = MEMORY",
         "wal_autocheckpoint = 8000",  # pages: what is written often is copied seldom
         "secure_delete = ON",

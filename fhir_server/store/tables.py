@@ -8,7 +8,7 @@ Index rows outlive their version: a page of a search is what was current when th
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Double, Index, Integer, LargeBinary
+from sqlalchemy import BigInteger, Column, Double, Index, Integer, LargeBinary, text
 from sqlalchemy.types import TypeEngine
 from sqlmodel import Field, SQLModel
 
@@ -28,6 +28,7 @@ class StoredResource(SQLModel, table=True):
         Index("ix_resource_type", "type", "rid"),
         Index("ix_resource_place", "place", "version"),
         Index("ix_resource_updated", "updated"),
+        Index("ix_resource_stale", "rid", sqlite_where=text("superseded IS NOT NULL")),
         {"sqlite_autoincrement": True},
     )
 

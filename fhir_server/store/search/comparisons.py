@@ -65,8 +65,11 @@ def _around(name: str, start: int, end: int, now: int | None) -> Comparison:
     return Comparison("{high} >= ? AND {low} <= ?", (start - margin, end + margin))
 
 
+_INSIDE = "{low} >= ? AND {low} <= ? AND {high} <= ?"
+"""What begins inside a range and ends inside it; the second part says where the first one ends."""
+
 _OF_RANGE: dict[str, Callable[[int, int], Comparison]] = {
-    "eq": lambda start, end: Comparison("{low} >= ? AND {high} <= ?", (start, end)),
+    "eq": lambda start, end: Comparison(_INSIDE, (start, end, end)),
     "ne": lambda start, end: Comparison("NOT ({low} >= ? AND {high} <= ?)", (start, end)),
     "gt": lambda _, end: Comparison("{high} > ?", (end,)),
     "ge": lambda start, _: Comparison("{high} >= ?", (start,)),
@@ -96,8 +99,8 @@ def numeric(prefix: str, asked: Number) -> Comparison:
     """Compare with a number; prefixes other than eq and ne take it as exact."""
     value = float(asked.value)
     if prefix in ("eq", "ne"):
-        text = "{low} >= ? AND {high} < ?"
-        ends = (float(asked.low), float(asked.high))
+        text = "{low} >= ? AND {low} < ? AND {high} < ?"
+        ends = (float(asked.low), float(asked.high), float(asked.high))
         return Comparison(text if prefix == "eq" else f"NOT ({text})", ends)
     if prefix == "ap":
         margin = abs(value) / _APPROXIMATELY

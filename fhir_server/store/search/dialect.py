@@ -45,6 +45,10 @@ class Dialect(Protocol):
         """Return the rows `r` of `resource` that all of the matches find."""
         ...
 
+    def counted(self, matches: Sequence[Match], /) -> Sql | None:
+        """Return what counts the current rows that all of the matches find; None: count them all."""
+        ...
+
     def of_match(self, match: Match, at: str) -> Sql:
         """Return a Match as SQL about the row `at`."""
         ...
@@ -92,10 +96,18 @@ class Sqlite:
         wanted, others = _negated_last(matches)
         if not wanted:
             return Source("resource AS r", "r.rid", tuple(self.of_match(m, "r") for m in others))
-        found = " AND ".join(f"({_any(match)})" for match in wanted)
-        expression = f"({found})" + "".join(f" NOT ({_any(match)})" for match in others)
         tables = "search_key AS k CROSS JOIN resource AS r ON r.rid = k.rowid"
-        return Source(tables, "k.rowid", (Sql("k.search_key MATCH ?", (expression,)),))
+        found = Sql("k.search_key MATCH ?", (_expression(wanted, others),))
+        return Source(tables, "k.rowid", (found,))
+
+    def counted(self, matches: Sequence[Match]) -> Sql | None:
+        """Count words, those of superseded versions aside: what is deleted has none."""
+        text = (
+            "SELECT count(*) FROM search_key AS k WHERE k.search_key MATCH ? AND NOT EXISTS"
+            " (SELECT 1 FROM resource AS r INDEXED BY ix_resource_stale"
+            " WHERE r.rid = k.rowid AND r.superseded IS NOT NULL)"
+        )
+        return Sql(text, (_expression(*_negated_last(matches)),))
 
     def of_match(self, match: Match, at: str) -> Sql:
         """Ask the index for all rows, and whether this is one."""
@@ -134,6 +146,11 @@ class Sqlite:
         return Sql(asked, (expression,))
 
 
+def _expression(wanted: Sequence[Match], others: Sequence[Match]) -> str:
+    found = " AND ".join(f"({_any(match)})" for match in wanted)
+    return f"({found})" + "".join(f" NOT ({_any(match)})" for match in others)
+
+
 def _any(match: Match) -> str:
     return " OR ".join(text(word) for word in match.words)
 
@@ -154,6 +171,10 @@ class Postgresql:
         where += [self.of_match(match, "r") for match in wanted if len(match.words) != 1]
         where += [self.of_match(match, "r") for match in others]
         return Source("resource AS r", "r.rid", tuple(where))
+
+    def counted(self, _matches: Sequence[Match]) -> Sql | None:
+        """Words stand in the rows themselves."""
+        return None
 
     def of_match(self, match: Match, at: str) -> Sql:
         """Ask whether the arrays have a word in common."""

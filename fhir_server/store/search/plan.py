@@ -49,9 +49,22 @@ def select(dialect: Dialect, query: Query, columns: str) -> Sql:
 
 
 def count(dialect: Dialect, query: Query) -> Sql:
-    """Count the resources that match."""
+    """Count the resources that match; without their rows, where the database can."""
+    if query.snapshot is None and (found := _counted(dialect, query)) is not None:
+        return found
     found, _ = _from(dialect, replace(query, after=None, before=None))
     return Sql(f"SELECT count(*) {found.text}", found.parameters)
+
+
+def _counted(dialect: Dialect, query: Query) -> Sql | None:
+    """Return what counts by words alone: they hold the type, so that no more need be known."""
+    if query.ids is not None or query.updated:
+        return None
+    parts = _parts(dialect, query.criteria, query)
+    matches = [part for part in parts if isinstance(part, Match)]
+    if len(matches) < len(parts) or all(match.negated for match in matches):
+        return None
+    return dialect.counted(matches)
 
 
 def _from(dialect: Dialect, query: Query) -> tuple[Sql, str]:
