@@ -26,6 +26,7 @@ from fhir_server.rest.reading import resource
 from fhir_server.settings import Settings
 from fhir_server.store import inbox
 from fhir_server.store.audit import Trail
+from fhir_server.store.connection import reading
 from fhir_server.store.database import open_database
 from fhir_server.store.renewal import renew, under_way
 from mappings.hl7v2 import MappingContext
@@ -93,11 +94,8 @@ def application(made: Context) -> FhirApplication:
     @app.get("/health")
     async def health() -> dict[str, object]:
         """Answer with what the inbox holds, which says whether the server works."""
-
-        async def tally() -> dict[str, int]:
-            return inbox.tally(made.database)
-
-        return {"status": "ok", "inbox": await made.database.driven(tally())}
+        held = await reading(made.database, lambda: inbox.tally(made.database))
+        return {"status": "ok", "inbox": held}
 
     return FhirApplication(made, clients(made.settings.clients), app)
 
@@ -155,10 +153,7 @@ async def running(made: Context) -> AsyncIterator[tuple[str, int | None]]:
 
 
 async def _is_renewing(made: Context) -> bool:
-    async def asked() -> bool:
-        return under_way(made.database.read) is not None
-
-    return await made.database.driven(asked())
+    return await reading(made.database, lambda: under_way(made.database.read)) is not None
 
 
 async def _finish(made: Context) -> None:

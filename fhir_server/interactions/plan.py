@@ -243,13 +243,10 @@ def _add(made: Plan, target: Target, resource: Resource, moment: datetime) -> No
     }  # fmt: skip
     stamped = {"resourceType": entry.type, "id": target.id, "meta": meta}
     stamped |= {key: value for key, value in resource.items() if key not in stamped}
-    body, updated, found = encode(stamped), microseconds(moment), rows(stamped)
-    made.writes.append(
-        Write(
-            entry.type, target.id, version, updated, body, found,
-            refers=tuple(found.refers), fresh=entry.method == "POST" and current is None,
-        )
-    )  # fmt: skip
+    body, updated = encode(stamped), microseconds(moment)
+    fresh = entry.method == "POST" and current is None
+    write = Write(entry.type, target.id, version, updated, body, rows(stamped), fresh=fresh)
+    made.writes.append(write)
     status = 200 if current and not current.deleted else 201
     made.outcomes.append(Outcome(status, entry.type, target.id, version, updated, body))
 

@@ -169,7 +169,11 @@ async def _got(context: Context, entry: Entry) -> tuple[Resource, FhirError | No
             body = search(context, entry.type, _pairs(entry))
         return {"resource": decode(body), "response": {"status": "200 OK"}}
 
-    return await _or_refusal(entry, answer)
+    answered, refusal = await _or_refusal(entry, answer)
+    code = "read" if entry.id is not None else "search-type"
+    status = 200 if refusal is None else refusal.status
+    context.audit.record(context.principal.name, code, entry.type, entry.id, status)
+    return answered, refusal
 
 
 async def _done(context: Context, entry: Entry) -> tuple[Resource, FhirError | None]:

@@ -8,9 +8,8 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
 
 import httpx
 
@@ -22,12 +21,12 @@ from fhir_server.operations.notifications import Standing, notification
 from fhir_server.operations.rest_hook import Failed, Message
 from fhir_server.store import read as store
 from fhir_server.store import subscriptions as cursors
+from fhir_server.store.connection import reading
 from fhir_server.store.read import Stored
 from fhir_server.store.subscriptions import Cursor, DeadLetter, Event
 from r4.issue import FhirError
 from r4.json import Resource, decode
 
-T = TypeVar("T")
 logger = logging.getLogger("csor.subscriptions")
 
 IDLE = 1.0
@@ -39,15 +38,6 @@ LONGEST_WAIT = 3600.0
 _SECOND = 1_000_000
 _CHANGED = (409, 412)
 _AT_ONCE = 0.0
-
-
-async def reading(context: Context, read: Callable[[], T]) -> T:
-    """Let a plain function read without keeping others waiting."""
-
-    async def work() -> T:
-        return read()
-
-    return await context.database.driven(work())
 
 
 def events_among(context: Context, subscribed: Subscribed, rids: Sequence[int]) -> list[int]:
@@ -132,7 +122,7 @@ class Follower:
         """Do the next thing that is due; returns how long to wait for another, None at the end."""
         while self.stale:
             self.stale = False
-            await reading(self.context, self._load)
+            await reading(self.context.database, self._load)
         if not self._resource:
             if self._cursor.id:
                 await cursors.forget(self.context.database, self.id)
@@ -192,7 +182,7 @@ class Follower:
     async def _advance(self, subscribed: Subscribed) -> float:
         """Deliver the next events, or look for them."""
         if not self._found and self._looked < self._newest:
-            await reading(self.context, self._look)
+            await reading(self.context.database, self._look)
         if self._found:
             return await self._deliver(subscribed)
         if self._looked < self._newest:
@@ -227,7 +217,9 @@ class Follower:
     async def _deliver(self, subscribed: Subscribed) -> float:
         """Make one attempt at the next notification, and record what came of it."""
         rids = list(self._found)[: subscribed.most]
-        versions = await reading(self.context, lambda: store.by_rid(self.context.database, rids))
+        versions = await reading(
+            self.context.database, lambda: store.by_rid(self.context.database, rids)
+        )
         number = self._cursor.events + len(rids)
         standing = replace(self._standing(), events=number)
         failed = await self._send(message(self.context, subscribed, standing, versions))

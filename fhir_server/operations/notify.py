@@ -13,9 +13,10 @@ import httpx
 
 from fhir_server.context import Context, place
 from fhir_server.operations import rest_hook
-from fhir_server.operations.follower import IDLE, Follower, reading
+from fhir_server.operations.follower import IDLE, Follower
 from fhir_server.store import read as store
 from fhir_server.store import subscriptions as cursors
+from fhir_server.store.connection import reading
 
 logger = logging.getLogger("csor.subscriptions")
 
@@ -76,7 +77,7 @@ class _Following:
         """Tell every follower how far the history goes; begin to follow what is new or changed."""
         self.news.clear()
         try:
-            newest, types, changed = await reading(self.context, self._news)
+            newest, types, changed = await reading(self.context.database, self._news)
         except Exception as failure:
             logger.error("the history cannot be read: %s", place(failure))  # noqa: TRY400 - no content
             return

@@ -11,7 +11,7 @@ from fhir_server.simulate.style import Style
 from fhir_server.simulate.tables import Hospital
 from r4.json import encode
 
-UNKNOWN_HOSPITAL = "XXX99"
+UNKNOWN_HOSPITAL = "ZZZ99"
 
 
 def message(style: Style, event: Event, message_id: str, random: Random) -> bytes:

@@ -107,7 +107,7 @@ class _Batch:
         missing = {
             named: None
             for write in commit.writes
-            for named in write.refers
+            for named in write.rows.refers
             if not self._stands(named, own)
         }
         if missing:
@@ -172,7 +172,7 @@ def _current(connection: Connection, commits: Sequence[Commit]) -> Iterator[tupl
     """Yield what stands where the commits write or refer to, what is fresh left out."""
     fresh = {(w.type, w.id) for commit in commits for w in commit.writes if w.fresh}
     named = {(w.type, w.id) for commit in commits for w in commit.writes}
-    named |= {each for commit in commits for w in commit.writes for each in w.refers}
+    named |= {each for commit in commits for w in commit.writes for each in w.rows.refers}
     places = [place(*each) for each in named - fresh]
     for start in range(0, len(places), _MANY):
         among = connection.dialect.among("place", places[start : start + _MANY])

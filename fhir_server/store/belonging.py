@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from fhir_server.store.index import environment
+from fhir_server.store.search.expressions import environment
 from fhir_server.store.search.parameters import parameters
 from r4 import fhirpath
 from r4.json import Resource, encode

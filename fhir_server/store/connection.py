@@ -111,3 +111,12 @@ class Database(Protocol):
     def close(self) -> None:
         """Finish the writes that are under way and close the database."""
         ...
+
+
+async def reading(database: Database, function: Callable[[], T]) -> T:
+    """Return what a plain function reads, others being answered meanwhile."""
+
+    async def work() -> T:
+        return function()
+
+    return await database.driven(work())

@@ -8,13 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from fhir_server.store.connection import Database
-from fhir_server.store.read import Stored
+from fhir_server.store.read import COLUMNS, Stored, stored
 from fhir_server.store.search.keys import place
-
-_COLUMNS = (
-    "r.rid, r.type, r.id, r.version, r.updated, r.deleted,"
-    " (SELECT body FROM content WHERE rid = r.rid)"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +29,10 @@ def versions(database: Database, span: Span, limit: int, before: int | None) -> 
         where += " AND r.rid < ?"
         parameters = [*parameters, before]
     rows = database.read(
-        f"SELECT {_COLUMNS} FROM resource AS r WHERE {where} ORDER BY r.rid DESC LIMIT ?",
+        f"SELECT {COLUMNS} FROM resource AS r WHERE {where} ORDER BY r.rid DESC LIMIT ?",
         [*parameters, limit],
     )
-    return [
-        Stored(rid, kind, key, version, updated, bool(deleted), body)
-        for rid, kind, key, version, updated, deleted, body in rows
-    ]
+    return [stored(row) for row in rows]
 
 
 def count(database: Database, span: Span) -> int:

@@ -9,7 +9,7 @@ from fhir_server.store import read
 from fhir_server.store.connection import Database
 from fhir_server.store.read import Stored
 from fhir_server.store.resolve import canonical_of
-from fhir_server.store.search import values
+from fhir_server.store.search import expressions, values
 from fhir_server.store.search.criteria import is_canonical
 from fhir_server.store.search.keys import key, link, place
 from fhir_server.store.search.parameters import Parameter, parameters
@@ -17,7 +17,6 @@ from fhir_server.store.search.query import Criterion, Include, Query
 from fhir_server.store.search.texts import escape
 from r4 import definitions, fhirpath
 from r4.json import Resource, decode
-from r4.reference import literal
 
 MOST = 5000
 """Most resources that are included in one page; where there are more, the answer says so."""
@@ -65,7 +64,7 @@ def _followed(
 def _collect(
     rule: Include, resource: Resource, targets: Places, canonicals: dict[tuple[str, str], None]
 ) -> None:
-    around = fhirpath.Environment(resource=resource, root_resource=resource, resolve=_stand_in)
+    around = expressions.environment(resource)
     for parameter in _parameters(resource["resourceType"], rule.parameter):
         for value, _ in fhirpath.compile(parameter.expression).typed(resource, around):
             found = values.target(value)
@@ -81,11 +80,6 @@ def _parameters(resource_type: str, code: str) -> Iterator[Parameter]:
     for parameter in parameters(resource_type).values():
         if parameter.type == "reference" and code in (parameter.code, "*"):
             yield parameter
-
-
-def _stand_in(reference: str) -> Resource | None:
-    found = literal(reference)
-    return None if found is None else {"resourceType": found.type, "id": found.id}
 
 
 def _by_url(database: Database, kind: str, canonical: str, newest: int) -> list[Stored]:

@@ -207,7 +207,7 @@ def _evaluated(expression: str, into: Column, parameter: Parameter) -> _Search:
     entering = cache(lambda kind: OF[parameter.type](into, kind, ""))
 
     def search(resource: Resource, found: Collected) -> None:
-        for value, kind in evaluate.typed(resource, environment(resource)):
+        for value, kind in evaluate.typed(resource, expressions.environment(resource)):
             entering(kind)(found, [value])
 
     return search
@@ -226,13 +226,3 @@ def _of_absence(search: _Search, resource_type: str, expression: str) -> _Search
             search(resource, found)
 
     return search_if_there
-
-
-def environment(resource: Resource) -> fhirpath.Environment:
-    """Return what search expressions stand in; a reference resolves to a stand-in of its type."""
-    return fhirpath.Environment(resource=resource, root_resource=resource, resolve=_stand_in)
-
-
-def _stand_in(reference: str) -> Resource | None:
-    found = literal(reference)
-    return None if found is None else {"resourceType": found.type, "id": found.id}

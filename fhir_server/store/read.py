@@ -25,9 +25,9 @@ class Stored:
     body: bytes
 
 
-_COLUMNS = "r.rid, r.type, r.id, r.version, r.updated, r.deleted"
 _BODY = "(SELECT body FROM content WHERE rid = r.rid)"
-_ALL = f"{_COLUMNS}, {_BODY}"
+COLUMNS = f"r.rid, r.type, r.id, r.version, r.updated, r.deleted, {_BODY}"
+"""What `stored` reads, of a row `r` of `resource`."""
 _NEWEST = "(SELECT max(rid) FROM resource)"
 _MANY = 500
 """Most values in one statement."""
@@ -37,17 +37,17 @@ def current(database: Database, resource_type: str, resource_id: str) -> Stored 
     """Return the current version of a resource (a deletion included), or None."""
     for row in database.read_at(place(resource_type, resource_id)):
         if (row[1], row[2]) == (resource_type, resource_id):
-            return _stored(row)
+            return stored(row)
     return None
 
 
 def version(database: Database, resource_type: str, resource_id: str, number: int) -> Stored | None:
     """Return one version of a resource, or None."""
     rows = database.read(
-        f"SELECT {_ALL} FROM resource AS r WHERE place = ? AND version = ? AND type = ? AND id = ?",
+        f"SELECT {COLUMNS} FROM resource AS r WHERE place = ? AND version = ? AND type = ? AND id = ?",
         (place(resource_type, resource_id), number, resource_type, resource_id),
     )
-    return _stored(rows[0]) if rows else None
+    return stored(rows[0]) if rows else None
 
 
 def snapshot(database: Database) -> int:
@@ -80,9 +80,9 @@ def page(database: Database, query: Query) -> tuple[list[Stored], int]:
         sql = plan.select(database.dialect, query, "r.rid")
         rids = [row[0] for row in database.read(sql.text, sql.parameters)]
         return by_rid(database, rids), query.snapshot or 0
-    sql = plan.select(database.dialect, query, f"{_ALL}, {_NEWEST}")
+    sql = plan.select(database.dialect, query, f"{COLUMNS}, {_NEWEST}")
     rows = database.read(sql.text, sql.parameters)
-    found = [_stored(row) for row in rows]
+    found = [stored(row) for row in rows]
     newest = query.snapshot or (rows[0][7] if rows else 0)
     return (found if query.before is None else found[::-1]), newest
 
@@ -116,8 +116,8 @@ def by_rid(database: Database, rids: Sequence[int]) -> list[Stored]:
     for start in range(0, len(rids), _MANY):
         some = rids[start : start + _MANY]
         among = database.dialect.among("r.rid", some)
-        sql = f"SELECT {_ALL} FROM resource AS r WHERE {among.text}"
-        found |= {row[0]: _stored(row) for row in database.read(sql, among.parameters)}
+        sql = f"SELECT {COLUMNS} FROM resource AS r WHERE {among.text}"
+        found |= {row[0]: stored(row) for row in database.read(sql, among.parameters)}
     return [found[rid] for rid in rids if rid in found]  # what has been purged meanwhile is gone
 
 
@@ -165,10 +165,10 @@ def at(database: Database, places: Iterable[tuple[str, str]], newest: int) -> li
         some = wanted[start : start + _MANY]
         among = database.dialect.among("r.place", [place(*each) for each in some])
         rows = database.read(
-            f"SELECT {_ALL} FROM resource AS r WHERE {among.text} AND {_STOOD}",
+            f"SELECT {COLUMNS} FROM resource AS r WHERE {among.text} AND {_STOOD}",
             (*among.parameters, newest, newest),
         )
-        found |= {(row[1], row[2]): _stored(row) for row in rows}
+        found |= {(row[1], row[2]): stored(row) for row in rows}
     return [found[each] for each in wanted if each in found]
 
 
@@ -191,6 +191,7 @@ def referring(database: Database, wanted: Sequence[int], newest: int, most: int)
 _STOOD = "r.rid <= ? AND (r.superseded IS NULL OR r.superseded > ?) AND NOT r.deleted"
 
 
-def _stored(row: Row) -> Stored:
+def stored(row: Row) -> Stored:
+    """Return the version that a row of COLUMNS holds; what stands behind those is left out."""
     rid, kind, resource_id, number, updated, deleted, body, *_ = row
     return Stored(rid, kind, resource_id, number, updated, bool(deleted), body)

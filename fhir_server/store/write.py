@@ -16,8 +16,8 @@ Named = tuple[str, str]
 class Write:
     """A new version of a resource: version 1 has no predecessor, another one follows version - 1.
 
-    refers: the resources here that it refers to, which must be there. fresh: its id was made for it, so
-    that nobody else can have it.
+    What its rows say that it refers to must be there. fresh: its id was made for it, so that nobody else
+    can have it.
     """
 
     type: str
@@ -27,7 +27,6 @@ class Write:
     body: bytes
     rows: Rows
     deleted: bool = False
-    refers: tuple[Named, ...] = ()
     fresh: bool = False
 
 

@@ -72,6 +72,18 @@ def test_reads_searches_and_refusals_are_there_a_moment_later(settings: Settings
         assert rows(made, since=first.moment + 60_000_000) == []
 
 
+def test_a_get_in_a_bundle_is_there_as_the_read_that_it_is(server: Served) -> None:
+    server.http.put("/Patient/a", json=CHILD)
+    asked = ["Patient/a", "Patient?family=Wren", "Patient/nobody"]
+    entries = [{"request": {"method": "GET", "url": url}} for url in asked]
+    bundle = {"resourceType": "Bundle", "type": "batch", "entry": entries}
+    server.http.post("", json=bundle).raise_for_status()
+    time.sleep(audit.DELAY + 0.3)
+    found = audit.accesses(server.context.database)
+    read = [(each.interaction, each.key, each.status) for each in found if each.type == "Patient"]
+    assert read[-3:] == [("read", "a", 200), ("search-type", None, 200), ("read", "nobody", 404)]
+
+
 def test_a_burst_is_written_together(settings: Settings) -> None:
     took: list[float] = []
 

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
+from msgspec.structs import replace
 
 from fhir_server.app import context
 from fhir_server.context import Context
@@ -36,7 +37,8 @@ class Registry:
             self.versions[place] = self.versions.get(place, 0) + 1
             number = self.versions[place]
             moment = 1_700_000_000_000_000 + sum(self.versions.values())
-            found = EMPTY if deleted else rows(resource)
+            # What it refers to need not be there.
+            found = EMPTY if deleted else replace(rows(resource), refers=[])
             writes.append(Write(*place, number, moment, encode(resource), found, deleted))
         self.runner.run(commit(self.context.database, Commit(writes)))
 

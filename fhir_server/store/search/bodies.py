@@ -7,13 +7,12 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
 
-from fhir_server.store.search import values
+from fhir_server.store.search import expressions, values
 from fhir_server.store.search.keys import fold
 from fhir_server.store.search.query import Query, Sort
 from fhir_server.store.search.refusal import bad
 from r4 import fhirpath
 from r4.json import Resource, decode
-from r4.reference import literal
 
 MOST = 10_000
 """Most matches whose bodies are read for an order."""
@@ -56,7 +55,7 @@ def _values(sort: Sort, rid: int, resource: Resource) -> Iterator[Value]:
     if sort.parameter is None:
         yield rid if sort.name == "_lastUpdated" else resource["id"]
         return
-    around = fhirpath.Environment(resource=resource, root_resource=resource, resolve=_stand_in)
+    around = expressions.environment(resource)
     expression = _expression(sort.parameter.expression)
     for value, kind in expression.typed(resource, around):
         yield from _ends(sort, value, kind)
@@ -77,11 +76,6 @@ def _ends(sort: Sort, value: Any, kind: str) -> Iterator[Value]:
             yield values.bounded(low, high)[sort.descending]
     else:
         yield value if isinstance(value, str) else value.get("reference", "")
-
-
-def _stand_in(reference: str) -> Resource | None:
-    found = literal(reference)
-    return None if found is None else {"resourceType": found.type, "id": found.id}
 
 
 @cache

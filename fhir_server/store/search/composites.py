@@ -13,7 +13,6 @@ from fhir_server.store.search.parameters import Component, Parameter
 from fhir_server.store.search.quantities import NO_UNIT, measured
 from r4 import fhirpath
 from r4.json import Resource
-from r4.reference import literal
 
 Found = list[tuple[Any, str]]
 _Part = tuple[Callable[..., Found], Component, str]
@@ -29,7 +28,7 @@ def enter_pairs(
     place = (resource_type, parameter.code)
 
     def search(resource: Resource, collected: Collected) -> None:
-        around = fhirpath.Environment(resource=resource, root_resource=resource, resolve=_stand_in)
+        around = expressions.environment(resource)
         for item in evaluate.items(resource, around):
             found = [(part[0](item, around), part) for part in others]
             for form in _forms(first[0](item, around), first[2]):
@@ -42,11 +41,6 @@ def _part(element: str, component: Component) -> _Part:
     ways = expressions.plain(f"{element}.{component.expression}") or ()
     implied = next((way.implied for way in ways), "")
     return fhirpath.compile(component.expression).typed, component, implied
-
-
-def _stand_in(reference: str) -> Resource | None:
-    found = literal(reference)
-    return None if found is None else {"resourceType": found.type, "id": found.id}
 
 
 def _forms(found: Found, implied: str) -> Iterator[str]:

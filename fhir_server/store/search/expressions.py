@@ -9,7 +9,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from fhir_server.store.search.implied import implied_system
+from r4 import fhirpath
 from r4.fhirpath import types
+from r4.json import Resource
+from r4.reference import literal
 
 ALWAYS = ("resourceType",)
 """The keys that an expression begins at which says something of what is absent."""
@@ -45,6 +48,16 @@ class Path:
     only: str = ""
     where: tuple[str, str] | None = None
     implied: str = ""
+
+
+def environment(resource: Resource) -> fhirpath.Environment:
+    """Return what search expressions stand in; a reference resolves to a stand-in of its type."""
+    return fhirpath.Environment(resource=resource, root_resource=resource, resolve=_stand_in)
+
+
+def _stand_in(reference: str) -> Resource | None:
+    found = literal(reference)
+    return None if found is None else {"resourceType": found.type, "id": found.id}
 
 
 def of_type(expression: str, resource_type: str) -> str:
