@@ -16,7 +16,7 @@ from fastapi import FastAPI
 import questionnaires
 from fhir_server import mllp
 from fhir_server.access import LOCAL, clients, refuse_open_doors
-from fhir_server.context import Context, place
+from fhir_server.context import Context
 from fhir_server.interactions.capabilities import release
 from fhir_server.operations.notify import notifying
 from fhir_server.operations.process_message import finish, process_message, refuse_oversize
@@ -28,6 +28,7 @@ from fhir_server.store import inbox
 from fhir_server.store.audit import Trail
 from fhir_server.store.connection import reading
 from fhir_server.store.database import open_database
+from fhir_server.store.failure import place
 from fhir_server.store.renewal import renew, under_way
 from mappings.hl7v2 import MappingContext
 from terminology import Terminology
@@ -42,13 +43,17 @@ _TENDED = 5.0
 def context(
     settings: Settings,
     *,
+    apart: bool = False,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
     new_id: Callable[[], str] | None = None,
 ) -> Context:
-    """Open the database and put together what every interaction is given."""
+    """Open the database and put together what every interaction is given.
+
+    apart: what is written is committed by a process of its own, which a server has the use of.
+    """
     host = "127.0.0.1" if settings.fhir_host in ("0.0.0.0", "::") else settings.fhir_host  # noqa: S104
     terminology = Terminology.load()
-    database = open_database(settings.database)
+    database = open_database(settings.database, apart=apart)
     return Context(
         database=database,
         terminology=terminology,

@@ -42,6 +42,10 @@ class FhirError(Exception):
         self.issues = tuple(issues)
         super().__init__("; ".join(issue.diagnostics for issue in self.issues))
 
+    def __reduce__(self) -> tuple[type["FhirError"], tuple[int, tuple[Issue, ...]]]:
+        """Let it cross from one process to another."""
+        return FhirError, (self.status, self.issues)
+
 
 def error(
     code: str, diagnostics: str, expression: str | None = None, rule: str | None = None

@@ -35,7 +35,7 @@ async def _serve(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    made = context(settings)
+    made = context(settings, apart=True)
     try:
         stored = await made.database.driven(load_artefacts(made))
         async with running(made) as (base_url, port):

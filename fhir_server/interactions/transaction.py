@@ -12,12 +12,13 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from urllib.parse import parse_qsl
 
-from fhir_server.context import Context, instant, place
+from fhir_server.context import Context, instant
 from fhir_server.interactions.entries import Entry, entries, refuse_blank
 from fhir_server.interactions.plan import Outcome, Plan, missing, plan
 from fhir_server.interactions.read import read
 from fhir_server.interactions.search import search
 from fhir_server.store.commit import commit
+from fhir_server.store.failure import place
 from fhir_server.store.inbox import Settlement
 from fhir_server.store.jobs import Progress
 from fhir_server.store.write import Commit, ConflictError, MissingError, ReferredError

@@ -7,16 +7,17 @@ and its mapping gives that number the same system; a message that cannot be mapp
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 from urllib.parse import unquote_plus
 
-from fhir_server.context import Context
 from fhir_server.store.belonging import Child, Identifiers, Named, pairs_of
 from fhir_server.store.inbox import Message
-from fhir_server.store.purge import Carries
 from mappings import hl7v2
+from mappings.hl7v2 import MappingContext
 from r4.issue import FhirError
 from r4.json import decode
+from terminology import Terminology
 
 _NAMED = re.compile(rb"\b([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})")
 _BARE = re.compile(rb'"resourceType":\s*"([A-Za-z]+)"|"id":\s*"([A-Za-z0-9\-.]{1,64})"')
@@ -25,15 +26,16 @@ _APART = re.compile(rb"[|^~&\r\n\\]")
 _IGNORED = re.compile(rb"[\s-]")
 
 
-def carrying(context: Context) -> Carries:
-    """Return the rule, as a purge asks it."""
+def carries(message: Message, child: Child) -> bool:
+    """Tell whether a message carries a child."""
+    if message.door == "mllp":
+        return _hl7v2(message.raw, child)
+    return _fhir(message, child)
 
-    def carries(message: Message, child: Child) -> bool:
-        if message.door == "mllp":
-            return _hl7v2(context, message.raw, child)
-        return _fhir(message, child)
 
-    return carries
+@cache
+def _mapping() -> MappingContext:
+    return MappingContext(Terminology.load())
 
 
 def _fhir(message: Message, child: Child) -> bool:
@@ -81,20 +83,20 @@ def _holds(text: bytes, value: str) -> bool:
     return re.search(rb"(?<![\w-])" + re.escape(value.encode()) + rb"(?![\w-])", text) is not None
 
 
-def _hl7v2(context: Context, raw: bytes, child: Child) -> bool:
+def _hl7v2(raw: bytes, child: Child) -> bool:
     numbers = {_IGNORED.sub(b"", value.encode()) for _, value in child.identifiers}
     told = {
         _IGNORED.sub(b"", part)
         for segment in _WHO.findall(raw.replace(b"\r", b"\n"))
         for part in _APART.split(segment)
     }
-    return bool(numbers & told) and _same_child(context, raw, child.identifiers)
+    return bool(numbers & told) and _same_child(raw, child.identifiers)
 
 
-def _same_child(context: Context, raw: bytes, identifiers: Identifiers) -> bool:
+def _same_child(raw: bytes, identifiers: Identifiers) -> bool:
     """Tell whether a message's number has the system of the child's; True where it cannot be mapped."""
     try:
-        bundle = hl7v2.to_bundle(hl7v2.parse(raw), context.mapping)
+        bundle = hl7v2.to_bundle(hl7v2.parse(raw), _mapping())
     except FhirError:
         return True
     return bool(set(_identifiers(bundle)) & identifiers)

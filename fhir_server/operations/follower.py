@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 import httpx
 
-from fhir_server.context import Context, microseconds, place
+from fhir_server.context import Context, microseconds
 from fhir_server.interactions.subscriptions import NOTIFIER, Subscribed, read
 from fhir_server.interactions.update import update
 from fhir_server.operations import rest_hook
@@ -22,6 +22,7 @@ from fhir_server.operations.rest_hook import Failed, Message
 from fhir_server.store import read as store
 from fhir_server.store import subscriptions as cursors
 from fhir_server.store.connection import reading
+from fhir_server.store.failure import place
 from fhir_server.store.read import Stored
 from fhir_server.store.subscriptions import Cursor, DeadLetter, Event
 from r4.issue import FhirError

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, BinaryIO
 
-from fhir_server.context import Context, place
+from fhir_server.context import Context
 from fhir_server.interactions.entries import Entry
 from fhir_server.interactions.plan import Outcome
 from fhir_server.interactions.transaction import execute
@@ -21,6 +21,7 @@ from fhir_server.operations.import_lines import Line, Place, Read, Reader, opene
 from fhir_server.operations.import_order import circles
 from fhir_server.store import jobs
 from fhir_server.store import read as store
+from fhir_server.store.failure import place
 from fhir_server.store.jobs import GoneError, Job, Progress
 from fhir_server.store.write import Named
 from r4.issue import FhirError, Issue, error, operation_outcome

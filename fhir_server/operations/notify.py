@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 
 import httpx
 
-from fhir_server.context import Context, place
+from fhir_server.context import Context
 from fhir_server.operations import rest_hook
 from fhir_server.operations.follower import IDLE, Follower
 from fhir_server.store import read as store
 from fhir_server.store import subscriptions as cursors
 from fhir_server.store.connection import reading
+from fhir_server.store.failure import place
 
 logger = logging.getLogger("csor.subscriptions")
 

@@ -12,9 +12,10 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from fhir_server.access import admit
-from fhir_server.context import Context, instant, microseconds, place
+from fhir_server.context import Context, instant, microseconds
 from fhir_server.interactions.transaction import transaction
 from fhir_server.store import inbox
+from fhir_server.store.failure import place
 from fhir_server.store.inbox import Arrival, Message, Settlement, Status
 from mappings import hl7v2
 from r4.issue import FhirError, Issue, error

@@ -4,9 +4,11 @@ Modelled on R6's operation Patient-purge; defined by OperationDefinition-Patient
 https://hl7.org/fhir/6.0.0-ballot3/operation-patient-purge.html
 """
 
+from functools import partial
+
 from fhir_server.context import Context, instant, microseconds
 from fhir_server.interactions.compartment import parameters_of
-from fhir_server.operations.arrivals import carrying
+from fhir_server.operations.arrivals import carries
 from fhir_server.operations.asynchronous import sweep
 from fhir_server.operations.parameters import Kinds
 from fhir_server.store import purge as store
@@ -35,10 +37,10 @@ async def purge(context: Context, patient: str, reason: str) -> Purged:
         instant(moment),
         f"{context.new_id()}{context.new_id()}",
         parameters_of("Patient"),
-        carrying(context),
+        carries,
     )
     await context.audit.flush()  # what was read of the child until now is masked with the rest
-    purged = await context.database.write(lambda connection: store.purge(connection, asked))
+    purged = await context.database.write(partial(store.purge, asked=asked))
     await context.database.overwrite()
     await sweep(context)
     return purged

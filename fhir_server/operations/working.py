@@ -8,12 +8,13 @@ import contextlib
 import logging
 
 from fhir_server.access import REGISTRY
-from fhir_server.context import Context, Principal, place
+from fhir_server.context import Context, Principal
 from fhir_server.operations import asynchronous
 from fhir_server.operations.export_files import write_export
 from fhir_server.operations.import_lines import Read
 from fhir_server.operations.import_work import store_import
 from fhir_server.store import jobs
+from fhir_server.store.failure import place
 from fhir_server.store.jobs import GoneError, Job
 from r4.issue import FhirError, error
 

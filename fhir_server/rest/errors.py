@@ -5,11 +5,11 @@ https://hl7.org/fhir/R4/http.html#Status-Codes
 
 import logging
 
-from fhir_server.context import place
 from fhir_server.rest import negotiate
 from fhir_server.rest.answers import Answer
 from fhir_server.rest.negotiate import Wanted, wanted
 from fhir_server.rest.request import Request
+from fhir_server.store.failure import place
 from r4.issue import FhirError, error, operation_outcome
 from r4.json import encode
 

@@ -11,11 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
-from fhir_server.context import Context, microseconds, place
+from fhir_server.context import Context, microseconds
 from fhir_server.interactions.entries import Entry
 from fhir_server.rest.request import Request
 from fhir_server.store import inbox
 from fhir_server.store.connection import Database
+from fhir_server.store.failure import place
 from fhir_server.store.inbox import Arrival, Message, SettledError, Settlement
 from r4.issue import FhirError, operation_outcome
 from r4.json import Resource, decode, encode

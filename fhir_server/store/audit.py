@@ -6,9 +6,10 @@ go through a Trail, which writes them together, at most a tenth of a second late
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from fhir_server.store import tombstone
 from fhir_server.store.connection import Connection, Database, Row
@@ -54,11 +55,8 @@ class Trail:
         if not rows:
             return
 
-        def job(connection: Connection) -> None:
-            connection.insert({"audit": rows})
-
         try:
-            await self._database.write(job)
+            await self._database.write(partial(_insert, rows=rows))
         except Exception as failure:
             logger.error("%d accesses wait: %s", len(rows), type(failure).__name__)  # noqa: TRY400 - no content
             self._rows = [*rows, *self._rows][-_MOST:]
@@ -66,6 +64,10 @@ class Trail:
     async def _flush_soon(self) -> None:
         await asyncio.sleep(DELAY)
         await self.flush()
+
+
+def _insert(connection: Connection, rows: Sequence[Row]) -> None:
+    connection.insert({"audit": rows})
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,20 +4,29 @@ from pathlib import Path
 
 from fhir_server.store import migrate
 from fhir_server.store.connection import Database
-from fhir_server.store.postgresql import PostgresqlDatabase
-from fhir_server.store.sqlite import SqliteDatabase
+from fhir_server.store.postgresql import PostgresqlCommitter, PostgresqlDatabase
+from fhir_server.store.sqlite import SqliteCommitter, SqliteDatabase
+from fhir_server.store.writer import Committer
 
 POSTGRESQL = ("postgresql://", "postgres://")
 
 
-def open_database(where: str | Path, *, upgraded: bool = True) -> Database:
+def open_database(where: str | Path, *, upgraded: bool = True, apart: bool = False) -> Database:
     """Open a database: a file's path, or `postgresql://user@host/name`.
 
-    It is migrated, and a renewal of an outdated index announced, unless it is opened as it is.
+    It is migrated, and a renewal of an outdated index announced, unless it is opened as it is. apart:
+    what is written is committed by a process of its own.
     """
     if str(where).startswith(POSTGRESQL):
-        return PostgresqlDatabase(str(where), upgraded=upgraded)
-    return SqliteDatabase(Path(where), upgraded=upgraded)
+        return PostgresqlDatabase(str(where), upgraded=upgraded, apart=apart)
+    return SqliteDatabase(Path(where), upgraded=upgraded, apart=apart)
+
+
+def committer(where: str) -> Committer:
+    """Return what commits to a database that is open already."""
+    if where.startswith(POSTGRESQL):
+        return PostgresqlCommitter(where)
+    return SqliteCommitter(Path(where))
 
 
 def upgrade(where: str | Path, to: str = "head") -> None:

@@ -7,6 +7,8 @@ from functools import partial
 from itertools import groupby
 from typing import Any, Protocol
 
+import msgspec
+
 from fhir_server.store import renewal
 from fhir_server.store.batch import Refusal, carry_out
 from fhir_server.store.connection import Connection
@@ -32,8 +34,7 @@ class Pending:
             self.future.set_exception(failure)
 
 
-@dataclass(frozen=True, slots=True)
-class CarriedOut:
+class CarriedOut(msgspec.Struct, frozen=True):
     """The job that stores a commit; several of them in a row are stored in one go."""
 
     commit: Commit

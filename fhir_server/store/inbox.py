@@ -6,7 +6,8 @@ been processed stays processed: it can be settled once.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 from fhir_server.store.connection import Connection, Database
@@ -68,27 +69,28 @@ _SAME = "sender = ? AND control_id = ? AND sha256 = ? AND door = ? AND control_i
 
 async def receive(database: Database, arrival: Arrival, received: int) -> Message:
     """Keep an arrival durably; one that is already there (same key) is returned as it stands."""
+    return await database.write(partial(_receive, arrival=arrival, received=received))
 
-    def job(connection: Connection) -> Message:
-        known = connection.read(f"SELECT {COLUMNS} FROM inbox WHERE {_SAME}", _key(arrival))
-        return Message(*known[0]) if known else _insert(connection, arrival, received)
 
-    return await database.write(job)
+def _receive(connection: Connection, arrival: Arrival, received: int) -> Message:
+    known = connection.read(f"SELECT {COLUMNS} FROM inbox WHERE {_SAME}", _key(arrival))
+    return Message(*known[0]) if known else _insert(connection, arrival, received)
 
 
 async def keep(
     database: Database, arrival: Arrival, moment: int, answer: bytes, reason: str
 ) -> None:
     """Keep, durably and in one step, an arrival that has been refused already; once for each key."""
+    refusal = Settlement(0, "refused", moment, answer, reason)
+    await database.write(partial(_keep, arrival=arrival, refusal=refusal))
 
-    def job(connection: Connection) -> None:
-        known = connection.read(
-            f"SELECT id FROM inbox WHERE {_SAME} AND status != 'processed'", _key(arrival)
-        )
-        number = known[0][0] if known else _insert(connection, arrival, moment).id
-        settle(connection, Settlement(number, "refused", moment, answer, reason))
 
-    await database.write(job)
+def _keep(connection: Connection, arrival: Arrival, refusal: Settlement) -> None:
+    known = connection.read(
+        f"SELECT id FROM inbox WHERE {_SAME} AND status != 'processed'", _key(arrival)
+    )
+    number = known[0][0] if known else _insert(connection, arrival, refusal.settled).id
+    settle(connection, replace(refusal, id=number))
 
 
 def refused(database: Database, arrival: Arrival) -> int | None:
@@ -142,13 +144,13 @@ def settle(connection: Connection, settlement: Settlement) -> None:
 
 async def refuse(database: Database, settlement: Settlement) -> None:
     """Record a refusal durably; raises SettledError where the message has been processed already."""
-    await database.write(lambda connection: settle(connection, settlement))
+    await database.write(partial(settle, settlement=settlement))
 
 
 async def accept(database: Database, number: int, moment: int, answer: bytes) -> None:
     """Record durably that a message has been processed; raises SettledError where it had been."""
     settlement = Settlement(number, "processed", moment, answer)
-    await database.write(lambda connection: settle(connection, settlement))
+    await database.write(partial(settle, settlement=settlement))
 
 
 def read(database: Database, number: int) -> Message | None:

@@ -5,6 +5,7 @@ What was asked and how far it is are JSON, which the operation of the job's kind
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from fhir_server.store.connection import Connection, Database
@@ -46,17 +47,17 @@ _COLUMNS = "id, kind, status, principal, accepted, finished, request, state"
 
 async def add(database: Database, job: Job) -> None:
     """Store a job durably, and in the audit who asked for it."""
+    await database.write(partial(_insert, job=job))
 
-    def insert(connection: Connection) -> None:
-        connection.execute(
-            f"INSERT INTO job ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (job.id, job.kind, job.status, job.principal, job.accepted, job.finished, job.request,
-             job.state),
-        )  # fmt: skip
-        audit = (job.accepted, job.principal, f"${job.kind}", None, job.id, None, None)
-        connection.insert({"audit": [audit]})
 
-    await database.write(insert)
+def _insert(connection: Connection, job: Job) -> None:
+    connection.execute(
+        f"INSERT INTO job ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        (job.id, job.kind, job.status, job.principal, job.accepted, job.finished, job.request,
+         job.state),
+    )  # fmt: skip
+    audit = (job.accepted, job.principal, f"${job.kind}", None, job.id, None, None)
+    connection.insert({"audit": [audit]})
 
 
 def read(database: Database, job_id: str) -> Job | None:
@@ -87,16 +88,16 @@ def advance(connection: Connection, progress: Progress) -> None:
 
 async def record(database: Database, progress: Progress) -> None:
     """Record how far a job has come, durably; raises GoneError for one that is cancelled."""
-    await database.write(lambda connection: advance(connection, progress))
+    await database.write(partial(advance, progress=progress))
 
 
 async def cancel(database: Database, job_id: str) -> None:
     """Cancel a job: it is not known from now on."""
+    await database.write(partial(_cancel, job_id=job_id))
 
-    def change(connection: Connection) -> None:
-        connection.execute("UPDATE job SET status = 'cancelled' WHERE id = ?", (job_id,))
 
-    await database.write(change)
+def _cancel(connection: Connection, job_id: str) -> None:
+    connection.execute("UPDATE job SET status = 'cancelled' WHERE id = ?", (job_id,))
 
 
 def cancel_all(connection: Connection) -> None:
@@ -108,11 +109,11 @@ def cancel_all(connection: Connection) -> None:
 
 async def remove(database: Database, job_id: str) -> None:
     """Remove a job whose files are removed."""
+    await database.write(partial(_remove, job_id=job_id))
 
-    def delete(connection: Connection) -> None:
-        connection.execute("DELETE FROM job WHERE id = ?", (job_id,))
 
-    await database.write(delete)
+def _remove(connection: Connection, job_id: str) -> None:
+    connection.execute("DELETE FROM job WHERE id = ?", (job_id,))
 
 
 def over(database: Database, before: int) -> list[str]:

@@ -6,7 +6,6 @@ https://magicstack.github.io/asyncpg/current/
 """
 
 import asyncio
-import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache, lru_cache
@@ -16,22 +15,22 @@ import asyncpg
 from sqlalchemy.dialects import postgresql
 from sqlmodel import SQLModel
 
+from fhir_server.store.apart import ProcessWriter
 from fhir_server.store.aside import Aside
 from fhir_server.store.connection import AT_PLACE, Connection, Row, Rows
 from fhir_server.store.driving import Driven, is_driven, wait_for
-from fhir_server.store.group import Done, Pending, deliver, prepare, run
+from fhir_server.store.group import Done, Job, prepare, run
 from fhir_server.store.indexing import TABLES
 from fhir_server.store.migrate import migrate
 from fhir_server.store.renewal import Watch
 from fhir_server.store.search.dialect import POSTGRESQL, Dialect, words_of
 from fhir_server.store.search.keys import fold
 from fhir_server.store.tables import COLUMNS
+from fhir_server.store.writer import ThreadWriter, Writer
 
 T = TypeVar("T")
 
 _POSTGRESQL = postgresql.dialect()  # type: ignore[no-untyped-call]
-_GROUP = 512
-"""Most jobs in one commit, so that no job waits for an endless group."""
 _AT_PLACES = AT_PLACE.format(among="= ANY(?::bigint[])")
 _INVERTED = ("ix_resource_words", "ix_search_text_content", "ix_search_text_narrative")
 _TIDIED = 0.1
@@ -53,20 +52,25 @@ class PostgresqlDatabase:
 
     dialect: Dialect = POSTGRESQL
 
-    def __init__(self, url: str, *, upgraded: bool = True) -> None:
+    def __init__(self, url: str, *, upgraded: bool = True, apart: bool = False) -> None:
         self._url = url
         self.index = Watch()
-        self.listeners: list[Callable[[], None]] = []
+        self._tidier = _Tidier(url)
+        self.listeners: list[Callable[[], None]] = [self._tidier.committed]
         self._idle: list[asyncpg.Connection] = []
         self._opened: list[asyncpg.Connection] = []
         self._places = asyncio.Semaphore(_READERS)
         self._asked: dict[int, asyncio.Future[list[Row]]] = {}
         self._asking: asyncio.Task[None] | None = None
-        self._writer = _Writer(url, self.listeners)
         self._aside = Aside("csor-aside")
         if upgraded:
             self._aside.wait(_migrated(url))
             self._aside.wait(Driven(self._prepared()))
+        self._writer: Writer = (
+            ProcessWriter(url, self.listeners)
+            if apart
+            else ThreadWriter(PostgresqlCommitter(url), self.listeners)
+        )
 
     def read(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
         """Run one query and return its rows; outside of driven work the caller's thread waits."""
@@ -98,9 +102,7 @@ class PostgresqlDatabase:
 
     async def write(self, job: Callable[[Connection], T]) -> T:
         """Run a job in the writer's next commit; returns its result once that is durable."""
-        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._writer.put(Pending(job, future))
-        return await future
+        return await self._writer.write(job)
 
     async def driven(self, work: Coroutine[Any, Any, T]) -> T:
         """Await work in a greenlet, which its reads leave while they wait."""
@@ -118,6 +120,7 @@ class PostgresqlDatabase:
     def close(self) -> None:
         """Finish the writes that are under way and close the connections."""
         self._writer.close()
+        self._tidier.close()
         for connection in self._opened:
             connection.terminate()
         self._aside.close()
@@ -178,80 +181,63 @@ async def _connected(url: str) -> asyncpg.Connection:
     )  # fmt: skip
 
 
-class _Writer:
-    """Commits what is put, group by group, in a thread of its own; what comes meanwhile is the next."""
+class _Tidier:
+    """Puts what was just written in its place in the inverted indexes, beside whoever writes.
 
-    def __init__(self, url: str, listeners: list[Callable[[], None]]) -> None:
-        self._url, self._listeners = url, listeners
-        self._aside = Aside("csor-writer")
-        self._lock = threading.Lock()
-        self._pending: list[Pending] = []
-        self._is_writing = False
-        self._connection: asyncpg.Connection | None = None
-        self._tidier: asyncpg.Connection | None = None
-        self._tidying: asyncio.Task[None] | None = None
+    PostgreSQL keeps new entries in a list that each search reads through; short, it costs nothing.
+    """
 
-    def put(self, pending: Pending) -> None:
-        """Have a job committed."""
-        with self._lock:
-            self._pending.append(pending)
-            if self._is_writing:
-                return
-            self._is_writing = True
-        self._aside.begin(self._write())
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._aside = Aside("csor-tidier")
+        self._is_due = False
+
+    def committed(self) -> None:
+        """Take note of a commit."""
+        if not self._is_due:
+            self._is_due = True
+            self._aside.begin(self._tidy())
 
     def close(self) -> None:
-        """Finish what was put, and end the connections and the thread."""
-        self._aside.wait(self._closed())
+        """End the connection and the thread."""
         self._aside.close()
 
-    def _group(self) -> list[Pending]:
-        with self._lock:
-            group, self._pending = self._pending[:_GROUP], self._pending[_GROUP:]
-            self._is_writing = bool(group)
-            return group
-
-    async def _write(self) -> None:
-        while group := self._group():
-            try:
-                if self._connection is None or self._connection.is_closed():
-                    self._connection = await _connected(self._url)
-                connection = PostgresqlConnection(self._connection)
-                done = await Driven(_run(connection, [pending.job for pending in group]))
-            except Exception as failure:
-                done = [(None, failure)] * len(group)
-            deliver(group, done)
-            for listener in self._listeners:
-                listener()
-            if self._tidying is None or self._tidying.done():
-                self._tidying = asyncio.create_task(self._tidy())
-
     async def _tidy(self) -> None:
-        """Put what was just written in its place in the inverted indexes, beside the writer.
-
-        PostgreSQL keeps new entries in a list that each search reads through; short, it costs nothing.
-        """
         await asyncio.sleep(_TIDIED)
+        self._is_due = False
         try:
-            if self._tidier is None or self._tidier.is_closed():
-                self._tidier = await _connected(self._url)
+            connection = await self._aside.connection(self._url)
             for index in _INVERTED:
-                await self._tidier.execute(f"SELECT gin_clean_pending_list('{index}')")
-        except (asyncpg.PostgresError, OSError):
+                await connection.execute(f"SELECT gin_clean_pending_list('{index}')")
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
             return  # the list is put in its place when it is full, or by a vacuum
 
-    async def _closed(self) -> None:
-        while self._is_writing:
-            await asyncio.sleep(_TIDIED / 10)
-        if self._tidying is not None:
-            self._tidying.cancel()
-            await asyncio.gather(self._tidying, return_exceptions=True)
-        for connection in (self._connection, self._tidier):
-            if connection is not None:
-                await connection.close(timeout=1)
+
+class PostgresqlCommitter:
+    """The connection that writes, and the event loop of its driver."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._loop = asyncio.new_event_loop()
+        self._connection: asyncpg.Connection | None = None
+
+    def commit(self, jobs: Sequence[Job]) -> list[Done]:
+        """Run jobs and commit; returns the result or the failure of each."""
+        return self._loop.run_until_complete(self._commit(jobs))
+
+    def close(self) -> None:
+        """End the connection."""
+        if self._connection is not None:
+            self._loop.run_until_complete(self._connection.close(timeout=1))
+        self._loop.close()
+
+    async def _commit(self, jobs: Sequence[Job]) -> list[Done]:
+        if self._connection is None or self._connection.is_closed():
+            self._connection = await _connected(self._url)
+        return await Driven(_run(PostgresqlConnection(self._connection), jobs))
 
 
-async def _run(connection: "PostgresqlConnection", jobs: list[Any]) -> list[Done]:
+async def _run(connection: "PostgresqlConnection", jobs: Sequence[Job]) -> list[Done]:
     return run(connection, jobs)
 
 

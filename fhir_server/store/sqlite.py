@@ -1,23 +1,21 @@
-"""The SQLite database: one writer thread that commits in groups, one reader on the event loop.
+"""The SQLite database: one writer that commits in groups, one reader on the event loop.
 
-Acknowledged means durable: WAL with synchronous=FULL, and a write is answered after its COMMIT. Whatever
-arrives while a commit is under way is committed together with the next one.
+Acknowledged means durable: WAL with synchronous=FULL, and a write is answered after its COMMIT.
 """
 
 import asyncio
 import math
 import sqlite3
-import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache, partial
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Any, TypeVar
 from urllib.parse import quote
 
+from fhir_server.store.apart import ProcessWriter
 from fhir_server.store.connection import AT_PLACE, Connection, Row, Rows
-from fhir_server.store.group import Pending, deliver, prepare, run
+from fhir_server.store.group import Done, Job, prepare, run
 from fhir_server.store.indexing import TABLES
 from fhir_server.store.migrate import migrate
 from fhir_server.store.renewal import Watch
@@ -25,14 +23,13 @@ from fhir_server.store.search import keys
 from fhir_server.store.search.dialect import SQLITE, Dialect
 from fhir_server.store.search.sql import marks
 from fhir_server.store.tables import COLUMNS
+from fhir_server.store.writer import ThreadWriter, Writer
 
 T = TypeVar("T")
 
 _AT_PLACE = AT_PLACE.format(among="= ?")
 _MAPPED = 1 << 34
 """Bytes of the file that are read where the system holds them, not copied: reads are small and many."""
-_GROUP = 512
-"""Most jobs in one commit, so that no job waits for an endless group."""
 _ROWS = (128, 64, 32, 16, 8, 4, 2, 1)
 """How many rows one statement stores: each number is a statement that is prepared once.
 
@@ -49,23 +46,22 @@ class SqliteDatabase:
 
     dialect: Dialect = SQLITE
 
-    def __init__(self, path: Path, *, upgraded: bool = True) -> None:
+    def __init__(self, path: Path, *, upgraded: bool = True, apart: bool = False) -> None:
         if upgraded:
             path.parent.mkdir(parents=True, exist_ok=True)
             migrate(f"sqlite:///{path}")
+            _prepare(path)
         self.index = Watch()
         self._path = path
         self.listeners: list[Callable[[], None]] = []
         self._reader = _connect(path)
         self._reader.execute("PRAGMA query_only = ON")
         self._reader.execute(f"PRAGMA mmap_size = {_MAPPED}")
-        self._writer = _connect(path)
-        self._connection = SqliteConnection(self._writer)
-        if upgraded:
-            prepare(self._connection)
-        self._pending: SimpleQueue[Pending | None] = SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name="csor-writer", daemon=True)
-        self._thread.start()
+        self._writer: Writer = (
+            ProcessWriter(str(path), self.listeners)
+            if apart
+            else ThreadWriter(SqliteCommitter(path), self.listeners)
+        )
 
     def read(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
         """Run one query and return its rows."""
@@ -89,9 +85,7 @@ class SqliteDatabase:
 
     async def write(self, job: Callable[[Connection], T]) -> T:
         """Run a job in the writer's next commit; returns its result once that is durable."""
-        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._pending.put(Pending(job, future))
-        return await future
+        return await self._writer.write(job)
 
     async def driven(self, work: Coroutine[Any, Any, T]) -> T:
         """Await work as it is: a query takes microseconds, less than handing it over would."""
@@ -110,29 +104,32 @@ class SqliteDatabase:
 
     def close(self) -> None:
         """Finish the writes that are under way and close the files."""
-        self._pending.put(None)
-        self._thread.join()
         self._writer.close()
         self._reader.close()
 
-    def _run(self) -> None:
-        while (first := self._pending.get()) is not None:
-            group, last = [first], False
-            while len(group) < _GROUP and not self._pending.empty():
-                following = self._pending.get()
-                if following is None:
-                    last = True
-                    break
-                group.append(following)
-            self._commit(group)
-            if last:
-                return
 
-    def _commit(self, group: list[Pending]) -> None:
-        done = run(self._connection, [pending.job for pending in group])
-        deliver(group, done)
-        for listener in self.listeners:
-            listener()
+class SqliteCommitter:
+    """The connection that writes."""
+
+    def __init__(self, path: Path) -> None:
+        self._writer = _connect(path)
+        self._connection = SqliteConnection(self._writer)
+
+    def commit(self, jobs: Sequence[Job]) -> list[Done]:
+        """Run jobs and commit; returns the result or the failure of each."""
+        return run(self._connection, jobs)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._writer.close()
+
+
+def _prepare(path: Path) -> None:
+    writer = _connect(path)
+    try:
+        prepare(SqliteConnection(writer))
+    finally:
+        writer.close()
 
 
 def _merge(connection: Connection, table: str, pages: int) -> bool:

@@ -6,6 +6,7 @@ behind its position: nothing is queued beside the history (ADR 0016).
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from fhir_server.store.connection import Connection, Database, Row
 from fhir_server.store.search import plan
@@ -137,42 +138,44 @@ async def keep(
     letters: Sequence[DeadLetter] = (),
 ) -> None:
     """Record durably where a subscription stands now, with the events and dead letters on the way."""
+    await database.write(partial(_keep, moved=moved, events=events, letters=letters))
 
-    def job(connection: Connection) -> None:
+
+def _keep(
+    connection: Connection, moved: Cursor, events: Sequence[Event], letters: Sequence[DeadLetter]
+) -> None:
+    connection.execute(
+        f"INSERT INTO subscription ({_CURSOR}) VALUES (?, ?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (id) DO UPDATE SET position = excluded.position,"
+        " events = excluded.events, failures = excluded.failures, dead = excluded.dead,"
+        " next_attempt = excluded.next_attempt, error = excluded.error",
+        (moved.id, moved.position, moved.events, moved.failures, moved.dead,
+         moved.next_attempt, moved.error),
+    )  # fmt: skip
+    for event in events:
         connection.execute(
-            f"INSERT INTO subscription ({_CURSOR}) VALUES (?, ?, ?, ?, ?, ?, ?)"
-            " ON CONFLICT (id) DO UPDATE SET position = excluded.position,"
-            " events = excluded.events, failures = excluded.failures, dead = excluded.dead,"
-            " next_attempt = excluded.next_attempt, error = excluded.error",
-            (moved.id, moved.position, moved.events, moved.failures, moved.dead,
-             moved.next_attempt, moved.error),
+            "INSERT INTO subscription_event (subscription, number, rid) VALUES (?, ?, ?)"
+            " ON CONFLICT (subscription, number) DO NOTHING",
+            (moved.id, event.number, event.rid),
+        )
+    for letter in letters:
+        connection.execute(
+            "INSERT INTO dead_letter (subscription, number, rid, moment, reason, status)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
+            (letter.subscription, letter.number, letter.rid, letter.moment, letter.reason,
+             letter.status),
         )  # fmt: skip
-        for event in events:
-            connection.execute(
-                "INSERT INTO subscription_event (subscription, number, rid) VALUES (?, ?, ?)"
-                " ON CONFLICT (subscription, number) DO NOTHING",
-                (moved.id, event.number, event.rid),
-            )
-        for letter in letters:
-            connection.execute(
-                "INSERT INTO dead_letter (subscription, number, rid, moment, reason, status)"
-                " VALUES (?, ?, ?, ?, ?, ?)",
-                (letter.subscription, letter.number, letter.rid, letter.moment, letter.reason,
-                 letter.status),
-            )  # fmt: skip
-
-    await database.write(job)
 
 
 async def forget(database: Database, subscription: str) -> None:
     """Drop what is known of a subscription that has been deleted."""
+    await database.write(partial(_forget, subscription=subscription))
 
-    def job(connection: Connection) -> None:
-        connection.execute("DELETE FROM subscription WHERE id = ?", (subscription,))
-        connection.execute("DELETE FROM subscription_event WHERE subscription = ?", (subscription,))
-        connection.execute("DELETE FROM dead_letter WHERE subscription = ?", (subscription,))
 
-    await database.write(job)
+def _forget(connection: Connection, subscription: str) -> None:
+    connection.execute("DELETE FROM subscription WHERE id = ?", (subscription,))
+    connection.execute("DELETE FROM subscription_event WHERE subscription = ?", (subscription,))
+    connection.execute("DELETE FROM dead_letter WHERE subscription = ?", (subscription,))
 
 
 def events(
@@ -201,6 +204,8 @@ def dead_letter(database: Database, number: int) -> DeadLetter | None:
 
 async def delivered(database: Database, number: int) -> None:
     """Drop a dead letter that has been delivered after all."""
-    await database.write(
-        lambda connection: connection.execute("DELETE FROM dead_letter WHERE id = ?", (number,))
-    )
+    await database.write(partial(_delivered, number=number))
+
+
+def _delivered(connection: Connection, number: int) -> None:
+    connection.execute("DELETE FROM dead_letter WHERE id = ?", (number,))

@@ -1,7 +1,8 @@
 """What a commit is asked to do, as values: the new versions, and what must still hold."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+
+import msgspec
 
 from fhir_server.store.inbox import Settlement
 from fhir_server.store.index import Rows
@@ -12,8 +13,7 @@ Named = tuple[str, str]
 """Type and id of a resource."""
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
+class Write(msgspec.Struct, frozen=True):
     """A new version of a resource: version 1 has no predecessor, another one follows version - 1.
 
     What its rows say that it refers to must be there. fresh: its id was made for it, so that nobody else
@@ -30,16 +30,14 @@ class Write:
     fresh: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Guard:
+class Guard(msgspec.Struct, frozen=True):
     """A search that must still find exactly these ids."""
 
     query: Query
     ids: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Commit:
+class Commit(msgspec.Struct, frozen=True):
     """Writes that are stored together or not at all, and what they rely on.
 
     principal: who writes, for the audit. A settlement, and how far a job has come, are recorded in the
@@ -47,7 +45,7 @@ class Commit:
     """
 
     writes: Sequence[Write]
-    guards: Sequence[Guard] = field(default=())
+    guards: Sequence[Guard] = ()
     settlement: Settlement | None = None
     progress: Progress | None = None
     principal: str = ""
