@@ -16,9 +16,9 @@ from fhir_server.interactions.identity import cycle_issues, identity_issues
 from fhir_server.interactions.merge import merge
 from fhir_server.interactions.targets import Target, find, locate, places, refuse_twins, standing
 from fhir_server.store import read as store
-from fhir_server.store.index import EMPTY, rows
+from fhir_server.store.index import Named, named_here, referred
 from fhir_server.store.read import Stored
-from fhir_server.store.write import Guard, Named, Write
+from fhir_server.store.write import Guard, Write
 from r4.issue import FhirError, Issue, error
 from r4.json import Resource, decode, encode
 from r4.reference import conditional, literal, references, resolve
@@ -69,10 +69,10 @@ def plan(context: Context, entries: Sequence[Entry], *, once: bool = False) -> P
         if target.entry.method == "DELETE":
             _delete(made, target, moment)
         elif target.writes:
-            resource, found = _resource(context, target, literals, made.guards)
+            resource, refers, found = _resource(context, target, literals, made.guards)
             issues.extend(found)
             if not any(issue.is_error for issue in issues):
-                _add(made, target, resource, moment)
+                _add(made, target, resource, refers, moment)
         elif target.current is not None:
             made.outcomes.append(_unchanged(target.current))
     if any(issue.is_error for issue in issues):
@@ -98,24 +98,26 @@ def _located(context: Context, entries: Sequence[Entry], guards: list[Guard]) ->
 
 def _resource(
     context: Context, target: Target, places: dict[str, str], guards: list[Guard]
-) -> tuple[Resource, list[Issue]]:
+) -> tuple[Resource, list[Named], list[Issue]]:
     entry, incoming = target.entry, target.entry.resource or {}
     if entry.patch is not None:
         incoming = _patched(entry, entry.patch, target)
     issues: list[Issue] = []
+    refers: list[Named] = []
     if entry.type != "Bundle":  # a document Bundle is closed: its references are its own
-        incoming = _literal(context, entry, incoming, places, guards, issues)
+        incoming, refers = _literal(context, entry, incoming, places, guards, issues)
     if entry.merge and target.current is not None and not target.current.deleted:
         current = decode(target.current.body)
         issues.extend(_placed(entry, identity_issues(context, current, incoming)))
         incoming = merge(current, incoming, entry.deletes)
+        refers = referred(incoming)
     resource = {**incoming, "id": target.id}
     issues.extend(_placed(entry, profiles.validate(resource, context.terminology)))
     if entry.type == "Subscription" and not any(issue.is_error for issue in issues):
         issues.extend(_placed(entry, subscriptions.issues(context, resource, target.current)))
     if entry.type == "Patient" and "link" in resource and not any(i.is_error for i in issues):
         issues.extend(_placed(entry, cycle_issues(context, resource)))
-    return resource, issues
+    return resource, refers, issues
 
 
 def _patched(entry: Entry, patch: Patch, target: Target) -> Resource:
@@ -147,8 +149,11 @@ def _literal(
     places: dict[str, str],
     guards: list[Guard],
     issues: list[Issue],
-) -> Resource:
-    """Return the resource with every urn, absolute own and conditional reference made literal."""
+) -> tuple[Resource, list[Named]]:
+    """Return the resource with every urn, absolute own and conditional reference made literal.
+
+    Lists also the resources here that it then refers to.
+    """
 
     def made_literal(reference: str) -> str:
         if reference in places:
@@ -174,9 +179,8 @@ def _literal(
             issues.append(error(code, text, entry.at(entry.type), "reference"))
         return reference
 
-    resolved: Resource
-    resolved, _ = resolve(resource, made_literal)
-    return resolved
+    resolved, texts = resolve(resource, made_literal)
+    return resolved, named_here(texts)
 
 
 def missing(context: Context, made: Plan, absent: Iterable[Named]) -> list[Issue]:
@@ -222,7 +226,7 @@ def _delete(made: Plan, target: Target, moment: datetime) -> None:
         )
         return
     write = Write(
-        current.type, current.id, current.version + 1, microseconds(moment), b"", EMPTY,
+        current.type, current.id, current.version + 1, microseconds(moment), b"",
         deleted=True,
     )  # fmt: skip
     made.writes.append(write)
@@ -231,7 +235,9 @@ def _delete(made: Plan, target: Target, moment: datetime) -> None:
     )
 
 
-def _add(made: Plan, target: Target, resource: Resource, moment: datetime) -> None:
+def _add(
+    made: Plan, target: Target, resource: Resource, refers: list[Named], moment: datetime
+) -> None:
     current = target.current
     if current and not current.deleted and _content(resource) == _content(decode(current.body)):
         made.outcomes.append(_unchanged(current))
@@ -245,7 +251,7 @@ def _add(made: Plan, target: Target, resource: Resource, moment: datetime) -> No
     stamped |= {key: value for key, value in resource.items() if key not in stamped}
     body, updated = encode(stamped), microseconds(moment)
     fresh = entry.method == "POST" and current is None
-    write = Write(entry.type, target.id, version, updated, body, rows(stamped), fresh=fresh)
+    write = Write(entry.type, target.id, version, updated, body, refers, fresh=fresh)
     made.writes.append(write)
     status = 200 if current and not current.deleted else 201
     made.outcomes.append(Outcome(status, entry.type, target.id, version, updated, body))

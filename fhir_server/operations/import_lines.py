@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from fhir_server.store.index import referred
-from fhir_server.store.write import Named
+from fhir_server.store.index import Named, referred
 from r4 import definitions
 from r4.issue import FhirError, Issue, error
 from r4.json import Resource

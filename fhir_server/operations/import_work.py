@@ -22,8 +22,8 @@ from fhir_server.operations.import_order import circles
 from fhir_server.store import jobs
 from fhir_server.store import read as store
 from fhir_server.store.failure import place
+from fhir_server.store.index import Named
 from fhir_server.store.jobs import GoneError, Job, Progress
-from fhir_server.store.write import Named
 from r4.issue import FhirError, Issue, error, operation_outcome
 from r4.json import Resource, decode, encode
 

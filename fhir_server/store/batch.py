@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from fhir_server.store import inbox, jobs, renewal
 from fhir_server.store.connection import Connection, Row
+from fhir_server.store.index import EMPTY, Named, Rows, rows
 from fhir_server.store.indexing import index_rows
 from fhir_server.store.resolve import resolved
 from fhir_server.store.search import plan
@@ -20,10 +21,10 @@ from fhir_server.store.write import (
     ConflictError,
     Guard,
     MissingError,
-    Named,
     ReferredError,
     Write,
 )
+from r4.json import decode
 
 _MANY = 512
 """Most values in one statement."""
@@ -107,7 +108,7 @@ class _Batch:
         missing = {
             named: None
             for write in commit.writes
-            for named in write.rows.refers
+            for named in write.refers or ()
             if not self._stands(named, own)
         }
         if missing:
@@ -158,21 +159,25 @@ class _Batch:
                 (rid, write.type, write.id, write.version, write.updated, write.deleted,
                  following, where)
             )  # fmt: skip
-        rows = index_rows((rid, write.rows) for rid, write in self.writes.items())
+        indexed = index_rows((rid, _rows(write)) for rid, write in self.writes.items())
         content = [(rid, write.body) for rid, write in self.writes.items()]
         self.connection.insert(
-            {"resource": resources, "content": content, **rows, "audit": self.audit}
+            {"resource": resources, "content": content, **indexed, "audit": self.audit}
         )
         if self.superseded:
             self.connection.supersede(list(self.superseded.items()))
         self.writes, self.superseded, self.audit = {}, {}, []
 
 
+def _rows(write: Write) -> Rows:
+    return EMPTY if write.deleted else rows(decode(write.body), write.refers)
+
+
 def _current(connection: Connection, commits: Sequence[Commit]) -> Iterator[tuple[Named, _Version]]:
     """Yield what stands where the commits write or refer to, what is fresh left out."""
     fresh = {(w.type, w.id) for commit in commits for w in commit.writes if w.fresh}
     named = {(w.type, w.id) for commit in commits for w in commit.writes}
-    named |= {each for commit in commits for w in commit.writes for each in w.rows.refers}
+    named |= {each for commit in commits for w in commit.writes for each in w.refers or ()}
     places = [place(*each) for each in named - fresh]
     for start in range(0, len(places), _MANY):
         among = connection.dialect.among("place", places[start : start + _MANY])

@@ -25,8 +25,7 @@ class Rows(msgspec.Struct, frozen=True):
     """The index rows of one resource, each once.
 
     words: keys for the inverted index; dates, numbers, strings: (parameter, …) rows in order;
-    references: (parameter, key of the target's place); narrative and content: texts for words in them;
-    refers: type and id of each resource here that any element refers to.
+    references: (parameter, key of the target's place); narrative and content: texts for words in them.
     """
 
     words: list[int]
@@ -36,11 +35,13 @@ class Rows(msgspec.Struct, frozen=True):
     references: list[tuple[int, int]]
     narrative: str
     content: str
-    refers: list[tuple[str, str]]
 
 
-EMPTY = Rows([], [], [], [], [], "", "", [])
+EMPTY = Rows([], [], [], [], [], "", "")
 
+
+Named = tuple[str, str]
+"""Type and id of a resource."""
 
 _Tree = dict[str, Enter]
 """What enters the values of each key of an object, wherever in a resource that stands."""
@@ -48,8 +49,11 @@ _Way = tuple[tuple[str, ...], Enter]
 _Search = Callable[[Resource, Collected], None]
 
 
-def rows(resource: Resource) -> Rows:
-    """Index a resource whose references are literal; a value that is not well-formed is left out."""
+def rows(resource: Resource, refers: Sequence[Named] | None = None) -> Rows:
+    """Index a resource whose references are literal; a value that is not well-formed is left out.
+
+    refers: what `referred` finds in it, where that is known.
+    """
     tree, searches = _plan(resource["resourceType"])
     found = Collected()
     _walk(resource, tree, found)
@@ -57,8 +61,9 @@ def rows(resource: Resource) -> Rows:
         if element in resource:
             for search in searches[element]:
                 search(resource, found)
-    refers = referred(resource)
-    found.words.update(keys.referring(*each) for each in refers)
+    found.words.update(
+        keys.referring(*each) for each in (referred(resource) if refers is None else refers)
+    )
     text = resource.get("text")
     return Rows(
         list(found.words),
@@ -68,18 +73,22 @@ def rows(resource: Resource) -> Rows:
         _once(found.references),
         values.unmarked([text["div"]]) if text.__class__ is dict and "div" in text else "",
         values.words(resource),
-        refers,
     )
 
 
-def referred(resource: Resource) -> list[tuple[str, str]]:
+def referred(resource: Resource) -> list[Named]:
     """List type and id of each resource here that a resource, its references literal, refers to.
 
     A document Bundle is closed: its references are its own.
     """
     if resource["resourceType"] == "Bundle":
         return []
-    parts = (literal(text) for text in references(resource))
+    return named_here(references(resource))
+
+
+def named_here(texts: Iterable[str]) -> list[Named]:
+    """List type and id of each resource here that the texts of literal references name."""
+    parts = (literal(text) for text in texts)
     return list(dict.fromkeys((each.type, each.id) for each in parts if each and not each.base))
 
 

@@ -271,7 +271,7 @@ def _renew(connection: Connection, asked: Purge, shared: _Versions, changes: lis
         number = version.version + 1
         meta = {**resource.get("meta", {}), "versionId": str(number), "lastUpdated": asked.instant}
         stamped = {**resource, "meta": meta}
-        writes.append(Write(*named, number, asked.moment, encode(stamped), rows(stamped)))
+        writes.append(Write(*named, number, asked.moment, encode(stamped)))
     if writes:
         refusal = carry_out(connection, [Commit(writes, principal=asked.principal)])[0]
         if refusal is not None:

@@ -5,19 +5,17 @@ from collections.abc import Sequence
 import msgspec
 
 from fhir_server.store.inbox import Settlement
-from fhir_server.store.index import Rows
+from fhir_server.store.index import Named
 from fhir_server.store.jobs import Progress
 from fhir_server.store.search.query import Query
-
-Named = tuple[str, str]
-"""Type and id of a resource."""
 
 
 class Write(msgspec.Struct, frozen=True):
     """A new version of a resource: version 1 has no predecessor, another one follows version - 1.
 
-    What its rows say that it refers to must be there. fresh: its id was made for it, so that nobody else
-    can have it.
+    body: the resource as it will be read, its references literal; empty for a deletion. refers: the
+    resources here that it refers to, which must be there; None: what it refers to need not be.
+    fresh: its id was made for it, so that nobody else can have it.
     """
 
     type: str
@@ -25,7 +23,7 @@ class Write(msgspec.Struct, frozen=True):
     version: int
     updated: int
     body: bytes
-    rows: Rows
+    refers: Sequence[Named] | None = None
     deleted: bool = False
     fresh: bool = False
 
