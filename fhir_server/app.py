@@ -23,6 +23,7 @@ from fhir_server.operations.process_message import finish, process_message, refu
 from fhir_server.operations.working import work_off
 from fhir_server.rest.application import FhirApplication
 from fhir_server.rest.reading import resource
+from fhir_server.rest.transport import GatheringProtocol
 from fhir_server.settings import Settings
 from fhir_server.store import inbox
 from fhir_server.store.audit import Trail
@@ -113,7 +114,7 @@ async def running(made: Context) -> AsyncIterator[tuple[str, int | None]]:
     config = uvicorn.Config(
         application(made), settings.fhir_host, settings.fhir_port,
         log_level="warning", access_log=False, lifespan="off",
-        proxy_headers=False,
+        proxy_headers=False, server_header=False, http=GatheringProtocol,
     )  # fmt: skip
     server = _Server(config)
     if not await _is_renewing(made):
