@@ -5,6 +5,7 @@ what comes back, after each commit, lists of (number, result, failure). The writ
 """
 
 import asyncio
+import contextlib
 import logging
 import pickle
 import socket
@@ -27,6 +28,7 @@ _BUFFER = 1 << 22
 _PATIENCE = 60.0
 """Seconds for which the end of the writer is waited for."""
 _Numbered = tuple[int, Job]
+_Answer = tuple[int, Any, Exception | None]
 
 
 class WriterEndedError(OSError):
@@ -52,6 +54,8 @@ class ProcessWriter:
 
     def close(self) -> None:
         """Let the writer end; whoever writes has been answered by now."""
+        with contextlib.suppress(OSError):  # it may have ended before
+            self._socket.shutdown(socket.SHUT_RDWR)
         if self._link is not None:
             self._link.end()
         self._socket.close()
@@ -194,8 +198,9 @@ def serve(end: socket.socket, committer: Committer) -> None:
             group, waiting = waiting[:GROUP], waiting[GROUP:]
             done = _committed(committer, [job for _, job in group])
             numbers = [number for number, _ in group]
-            answers = [(number, *each) for number, each in zip(numbers, done, strict=True)]
-            end.sendall(_frame([_picklable(each) for each in answers]))
+            end.sendall(
+                _answered([(number, *each) for number, each in zip(numbers, done, strict=True)])
+            )
 
 
 def _committed(committer: Committer, jobs: Sequence[Job]) -> list[Done]:
@@ -205,13 +210,15 @@ def _committed(committer: Committer, jobs: Sequence[Job]) -> list[Done]:
         return [(None, failure)] * len(jobs)
 
 
-def _picklable(answer: tuple[int, Any, Exception | None]) -> tuple[int, Any, Exception | None]:
-    """Return an answer as it is, or what can be said of a failure that cannot be sent."""
-    number, result, failure = answer
-    if failure is None:
-        return answer
+def _answered(answers: list[_Answer]) -> bytes:
+    """Return the frame of answers; what cannot be sent is the failure of its job alone."""
     try:
-        pickle.loads(pickle.dumps(failure))  # noqa: S301 - what was just made here
+        if any(failure is not None for _, _, failure in answers):
+            pickle.loads(pickle.dumps(answers))  # noqa: S301 - what was just made here
+        return _frame(answers)
     except Exception:
-        return number, result, RuntimeError(type(failure).__name__)
-    return answer
+        if len(answers) > 1:
+            return _frame([pickle.loads(_answered([each])[_LENGTH:])[0] for each in answers])  # noqa: S301
+        ((number, _, failure),) = answers
+        kind = "a result" if failure is None else type(failure).__name__
+        return _frame([(number, None, RuntimeError(f"{kind} that cannot be sent"))])

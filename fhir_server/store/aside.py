@@ -1,4 +1,4 @@
-"""An event loop in a thread of its own: for the writer, and for whoever reads outside of driven work."""
+"""An event loop in a thread of its own: for whoever reads outside of driven work, or tidies."""
 
 import asyncio
 import threading
@@ -38,9 +38,17 @@ class Aside:
         return self._connection
 
     def close(self) -> None:
-        """End the connection and the thread."""
+        """End what is being done, the connection and the thread."""
+        self.wait(_ended())
         if self._connection is not None:
             self.wait(self._connection.close())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+
+async def _ended() -> None:
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -166,7 +166,8 @@ class PostgresqlDatabase:
         return found
 
     async def _connect(self) -> asyncpg.Connection:
-        connection = await _connected(self._url)
+        # How many rows have a word differs by word: a plan for any word at all is a bad one.
+        connection = await _connected(self._url, plan_cache_mode="force_custom_plan")
         self._opened.append(connection)
         return connection
 
@@ -174,10 +175,10 @@ class PostgresqlDatabase:
         prepare(PostgresqlConnection(await self._aside.connection(self._url)))
 
 
-async def _connected(url: str) -> asyncpg.Connection:
+async def _connected(url: str, **settings: str) -> asyncpg.Connection:
     return await asyncpg.connect(
         url, statement_cache_size=_STATEMENTS, max_cached_statement_lifetime=0,
-        server_settings={"jit": "off"},
+        server_settings={"jit": "off", **settings},
     )  # fmt: skip
 
 
