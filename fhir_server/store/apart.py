@@ -63,17 +63,18 @@ class ProcessWriter:
 
     async def _connected(self) -> "_Link":
         async with self._connecting:
-            if self._link is not None and self._link.ended:
+            if self._link is not None and not self._link.ended:
+                return self._link
+            if self._link is not None or self._process.poll() is not None:
+                self._socket.close()
                 self._process.wait(_PATIENCE)
                 logger.error("the writer's process ended (%d): another", self._process.returncode)
-                self._link = None
                 self._process, self._socket = _started(self._where)
-            if self._link is None:
-                loop = asyncio.get_running_loop()
-                made = _Link(self._listeners)
-                await loop.create_connection(lambda: made, sock=self._socket)
-                self._link = made
-            return self._link
+            loop = asyncio.get_running_loop()
+            made = _Link(self._listeners)
+            await loop.create_connection(lambda: made, sock=self._socket)
+            self._link = made
+            return made
 
 
 class _Link(asyncio.Protocol):

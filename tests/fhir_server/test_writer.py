@@ -79,6 +79,16 @@ async def test_after_a_writer_that_was_killed_comes_another(database: Database) 
     assert keys(database) == {"before", "after"}
 
 
+async def test_a_writer_that_was_killed_before_anything_was_written_is_not_asked(
+    database: Database,
+) -> None:
+    writer = database._writer._process  # type: ignore[attr-defined]
+    writer.kill()
+    writer.wait()
+    await database.write(partial(add, key="first"))
+    assert keys(database) == {"first"}
+
+
 async def test_a_writer_that_cannot_open_its_database_is_said(tmp_path: Path) -> None:
     writer = ProcessWriter(str(tmp_path / "no" / "such" / "folder.db"), [])
     with pytest.raises(WriterEndedError):
