@@ -12,6 +12,7 @@ import pytest
 from fhir_server.__main__ import main
 from fhir_server.store.packages import Packages, generation
 from fhir_server.store.read import current
+from r4 import artefacts
 from r4.definitions.catalogue import Catalogue
 from r4.xml import encode as encode_xml
 from tests.support.databases import KINDS, new_database, opened
@@ -168,6 +169,53 @@ def test_a_package_says_what_it_needs_and_what_of_that_is_missing(
     with opened(where) as database:
         assert list(Packages(database).urls("ValueSet")) == [SETS + name for name in "aot"]
     assert "example.terms" not in load(profiles)[1]
+
+
+@pytest.mark.parametrize("where", ["sqlite"], indirect=True)
+def test_of_an_unpacked_package_only_its_content_is_read_and_of_another_folder_all(
+    where: str, load: Load, tmp_path: Path
+) -> None:
+    manifest = {"name": "example.a", "version": "1.0.0"}
+    unpacked = folder(
+        tmp_path / "unpacked",
+        package__package=manifest,
+        package__a=value_set("a"),
+        package__example__b=value_set("b"),
+        c=value_set("c"),
+    )
+    status, said = load(unpacked)
+    assert (status, said.splitlines()[:2]) == (
+        0,
+        [f"example.a 1.0.0 ({unpacked})", "  1 definitions: 1 ValueSet"],
+    )
+    manifest["dependencies"] = {"example.a": "1.0.0"}
+    sources = folder(tmp_path / "sources", package=manifest, d=value_set("d"), x__y=value_set("e"))
+    assert load(sources)[1].splitlines()[1] == "  2 definitions: 2 ValueSet"
+    (sources / "package.json").write_text("[]")
+    assert "package.json is not that of a package" in load(sources)[1]
+
+
+@pytest.mark.parametrize("where", ["sqlite"], indirect=True)
+def test_what_this_release_defines_itself_is_not_replaced_and_naming_systems_go_by_their_id(
+    where: str, load: Load, tmp_path: Path
+) -> None:
+    ours = artefacts.load("terminology")[0]
+    naming = {
+        "resourceType": "NamingSystem",
+        "id": "numbers",
+        "name": "Numbers",
+        "status": "active",
+        "kind": "identifier",
+        "date": "2026-01-01",
+        "uniqueId": [{"type": "uri", "value": "urn:numbers"}],
+    }
+    status, said = load(folder(tmp_path / "theirs", a=ours, n=naming))
+    assert status == 1
+    assert f"a.json: {ours['url']} is one of this release's own" in said
+    with opened(where) as database:
+        loaded = Packages(database)
+        assert list(loaded.urls("NamingSystem")) == ["NamingSystem/numbers"]
+        assert loaded.find("NamingSystem", "NamingSystem/numbers", None) == naming
 
 
 def test_of_several_versions_the_newest_is_found_and_users_keep_it(
