@@ -104,7 +104,7 @@ def mutants(draw: st.DrawFn) -> dict[str, Any]:
         elif what == "copy":
             other, name = there[draw(st.integers(0, len(there) - 1))]
             copied = other[name] if isinstance(other, list) or name in other else 0
-            parent[key] = deepcopy(copied) if len(json.dumps(copied)) < LARGEST else 0
+            parent[key] = deepcopy(copied) if len(repr(copied)) < LARGEST else 0
         else:
             parent[key] = draw(WRONG)
     return made
