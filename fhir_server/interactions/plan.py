@@ -55,33 +55,39 @@ def plan(context: Context, entries: Sequence[Entry], *, once: bool = False) -> P
     With `once`, a first entry that finds what it would create makes a plan that writes nothing.
     """
     made = Plan()
-    targets = _located(context, entries, made.guards)
+    targets = _all_located(context, entries, made.guards)
     if once and targets and not targets[0].writes and targets[0].current is not None:
         made.outcomes.append(_unchanged(targets[0].current))
         return made
     refuse_twins(targets)
-    targets = known_cases(context, targets, made.guards)
-    literals = places(targets)
-    made.targets, made.literals = targets, literals
+    made.targets = known_cases(context, targets, made.guards)
+    made.literals = places(made.targets)
     moment = context.now()
-    issues: list[Issue] = []
-    for target in targets:
-        if target.entry.method == "DELETE":
-            _delete(made, target, moment)
-        elif target.writes:
-            resource, refers, found = _resource(context, target, literals, made.guards)
-            issues.extend(found)
-            if not any(issue.is_error for issue in issues):
-                _add(made, target, resource, refers, moment)
-        elif target.current is not None:
-            made.outcomes.append(_unchanged(target.current))
+    issues = [issue for each in made.targets for issue in add(context, made, each, moment)]
     if any(issue.is_error for issue in issues):
-        issues.extend(_dangling(context, made))
+        issues.extend(dangling(context, made))
         raise FhirError(422, [issue for issue in dict.fromkeys(issues) if issue.is_error])
     return made
 
 
-def _located(context: Context, entries: Sequence[Entry], guards: list[Guard]) -> list[Target]:
+def add(context: Context, made: Plan, target: Target, moment: datetime) -> list[Issue]:
+    """Add what an entry comes to to a plan, or nothing where an error is among the issues returned.
+
+    Raises FhirError 400, 404 or 422 where what a patch is to change cannot be patched.
+    """
+    if target.entry.method == "DELETE":
+        _delete(made, target, moment)
+    elif target.writes:
+        resource, refers, issues = _resource(context, target, made.literals, made.guards)
+        if not any(issue.is_error for issue in issues):
+            _add(made, target, resource, refers, moment)
+        return issues
+    elif target.current is not None:
+        made.outcomes.append(_unchanged(target.current))
+    return []
+
+
+def _all_located(context: Context, entries: Sequence[Entry], guards: list[Guard]) -> list[Target]:
     """Locate every entry; raises FhirError with what is wrong with any of them."""
     found: list[Target] = []
     refusals: list[FhirError] = []
@@ -198,7 +204,7 @@ def missing(context: Context, made: Plan, absent: Iterable[Named]) -> list[Issue
     return list(dict.fromkeys(issues)) or [error("not-found", t, rule="reference") for t in texts]
 
 
-def _dangling(context: Context, made: Plan) -> list[Issue]:
+def dangling(context: Context, made: Plan) -> list[Issue]:
     """Find references to nobody before the commit does, to say all that is wrong at once."""
     own = {(target.entry.type, target.id) for target in made.targets}
     named: set[Named] = set()

@@ -3,7 +3,7 @@
 https://hl7.org/fhir/R4/http.html#trules, https://hl7.org/fhir/R4/http.html#ccreate
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import parse_qsl
 
@@ -15,7 +15,7 @@ from fhir_server.store.search.parse import Around, Query, parse
 from fhir_server.store.search.refusal import bad
 from fhir_server.store.search.results import is_result
 from fhir_server.store.write import Guard
-from r4.issue import FhirError, error
+from r4.issue import FhirError, Issue, error
 from r4.json import decode
 from r4.reference import literal
 
@@ -168,20 +168,26 @@ def _matches(if_match: str, current: Stored | None) -> bool:
 
 def refuse_twins(targets: Sequence[Target]) -> None:
     """Raise FhirError 400 where two entries mean one resource, or would both create it."""
+    if issues := list(twins(targets)):
+        raise FhirError(400, issues)
+
+
+def twins(targets: Sequence[Target]) -> Iterator[Issue]:
+    """Yield an issue of each entry that means the resource of another, or would create it too."""
     seen: dict[tuple[str, str], Target] = {}
     for target in targets:
         place = (target.entry.type, target.id)
         twin = seen.setdefault(place, target)
         if twin is not target and (twin.writes or target.writes):
             text = f"{twin.entry.place} and {target.entry.place} mean the same resource, {'/'.join(place)}."
-            raise FhirError(400, [error("duplicate", text, target.entry.at(None))])
+            yield error("duplicate", text, target.entry.at(None))
     queries: dict[tuple[str, str], Entry] = {}
     for target in targets:
         if target.entry.query is not None and target.current is None:
             key = (target.entry.type, target.entry.query)
             if (other := queries.setdefault(key, target.entry)) is not target.entry:
                 text = f"{other.place} and {target.entry.place} would create the same resource."
-                raise FhirError(400, [error("duplicate", text, target.entry.at(None))])
+                yield error("duplicate", text, target.entry.at(None))
 
 
 def places(targets: Sequence[Target]) -> dict[str, str]:

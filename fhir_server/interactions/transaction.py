@@ -20,6 +20,7 @@ from fhir_server.interactions.search import search
 from fhir_server.store.commit import commit
 from fhir_server.store.failure import place
 from fhir_server.store.inbox import Settlement
+from fhir_server.store.index import Named
 from fhir_server.store.jobs import Progress
 from fhir_server.store.write import Commit, ConflictError, MissingError, ReferredError
 from r4.issue import FhirError, Issue, error, operation_outcome
@@ -53,7 +54,8 @@ async def transaction(
     SettledError where the message has been processed already.
     """
     listed = entries(bundle, context.settings.max_entries, trusted=trusted)
-    _refuse_unreadable(context, listed)
+    if issues := unreadable(context, listed):
+        raise FhirError(400, issues)
     writing = [entry for entry in listed if entry.method != "GET"]
     stored = await execute(context, writing, settlement, once=once)
     if len(stored) < len(writing):
@@ -134,16 +136,16 @@ async def _execute(
             except MissingError as refusal:
                 raise FhirError(422, missing(context, made, refusal.args[0])) from None
             except ReferredError as refusal:
-                raise _still_referred(made, *refusal.args) from None
+                raise FhirError(409, [still_referred(made, *refusal.args)]) from None
     return made.outcomes
 
 
-def _still_referred(made: Plan, named: tuple[str, str], others: list[tuple[str, str]]) -> FhirError:
-    """Return the refusal of a deletion that would leave references to nothing."""
+def still_referred(made: Plan, named: Named, others: Sequence[Named]) -> Issue:
+    """Say of a deletion that it would leave references to nothing."""
     entries = {(target.entry.type, target.id): target.entry for target in made.targets}
     listed = ", ".join(f"{kind}/{key}" for kind, key in others)
     text = f"{named[0]}/{named[1]} is referred to by {listed}: delete or change that first."
-    return FhirError(409, [error("conflict", text, entries[named].at(None), "referred-to")])
+    return error("conflict", text, entries[named].at(None), "referred-to")
 
 
 def _entry(outcome: Outcome) -> Resource:
@@ -202,8 +204,8 @@ async def _or_refusal(
     return {"response": response}, refusal
 
 
-def _refuse_unreadable(context: Context, listed: Sequence[Entry]) -> None:
-    """Raise FhirError 400 for each search that is not served, before anything is stored."""
+def unreadable(context: Context, listed: Sequence[Entry]) -> list[Issue]:
+    """Say of each entry that searches what is not served, before anything is stored."""
     issues: list[Issue] = []
     for entry in listed:
         if entry.method == "GET" and entry.id is None:
@@ -212,8 +214,7 @@ def _refuse_unreadable(context: Context, listed: Sequence[Entry]) -> None:
             except FhirError as refusal:
                 at = f"{entry.place}.request.url"
                 issues.extend(replace(issue, expression=at) for issue in refusal.issues)
-    if issues:
-        raise FhirError(400, issues)
+    return issues
 
 
 def _pairs(entry: Entry) -> list[tuple[str, str]]:

@@ -12,16 +12,27 @@ from fhir_server.operations import process_response as process_response_operatio
 from fhir_server.operations import sign as sign_operation
 from fhir_server.operations import stats as stats_operation
 from fhir_server.operations import validate as validate_operation
+from fhir_server.rest import negotiate
 from fhir_server.rest.answers import Answer, Asked
+from r4.issue import operation_outcome
 from r4.json import encode
+from r4.positions import placed
 
 
 async def validate(context: Context, asked: Asked) -> Answer:
-    """POST $validate, on the base or a type."""
-    wanted = asked.type if "type" in asked.parameters else None
-    given = parameters.of_resource(asked.resource(), validate_operation.NAMES, "resource")
-    resource = parameters.required(given, "resource")
-    return Answer(encode(validate_operation.validate(context, wanted, resource)))
+    """POST $validate, on the base, a type or an instance, and GET on an instance."""
+    body = asked.resource() if asked.raw else None
+    given = validate_operation.asked(body, asked.pairs)
+    place = validate_operation.Place(
+        asked.type if "type" in asked.parameters else None,
+        asked.parameters.get("id"),
+        asked.header("if-match"),
+    )
+    issues = validate_operation.validate(context, place, given)
+    if given.resource is not None:
+        is_xml = "xml" in negotiate.content_type(asked.request)
+        issues = placed(asked.raw, is_xml, issues, inside=given.inside)
+    return Answer(encode(operation_outcome(issues)))
 
 
 async def extract(context: Context, asked: Asked) -> Answer:

@@ -39,6 +39,8 @@ TABLE = (
     Interaction("POST", "/Observation/$stats", "$stats", operations.stats),
     Interaction("POST", "/$validate", "$validate", operations.validate),
     Interaction("POST", "/{type}/$validate", "$validate", operations.validate),
+    Interaction("GET", "/{type}/{id}/$validate", "$validate", operations.validate),
+    Interaction("POST", "/{type}/{id}/$validate", "$validate", operations.validate),
     Interaction("POST", "/QuestionnaireResponse/$extract", "$extract", operations.extract),
     Interaction("POST", "/QuestionnaireResponse/$sign", "$sign", operations.sign),
     Interaction(
