@@ -57,17 +57,8 @@ class LoadedSystem(Protocol):
         """Return the version that is loaded."""
         ...
 
-    @property
-    def is_complete(self) -> bool:
-        """Tell whether a code that is absent is a code that does not exist."""
-        ...
-
     def concept(self, code: str, /) -> LoadedConcept | None:
         """Return the concept of a code, active or not; None where there is none."""
-        ...
-
-    def codes(self) -> Iterator[str]:
-        """Yield every active code."""
         ...
 
     def subsumes(self, ancestor: str, descendant: str, /) -> bool:
@@ -80,14 +71,6 @@ class LoadedSystem(Protocol):
 
     def descendants(self, code: str, /) -> Iterator[str]:
         """Yield every code below a code, itself left out."""
-        ...
-
-    def parents(self, code: str, /) -> Iterator[str]:
-        """Yield the codes directly above a code."""
-        ...
-
-    def children(self, code: str, /) -> Iterator[str]:
-        """Yield the codes directly below a code."""
         ...
 
     def is_member(self, refset: str, code: str, /) -> bool:
