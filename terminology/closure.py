@@ -44,19 +44,16 @@ def version(table: Table) -> int:
 
 
 def relations(
-    table: Table, since: int, subsumes: Callable[[str, str, str], bool]
+    table: Table, since: int, above: Callable[[str, str], Iterable[str]]
 ) -> list[Relation]:
     """List who is above whom, of the pairs of which one at least is newer than a version.
 
-    subsumes: (system, ancestor, descendant). Codes of different systems are not related.
+    above: the codes above a (system, code). Codes of different systems are not related.
     """
-    new = [entry for entry in table if entry.number > since]
-    found: dict[Relation, None] = {}
-    for one in new:
-        for other in table:
-            if other.system != one.system or other.code == one.code:
-                continue
-            for below, above in ((one, other), (other, one)):
-                if subsumes(one.system, above.code, below.code):
-                    found[Relation(one.system, below.code, above.code)] = None
-    return list(found)
+    numbers = {(entry.system, entry.code): entry.number for entry in table}
+    return [
+        Relation(system, code, each)
+        for (system, code), number in numbers.items()
+        for each in above(system, code)
+        if max(number, numbers.get((system, each), -1)) > since and (system, each) in numbers
+    ]

@@ -114,9 +114,11 @@ def index(code_system: Resource, supplements: Iterable[Resource] = ()) -> Concep
         above = parents.setdefault(code, {})
         if parent is not None:
             above[parent] = None
-        above.update((value, None) for name, value in properties(concept) if name in _HIERARCHY)
-        for child in (value for name, value in properties(concept) if name == "child"):
-            parents.setdefault(child, {})[code] = None
+        for name, value in properties(concept):
+            if name in _HIERARCHY and isinstance(value, str):
+                above[value] = None
+            elif name == "child" and isinstance(value, str):
+                parents.setdefault(value, {})[code] = None
     children: dict[str, list[str]] = {}
     for code, above in parents.items():
         for each in above:
