@@ -1,48 +1,105 @@
-"""Where a terminology resource is found: among the registry's, then the standard's own."""
+"""Where a terminology resource is found, and the code systems that are held here.
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-from functools import cache
+The registry's own stand before what an operator has loaded, and that before the standard's own.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Literal
 
 from r4 import definitions
+from r4.canonical import split
+from r4.definitions.catalogue import Catalogue
 from r4.json import Resource
+from terminology import supplements
 from terminology.concepts import Concepts, index
-from terminology.systems import ALIASES
+from terminology.loaded import Loaded, LoadedSystem
+from terminology.systems import ALIASES, WELL_KNOWN
+
+_RELEASE = "4.0.1"
+
+Absence = Literal["not-loaded", "unknown-system"]
 
 
-@dataclass(frozen=True, slots=True)
 class Sources:
-    """Terminology resources by kind and url; the registry's stand before the standard's."""
+    """Terminology resources by kind and canonical, and code systems by uri.
 
-    own: dict[tuple[str, str], Resource]
-    _indexed: dict[str, Concepts] = field(default_factory=dict, repr=False)
+    What has been indexed is kept as long as this object: a catalogue of another generation has another.
+    """
+
+    __slots__ = ("_indexed", "_supplements", "catalogue", "loaded")
+
+    def __init__(self, catalogue: Catalogue, loaded: Loaded | None = None) -> None:
+        self.catalogue, self.loaded = catalogue, loaded
+        self._indexed: dict[tuple[str, str | None], Concepts] = {}
+        self._supplements: dict[str, list[Resource]] | None = None
 
     @classmethod
     def of(cls, resources: Iterable[Resource]) -> "Sources":
         """Hold resources by their url; those without one cannot be referred to and are left out."""
-        return cls({(r["resourceType"], r["url"]): r for r in resources if "url" in r})
+        return cls(Catalogue.of(resources))
 
     def find(self, kind: str, url: str) -> Resource | None:
-        """Return the resource of a kind with a canonical url (a `|version` is ignored), or None."""
-        plain = url.partition("|")[0]
-        if (own := self.own.get((kind, plain))) is not None:
-            return own
-        # The definitions remember every answer: only what they hold is asked for, not what users send.
-        return definitions.definition(kind, plain) if plain in _standard(kind) else None
+        """Return the resource of a kind that a canonical means, or None.
 
-    def concepts(self, system: str) -> Concepts | None:
-        """Return the index of a code system (aliases honoured); None where it is not held here."""
-        if (indexed := self._indexed.get(system)) is not None:
+        `|4.0.1` means what R4 came with, whatever version that states: R4 binds its elements so.
+        """
+        found = self.catalogue.find(kind, url)
+        if found is None and split(url)[1] == _RELEASE:
+            return definitions.definition(kind, url)
+        return found
+
+    def concepts(self, system: str, version: str | None = None) -> Concepts | None:
+        """Return the index of a CodeSystem resource (aliases honoured); None where none is held."""
+        key = (canonical(system), version)
+        if (indexed := self._indexed.get(key)) is not None:
             return indexed
-        resource = self.find("CodeSystem", canonical(system))
+        resource = self.find("CodeSystem", written(*key))
         if resource is None or not resource.get("concept"):
             return None
-        return self._indexed.setdefault(system, index(resource))
+        if resource.get("content") == "supplement":
+            return None
+        return self._indexed.setdefault(key, index(resource, self.supplements(key[0])))
+
+    def system(self, system: str, version: str | None = None) -> LoadedSystem | None:
+        """Return a code system, loaded or held as a resource (aliases honoured); None: neither."""
+        url = canonical(system)
+        if self.loaded is not None and (loaded := self.loaded.system(url, version)) is not None:
+            return supplements.supplemented(loaded, self.supplements(url))
+        return self.concepts(url, version)
+
+    def absence(self, system: str) -> Absence:
+        """Tell why a code system is not here: not loaded, or not known at all."""
+        url = canonical(system)
+        known = url in WELL_KNOWN or self.find("CodeSystem", url) is not None
+        return "not-loaded" if known else "unknown-system"
+
+    def supplements(self, system: str) -> list[Resource]:
+        """Return the supplements of a code system, those of the standard's own examples left out."""
+        if self._supplements is None:
+            self._supplements = {}
+            for each in self._added():
+                if each.get("content") == "supplement" and "supplements" in each:
+                    url = canonical(split(each["supplements"])[0])
+                    self._supplements.setdefault(url, []).append(each)
+        return self._supplements.get(system, [])
+
+    def _added(self) -> Iterator[Resource]:
+        for (kind, _), versions in self.catalogue.own.items():
+            yield from versions if kind == "CodeSystem" else ()
+        stored = self.catalogue.stored
+        for url in stored.urls("CodeSystem") if stored is not None else ():
+            if (resource := self.find("CodeSystem", url)) is not None:
+                yield resource
 
 
-@cache
-def _standard(kind: str) -> frozenset[str]:
-    return frozenset(definitions.urls(kind))
+def is_complete(system: LoadedSystem) -> bool:
+    """Tell whether a code that is absent does not exist; what is loaded is loaded in full."""
+    return system.is_complete if isinstance(system, Concepts) else True
+
+
+def written(url: str, version: str | None) -> str:
+    """Write a canonical."""
+    return url if version is None else f"{url}|{version}"
 
 
 def canonical(system: str) -> str:

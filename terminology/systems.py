@@ -27,6 +27,11 @@ ALIASES = {
     "https://fhir.hl7.org.uk/Id/ODS-code": ODS_ORGANIZATION,
 }
 
+WELL_KNOWN = frozenset(
+    {SNOMED_CT, LOINC, UCUM, ICD_10, OPCS_4, ODS_ORGANIZATION, ODS_SITE, *ALIASES.values()}
+)
+"""Systems whose codes stand in no resource: they are loaded, or they cannot be checked."""
+
 CASE = f"{CSOR}/sid/case"
 """Identifier of a registry case: `<NHS or CHI number, or ODS:MRN>.<condition code>`."""
 

@@ -4,7 +4,7 @@ https://hl7.org/fhir/R4/valueset-operation-validate-code.html
 """
 
 from terminology.compose import Members
-from terminology.sources import Sources, canonical
+from terminology.sources import Sources, canonical, is_complete
 
 
 def validate_code(members: Members, system: str | None, code: str) -> bool | None:
@@ -14,9 +14,9 @@ def validate_code(members: Members, system: str | None, code: str) -> bool | Non
 
 def validate_in_system(sources: Sources, system: str, code: str) -> bool | None:
     """Tell whether a code exists in its code system; None where the system is not held in full."""
-    concepts = sources.concepts(system)
-    if concepts is None:
+    held = sources.system(system)
+    if held is None:
         return None
-    if code in concepts.by_code:
+    if held.concept(code) is not None:
         return True
-    return False if concepts.is_complete else None
+    return False if is_complete(held) else None

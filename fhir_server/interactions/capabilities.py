@@ -43,6 +43,19 @@ OPERATIONS = {
         "validate": "http://hl7.org/fhir/OperationDefinition/Resource-validate",
         "export": "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/export",
         "import": f"{CSOR}/OperationDefinition/import",
+        "closure": "http://hl7.org/fhir/OperationDefinition/ConceptMap-closure",
+    },
+    "CodeSystem": {
+        "lookup": "http://hl7.org/fhir/OperationDefinition/CodeSystem-lookup",
+        "subsumes": "http://hl7.org/fhir/OperationDefinition/CodeSystem-subsumes",
+        "validate-code": "http://hl7.org/fhir/OperationDefinition/CodeSystem-validate-code",
+    },
+    "ValueSet": {
+        "expand": "http://hl7.org/fhir/OperationDefinition/ValueSet-expand",
+        "validate-code": "http://hl7.org/fhir/OperationDefinition/ValueSet-validate-code",
+    },
+    "ConceptMap": {
+        "translate": "http://hl7.org/fhir/OperationDefinition/ConceptMap-translate",
     },
     "QuestionnaireResponse": {
         "extract": "http://hl7.org/fhir/uv/sdc/OperationDefinition/QuestionnaireResponse-extract",
@@ -98,6 +111,51 @@ def capabilities(context: Context) -> Resource:
         ],
     }
 
+
+def terminology_capabilities(context: Context) -> Resource:
+    """Return the TerminologyCapabilities: the code systems that are known, and what may be asked.
+
+    https://hl7.org/fhir/R4/terminologycapabilities.html
+    """
+    return {
+        "resourceType": "TerminologyCapabilities",
+        "status": "active",
+        "date": instant(context.now()),
+        "publisher": "CSOR",
+        "kind": "instance",
+        "software": {"name": "CSOR", "version": release()},
+        "implementation": {"description": "CSOR FHIR R4 server", "url": context.base_url},
+        "codeSystem": [{"uri": url} for url in context.terminology.catalogue.urls("CodeSystem")],
+        "expansion": {
+            "hierarchical": True,
+            "paging": True,
+            "incomplete": False,
+            "parameter": [{"name": name} for name in EXPANSION],
+            "textFilter": "Every word stands somewhere in a code's terms, whatever its case.",
+        },
+        "codeSearch": "all",
+        "validateCode": {"translations": False},
+        "translation": {"needsMap": False},
+        "closure": {"translation": False},
+    }
+
+
+EXPANSION = (
+    "url",
+    "valueSet",
+    "valueSetVersion",
+    "filter",
+    "offset",
+    "count",
+    "includeDesignations",
+    "includeDefinition",
+    "activeOnly",
+    "excludeNested",
+    "displayLanguage",
+    "exclude-system",
+    "system-version",
+)
+"""What $expand takes; `operations.expand` reads it, and a test holds the two together."""
 
 _SECURITY = (
     "Callers on this machine, and clients registered by the operator with a bearer token, act for the "

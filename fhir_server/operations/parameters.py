@@ -4,14 +4,17 @@ An operation states the kind of each of its parameters; an operation is given no
 https://hl7.org/fhir/R4/parameters.html
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Literal
 
 from r4.issue import FhirError, error
 from r4.json import Resource
 
 Input = dict[str, Any]
-Kind = Literal["resource", "reference", "string", "date", "party"]
+Kind = Literal[
+    "resource", "reference", "string", "date", "party", "uri", "code", "boolean", "integer",
+    "dateTime", "Coding", "CodeableConcept",
+]  # fmt: skip
 """A `party` is a Reference or its text; a date is text here, and its operation says what it takes."""
 Kinds = Mapping[str, Kind]
 _SAID: Mapping[Kind, str] = {
@@ -20,13 +23,29 @@ _SAID: Mapping[Kind, str] = {
     "string": "a string",
     "date": "a date",
     "party": "a Reference that has a reference, or a string",
+    "uri": "a uri",
+    "code": "a code",
+    "boolean": "true or false",
+    "integer": "a whole number",
+    "dateTime": "a dateTime",
+    "Coding": "a Coding with a code",
+    "CodeableConcept": "a CodeableConcept, each of whose codings has a code",
 }
+_TEXTS = frozenset({"string", "date", "uri", "code", "dateTime"})
+_NO_TEXT = frozenset({"resource", "Coding", "CodeableConcept"})
+_DIGITS = 9
 
 
-def of_resource(body: Resource | None, kinds: Kinds, bare: str | None = None) -> Input:
+def of_resource(
+    body: Resource | None,
+    kinds: Kinds,
+    bare: str | None = None,
+    repeats: Collection[str] = (),
+) -> Input:
     """Map each parameter's name to its value or resource; a bare resource is the parameter `bare`.
 
-    Raises FhirError 400 for a parameter that the operation does not have, or of another kind.
+    What repeats is mapped to the list of its values. Raises FhirError 400 for a parameter that the
+    operation does not have, or of another kind.
     """
     if body is None:
         return {}
@@ -39,18 +58,37 @@ def of_resource(body: Resource | None, kinds: Kinds, bare: str | None = None) ->
         text = "Parameters.parameter is an array of objects."
         raise FhirError(400, [error("structure", text, "Parameters.parameter")])
     pairs = ((each.get("name"), _value(each)) for each in listed)
-    read = _checked(pairs, kinds, "Parameters.parameter")
+    read = _checked(pairs, kinds, "Parameters.parameter", repeats)
     for name, value in read.items():
-        if not _is(kinds[name], value):
-            text = f"The parameter {name} is {_SAID[kinds[name]]}."
-            raise FhirError(400, [error("structure", text, f"Parameters.parameter('{name}')")])
+        for each in value if name in repeats else (value,):
+            if not _is(kinds[name], each):
+                raise _other_kind(name, kinds[name])
     return read
 
 
-def of_query(pairs: Iterable[tuple[str, str]], kinds: Kinds) -> Input:
-    """Map each pair's name to its text; raises FhirError 400 for one that the operation lacks."""
-    listed = (pair for pair in pairs if pair[0] not in ("_format", "_pretty"))
-    return _checked(listed, kinds, "http")
+def of_query(
+    pairs: Iterable[tuple[str, str]], kinds: Kinds, repeats: Collection[str] = ()
+) -> Input:
+    """Map each pair's name to its value, of what repeats to a list; raises FhirError 400 as above.
+
+    A boolean and an integer are read; any other value is text. What cannot be text is refused.
+    """
+    listed = (
+        (name, _read(name, kinds[name], value) if name in kinds else value)
+        for name, value in pairs
+        if name not in ("_format", "_pretty")
+    )
+    return _checked(listed, kinds, "http", repeats)
+
+
+def given(
+    query: Iterable[tuple[str, str]],
+    body: Resource | None,
+    kinds: Kinds,
+    repeats: Collection[str] = (),
+) -> Input:
+    """Map what a query string and a Parameters resource give; the resource stands before the query."""
+    return of_query(query, kinds, repeats) | of_resource(body, kinds, repeats=repeats)
 
 
 def required(given: Input, name: str) -> Any:
@@ -61,13 +99,39 @@ def required(given: Input, name: str) -> Any:
     return given[name]
 
 
-def _checked(given: Iterable[tuple[Any, Any]], kinds: Kinds, where: str) -> Input:
+def _other_kind(name: str, kind: Kind) -> FhirError:
+    text = f"The parameter {name} is {_SAID[kind]}."
+    return FhirError(400, [error("structure", text, f"Parameters.parameter('{name}')")])
+
+
+def _read(name: str, kind: Kind, text: str) -> str | bool | int:
+    """Read the value of a query string's parameter."""
+    if kind in _NO_TEXT:
+        said = f"The parameter {name} is {_SAID[kind]}: send a Parameters resource with POST."
+        raise FhirError(400, [error("not-supported", said, f"http.{name}")])
+    if kind == "boolean":
+        if text not in ("true", "false"):
+            raise _other_kind(name, kind)
+        return text == "true"
+    if kind == "integer":
+        if not (text.isascii() and text.removeprefix("-").isdecimal() and len(text) <= _DIGITS):
+            raise _other_kind(name, kind)
+        return int(text)
+    return text
+
+
+def _checked(
+    listed: Iterable[tuple[Any, Any]], kinds: Kinds, where: str, repeats: Collection[str]
+) -> Input:
     read: Input = {}
-    for name, value in given:
+    for name, value in listed:
         if not isinstance(name, str) or name not in kinds:
             text = f"The operation has no parameter {name!r}; it has: {', '.join(kinds)}."
             raise FhirError(400, [error("not-supported", text, where)])
-        read[name] = value
+        if name in repeats:
+            read.setdefault(name, []).append(value)
+        else:
+            read[name] = value
     return read
 
 
@@ -78,9 +142,32 @@ def _value(parameter: Resource) -> Any:
 
 
 def _is(kind: Kind, value: Any) -> bool:
-    if kind in ("string", "date"):
+    if kind in _TEXTS:
         return isinstance(value, str)
+    if kind == "boolean":
+        return isinstance(value, bool)
+    if kind == "integer":
+        return isinstance(value, int) and not isinstance(value, bool)
+    if kind == "Coding":
+        return _is_coding(value)
+    if kind == "CodeableConcept":
+        return isinstance(value, dict) and _are_codings(value.get("coding", []))
     if kind == "party" and isinstance(value, str):
         return True
     key = "resourceType" if kind == "resource" else "reference"
     return isinstance(value, dict) and isinstance(value.get(key), str)
+
+
+def _are_codings(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_is_coding, value))
+
+
+def _is_coding(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and "code" in value
+        and all(isinstance(value.get(name, ""), str) for name in _OF_CODING)
+    )
+
+
+_OF_CODING = ("system", "version", "code", "display")

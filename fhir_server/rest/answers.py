@@ -118,8 +118,10 @@ class Answer:
     file: Path | None = None
 
 
-async def capabilities(context: Context, _asked: Asked) -> Answer:
-    """GET metadata."""
+async def capabilities(context: Context, asked: Asked) -> Answer:
+    """GET metadata, with mode=terminology for what the terminology service does."""
+    if dict(asked.pairs).get("mode") == "terminology":
+        return Answer(encode(capabilities_interaction.terminology_capabilities(context)))
     return Answer(encode(capabilities_interaction.capabilities(context)))
 
 

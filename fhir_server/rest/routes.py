@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from fhir_server.context import Context
-from fhir_server.rest import answers, bulk, operations, purge, subscriptions
+from fhir_server.rest import answers, bulk, operations, purge, subscriptions, terminology
 from fhir_server.rest.answers import Answer, Asked
 from r4 import definitions
 
@@ -24,6 +24,11 @@ class Interaction(NamedTuple):
     path: str
     code: str
     answer: Handler
+
+
+def _both(path: str, code: str, answer: Handler) -> tuple[Interaction, Interaction]:
+    """Return the rows of an operation that may be asked with GET and with POST."""
+    return Interaction("GET", path, code, answer), Interaction("POST", path, code, answer)
 
 
 TABLE = (
@@ -63,6 +68,18 @@ TABLE = (
     Interaction("POST", "/Subscription/{id}/$status", "$status", subscriptions.status),
     Interaction("GET", "/Subscription/{id}/$events", "$events", subscriptions.events),
     Interaction("POST", "/Subscription/{id}/$events", "$events", subscriptions.events),
+    *_both("/CodeSystem/$validate-code", "$validate-code", terminology.validate_in_system),
+    *_both("/CodeSystem/{id}/$validate-code", "$validate-code", terminology.validate_in_system),
+    *_both("/CodeSystem/$lookup", "$lookup", terminology.lookup),
+    *_both("/CodeSystem/$subsumes", "$subsumes", terminology.subsumes),
+    *_both("/CodeSystem/{id}/$subsumes", "$subsumes", terminology.subsumes),
+    *_both("/ValueSet/$validate-code", "$validate-code", terminology.validate_in_set),
+    *_both("/ValueSet/{id}/$validate-code", "$validate-code", terminology.validate_in_set),
+    *_both("/ValueSet/$expand", "$expand", terminology.expand),
+    *_both("/ValueSet/{id}/$expand", "$expand", terminology.expand),
+    *_both("/ConceptMap/$translate", "$translate", terminology.translate),
+    *_both("/ConceptMap/{id}/$translate", "$translate", terminology.translate),
+    Interaction("POST", "/$closure", "$closure", terminology.closure),
     Interaction("GET", "/$export", "$export", bulk.export),
     Interaction("POST", "/$export", "$export", bulk.export),
     Interaction("GET", "/Patient/$export", "$export", bulk.export_patients),

@@ -255,6 +255,18 @@ class PackageResource(SQLModel, table=True):
     body: bytes = Field(sa_type=LargeBinary)
 
 
+class ClosureConcept(SQLModel, table=True):
+    """One code of a closure table, and the version of the table that first had it; 0: it was made."""
+
+    __tablename__ = "closure_concept"
+
+    owner: str = Field(primary_key=True)
+    name: str = Field(primary_key=True)
+    system: str = Field(primary_key=True)
+    code: str = Field(primary_key=True)
+    number: int
+
+
 def _columns(table: str) -> tuple[str, ...]:
     columns = SQLModel.metadata.tables[table].columns
     return tuple(name for name in columns.keys() if (table, name) != ("audit", "id"))  # noqa: SIM118

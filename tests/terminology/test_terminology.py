@@ -118,7 +118,7 @@ def test_exclusion_takes_codes_away():
         (
             {
                 "system": f"{OURS}/tree",
-                "filter": [{"property": "code", "op": "regex", "value": "c.*"}],
+                "filter": [{"property": "code", "op": "unheard-of", "value": "c.*"}],
             },
             "cat",
             None,
@@ -137,11 +137,11 @@ def test_what_is_not_held_in_full_stays_undecided(include, code, answer):
 
 
 def test_an_exclusion_that_cannot_be_listed_leaves_its_system_undecided():
-    regex = {
+    unknown = {
         "system": f"{OURS}/tree",
-        "filter": [{"property": "code", "op": "regex", "value": "c.*"}],
+        "filter": [{"property": "code", "op": "unheard-of", "value": "c.*"}],
     }
-    terminology = service(value_set("set", [{"system": f"{OURS}/tree"}], [regex]))
+    terminology = service(value_set("set", [{"system": f"{OURS}/tree"}], [unknown]))
     assert terminology.validate_code(f"{OURS}/vs/set", f"{OURS}/tree", "cat") is None
     assert terminology.validate_code(f"{OURS}/vs/set", f"{OURS}/other", "cat") is False
 
