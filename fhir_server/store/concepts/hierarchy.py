@@ -6,10 +6,11 @@ first at 0), and the items of all lists. Numbers are of 32 bits.
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 Pair = tuple[int, int]
+_SAID = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +56,11 @@ def inverse(lists_of: Lists) -> Lists:
     return lists(((item, n) for n in range(many) for item in lists_of.of(n)), many)
 
 
-def closure(parents: Lists, children: Lists) -> Lists:
-    """Return, for each number, all that is above it; raises CircleError where one is above itself."""
+def closure(parents: Lists, children: Lists, said: Callable[[int], None] | None = None) -> Lists:
+    """Return, for each number, all that is above it; raises CircleError where one is above itself.
+
+    said: told, again and again, how many are done.
+    """
     many = len(parents.ends)
     waits_for = [len(parents.of(number)) for number in range(many)]
     ready = [number for number in range(many) if not waits_for[number]]
@@ -65,6 +69,8 @@ def closure(parents: Lists, children: Lists) -> Lists:
     while ready:
         number = ready.pop()
         done += 1
+        if said is not None and not done % _SAID:
+            said(done)
         direct = parents.of(number)
         if direct:
             found = set(direct)

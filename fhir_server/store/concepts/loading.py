@@ -36,10 +36,13 @@ from terminology.loaders.rows import Row as Read
 
 SLICE = 4000
 """Rows in one commit: a fraction of a second, in which others wait."""
+PAUSE = 0.01
+"""Seconds between two commits, in which SQLite lets others write: it keeps no queue of who waits."""
 _LAYOUT = 1
 """Grows when the same files would be stored in another way: then they are loaded anew."""
 _READ = 50_000
 """Rows that are read back at a time."""
+_ABOVE = "who is above whom"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +132,7 @@ class _Load:
             for stored in slices:
                 if under_way is not None:
                     await under_way
+                    await asyncio.sleep(PAUSE)
                 job = partial(store, stored=stored)
                 under_way = asyncio.create_task(self._database.write(job))
                 await asyncio.sleep(0)  # the slice is on its way while the next is read
@@ -199,7 +203,6 @@ class _Load:
         return self._first + found
 
     async def _put_image(self) -> None:
-        self._said(Progress("who is above whom", self._rows))
         image = self._image()
         for place, piece in enumerate(pieces(image)):
             job = partial(put, system=self._begun.system, place=place, piece=piece)
@@ -216,7 +219,7 @@ class _Load:
         parents = lists(self._edges(), len(codes))
         children = inverse(parents)
         try:
-            above = closure(parents, children)
+            above = closure(parents, children, lambda _: self._said(Progress(_ABOVE, self._rows)))
         except CircleError as circle:
             code = codes[circle.args[0]]
             raise ValueError(f"{code}, or a concept above it, is above itself") from None
@@ -235,6 +238,7 @@ class _Load:
         ):
             yield from rows
             after = rows[-1][0]
+            self._said(Progress(f"reading back: {table}", self._rows))
 
 
 _TABLES = ("concept", "concept_name", "concept_edge", "concept_member", "concept_replacement")
