@@ -13,6 +13,7 @@ from fhir_server.commands import (
     docs,
     inbox,
     load,
+    load_terminology,
     migrate,
     purge,
     reindex,
@@ -63,6 +64,9 @@ def parser() -> argparse.ArgumentParser:
     again.add_argument("number", type=int, nargs="*", help="inbox numbers; none: all refused ones")
     again.set_defaults(run=lambda given: inbox.replay(Settings(), given.number))
     _add_storage(add)
+    load_terminology.add_arguments(
+        add("load-terminology", "Load a release of SNOMED CT, OPCS-4, ICD-10, ODS or LOINC.")
+    )
     letters = add("dead-letters", "List notifications that were given up, or send them again.")
     letters.add_argument("--replay", type=int, nargs="+", metavar="N", help="their numbers")
     letters.set_defaults(run=lambda given: dead_letters.dead_letters(Settings(), given.replay))

@@ -2,7 +2,8 @@
 
 All times are microseconds since 1970-01-01 UTC. What the two databases do each in their own way is
 declared by the migrations: the words of `store.search.keys` by rid (SQLite: the FTS5 table `search_key`;
-PostgreSQL: the column `resource.words`), and the words of narrative and content by rid, `search_text`.
+PostgreSQL: the column `resource.words`), the words of narrative and content by rid, `search_text`, and
+the words of a concept's name by its id, `concept_text`.
 Index rows outlive their version: a page of a search is what was current when the search began.
 """
 
@@ -14,6 +15,12 @@ from sqlmodel import Field, SQLModel
 
 
 def _key(kind: type[TypeEngine[Any]] = BigInteger) -> Column[object]:
+    return Column(kind, primary_key=True, autoincrement=False)
+
+
+def _whole() -> Column[object]:
+    """Return a key of 64 bits, which is SQLite's own number of the row."""
+    kind = BigInteger().with_variant(Integer(), "sqlite")
     return Column(kind, primary_key=True, autoincrement=False)
 
 
@@ -267,6 +274,110 @@ class ClosureConcept(SQLModel, table=True):
     number: int
 
 
+class CodeSystemRelease(SQLModel, table=True):
+    """A release of a code system: loading, ready, current (the one in use) or removing; what it holds.
+
+    digest: of its files; is_complete: whether a code that is not there does not exist.
+    """
+
+    __tablename__ = "code_system"
+
+    id: int = Field(sa_column=_key(Integer))
+    url: str
+    version: str
+    digest: str
+    state: str
+    is_complete: bool
+    concepts: int = 0
+    active: int = 0
+    names: int = 0
+    edges: int = 0
+    members: int = 0
+    replacements: int = 0
+    left_out: int = 0
+
+
+class CodeSystemFile(SQLModel, table=True):
+    """A part of a release, and how many of its rows are stored; id: as a concept's."""
+
+    __tablename__ = "concept_load"
+
+    id: int = Field(sa_column=_whole())
+    name: str
+    done: int
+    is_done: bool
+
+
+class StoredConcept(SQLModel, table=True):
+    """A code; id: the release's id times 2^32, plus its number in the release. properties: JSON."""
+
+    __tablename__ = "concept"
+
+    id: int = Field(sa_column=_whole())
+    code: str
+    active: bool
+    alias: str | None = None
+    properties: str
+
+
+class ConceptName(SQLModel, table=True):
+    """A term of a concept; the one with the lowest rank is its display."""
+
+    __tablename__ = "concept_name"
+    __table_args__ = (Index("ix_concept_name", "concept"),)
+
+    id: int = Field(sa_column=_whole())
+    concept: int = Field(sa_type=BigInteger)
+    language: str
+    use: str
+    rank: int
+    term: str
+
+
+class ConceptEdge(SQLModel, table=True):
+    """A concept, and one that stands directly above it."""
+
+    __tablename__ = "concept_edge"
+    __table_args__ = (Index("ix_concept_edge", "concept"),)
+
+    id: int = Field(sa_column=_whole())
+    concept: int = Field(sa_type=BigInteger)
+    parent: int = Field(sa_type=BigInteger)
+
+
+class ConceptMember(SQLModel, table=True):
+    """A concept that a reference set holds."""
+
+    __tablename__ = "concept_member"
+    __table_args__ = (Index("ix_concept_member", "refset", "id", "concept"),)
+
+    id: int = Field(sa_column=_whole())
+    refset: str
+    concept: int = Field(sa_type=BigInteger)
+
+
+class ConceptReplacement(SQLModel, table=True):
+    """A concept, and the code that an association puts in its place."""
+
+    __tablename__ = "concept_replacement"
+    __table_args__ = (Index("ix_concept_replacement", "concept"),)
+
+    id: int = Field(sa_column=_whole())
+    concept: int = Field(sa_type=BigInteger)
+    association: str
+    target: str
+
+
+class ConceptImage(SQLModel, table=True):
+    """A piece of what is read into memory of a release: see `store.concepts.image`."""
+
+    __tablename__ = "concept_image"
+
+    id: int = Field(sa_column=_whole())
+    kind: str
+    body: bytes = Field(sa_type=LargeBinary)
+
+
 def _columns(table: str) -> tuple[str, ...]:
     columns = SQLModel.metadata.tables[table].columns
     return tuple(name for name in columns.keys() if (table, name) != ("audit", "id"))  # noqa: SIM118
@@ -275,11 +386,13 @@ def _columns(table: str) -> tuple[str, ...]:
 COLUMNS = {
     "search_key": ("rowid", "words"),
     "search_text": ("rowid", "narrative", "content"),
+    "concept_text": ("rowid", "words"),
     **{
         table: _columns(table)
         for table in (
             "resource", "content", "search_date", "search_number", "search_string",
-            "search_reference", "audit",
+            "search_reference", "audit", "concept", "concept_name", "concept_edge",
+            "concept_member", "concept_replacement", "concept_image", "concept_load",
         )
     },
 }  # fmt: skip

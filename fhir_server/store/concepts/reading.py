@@ -1,0 +1,277 @@
+"""What is loaded, as the terminology service asks for it: `terminology.loaded.Loaded`.
+
+Codes and who is above whom are asked of memory, names and properties of the database.
+"""
+
+import time
+from array import array
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import msgspec
+
+from fhir_server.store.concepts import first, image, number
+from fhir_server.store.concepts.image import Image
+from fhir_server.store.connection import Database, Row
+from fhir_server.store.search.dialect import words_of
+from fhir_server.store.search.keys import fold
+from r4.json import Resource
+from terminology.loaders.rf2 import REPLACED_BY, SAME_AS
+from terminology.systems import SNOMED_CT
+
+SEEN_AFTER = 1.0
+"""Seconds after which a switch of releases is seen."""
+_REPLACEMENTS = ("", SAME_AS, REPLACED_BY)
+"""The associations whose targets stand in the place of a code; others name what may be meant."""
+_HELD = 64
+"""Reference sets that are held in memory."""
+
+
+class Concept:
+    """A concept of a loaded release; its names and properties are read when they are asked for."""
+
+    def __init__(self, system: "System", place: int, names: Sequence[Row] | None = None) -> None:
+        self._system, self._place = system, place
+        if names is not None:
+            self._names = names
+
+    @property
+    def code(self) -> str:
+        """Return the code."""
+        return self._system.image.codes[self._place]
+
+    @property
+    def is_active(self) -> bool:
+        """Tell whether the code may still be used."""
+        return bool(self._system.image.active[self._place])
+
+    @property
+    def display(self) -> str | None:
+        """Return the preferred term."""
+        return self._names[0][3] if self._names else None
+
+    @property
+    def designations(self) -> Sequence[Resource]:
+        """Return the terms, the preferred one first."""
+        return [self._designation(language, use, term) for _, language, use, term in self._names]
+
+    @property
+    def properties(self) -> Sequence[tuple[str, Any]]:
+        """Return what the release says of the concept, and the codes directly above and below it."""
+        held, codes = self._system.image, self._system.image.codes
+        rows = self._system.read("SELECT properties FROM concept WHERE id = ?", self._place)
+        stated = [(name, value) for name, value in msgspec.json.decode(rows[0][0])]
+        stated += [("parent", codes[place]) for place in held.parents.of(self._place)]
+        stated += [("child", codes[place]) for place in held.children.of(self._place)]
+        return [*stated, ("inactive", not self.is_active)]
+
+    @property
+    def replaced_by(self) -> Sequence[str]:
+        """Return the codes that stand in the place of one that is inactive."""
+        rows = self._system.read(
+            "SELECT association, target FROM concept_replacement WHERE concept = ? ORDER BY id",
+            self._place,
+        )
+        return [target for association, target in rows if association in _REPLACEMENTS]
+
+    @cached_property
+    def _names(self) -> Sequence[Row]:
+        return self._system.read(
+            "SELECT rank, language, use, term FROM concept_name WHERE concept = ?"
+            " ORDER BY rank, id",
+            self._place,
+        )
+
+    def _designation(self, language: str, use: str, term: str) -> Resource:
+        found: Resource = {"language": language}
+        if use:
+            found["use"] = {"system": self._system.url, "code": use}
+        return {**found, "value": term}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class System:
+    """A loaded release of a code system; is_complete: whether a code it lacks does not exist."""
+
+    url: str
+    version: str
+    is_complete: bool
+    image: Image = field(repr=False)
+    _database: Database = field(repr=False)
+    _first: int
+    _members: "dict[str, array[int]]" = field(default_factory=dict, repr=False)
+
+    def concept(self, code: str, /) -> Concept | None:
+        """Return the concept of a code, or of one that is another way to write it."""
+        place = self.image.number(code)
+        return None if place is None else Concept(self, place)
+
+    def subsumes(self, ancestor: str, descendant: str, /) -> bool:
+        """Tell whether one code is above another; each is above itself."""
+        above, below = self.image.number(ancestor), self.image.number(descendant)
+        if above is None or below is None:
+            return False
+        return above == below or self.image.ancestors.holds(below, above)
+
+    def ancestors(self, code: str, /) -> Iterator[str]:
+        """Yield every code above a code."""
+        place = self.image.number(code)
+        for above in self.image.ancestors.of(place) if place is not None else ():
+            yield self.image.codes[above]
+
+    def descendants(self, code: str, /) -> Iterator[str]:
+        """Yield every code below a code, each once, nearer ones first."""
+        place = self.image.number(code)
+        layer = [] if place is None else [place]
+        found: set[int] = set()
+        while layer:
+            below = [child for each in layer for child in self.image.children.of(each)]
+            layer = [each for each in dict.fromkeys(below) if each not in found]
+            found.update(layer)
+            for each in layer:
+                yield self.image.codes[each]
+
+    def is_member(self, refset: str, code: str, /) -> bool:
+        """Tell whether a reference set holds a code."""
+        place, held = self.image.number(code), self._held(refset)
+        if place is None:
+            return False
+        found = bisect_left(held, place)
+        return found < len(held) and held[found] == place
+
+    def members(self, refset: str, /) -> Iterator[str]:
+        """Yield the codes that a reference set holds."""
+        for place in self._held(refset):
+            yield self.image.codes[place]
+
+    def search(
+        self,
+        words: str,
+        language: str | None,
+        within: Callable[[str], bool] | None,
+        offset: int,
+        count: int,
+        /,
+    ) -> tuple[list[Concept], int | None]:
+        """Return a page of the active concepts with a term that has every word, or one that begins so.
+
+        Shorter terms first; without words, in the order of the release.
+        """
+        wanted = [each for word in words_of(words) for each in words_of(fold(word))]
+        if wanted:
+            found = self._found(wanted, language)
+        elif words.strip():
+            found = []
+        else:
+            found = [place for place, active in enumerate(self.image.active) if active]
+        if within is not None:
+            codes = self.image.codes
+            found = [place for place in found if within(codes[place])]
+        return self._named(found[offset : offset + count]), len(found)
+
+    def read(self, sql: str, place: int) -> list[Row]:
+        """Run a query about one concept."""
+        return self._database.read(sql, (self._first + place,))
+
+    def _found(self, words: Sequence[str], language: str | None) -> list[int]:
+        """Return the numbers of the active concepts with such a name, those of short names first."""
+        if self._database.dialect.name == "sqlite":
+            expression = " AND ".join(f'"{word}"*' for word in words)
+            text = "concept_text MATCH ? AND t.rowid BETWEEN ? AND ? AND n.id = t.rowid"
+        else:
+            expression = " & ".join(f"'{word}':*" for word in words)
+            text = "t.words @@ ?::text::tsquery AND t.id BETWEEN ? AND ? AND n.id = t.id"
+        parameters: list[Any] = [expression, self._first, self._first + (1 << 32) - 1]
+        spoken = ""
+        if language is not None:
+            spoken = " AND n.language IN (?, ?)"
+            parameters += [language, language.partition("-")[0]]
+        rows = self._database.read(
+            "SELECT n.concept, min(length(n.term)) AS size FROM concept_text AS t, concept_name AS n"
+            f" WHERE {text}{spoken} GROUP BY n.concept ORDER BY size, n.concept",
+            parameters,
+        )
+        places = (number(row) for row, _ in rows)
+        return [place for place in places if self.image.active[place]]
+
+    def _named(self, places: Sequence[int]) -> list[Concept]:
+        """Return concepts with their names, read at once."""
+        if not places:
+            return []
+        among = self._database.dialect.among("concept", [self._first + place for place in places])
+        names: dict[int, list[Row]] = {place: [] for place in places}
+        for concept, *name in self._database.read(
+            "SELECT concept, rank, language, use, term FROM concept_name"
+            f" WHERE {among.text} ORDER BY rank, id",
+            among.parameters,
+        ):
+            names[number(concept)].append(name)
+        return [Concept(self, place, listed) for place, listed in names.items()]
+
+    def _held(self, refset: str) -> "array[int]":
+        """Return the sorted numbers of a reference set's concepts, read when first asked for."""
+        if (held := self._members.get(refset)) is not None:
+            return held
+        rows = self._database.read(
+            "SELECT DISTINCT concept FROM concept_member"
+            " WHERE refset = ? AND id BETWEEN ? AND ? ORDER BY concept",
+            (refset, self._first, self._first + (1 << 32) - 1),
+        )
+        if len(self._members) >= _HELD:
+            self._members.clear()
+        held = array("I", (number(row) for (row,) in rows))
+        self._members[refset] = held
+        return held
+
+
+class Systems:
+    """The releases that an operator has loaded."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._read_at = float("-inf")
+        self._rows: Sequence[Row] = ()
+        self._systems: Mapping[int, System] = {}
+
+    def system(self, url: str, version: str | None = None, /) -> System | None:
+        """Return a release, the one in use where no version is asked for; None: not loaded.
+
+        A version of SNOMED CT may be an edition without its date: its release in use, or its last one.
+        """
+        self._look()
+        chosen = None
+        for row in self._rows:
+            _, found_url, found, _, state = row
+            fits = version is None or found == version or _is_edition(url, version, found)
+            if found_url == url and fits and (version is not None or state == "current"):
+                chosen = row
+                if found == version or state == "current":
+                    break
+        return None if chosen is None else self._made(chosen)
+
+    def _look(self) -> None:
+        now = time.monotonic()
+        if now - self._read_at < SEEN_AFTER:
+            return
+        self._rows = self._database.read(
+            "SELECT id, url, version, is_complete, state FROM code_system"
+            " WHERE state IN ('current', 'ready') ORDER BY id"
+        )
+        self._read_at = now
+        stored = {row[0] for row in self._rows}
+        self._systems = {key: made for key, made in self._systems.items() if key in stored}
+
+    def _made(self, row: Row) -> System:
+        key, url, version, is_complete, _ = row
+        if (made := self._systems.get(key)) is None:
+            held = image.read(self._database, key)
+            made = System(url, version, bool(is_complete), held, self._database, first(key))
+            self._systems = {**self._systems, key: made}
+        return made
+
+
+def _is_edition(url: str, version: str, found: str) -> bool:
+    return url == SNOMED_CT and found.startswith(f"{version}/version/")
