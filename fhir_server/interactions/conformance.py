@@ -4,18 +4,18 @@ https://hl7.org/fhir/R4/validation.html
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 from urllib.parse import urlencode
 
 import profiles
 import questionnaires
-from fhir_server.context import Context
+from fhir_server.context import Context, instant
 from fhir_server.interactions.targets import find
+from profiles.validate import Options
 from r4.canonical import newest, split
-from r4.definitions import CORE
-from r4.issue import Issue, error
+from r4.issue import Issue
 from r4.json import Resource, decode
 
 _STRICT = ("completed", "amended")
@@ -24,34 +24,24 @@ _FORM = f"{_RESPONSE}.questionnaire"
 _UNKNOWN = "questionnaireNotFound"
 
 
-def issues(context: Context, resource: Resource, *, named: Sequence[str] = ()) -> list[Issue]:
+def issues(context: Context, resource: Resource, *, options: Options | None = None) -> list[Issue]:
     """Validate a resource; a QuestionnaireResponse, in a Bundle too, also against its Questionnaire.
 
     A response that is completed or amended must keep every rule of its form; of another one a broken
     rule is a warning. A form that is not known here is a warning that says so, and a response that is
     no valid FHIR is not held against its form.
-    named: canonicals of the profiles that the resource is to keep; one that cannot be checked here is
-    an error that says so.
     """
-    found = profiles.validate(resource, context.terminology)
-    found += _unchecked(resource, named)
+    now = instant(context.now())
+    found = profiles.validate(resource, context.terminology, now=now, options=options)
     form = cache(lambda canonical: _form(context, canonical))
     for response, place in _responses(resource, resource.get("resourceType", "")):
         alone = found
         if response is not resource:
-            alone = profiles.validate(response, context.terminology)
+            alone = profiles.validate(response, context.terminology, now=now)
         if not any(issue.is_error for issue in alone):
             said = _answers(context, response, form(response.get("questionnaire")))
             found.extend(_placed(issue, place) for issue in said)
     return found
-
-
-def _unchecked(resource: Resource, named: Sequence[str]) -> Iterator[Issue]:
-    kind = resource.get("resourceType", "")
-    for canonical in named:
-        if split(canonical)[0] != f"{CORE}{kind}":
-            text = f"{canonical} is no profile that is checked here: the resource was held against {kind}."
-            yield error("not-supported", text, kind, "profile")
 
 
 def _responses(resource: Resource, place: str) -> Iterator[tuple[Resource, str]]:

@@ -8,12 +8,12 @@ import pytest
 
 from fhir_server.store import inbox
 from r4 import xml
+from r4.issue import PROFILE, RULE
 from r4.json import encode
 from tests.questionnaires.support import NOTE, SURVEY, example
 from tests.support.databases import opened
 from tests.support.server import Served
 
-RULE = "https://csor.example/fhir/StructureDefinition/issue-rule"
 JSON = {"Content-Type": "application/fhir+json"}
 XML = {"Content-Type": "application/fhir+xml"}
 BASE = "http://hl7.org/fhir/StructureDefinition"
@@ -47,6 +47,11 @@ def rules(answer: httpx.Response) -> list[str | None]:
 def rule(issue: dict[str, Any]) -> str | None:
     extensions = issue.get("extension", [])
     return next((each["valueString"] for each in extensions if each["url"] == RULE), None)
+
+
+def broken_profile(issue: dict[str, Any]) -> str:
+    (found,) = [each for each in issue["extension"] if each["url"] == PROFILE]
+    return str(found["valueCanonical"])
 
 
 def refused(answer: httpx.Response) -> tuple[int, str, list[str]]:
@@ -187,6 +192,18 @@ class TestParameters:
         assert all_ok(server.http.post("/$validate", json=right))
         named = f"/Patient/$validate?profile={BASE}/Patient"
         assert all_ok(server.http.post(named, json=patient(active=True)))
+
+    def test_each_profile_that_is_named_is_kept_or_said_not_to_be(self, server: Served) -> None:
+        weight = {"resourceType": "Observation", "status": "final", "code": {"text": "weight"}}
+        named = [f"{BASE}/vitalsigns", f"{BASE}/bodyweight"]
+        for answer in (
+            server.http.post("/$validate", json=parameters(weight, profile=named)),
+            server.http.post("/$validate", params={"profile": named}, json=weight),
+        ):
+            found = [each for each in issues(answer) if each["severity"] == "error"]
+            assert {broken_profile(each).partition("|")[0] for each in found} == set(named)
+            assert all("location" in each for each in found)
+        assert all_ok(server.http.post("/$validate", json=weight))
 
     def test_a_profile_that_cannot_be_checked_is_an_error(self, server: Served) -> None:
         url = "https://e.example/StructureDefinition/nowhere"
