@@ -31,8 +31,11 @@ class Supplemented:
     def concept(self, code: str) -> LoadedConcept | None:
         """Return the concept of a code with what the supplements add; None where there is none."""
         held = self.system.concept(code)
-        more = self.said.concept(code)
-        if held is None or more is None:
+        return None if held is None else self._joined(held)
+
+    def _joined(self, held: LoadedConcept) -> LoadedConcept:
+        more = self.said.concept(held.code)
+        if more is None:
             return held
         return Concept(
             held.code,
@@ -72,7 +75,8 @@ class Supplemented:
         count: int,
     ) -> tuple[Sequence[LoadedConcept], int | None]:
         """Return a page of the concepts by the loaded terms; those of supplements are not searched."""
-        return self.system.search(words, language, within, offset, count)
+        page, total = self.system.search(words, language, within, offset, count)
+        return [self._joined(each) for each in page], total
 
 
 def supplemented(system: LoadedSystem, supplements: Sequence[Resource]) -> LoadedSystem:
