@@ -77,8 +77,7 @@ async def load(
     Raises UnreadableError for a file that is not what it should be, ValueError for a hierarchy in which
     a concept is above itself, and OvertakenError where another load of the same files goes on.
     """
-    said(Progress("reading the files", 0))
-    known = (release.url, release.version, digest(release), release.is_complete)
+    known = (release.url, release.version, digest(release, said), release.is_complete)
     names = [part.file.name for part in release.parts]
     begun = await database.write(partial(begin, release=known, parts=names))
     is_new = begun.state == "loading"
@@ -96,10 +95,11 @@ async def load(
     return Report(release.url, release.version, dict(zip(COUNTS, row, strict=True)), is_new)
 
 
-def digest(release: Release) -> str:
+def digest(release: Release, said: Said) -> str:
     """Return the SHA-256 of a release: of its version, and of its files' names and content."""
     whole = hashlib.sha256(f"{_LAYOUT}\n{release.url}\n{release.version}\n".encode())
     for file in release.files:
+        said(Progress(f"looking through {file.name}", 0))
         content = hashlib.sha256()
         for line in file.lines():
             content.update(line)

@@ -28,6 +28,8 @@ _REPLACEMENTS = ("", SAME_AS, REPLACED_BY)
 """The associations whose targets stand in the place of a code; others name what may be meant."""
 _HELD = 64
 """Reference sets that are held in memory."""
+_REMEMBERED = 10_000
+"""Concepts whose names are held in memory: a release does not change."""
 
 
 class Concept:
@@ -103,11 +105,18 @@ class System:
     _database: Database = field(repr=False)
     _first: int
     _members: "dict[str, array[int]]" = field(default_factory=dict, repr=False)
+    _concepts: dict[int, Concept] = field(default_factory=dict, repr=False)
 
     def concept(self, code: str, /) -> Concept | None:
         """Return the concept of a code, or of one that is another way to write it."""
         place = self.image.number(code)
-        return None if place is None else Concept(self, place)
+        if place is None:
+            return None
+        if (found := self._concepts.get(place)) is None:
+            if len(self._concepts) >= _REMEMBERED:
+                self._concepts.clear()
+            found = self._concepts[place] = Concept(self, place)
+        return found
 
     def subsumes(self, ancestor: str, descendant: str, /) -> bool:
         """Tell whether one code is above another; each is above itself."""
