@@ -16,7 +16,7 @@ from fastapi import FastAPI
 import questionnaires
 from fhir_server import mllp
 from fhir_server.access import LOCAL, clients, refuse_open_doors
-from fhir_server.context import Context
+from fhir_server.context import Context, Knowledge
 from fhir_server.interactions.capabilities import release
 from fhir_server.operations.notify import notifying
 from fhir_server.operations.process_message import finish, process_message, refuse_oversize
@@ -31,8 +31,6 @@ from fhir_server.store.connection import reading
 from fhir_server.store.database import open_database
 from fhir_server.store.failure import place
 from fhir_server.store.renewal import renew, under_way
-from mappings.hl7v2 import MappingContext
-from terminology import Terminology
 
 T = TypeVar("T")
 logger = logging.getLogger("csor")
@@ -53,12 +51,10 @@ def context(
     apart: what is written is committed by a process of its own, which a server has the use of.
     """
     host = "127.0.0.1" if settings.fhir_host in ("0.0.0.0", "::") else settings.fhir_host  # noqa: S104
-    terminology = Terminology.load()
     database = open_database(settings.database, apart=apart)
     return Context(
         database=database,
-        terminology=terminology,
-        mapping=MappingContext(terminology),
+        knowledge=Knowledge(database),
         forms=questionnaires.forms(),
         now=now,
         new_id=new_id or _Ids(),
@@ -168,9 +164,11 @@ async def _finish(made: Context) -> None:
 
 
 async def _tend(made: Context) -> None:
-    """Carry renewals of the index through, whoever announced them, then the messages that waited."""
+    """See what has been loaded; carry renewals of the index through, then the messages that waited."""
     while True:
         try:
+            if await reading(made.database, made.knowledge.renew):
+                logger.info("packages or terminologies have been loaded: the server goes by them")
             if await _is_renewing(made):
                 logger.info("the search index is being made anew; searches are answered with 503")
                 slices = await made.database.driven(renew(made.database))

@@ -11,8 +11,13 @@ from datetime import UTC, datetime
 
 from fhir_server.settings import Settings
 from fhir_server.store.audit import Trail
+from fhir_server.store.concepts.reading import Systems, releases
 from fhir_server.store.connection import Database
+from fhir_server.store.packages import Held, generation
 from mappings.hl7v2 import MappingContext
+from profiles import Options
+from r4 import artefacts
+from r4.definitions.catalogue import Catalogue
 from r4.json import Resource
 from terminology import Terminology
 
@@ -25,14 +30,43 @@ class Principal:
     roles: frozenset[str]
 
 
+PACKAGES = ("terminology", "profiles", "questionnaires", "mappings", "outcome_engine")
+"""The packages whose artefacts are the server's own."""
+
+
+class Knowledge:
+    """What the server goes by: definitions and terminologies, its own, R4's, and those loaded.
+
+    As they are at one moment; `renew` looks whether something has been loaded since.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._systems = Systems(database)
+        self._loaded: tuple[object, ...] = ()
+        self.renew()
+
+    def renew(self) -> bool:
+        """Go by what is loaded now; returns whether that is something else than before."""
+        number = generation(self._database)
+        loaded = (number, *releases(self._database))
+        if loaded == self._loaded:
+            return False
+        self._loaded = loaded
+        own = (each for package in PACKAGES for each in artefacts.load(package))
+        self.catalogue = Catalogue.of(own, Held(self._database), number)
+        self.terminology = Terminology(self.catalogue, self._systems)
+        self.mapping = MappingContext(self.terminology)
+        return True
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """Everything outside a function's arguments that it may use."""
 
     database: Database
-    terminology: Terminology
+    knowledge: Knowledge
     forms: Mapping[str, Resource]
-    mapping: MappingContext
     now: Callable[[], datetime]
     new_id: Callable[[], str]
     settings: Settings
@@ -45,6 +79,29 @@ class Context:
     waiting: asyncio.Event = field(default_factory=asyncio.Event)
     """Set where an asynchronous job waits to be worked off, or removed."""
     _began: list[datetime] = field(default_factory=list)
+
+    @property
+    def terminology(self) -> Terminology:
+        """The terminology service over what is known."""
+        return self.knowledge.terminology
+
+    @property
+    def mapping(self) -> MappingContext:
+        """What HL7 v2 is mapped with."""
+        return self.knowledge.mapping
+
+    def checked(self, resource_type: str, *profiles: str, warnings: bool = True) -> Options:
+        """Return how a resource is validated: by the default profiles of its type, and those named.
+
+        Without warnings, only what refuses it is looked for.
+        """
+        severity = self.settings.nhs_number_severity
+        return Options(
+            profiles=(*self.settings.default_profiles.get(resource_type, ()), *profiles),
+            structures=self.knowledge.catalogue,
+            warnings=warnings,
+            nhs_severity=None if severity == "off" else severity,
+        )
 
     def asked_by(self, principal: Principal) -> "Context":
         """Return this context for another principal."""

@@ -1,7 +1,7 @@
 """Every setting of the server, once, with its default; read from the environment as `CSOR_<NAME>`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -39,6 +39,17 @@ class Settings(BaseSettings):
     update_create: bool = Field(
         default=True,
         description="Whether an update of an id that is not known creates the resource.",
+    )
+    default_profiles: dict[str, tuple[str, ...]] = Field(
+        default_factory=dict,
+        description=(
+            "Profiles that every resource of a type must keep, whatever its meta.profile says; as "
+            '{"Patient": ["https://csor.example/fhir/StructureDefinition/csor-patient"]}.'
+        ),
+    )
+    nhs_number_severity: Literal["error", "warning", "off"] = Field(
+        default="error",
+        description="What a wrong check digit of an NHS or CHI number is; an error refuses the write.",
     )
     max_body: int = Field(
         default=32 * 1024 * 1024, gt=0, description="Largest request body or HL7 frame, in bytes."

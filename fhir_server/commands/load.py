@@ -15,7 +15,7 @@ from pathlib import Path
 import profiles
 from fhir_server.app import alone
 from fhir_server.commands.package_files import Found, Package, Refused, described, read
-from fhir_server.context import Context, instant
+from fhir_server.context import PACKAGES, Context, instant
 from fhir_server.interactions.transaction import transaction
 from fhir_server.settings import Settings
 from fhir_server.store import packages
@@ -26,7 +26,6 @@ from r4.definitions.build import VERSION
 from r4.issue import FhirError, Issue
 from r4.json import Resource, decode, encode
 
-PACKAGES = ("terminology", "profiles", "questionnaires", "mappings", "outcome_engine")
 KINDS = frozenset((
     "ActivityDefinition", "CapabilityStatement", "ChargeItemDefinition", "CodeSystem",
     "CompartmentDefinition", "ConceptMap", "EventDefinition", "ExampleScenario", "GraphDefinition",
@@ -235,7 +234,9 @@ async def _is_stored(made: Context, found: Found, report: Report) -> bool:
 
 def _is_valid(made: Context, found: Found, report: Report) -> bool:
     """Tell whether a definition is valid in itself; what is wrong goes into the report."""
-    issues = [each for each in profiles.validate(found.resource, made.terminology) if each.is_error]
+    issues = profiles.validate(
+        found.resource, made.terminology, options=profiles.Options(warnings=False)
+    )
     if issues:
         report.refused.append(Refused(found.file, None, _reason(issues)))
     return not issues

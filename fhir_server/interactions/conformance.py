@@ -13,7 +13,6 @@ import profiles
 import questionnaires
 from fhir_server.context import Context, instant
 from fhir_server.interactions.targets import find
-from profiles.validate import Options
 from r4.canonical import newest, split
 from r4.issue import Issue
 from r4.json import Resource, decode
@@ -24,20 +23,22 @@ _FORM = f"{_RESPONSE}.questionnaire"
 _UNKNOWN = "questionnaireNotFound"
 
 
-def issues(context: Context, resource: Resource, *, options: Options | None = None) -> list[Issue]:
+def issues(context: Context, resource: Resource, *named: str) -> list[Issue]:
     """Validate a resource; a QuestionnaireResponse, in a Bundle too, also against its Questionnaire.
 
     A response that is completed or amended must keep every rule of its form; of another one a broken
     rule is a warning. A form that is not known here is a warning that says so, and a response that is
-    no valid FHIR is not held against its form.
+    no valid FHIR is not held against its form. named: canonicals of profiles that it is to keep.
     """
     now = instant(context.now())
+    options = context.checked(resource.get("resourceType", ""), *named)
     found = profiles.validate(resource, context.terminology, now=now, options=options)
     form = cache(lambda canonical: _form(context, canonical))
     for response, place in _responses(resource, resource.get("resourceType", "")):
         alone = found
         if response is not resource:
-            alone = profiles.validate(response, context.terminology, now=now)
+            held = context.checked(_RESPONSE)
+            alone = profiles.validate(response, context.terminology, now=now, options=held)
         if not any(issue.is_error for issue in alone):
             said = _answers(context, response, form(response.get("questionnaire")))
             found.extend(_placed(issue, place) for issue in said)

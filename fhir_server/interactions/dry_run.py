@@ -17,7 +17,6 @@ from fhir_server.interactions.transaction import still_referred, unreadable
 from fhir_server.store import read as store
 from fhir_server.store.index import Named
 from fhir_server.store.search.keys import referring
-from profiles.validate import Options
 from r4.issue import FhirError, Issue, error
 from r4.json import Resource
 
@@ -28,15 +27,15 @@ _REFUSED = ("would-be-refused", "This entry would be refused.")
 _READ = ("would-read", "This entry would be answered, and changes nothing.")
 
 
-def dry_run(context: Context, bundle: Resource, *, options: Options | None = None) -> list[Issue]:
+def dry_run(context: Context, bundle: Resource, *named: str) -> list[Issue]:
     """Say of a Bundle of type batch or transaction what is wrong with it, and what it would do.
 
     First all that validation finds in the Bundle, and all that would refuse it or one of its entries;
     then of each entry one information, whose rule is would-create, would-update, unchanged,
     would-delete, would-read or would-be-refused. The entries of a batch are each held against what is
-    stored now. options: how the Bundle itself is validated.
+    stored now. named: canonicals of profiles that the Bundle itself is to keep.
     """
-    found = conformance.issues(context, bundle, options=options)
+    found = conformance.issues(context, bundle, *named)
     try:
         listed = entries(bundle, context.settings.max_entries)
     except FhirError as refusal:

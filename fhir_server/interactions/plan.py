@@ -118,7 +118,8 @@ def _resource(
         incoming = merge(current, incoming, entry.deletes)
         refers = referred(incoming)
     resource = {**incoming, "id": target.id}
-    issues.extend(_placed(entry, profiles.validate(resource, context.terminology)))
+    options = context.checked(entry.type, warnings=False)
+    issues.extend(_placed(entry, profiles.validate(resource, context.terminology, options=options)))
     if entry.type == "Subscription" and not any(issue.is_error for issue in issues):
         issues.extend(_placed(entry, subscriptions.issues(context, resource, target.current)))
     if entry.type == "Patient" and "link" in resource and not any(i.is_error for i in issues):

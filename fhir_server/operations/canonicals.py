@@ -93,7 +93,8 @@ def _sent(context: Context, named: Named, sent: Resource) -> Resource:
     if sent["resourceType"] != named.kind:
         text = f"The parameter {named.sent} is a {named.kind}, not a {sent['resourceType']}."
         raise FhirError(400, [error("invalid", text, where)])
-    found = [issue for issue in profiles.validate(sent, context.terminology) if issue.is_error]
+    options = context.checked(sent["resourceType"], warnings=False)
+    found = profiles.validate(sent, context.terminology, options=options)
     if found:
         raise FhirError(422, found)
     return sent

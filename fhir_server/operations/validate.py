@@ -14,7 +14,6 @@ from fhir_server.interactions.entries import Entry
 from fhir_server.interactions.read import read
 from fhir_server.operations import parameters
 from fhir_server.operations.parameters import Kinds
-from profiles.validate import Options
 from r4.issue import FhirError, Issue, error
 from r4.json import Resource, decode
 
@@ -84,11 +83,10 @@ def validate(context: Context, place: Place, asked: Asked) -> list[Issue]:
     elif place.type is not None and resource["resourceType"] != place.type:
         text = f"The resource is {resource['resourceType']!r}; this URL validates {place.type}."
         raise _refusal("invalid", text, "resource")
-    options = Options(profiles=asked.profiles)
     kind = (resource["resourceType"], resource.get("type"))
     if asked.mode is None and kind in (("Bundle", "transaction"), ("Bundle", "batch")):
-        return dry_run(context, resource, options=options)
-    found = conformance.issues(context, resource, options=options)
+        return dry_run(context, resource, *asked.profiles)
+    found = conformance.issues(context, resource, *asked.profiles)
     if asked.mode in ("create", "update"):
         found += _written(context, place, asked.mode, resource)
     return list(dict.fromkeys(found))

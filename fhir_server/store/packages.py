@@ -62,6 +62,21 @@ class Packages:
         return [row[0] for row in rows]
 
 
+class Held(Packages):
+    """The packages as they are when this is first asked: what is not among them needs no query."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self._known: frozenset[tuple[str, str]] | None = None
+
+    def find(self, kind: str, url: str, version: str | None, /) -> Resource | None:
+        """Return the resource of a kind with a url and version; without one, the newest; or None."""
+        if self._known is None:
+            rows = self._database.read("SELECT DISTINCT kind, url FROM package_resource")
+            self._known = frozenset((row[0], row[1]) for row in rows)
+        return super().find(kind, url, version) if (kind, url) in self._known else None
+
+
 def generation(database: Database) -> int:
     """Return a number that is greater after each commit that changed what is loaded; 0 without any."""
     found: int = database.read("SELECT coalesce(max(generation), 0) FROM package_resource")[0][0]

@@ -236,6 +236,14 @@ class System:
         return held
 
 
+def releases(database: Database) -> list[tuple[int, str]]:
+    """List which releases may be asked, and which of them are in use: it differs when that does."""
+    rows = database.read(
+        "SELECT id, state FROM code_system WHERE state IN ('current', 'ready') ORDER BY id"
+    )
+    return [(row[0], row[1]) for row in rows]
+
+
 class Systems:
     """The releases that an operator has loaded."""
 
