@@ -87,7 +87,7 @@ def _anywhere(sources: Sources, members: Members, coding: Coding) -> Verdict:
         if members.holds(system, code) is True:
             return _inside(sources, members, coding, system)
     if members.is_open or members.undecided:
-        return Verdict(None, _doubt(members, next(iter(members.undecided), "")), None, code)
+        return Verdict(None, _doubt(members, min(members.undecided, default="")), None, code)
     return Verdict(False, "not-in-set", None, code)
 
 
