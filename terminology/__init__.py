@@ -86,17 +86,17 @@ class Terminology:
         """List a value set's Codings; raises FhirError 404 (unknown) or 422 (not enumerable)."""
         return expand.expand(value_set_url, self.members(value_set_url))
 
-    def expansion(self, value_set: Resource, asked: Expand) -> tuple[list[Resource], int | None]:
+    def expansion(
+        self, value_set: Resource, asked: Expand, compiled: Members | None = None
+    ) -> tuple[list[Resource], int | None]:
         """List a ValueSet's codes as `expansion.contains`, and how many there are in all.
 
-        Raises FhirError 422 where they cannot be listed, or are too many to be listed at once.
+        compiled: its codes, where they are known already. Raises FhirError 422 where they cannot be
+        listed, or are too many to be listed at once.
         """
         wanted = pinned.pinned(value_set, asked)
-        found = (
-            self.members(value_set["url"]) if wanted is value_set and self._is(value_set) else None
-        )
-        compiled = members(self.sources, wanted) if found is None else found
-        return expand.expansion(self.sources, wanted, pinned.less(compiled, asked.excluded), asked)
+        found = compiled if compiled is not None and wanted is value_set else self.compiled(wanted)
+        return expand.expansion(self.sources, wanted, pinned.less(found, asked.excluded), asked)
 
     def lookup(self, system: str, code: str) -> Resource | None:
         """Return the concept of a code, or None; of a system that is held as a resource."""
@@ -147,10 +147,6 @@ class Terminology:
     def compiled(self, value_set: Resource) -> Members:
         """Return the codes of a given ValueSet resource."""
         return members(self.sources, value_set)
-
-    def _is(self, value_set: Resource) -> bool:
-        """Tell whether a resource is the one that its url means here."""
-        return "url" in value_set and self.find("ValueSet", value_set["url"]) is value_set
 
 
 def _implicit(url: str) -> Resource | None:

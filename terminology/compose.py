@@ -12,7 +12,6 @@ from typing import Any, Literal
 from r4.json import Resource
 from terminology import filters, rules
 from terminology.concepts import Concepts
-from terminology.loaded import LoadedSystem
 from terminology.rules import Rule
 from terminology.sources import Sources, canonical
 
@@ -113,20 +112,11 @@ def _of_system(sources: Sources, include: Resource) -> Members:
     if isinstance(held, Concepts):
         return _listed(system, held, parts)
     chosen = reduce(rules.both, parts) if parts else rules.every(held)
-    return Members(rules={system: _existing(held, chosen)})
+    return Members(rules={system: chosen})
 
 
 def _doubtful(system: str, doubt: Doubt, text: str) -> Members:
     return Members(undecided=frozenset({system}), doubts={system: (doubt, text)})
-
-
-def _existing(system: LoadedSystem, chosen: Rule) -> Rule:
-    """Leave out what a rule of the hierarchy takes although there is no such code."""
-    return Rule(
-        system,
-        lambda code: chosen.holds(code) and system.concept(code) is not None,
-        chosen.codes,
-    )
 
 
 def _listed(system: str, concepts: Concepts, parts: list[Rule]) -> Members:

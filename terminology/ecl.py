@@ -168,7 +168,7 @@ def _of_several(
             found.append(listed())
         return code in found[0]
 
-    return Rule(system, holds, listed)
+    return Rule(system, holds, listed, is_listed=focus.is_listed)
 
 
 def _identifier(token: str) -> str:

@@ -3,9 +3,9 @@
 https://hl7.org/fhir/R4/valueset-operation-expand.html
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain, islice
+from itertools import islice
 
 from r4.issue import FhirError, error
 from r4.json import Resource
@@ -125,14 +125,29 @@ class _Page:
         page = listed[offset : offset + count]
         offset = max(0, offset - len(listed))
         for system, rule in self.members.rules.items():
-            room = count - len(page)
-            found, number = rule.system.search(
-                self.asked.filter, self.asked.language, self._takes(system, rule), offset, room
-            )
+            found, number = self._ruled(system, rule, offset, count - len(page))
             page += [self._contains(system, concept, rule.system.version) for concept in found]
             offset = max(0, offset - (len(found) if number is None else number))
             total = None if total is None or number is None else total + number
         return page, total
+
+    def _ruled(
+        self, system: str, rule: Rule, offset: int, count: int
+    ) -> tuple[Sequence[LoadedConcept], int | None]:
+        """Return a page of what a rule takes besides the listed codes, and how many there are."""
+        if self.asked.filter or not rule.is_listed:
+            takes = self._takes(system, rule)
+            return rule.system.search(self.asked.filter, self.asked.language, takes, offset, count)
+        listed = self.members.codes.get(system, {})
+        codes = [code for code in rule.codes() if code not in listed]
+        if self.asked.active_only:
+            codes = [code for code in codes if self._is_active(rule, code)]
+        found = map(rule.system.concept, codes[offset : offset + count])
+        return [concept for concept in found if concept is not None], len(codes)
+
+    def _is_active(self, rule: Rule, code: str) -> bool:
+        concept = rule.system.concept(code)
+        return concept is not None and concept.is_active
 
     def _takes(self, system: str, rule: Rule) -> Callable[[str], bool]:
         listed = self.members.codes.get(system, {})
@@ -218,8 +233,3 @@ def _nested(sources: Sources, contains: Iterable[Resource], asked: Expand) -> li
         place.append(entry)
         placed[entry["system"], entry["code"]] = entry
     return roots
-
-
-def systems_used(members: Members) -> list[str]:
-    """List the systems of which a value set has codes, each once."""
-    return list(dict.fromkeys(chain(members.codes, members.rules)))

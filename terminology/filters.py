@@ -116,9 +116,9 @@ def _values(system: LoadedSystem, code: str, name: str) -> list[str]:
     if name == "display":
         return [] if concept.display is None else [concept.display]
     held = [_text(value) for has, value in concept.properties if has == name]
-    if name == "parent":
+    if name == "parent" and not held:
         held += rules.parents(system, code).codes()
-    if name == "child":
+    if name == "child" and not held:
         held += rules.children(system, code).codes()
     return held
 

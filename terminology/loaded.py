@@ -57,6 +57,11 @@ class LoadedSystem(Protocol):
         """Return the version that is loaded."""
         ...
 
+    @property
+    def is_complete(self) -> bool:
+        """Tell whether a code that is absent is a code that does not exist."""
+        ...
+
     def concept(self, code: str, /) -> LoadedConcept | None:
         """Return the concept of a code, active or not; None where there is none."""
         ...

@@ -10,7 +10,9 @@ from r4.issue import FhirError, error
 from r4.json import Resource
 from terminology import rules
 from terminology.loaded import LoadedConcept
-from terminology.sources import Sources, canonical, is_complete, written
+from terminology.sources import Sources, canonical, written
+
+_HIERARCHY = {"parent": "code", "child": "code"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +44,11 @@ def found(sources: Sources, system: str, code: str, version: str | None = None) 
         raise absent(sources, system, version)
     concept = held.concept(code)
     if concept is None:
-        if not is_complete(held):
+        if not held.is_complete:
             raise _unknown(422, "not-supported", f"{system} is held here only in part", code)
         raise _unknown(404, "not-found", f"{system} has no such code", code)
     resource = sources.find("CodeSystem", canonical(system)) or {}
-    types = {each["code"]: each["type"] for each in resource.get("property", [])}
+    types = _HIERARCHY | {each["code"]: each["type"] for each in resource.get("property", [])}
     listed = [(name, _value(types.get(name), value)) for name, value in concept.properties]
     named = {name for name, _ in concept.properties}
     for name, rule in (("parent", rules.parents), ("child", rules.children)):

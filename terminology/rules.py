@@ -14,11 +14,15 @@ _PAGE = 5000
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Rule:
-    """Whether a code is among them; and all of them, each once."""
+    """Whether a code is among them; and all of them, each once.
+
+    is_listed: listing them does not take looking at every code of the system.
+    """
 
     system: LoadedSystem
     holds: Callable[[str], bool]
     codes: Callable[[], Iterable[str]]
+    is_listed: bool = False
 
 
 def every(system: LoadedSystem) -> Rule:
@@ -52,12 +56,17 @@ def some(system: LoadedSystem, codes: Iterable[str]) -> Rule:
     def is_one(code: str) -> bool:
         return code in named and system.concept(code) is not None
 
-    return Rule(system, is_one, lambda: filter(is_one, named))
+    return Rule(system, is_one, lambda: filter(is_one, named), is_listed=True)
 
 
 def members(system: LoadedSystem, refset: str) -> Rule:
     """Take the codes of a reference set."""
-    return Rule(system, lambda code: system.is_member(refset, code), lambda: system.members(refset))
+    return Rule(
+        system,
+        lambda code: system.is_member(refset, code),
+        lambda: system.members(refset),
+        is_listed=True,
+    )
 
 
 def below(system: LoadedSystem, code: str) -> Rule:
@@ -66,6 +75,7 @@ def below(system: LoadedSystem, code: str) -> Rule:
         system,
         lambda each: each != code and system.subsumes(code, each),
         lambda: system.descendants(code),
+        is_listed=True,
     )
 
 
@@ -75,6 +85,7 @@ def above(system: LoadedSystem, code: str) -> Rule:
         system,
         lambda each: each != code and system.subsumes(each, code),
         lambda: system.ancestors(code),
+        is_listed=True,
     )
 
 
@@ -84,7 +95,9 @@ def children(system: LoadedSystem, code: str) -> Rule:
     def is_child(each: str) -> bool:
         return is_parent(system, code, each)
 
-    return Rule(system, is_child, lambda: filter(is_child, system.descendants(code)))
+    return Rule(
+        system, is_child, lambda: filter(is_child, system.descendants(code)), is_listed=True
+    )
 
 
 def parents(system: LoadedSystem, code: str) -> Rule:
@@ -93,7 +106,7 @@ def parents(system: LoadedSystem, code: str) -> Rule:
     def is_above(each: str) -> bool:
         return is_parent(system, each, code)
 
-    return Rule(system, is_above, lambda: filter(is_above, system.ancestors(code)))
+    return Rule(system, is_above, lambda: filter(is_above, system.ancestors(code)), is_listed=True)
 
 
 def is_parent(system: LoadedSystem, parent: str, child: str) -> bool:
@@ -113,15 +126,22 @@ def either(rules: Sequence[Rule]) -> Rule:
     def listed() -> Iterable[str]:
         return dict.fromkeys(chain.from_iterable(rule.codes() for rule in rules))
 
-    return Rule(rules[0].system, lambda code: any(rule.holds(code) for rule in rules), listed)
+    return Rule(
+        rules[0].system,
+        lambda code: any(rule.holds(code) for rule in rules),
+        listed,
+        is_listed=all(rule.is_listed for rule in rules),
+    )
 
 
 def both(left: Rule, right: Rule) -> Rule:
     """Take what two rules take."""
+    first, second = (right, left) if right.is_listed and not left.is_listed else (left, right)
     return Rule(
         left.system,
         lambda code: left.holds(code) and right.holds(code),
-        lambda: filter(right.holds, left.codes()),
+        lambda: filter(second.holds, first.codes()),
+        is_listed=first.is_listed,
     )
 
 
@@ -135,4 +155,5 @@ def without(left: Rule, refuses: Callable[[str], bool]) -> Rule:
         left.system,
         lambda code: left.holds(code) and accepts(code),
         lambda: filter(accepts, left.codes()),
+        is_listed=left.is_listed,
     )

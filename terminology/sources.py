@@ -92,11 +92,6 @@ class Sources:
                 yield resource
 
 
-def is_complete(system: LoadedSystem) -> bool:
-    """Tell whether a code that is absent does not exist; what is loaded is loaded in full."""
-    return system.is_complete if isinstance(system, Concepts) else True
-
-
 def written(url: str, version: str | None) -> str:
     """Write a canonical."""
     return url if version is None else f"{url}|{version}"

@@ -28,6 +28,11 @@ class Supplemented:
         """Return the version that is loaded."""
         return self.system.version
 
+    @property
+    def is_complete(self) -> bool:
+        """Tell whether a code that is absent is a code that does not exist."""
+        return self.system.is_complete
+
     def concept(self, code: str) -> LoadedConcept | None:
         """Return the concept of a code with what the supplements add; None where there is none."""
         held = self.system.concept(code)

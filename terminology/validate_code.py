@@ -4,7 +4,7 @@ https://hl7.org/fhir/R4/valueset-operation-validate-code.html
 """
 
 from terminology.compose import Members
-from terminology.sources import Sources, canonical, is_complete
+from terminology.sources import Sources, canonical
 
 
 def validate_code(members: Members, system: str | None, code: str) -> bool | None:
@@ -19,4 +19,4 @@ def validate_in_system(sources: Sources, system: str, code: str) -> bool | None:
         return None
     if held.concept(code) is not None:
         return True
-    return False if is_complete(held) else None
+    return False if held.is_complete else None

@@ -8,7 +8,7 @@ from typing import Literal
 
 from terminology.compose import Coding, Members
 from terminology.loaded import LoadedConcept
-from terminology.sources import Sources, canonical, is_complete
+from terminology.sources import Sources, canonical
 
 Reason = Literal[
     "",
@@ -50,7 +50,7 @@ def in_system(sources: Sources, coding: Coding) -> Verdict:
     concept = held.concept(code)
     if concept is not None:
         return _spoken(coding, system, concept, held.version)
-    if is_complete(held):
+    if held.is_complete:
         return Verdict(False, "unknown-code", system, code, version=held.version or None)
     return Verdict(None, "not-loaded", system, code, version=held.version or None)
 
@@ -87,7 +87,7 @@ def _anywhere(sources: Sources, members: Members, coding: Coding) -> Verdict:
         if members.holds(system, code) is True:
             return _inside(sources, members, coding, system)
     if members.is_open or members.undecided:
-        return Verdict(None, _doubt(members, next(iter(members.undecided), "")), None, code)
+        return Verdict(None, _doubt(members, min(members.undecided, default="")), None, code)
     return Verdict(False, "not-in-set", None, code)
 
 

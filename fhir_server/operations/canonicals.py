@@ -33,59 +33,86 @@ class Named:
     version: str
 
 
-def resource(context: Context, named: Named, given: Input) -> Resource | None:
+@dataclass(frozen=True, slots=True, eq=False)
+class Given:
+    """A resource that a request is about; of one that is stored, what is compiled is kept."""
+
+    resource: Resource
+    is_stored: bool = False
+
+
+def resource(context: Context, named: Named, given: Input) -> Given | None:
     """Return the resource that a request names; None where it names none.
 
     Raises FhirError 404 (unknown), 410 (deleted), 400 or 422 (sent along, and not what it must be).
     """
     if named.resource_id is not None:
-        return _decoded(read(context, named.kind, named.resource_id).body)
+        return stored(context, named.kind, named.resource_id)
     if named.sent in given:
-        return _sent(context, named, given[named.sent])
+        return Given(_sent(context, named, given[named.sent]))
     if "url" not in given:
         return None
     return by_url(context, named.kind, given["url"], given.get(named.version))
 
 
-def by_url(context: Context, kind: Kind, url: str, version: str | None) -> Resource:
+def stored(context: Context, kind: Kind, resource_id: str) -> Given:
+    """Return a resource as it is stored; raises FhirError 404 or 410."""
+    return _decoded(read(context, kind, resource_id).body)
+
+
+def by_url(context: Context, kind: Kind, url: str, version: str | None) -> Given:
     """Return the resource of a canonical url; raises FhirError 404 where there is none."""
     canonical = written(url, version)
     if (found := context.terminology.find(kind, canonical)) is not None:
-        return found
+        return Given(found)
     plain, _, inside = canonical.partition("|")
     pairs = [("url", escape(plain))] + ([("version", escape(inside))] if inside else [])
-    stored = store.first(context.database, parse(kind, pairs), 1)
-    if not stored:
+    listed = store.first(context.database, parse(kind, pairs), 1)
+    if not listed:
         text = f"The {kind} {canonical} is not known here: check its url, or send it along."
         raise FhirError(404, [error("not-found", text, "Parameters.parameter('url')")])
-    return _decoded(stored[0].body)
+    return _decoded(listed[0].body)
 
 
-def members(context: Context, value_set: Resource) -> Members:
-    """Return the codes of a ValueSet that is in use here, or of any other; each is compiled once.
-
-    A resource that was sent along is compiled for its request.
-    """
-    url = value_set.get("url", "")
-    if url and context.terminology.find("ValueSet", url) is value_set:
+def members(context: Context, given: Given) -> Members:
+    """Return the codes of a ValueSet; of one that is in use here or stored, compiled once."""
+    url = given.resource.get("url", "")
+    if url and context.terminology.find("ValueSet", url) is given.resource:
         found = context.terminology.members(url)
         if found is not None:
             return found
-    return context.terminology.compiled(value_set)
+    if given.is_stored:
+        return _members(context.terminology, given)
+    return context.terminology.compiled(given.resource)
+
+
+def having(context: Context, given: Given) -> Terminology:
+    """Return the terminology in which a CodeSystem stands before others of its url.
+
+    Raises FhirError 422 for one that has no url.
+    """
+    if "url" not in given.resource:
+        text = "The CodeSystem has no url: no Coding can name it."
+        raise FhirError(422, [error("required", text, "CodeSystem.url")])
+    if given.is_stored:
+        return _having(context.terminology, given)
+    return context.terminology.having(given.resource)
 
 
 @lru_cache(maxsize=256)
-def _decoded(body: bytes) -> Resource:
+def _decoded(body: bytes) -> Given:
     """Decode a stored resource, which nobody changes: the same bytes are the same object."""
-    decoded: Resource = decode(body)
-    return decoded
+    return Given(decode(body), is_stored=True)
 
 
-def having(context: Context, code_system: Resource) -> Terminology:
-    """Return the terminology in which a CodeSystem stands before others of its url."""
-    if context.terminology.find("CodeSystem", code_system["url"]) is code_system:
-        return context.terminology
-    return context.terminology.having(code_system)
+@lru_cache(maxsize=64)
+def _members(terminology: Terminology, given: Given) -> Members:
+    return terminology.compiled(given.resource)
+
+
+@lru_cache(maxsize=64)
+def _having(terminology: Terminology, given: Given) -> Terminology:
+    return terminology.having(given.resource)
 
 
 def _sent(context: Context, named: Named, sent: Resource) -> Resource:

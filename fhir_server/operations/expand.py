@@ -6,7 +6,7 @@ https://hl7.org/fhir/R4/valueset-operation-expand.html
 from fhir_server.context import Context, instant
 from fhir_server.operations import canonicals
 from fhir_server.operations.canonicals import Named
-from fhir_server.operations.parameters import Input, Kinds, required
+from fhir_server.operations.parameters import Input, Kinds, missing
 from r4.canonical import split
 from r4.issue import FhirError, error
 from r4.json import Resource
@@ -39,12 +39,12 @@ def expand(context: Context, given: Input, resource_id: str | None = None) -> Re
     cannot be listed, or are too many to be listed at once.
     """
     named = Named("ValueSet", resource_id, "valueSet", "valueSetVersion")
-    value_set = canonicals.resource(context, named, given)
-    if value_set is None:
-        required(given, "url")
-        return {}
-    asked = _asked(given)
-    contains, total = context.terminology.expansion(value_set, asked)
+    found = canonicals.resource(context, named, given)
+    if found is None:
+        raise missing("url")
+    asked, value_set = _asked(given), found.resource
+    members = None if asked.versions else canonicals.members(context, found)
+    contains, total = context.terminology.expansion(value_set, asked, members)
     expansion: Resource = {"timestamp": instant(context.now())}
     if total is not None:
         expansion["total"] = total

@@ -94,9 +94,14 @@ def given(
 def required(given: Input, name: str) -> Any:
     """Return a parameter's value; raises FhirError 400 where it is missing."""
     if name not in given:
-        text = f"The parameter {name} is required."
-        raise FhirError(400, [error("required", text, f"Parameters.parameter('{name}')")])
+        raise missing(name)
     return given[name]
+
+
+def missing(name: str) -> FhirError:
+    """Return the refusal of a request without a parameter that it needs."""
+    text = f"The parameter {name} is required."
+    return FhirError(400, [error("required", text, f"Parameters.parameter('{name}')")])
 
 
 def _other_kind(name: str, kind: Kind) -> FhirError:

@@ -4,11 +4,10 @@ https://hl7.org/fhir/R4/codesystem-operation-subsumes.html
 """
 
 from fhir_server.context import Context
-from fhir_server.interactions.read import read
 from fhir_server.operations import canonicals
 from fhir_server.operations.parameters import Input, Kinds, required
 from r4.issue import FhirError, error
-from r4.json import Resource, decode
+from r4.json import Resource
 from terminology import Terminology
 from terminology.sources import canonical
 
@@ -40,11 +39,8 @@ def subsumes(context: Context, given: Input, resource_id: str | None = None) -> 
 def _terminology(context: Context, resource_id: str | None) -> tuple[Terminology, str | None]:
     if resource_id is None:
         return context.terminology, None
-    resource = decode(read(context, "CodeSystem", resource_id).body)
-    if "url" not in resource:
-        text = "The CodeSystem has no url: no Coding can name it."
-        raise FhirError(422, [error("required", text, "CodeSystem.url")])
-    return canonicals.having(context, resource), resource["url"]
+    stored = canonicals.stored(context, "CodeSystem", resource_id)
+    return canonicals.having(context, stored), stored.resource["url"]
 
 
 def _asked(given: Input, own: str | None) -> tuple[str, tuple[str, str], str | None]:

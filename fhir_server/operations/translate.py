@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from fhir_server.context import Context
 from fhir_server.operations import canonicals
 from fhir_server.operations.canonicals import Named
-from fhir_server.operations.parameters import Input, Kinds, required
+from fhir_server.operations.parameters import Input, Kinds, missing, required
 from r4.canonical import split
 from r4.issue import FhirError, error
 from r4.json import Resource
@@ -60,10 +60,10 @@ def _maps(context: Context, given: Input, resource_id: str | None) -> Iterator[R
     named = Named("ConceptMap", resource_id, "conceptMap", "conceptMapVersion")
     one = canonicals.resource(context, named, given)
     if one is not None:
-        yield one
+        yield one.resource
         return
     if not any(name in given for name in _CHOICE):
-        required(given, "url")
+        raise missing("url")
     for url in context.terminology.catalogue.urls("ConceptMap"):
         concept_map = context.terminology.find("ConceptMap", url)
         if concept_map is not None and all(

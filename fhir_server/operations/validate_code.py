@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from fhir_server.context import Context
 from fhir_server.operations import canonicals
 from fhir_server.operations.canonicals import Named
-from fhir_server.operations.parameters import Input, Kinds, required
+from fhir_server.operations.parameters import Input, Kinds, missing
 from r4.issue import FhirError, error
 from r4.json import Resource
 from terminology import Coding, Terminology, Verdict
@@ -41,7 +41,7 @@ def in_value_set(context: Context, given: Input, resource_id: str | None = None)
     """
     codings = _codings(given, given.get("system"), given.get("systemVersion"))
     if "system" not in given and "code" in given:
-        required(given, "system")
+        raise missing("system")
     url = given.get("url")
     if resource_id is None and "valueSet" not in given and url is not None:
         version = given.get("valueSetVersion")
@@ -51,8 +51,8 @@ def in_value_set(context: Context, given: Input, resource_id: str | None = None)
     named = Named("ValueSet", resource_id, "valueSet", "valueSetVersion")
     value_set = canonicals.resource(context, named, given)
     if value_set is None:
-        required(given, "url")
-    members = canonicals.members(context, value_set or {})
+        raise missing("url")
+    members = canonicals.members(context, value_set)
     return _answer(codings, lambda each: context.terminology.check_in(members, each))
 
 
@@ -64,7 +64,7 @@ def in_code_system(context: Context, given: Input, resource_id: str | None = Non
     terminology, system = _system(context, given, resource_id)
     codings = _codings(given, system, given.get("version"))
     if system is None and "code" in given:
-        required(given, "url")
+        raise missing("url")
     return _answer(codings, lambda each: _in_system(terminology, system, each))
 
 
@@ -76,10 +76,9 @@ def _system(
         return context.terminology, given.get("url")
     named = Named("CodeSystem", resource_id, "codeSystem", "version")
     resource = canonicals.resource(context, named, given)
-    if resource is None or "url" not in resource:
-        text = "The CodeSystem has no url: no Coding can name it."
-        raise FhirError(422, [error("required", text, "CodeSystem.url")])
-    return canonicals.having(context, resource), resource["url"]
+    if resource is None:
+        raise missing("url")
+    return canonicals.having(context, resource), resource.resource["url"]
 
 
 def _in_system(terminology: Terminology, system: str | None, coding: Coding) -> Verdict:

@@ -96,6 +96,18 @@ def test_a_value_set_is_sent_along_or_stored(server: Served, ids: dict[str, str]
         assert named(sent(server, path, *more, blue))["result"] is False
 
 
+def test_a_stored_value_set_is_taken_as_it_is_stored_now(server: Served) -> None:
+    made = server.http.post("/ValueSet", json={**REDS, "url": f"{OURS}/vs/changing"}).json()
+    include = {"system": f"{OURS}/colours", "concept": [{"code": "pink"}]}
+    path = f"/ValueSet/{made['id']}/$validate-code?system={OURS}/colours&code=pink"
+    assert named(server.http.get(path))["result"] is False
+    changed = {**made, "compose": {"include": [include]}}
+    assert server.http.put(f"/ValueSet/{made['id']}", json=changed).status_code == 200
+    assert named(server.http.get(path))["result"] is True
+    assert server.http.delete(f"/ValueSet/{made['id']}").status_code == 200
+    assert server.http.get(path).status_code == 410
+
+
 def test_a_code_is_of_a_code_system_or_not(server: Served, ids: dict[str, str]) -> None:
     place = f"/CodeSystem/{ids['CodeSystem']}/$validate-code"
     along = {"name": "codeSystem", "resource": COLOURS}

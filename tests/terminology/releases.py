@@ -77,7 +77,7 @@ RELEASE = {
     ],
 }
 """Shaped as SNOMED CT is, and named as it is; none of these codes is one of SNOMED CT's."""
-REFSETS = {"700": ("100", "110")}
+REFSETS = {"700": ("100", "110"), "701": ("999", "100")}
 
 
 class Release:
@@ -86,6 +86,7 @@ class Release:
     def __init__(self, concepts: Concepts, refsets: dict[str, tuple[str, ...]]) -> None:
         self.concepts, self.refsets = concepts, refsets
         self.url, self.version = concepts.url, concepts.version
+        self.is_complete = concepts.is_complete
         self.concept = concepts.concept
         self.subsumes = concepts.subsumes
         self.ancestors = concepts.ancestors

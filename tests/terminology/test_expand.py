@@ -74,8 +74,8 @@ def test_what_is_asked_of_a_listed_value_set(
 @pytest.mark.parametrize(
     ("asked", "expected", "total"),
     [
-        (Expand(), ["1", "10", "100", "101", "11", "110"], 6),
-        (Expand(offset=1, count=2), ["10", "100"], 6),
+        (Expand(), ["1", "10", "11", "100", "101", "110"], 6),
+        (Expand(offset=1, count=2), ["10", "11"], 6),
         (Expand(filter="small left"), ["100"], 1),
         (Expand(filter="old"), [], 0),
     ],
@@ -86,8 +86,22 @@ def test_what_is_asked_of_a_value_set_over_a_loaded_system(
     assert expanded(LEFT, asked) == (expected, total)
 
 
+@pytest.mark.parametrize(
+    ("filter_", "asked", "expected", "total"),
+    [
+        (("concept", "is-not-a", "10"), Expand(offset=1), ["11", "110"], 3),
+        (("concept", "in", "701"), Expand(), ["999", "100"], 2),
+        (("concept", "in", "701"), Expand(active_only=True), ["100"], 1),
+    ],
+)
+def test_a_rule_that_cannot_list_looks_at_every_active_code_and_a_reference_set_at_its_own(
+    filter_: tuple[str, str, str], asked: Expand, expected: list[str], total: int
+) -> None:
+    assert expanded(value_set("set", including(SNOMED_CT, filter_)), asked) == (expected, total)
+
+
 def test_pages_run_from_the_listed_codes_into_those_of_a_rule_and_none_comes_twice() -> None:
-    every = ["cat", "stone", "100", "1", "10", "101", "11", "110"]
+    every = ["cat", "stone", "100", "1", "10", "11", "101", "110"]
     assert expanded(MIXED, Expand()) == (every, 8)
     pages = [expanded(MIXED, Expand(offset=at, count=3))[0] for at in (0, 3, 6)]
     assert [code for page in pages for code in page] == every
