@@ -1,5 +1,6 @@
 """A release is loaded from its files, in slices, beside the one in use; every concept is fictitious."""
 
+import asyncio
 import shutil
 import signal
 import subprocess
@@ -130,6 +131,31 @@ def test_a_load_that_another_one_has_overtaken_stores_nothing(
     with pytest.raises(slices.OvertakenError):
         within(where, lambda database: database.write(partial(slices.store, stored=late)))
     assert stored(where) == before
+
+
+def test_a_load_that_was_given_up_for_another_one_ends(
+    where: str, written: tuple[Path, snomed_shaped.Shape], tmp_path: Path
+) -> None:
+    snomed_shaped.write(tmp_path / "other", 40, seed=3)
+
+    async def both(database: Database) -> None:
+        reached = asyncio.Event()
+        first = asyncio.create_task(database.driven(one(database, reached)))
+        await reached.wait()
+        await loading.load(database, release(tmp_path / "other"), lambda _: None)
+        with pytest.raises(slices.OvertakenError):
+            await first
+
+    async def one(database: Database, reached: asyncio.Event) -> loading.Report:
+        return await loading.load(database, release(written[0]), lambda _: reached.set())
+
+    within(where, both)
+    with opened(where) as database:
+        found = Systems(database).system(SNOMED_CT)
+        assert found is not None
+        assert len(found.image.codes) == 40
+    rows = stored(where)
+    assert [row[0] >> 32 for row in rows["concept"]] == [rows["code_system"][0][0]] * 40
 
 
 def test_a_new_release_is_switched_to_when_it_is_whole(

@@ -251,7 +251,7 @@ class Systems:
         self._database = database
         self._read_at = float("-inf")
         self._rows: Sequence[Row] = ()
-        self._systems: Mapping[int, System] = {}
+        self._systems: Mapping[str, System] = {}
 
     def system(self, url: str, version: str | None = None, /) -> System | None:
         """Return a release, the one in use where no version is asked for; None: not loaded.
@@ -261,7 +261,7 @@ class Systems:
         self._look()
         chosen = None
         for row in self._rows:
-            _, found_url, found, _, state = row
+            _, _, found_url, found, _, state = row
             fits = version is None or found == version or _is_edition(url, version, found)
             if found_url == url and fits and (version is not None or state == "current"):
                 chosen = row
@@ -274,19 +274,19 @@ class Systems:
         if now - self._read_at < SEEN_AFTER:
             return
         self._rows = self._database.read(
-            "SELECT id, url, version, is_complete, state FROM code_system"
+            "SELECT id, digest, url, version, is_complete, state FROM code_system"
             " WHERE state IN ('current', 'ready') ORDER BY id"
         )
         self._read_at = now
-        stored = {row[0] for row in self._rows}
+        stored = {row[1] for row in self._rows}
         self._systems = {key: made for key, made in self._systems.items() if key in stored}
 
     def _made(self, row: Row) -> System:
-        key, url, version, is_complete, _ = row
-        if (made := self._systems.get(key)) is None:
+        key, digest, url, version, is_complete, _ = row
+        if (made := self._systems.get(digest)) is None:
             held = image.read(self._database, key)
             made = System(url, version, bool(is_complete), held, self._database, first(key))
-            self._systems = {**self._systems, key: made}
+            self._systems = {**self._systems, digest: made}
         return made
 
 

@@ -109,7 +109,8 @@ def store(connection: Connection, stored: Slice) -> None:
 
 
 def put(connection: Connection, system: int, place: int, piece: tuple[str, bytes]) -> None:
-    """Store a piece of an image in its place."""
+    """Store a piece of an image in its place; raises OvertakenError where the release is given up."""
+    _ensure_kept(connection, system)
     row = first(system) + place
     connection.execute("DELETE FROM concept_image WHERE id = ?", (row,))
     connection.insert({"concept_image": [(row, *piece)]})
@@ -118,11 +119,10 @@ def put(connection: Connection, system: int, place: int, piece: tuple[str, bytes
 def switch(connection: Connection, system: int) -> None:
     """Put a release that is complete in use, in the place of the one that was.
 
-    That one stays, and is found by its version, unless it has the same version.
+    That one stays, and is found by its version, unless it has the same version. Raises OvertakenError
+    where the release was given up meanwhile.
     """
-    ((url, version),) = connection.read(
-        "SELECT url, version FROM code_system WHERE id = ?", (system,)
-    )
+    url, version = _ensure_kept(connection, system)
     connection.execute(
         "UPDATE code_system SET state = 'ready' WHERE url = ? AND state = 'current'", (url,)
     )
@@ -131,6 +131,16 @@ def switch(connection: Connection, system: int) -> None:
         (url, version, system),
     )
     connection.execute("UPDATE code_system SET state = 'current' WHERE id = ?", (system,))
+
+
+def _ensure_kept(connection: Connection, system: int) -> tuple[str, str]:
+    rows = connection.read(
+        "SELECT url, version FROM code_system WHERE id = ? AND state <> 'removing'", (system,)
+    )
+    if not rows:
+        raise OvertakenError("another release of this code system was loaded meanwhile")
+    url, version = rows[0]
+    return url, version
 
 
 def discard(connection: Connection, url: str) -> None:
