@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from fhir.resources.R4B import get_fhir_model_class
 
-from profiles.validate import validate
+from profiles.validate import Options, validate
 from r4.json import Resource
 from terminology import Terminology, systems
 
@@ -22,12 +22,12 @@ def main() -> None:
     """Print one line for each resource: best of several runs, and the ratio."""
     terminology = Terminology.load()
     print(f"{'':26}{'validate':>10}{'R4B':>10}{'ratio':>8}")
-    for name, resource in RESOURCES.items():
-        issues = validate(resource, terminology)
+    for name, (resource, options) in CASES.items():
+        issues = validate(resource, terminology, options=options)
         if issues:
             raise SystemExit(f"{name} is not valid: {issues}")
         model = get_fhir_model_class(resource["resourceType"])
-        ours = best(lambda resource=resource: validate(resource, terminology))
+        ours = best(lambda r=resource, options=options: validate(r, terminology, options=options))
         theirs = best(lambda model=model, resource=resource: model.model_validate(resource))
         print(f"{name:26}{ours:10.1f}{theirs:10.1f}{theirs / ours:8.1f}")
 
@@ -139,12 +139,21 @@ RESPONSE: Resource = {
         for group in range(10)
     ],
 }
-RESOURCES = {
-    "Patient": PATIENT,
-    "Observation": OBSERVATION,
-    "Procedure": PROCEDURE,
-    "QuestionnaireResponse, 100": RESPONSE,
+WEIGHT: Resource = {
+    **OBSERVATION,
+    "meta": {"profile": ["http://hl7.org/fhir/StructureDefinition/bodyweight"]},
+    "code": coded(systems.LOINC, "29463-7", "Body weight"),
 }
+ALL, ERRORS = Options(), Options(warnings=False)
+CASES = {
+    "Patient": (PATIENT, ALL),
+    "Observation": (OBSERVATION, ALL),
+    "Observation, errors only": (OBSERVATION, ERRORS),
+    "Observation, R4 bodyweight": (WEIGHT, ALL),
+    "Procedure": (PROCEDURE, ALL),
+    "QuestionnaireResponse, 100": (RESPONSE, ALL),
+}
+"""Each with what is asked for; a profile is that of meta.profile, with those it is derived from."""
 
 if __name__ == "__main__":
     main()

@@ -6,6 +6,7 @@ have the code's system; https://hl7.org/fhir/R4/terminologies.html#strength
 
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
+from typing import Any
 
 from profiles.findings import Check, Path, Run, listed, shown
 from profiles.primitives import PRIMITIVES, Quick
@@ -20,8 +21,26 @@ _CLOSE = 0.75
 _CODE_LIKE = frozenset({"code", "uri", "string", "canonical", "url"})
 
 
-def check(type_code: str, binding: Resource, terminology: Terminology) -> Check | None:
+def is_member(terminology: Terminology, value: Any, value_set_url: str) -> bool | None:
+    """Tell whether a code, Coding or CodeableConcept is in a value set; None where undecided."""
+    members = terminology.members(value_set_url)
+    if members is None:
+        return None
+    if isinstance(value, str):
+        return members.holds(None, value)
+    if not isinstance(value, dict):
+        return None
+    codings = value.get("coding", []) if "coding" in value or "code" not in value else [value]
+    answers = [_answer(members, coding) for coding in codings]
+    return True if True in answers else None if None in answers else False
+
+
+def check(
+    type_code: str, binding: Resource, terminology: Terminology, *, warnings: bool = True
+) -> Check | None:
     """Compile the check of one type under a binding; None where there is nothing to check."""
+    if binding["strength"] != "required" and not warnings:
+        return None
     url = binding.get("valueSet", "")
     members = terminology.members(url)
     kind = _KINDS.get((binding["strength"], "code" if type_code in _CODE_LIKE else type_code))

@@ -13,8 +13,6 @@ from typing import Any
 from profiles.findings import Run
 from profiles.references import contained
 from r4.json import Resource
-from terminology import nhs_number
-from terminology.systems import ALIASES, CHI_NUMBER, NHS_NUMBER
 
 Holds = Callable[[Any, Run], bool]
 
@@ -25,16 +23,6 @@ _ABATED = frozenset({"resolved", "remission", "inactive"})
 _ENTERED_IN_ERROR = frozenset({"entered-in-error"})
 _CERTAIN = 100
 """Per cent."""
-_NUMBERED = frozenset({NHS_NUMBER, CHI_NUMBER})
-
-
-def has_nhs_number(identifier: Resource, _: Run) -> bool:
-    """Hold an NHS or CHI number to its ten digits and its check digit."""
-    system = identifier.get("system", "")
-    if ALIASES.get(system, system) not in _NUMBERED or "value" not in identifier:
-        return True
-    value = identifier["value"]
-    return value.isascii() and len(value) == len("9990000018") and nhs_number.is_valid(value)
 
 
 def _dom_2(resource: Resource, _: Run) -> bool:
@@ -166,15 +154,15 @@ def _qrs_1(item: Resource, _: Run) -> bool:
 
 
 def _per_1(period: Resource, _: Run) -> bool:
-    return not _is_after(period.get("start"), period.get("end"))
+    return not is_after(period.get("start"), period.get("end"))
 
 
 def _task_inv_1(task: Resource, _: Run) -> bool:
-    return not _is_after(task.get("authoredOn"), task.get("lastModified"))
+    return not is_after(task.get("authoredOn"), task.get("lastModified"))
 
 
 def _mdd_1(dispense: Resource, _: Run) -> bool:
-    return not _is_after(dispense.get("whenPrepared"), dispense.get("whenHandedOver"))
+    return not is_after(dispense.get("whenPrepared"), dispense.get("whenHandedOver"))
 
 
 def _rng_2(range_: Resource, _: Run) -> bool:
@@ -184,7 +172,7 @@ def _rng_2(range_: Resource, _: Run) -> bool:
     return "value" not in low or "value" not in high or bool(low["value"] <= high["value"])
 
 
-def _is_after(first: str | None, second: str | None) -> bool:
+def is_after(first: str | None, second: str | None) -> bool:
     """Tell whether a moment is surely after another; the coarser of the two sets the precision."""
     if first is None or second is None:
         return False

@@ -10,29 +10,25 @@ from functools import lru_cache
 from threading import RLock
 from typing import Any
 
-from profiles import bindings, declared, narrative, objects, references
+from profiles import bindings, extensions, known, narrative, nhs, objects, references
 from profiles.findings import Check, Path, Run, shown
 from profiles.invariants import check_all, of_element, of_type
 from profiles.primitives import PRIMITIVES, Quick
-from profiles.structure import (
-    Element,
-    Shape,
-    Type,
-    address,
-    json_name,
-    shape,
-    step,
-)
+from profiles.shelf import Shelf
+from profiles.structure import Element, Shape, Type, address, json_name, shape, step
 from r4 import definitions
+from r4.definitions.catalogue import Catalogue
+from r4.issue import Severity
 from r4.json import Resource
 from terminology import Terminology
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Checks:
-    """The compiled checks under one terminology, by the address of their shape."""
+    """The compiled checks under one terminology and catalogue, by the address of their shape."""
 
-    terminology: Terminology
+    shelf: Shelf
+    nhs_severity: Severity | None
     _compiled: dict[tuple[str, str], Check] = field(default_factory=dict)
     _compiling: set[tuple[str, str]] = field(default_factory=set)
     _lock: RLock = field(default_factory=RLock)
@@ -47,6 +43,9 @@ class Checks:
             run.refuse("structure", _no_such_type(found), path, "resource-type")
             return
         self.at(address(found))(value, path, run)
+        if "meta" in value:
+            for profile in declared(value):
+                self.shelf.apply(profile, value, path, run)
 
     def at(self, where: tuple[str, str]) -> Check:
         """Return the check of a shape by its address, compiled once, by one thread at a time.
@@ -73,6 +72,7 @@ class Checks:
 
     def _layout(self, outline: Shape) -> objects.Layout:
         handlers: dict[str, objects.Handler] = {}
+        warnings = self.shelf.warnings
         quick: dict[str, Quick] = {}
         for element in outline.elements:
             handlers.update(self._handlers(element))
@@ -87,7 +87,10 @@ class Checks:
             quick=quick,
             required=tuple(e.name for e in needed if not e.is_choice),
             choices=tuple(_choice(e) for e in outline.elements if e.is_choice),
-            invariants=of_type(outline.constraints, outline.type),
+            invariants=(
+                *of_type(self._asked(outline.constraints), outline.type),
+                *nhs.rules(outline.type, self.nhs_severity, warnings=warnings),
+            ),
         )
 
     def _handlers(self, element: Element) -> Iterator[tuple[str, objects.Handler]]:
@@ -107,18 +110,20 @@ class Checks:
     def _quick(self, element: Element) -> Iterator[tuple[str, Quick]]:
         """Yield what tells quickly that a text is right, where no rule but a binding is on it."""
         for type_ in () if element.repeats or element.max == "0" else element.types:
-            if not type_.is_primitive or _invariants(element, type_) is not None:
+            if not type_.is_primitive or self._invariants(element, type_) is not None:
                 continue
             rules, quick = self._rules(element, type_), PRIMITIVES[type_.code].quick
             if rules:
-                quick = bindings.quick(type_.code, element.binding or {}, self.terminology)
+                quick = bindings.quick(type_.code, element.binding or {}, self.shelf.terminology)
             if quick is not None and len(rules) <= 1:
                 yield json_name(element, type_.code), quick
 
     def _of_objects(self, element: Element, type_: Type) -> objects.Handler:
         check = objects.with_rules(self._object(element, type_), self._rules(element, type_))
         handle = objects.many if element.repeats else objects.one
-        return handle(_name(element, type_), check)
+        handler = handle(_name(element, type_), check)
+        is_extension = type_.code == "Extension" and element.repeats
+        return extensions.handler(handler, element.name, self.shelf) if is_extension else handler
 
     def _object(self, element: Element, type_: Type) -> Check:
         if type_.code == "Resource":
@@ -142,16 +147,35 @@ class Checks:
     def _rules(self, element: Element, type_: Type) -> tuple[Check, ...]:
         rules: list[Check | None] = []
         if element.path == "Meta.profile":
-            rules.append(declared.check)
+            rules.append(known.check(self.shelf))
         if type_.code == "xhtml":
             rules.append(narrative.check)
         if type_.code == "Reference":
-            rules.append(references.check(type_.targets))
+            rules.append(references.check(type_.targets, self.shelf.type_of))
         if element.binding is not None:
-            rules.append(bindings.check(type_.code, element.binding, self.terminology))
+            shelf = self.shelf
+            found = bindings.check(
+                type_.code, element.binding, shelf.terminology, warnings=shelf.warnings
+            )
+            rules.append(found)
         if element.shape is None:
-            rules.append(_invariants(element, type_))
+            rules.append(self._invariants(element, type_))
         return tuple(rule for rule in rules if rule is not None)
+
+    def _invariants(self, element: Element, type_: Type) -> Check | None:
+        invariants = of_element(self._asked(element.constraints), type_.code)
+        if not invariants:
+            return None
+
+        def check(value: Any, path: Path, run: Run) -> None:
+            check_all(invariants, value, path, run)
+
+        return check
+
+    def _asked(self, constraints: tuple[Resource, ...]) -> tuple[Resource, ...]:
+        """Leave out what only warns, where no warnings are asked for."""
+        is_asked = self.shelf.warnings
+        return tuple(each for each in constraints if is_asked or each["severity"] == "error")
 
     def _contained(self, value: Any, path: Path, run: Run) -> None:
         self._inside(value, run.resource, path, run)
@@ -160,30 +184,32 @@ class Checks:
         self._inside(value, value, path, run)
 
     def _inside(self, value: Any, root: Resource, path: Path, run: Run) -> None:
-        inner = run.inside(value, root)
+        inner = run.inside(value, root, path)
         self.resource(value, path, inner)
         run.malformed += inner.malformed
 
 
-@lru_cache(maxsize=8)
-def checks(terminology: Terminology) -> Checks:
-    """Return the checks under a terminology, compiled once for it."""
-    return Checks(terminology)
+@lru_cache(maxsize=16)
+def checks(
+    terminology: Terminology,
+    structures: Catalogue,
+    nhs_severity: Severity | None = "error",
+    warnings: bool = True,
+) -> Checks:
+    """Return the checks under a terminology and a catalogue of definitions, compiled once for both."""
+    return Checks(Shelf(terminology, structures, warnings), nhs_severity)
+
+
+def declared(resource: Any) -> tuple[str, ...]:
+    """List the profiles that a resource says it meets, each once; what is no text is left out."""
+    meta = resource.get("meta") if isinstance(resource, dict) else None
+    named = meta.get("profile") if isinstance(meta, dict) else None
+    texts = named if isinstance(named, list) else ()
+    return tuple(dict.fromkeys(each for each in texts if isinstance(each, str)))
 
 
 def _name(element: Element, type_: Type) -> objects.Name:
     return objects.Name(json_name(element, type_.code), step(element, type_.code))
-
-
-def _invariants(element: Element, type_: Type) -> Check | None:
-    invariants = of_element(element.constraints, type_.code)
-    if not invariants:
-        return None
-
-    def check(value: Any, path: Path, run: Run) -> None:
-        check_all(invariants, value, path, run)
-
-    return check
 
 
 def _choice(element: Element) -> objects.Choice:

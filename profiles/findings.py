@@ -4,8 +4,8 @@ A path is a chain of (parent, name, index), spelt out only when there is somethi
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
 
 from r4.fhirpath import Environment
 from r4.issue import Issue, Severity
@@ -24,6 +24,22 @@ class TooManyFindingsError(Exception):
     """Ends a validation whose list of findings is full; never leaves this package."""
 
 
+class Around(Protocol):
+    """What a validation asks beyond the resource itself; None is no answer."""
+
+    def conforms(self, value: Any, canonical: str, run: "Run", /) -> bool | None:
+        """Tell whether a value conforms to a profile; None where that is not known here."""
+        ...
+
+    def is_member(self, value: Any, value_set_url: str, /) -> bool | None:
+        """Tell whether a code, Coding or CodeableConcept is in a value set."""
+        ...
+
+
+Resolve = Callable[[str], Resource | None]
+"""From the text of a reference to the resource."""
+
+
 @dataclass(slots=True)
 class Run:
     """One validation under way: the findings, and the resources that invariants refer to.
@@ -31,6 +47,8 @@ class Run:
     `resource` is FHIRPath's %resource and `root` its %rootResource. `malformed` counts the values
     that are not what their type says: what contains one is spared the rules that would read it.
     `environment` is what the FHIRPath engine is given, made when the first expression needs it.
+    `start` is where the resource stands; None for the outermost. `profile` is the one whose rules are
+    looked at. `asked` are the questions of conformance that are being answered: (id of value, url).
     """
 
     resource: Resource
@@ -39,10 +57,34 @@ class Run:
     issues: list[Issue] = field(default_factory=list)
     malformed: int = 0
     environment: Environment | None = None
+    start: Path | None = None
+    around: Around | None = None
+    resolve: Resolve | None = None
+    profile: str | None = None
+    asked: frozenset[tuple[int, str]] = frozenset()
 
-    def inside(self, resource: Resource, root: Resource) -> "Run":
+    def inside(self, resource: Resource, root: Resource, start: Path) -> "Run":
         """Go on inside another resource, with the same list of findings."""
-        return Run(resource, root, self.now, self.issues)
+        return Run(
+            resource,
+            root,
+            self.now,
+            self.issues,
+            start=start,
+            around=self.around,
+            resolve=self.resolve,
+            profile=self.profile,
+            asked=self.asked,
+        )
+
+    def under(self, profile: str) -> "Run":
+        """Go on with the rules of a profile, with the same list of findings."""
+        return replace(self, profile=profile)
+
+    def apart(self, question: tuple[int, str] | None = None) -> "Run":
+        """Look at something without reporting it: a run with a list of findings of its own."""
+        asked = self.asked | {question} if question else self.asked
+        return replace(self, issues=[], environment=None, asked=asked)
 
     def refuse(self, code: str, diagnostics: str, path: Path, rule: str) -> None:
         """Report a value that is not what its type says."""
@@ -54,9 +96,10 @@ class Run:
     ) -> None:
         """Report a finding; raises TooManyFindingsError for an error when the list is full."""
         if len(self.issues) < MOST_FINDINGS:
-            self.issues.append(Issue(severity, code, diagnostics, spell(path), rule))
+            found = Issue(severity, code, diagnostics, spell(path), rule, self.profile)
+            self.issues.append(found)
         elif severity == "error":
-            self.issues[-1] = Issue("error", "too-costly", _MORE, spell(path), rule)
+            self.issues[-1] = Issue("error", "too-costly", _MORE, spell(path), rule, self.profile)
             raise TooManyFindingsError
         else:
             self.issues[-1] = Issue("information", "informational", _MORE)

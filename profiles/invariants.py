@@ -5,14 +5,15 @@ in `profiles.by_hand`, and a test holds the two to the same answers on the stand
 https://hl7.org/fhir/R4/conformance-rules.html#constraints
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from profiles.by_hand import BY_HAND, Holds, has_nhs_number
-from profiles.findings import Path, Run
-from r4 import fhirpath
-from r4.issue import FhirError, Severity
+from profiles.by_hand import BY_HAND, Holds
+from profiles.findings import Path, Resolve, Run
+from r4 import fhirpath, reference
+from r4.issue import FhirError, Severity, error
 from r4.json import Resource
 
 ENFORCED_ELSEWHERE = frozenset({"ele-1", "sqty-1", "txt-1", "txt-2"})
@@ -52,8 +53,31 @@ def of_element(constraints: tuple[Resource, ...], type_code: str) -> tuple[Invar
 
 
 def of_type(constraints: tuple[Resource, ...], type_code: str) -> tuple[Invariant, ...]:
-    """Compile the constraints on the whole of a type, the registry's own among them."""
-    return (*_invariants(constraints, type_code), *_OURS.get(type_code, ()))
+    """Compile the constraints on the whole of a type."""
+    return tuple(_invariants(constraints, type_code))
+
+
+def of_profile(constraints: Iterable[Resource], type_code: str) -> tuple[Invariant, ...]:
+    """Compile the constraints that a profile adds to an element."""
+    return tuple(
+        Invariant(_of_profile(each, type_code), each["key"], each["human"], each["severity"])
+        for each in constraints
+        if each["key"] not in ENFORCED_ELSEWHERE
+        and each["key"] not in BEST_PRACTICE
+        and "expression" in each
+    )
+
+
+def _of_profile(constraint: Resource, type_code: str) -> Holds:
+    try:
+        return by_fhirpath(constraint, type_code)
+    except FhirError as refused:
+        unreadable = refused  # the language unbinds `refused` itself
+
+        def holds(_value: Any, _run: Run) -> bool:
+            raise unreadable
+
+        return holds
 
 
 def _invariants(
@@ -87,19 +111,33 @@ def by_fhirpath(constraint: Resource, type_code: str) -> Holds:
 def _environment(run: Run) -> fhirpath.Environment:
     if run.environment is None:
         run.environment = fhirpath.Environment(
-            resource=run.resource, root_resource=run.root, now=run.now
+            resource=run.resource,
+            root_resource=run.root,
+            now=run.now,
+            resolve=None if run.resolve is None else partial(_resolved, run.resolve),
+            member_of=partial(_is_member, run),
+            conforms_to=partial(_conforms, run),
         )
     return run.environment
 
 
-_OURS = {
-    "Identifier": (
-        Invariant(
-            has_nhs_number,
-            "csor-nhs-number",
-            "An NHS or CHI number is ten digits without spaces, the last of them the check digit"
-            " (modulus 11): correct the number, or send what is not one under another system",
-            code="value",
-        ),
-    )
-}
+def _resolved(resolve: Resolve, text: str) -> Resource | None:
+    """Return the resource, or as much of it as the reference says."""
+    literal = reference.literal(text)
+    stub = None if literal is None else {"resourceType": literal.type, "id": literal.id}
+    return resolve(text) or stub
+
+
+def _is_member(run: Run, value: Any, value_set_url: str) -> bool:
+    answer = None if run.around is None else run.around.is_member(value, value_set_url)
+    if answer is None:
+        said = f"Whether a code is in {value_set_url} cannot be told here."
+        raise FhirError(422, [error("not-supported", said)])
+    return answer
+
+
+def _conforms(run: Run, value: Any, canonical: str) -> bool:
+    answer = None if run.around is None else run.around.conforms(value, canonical, run)
+    if answer is None:
+        raise FhirError(422, [error("not-found", f"The profile {canonical} is not known here.")])
+    return answer

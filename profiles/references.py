@@ -5,19 +5,30 @@ https://hl7.org/fhir/R4/references.html
 """
 
 import re
+from collections.abc import Callable
 from difflib import get_close_matches
+from typing import Any
 
-from profiles.findings import Check, Path, Run, listed, shown
+from profiles.findings import Check, Path, Resolve, Run, listed, shown
 from r4 import definitions, reference
 from r4.json import Resource
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:")
 
 
-def check(targets: tuple[str, ...]) -> Check:
-    """Compile the check of a Reference under the target profiles of its element."""
-    allowed = frozenset(target.rpartition("/")[2] for target in targets)
-    if not allowed or "Resource" in allowed:
+Conforms = Callable[[Any, str, Run], bool | None]
+TypeOf = Callable[[str], str | None]
+"""From the canonical of a profile to the type it is for; None where it is not known."""
+
+
+def check(targets: tuple[str, ...], type_of: TypeOf) -> Check:
+    """Compile the check of a Reference under the target profiles of its element.
+
+    A profile that is not known here may be for any type.
+    """
+    named = {type_of(target) for target in targets}
+    allowed = frozenset(each for each in named if each is not None)
+    if not allowed or None in named or "Resource" in allowed:
         allowed = frozenset(definitions.resource_types())
 
     def check_target(value: Resource, path: Path, run: Run) -> None:
@@ -28,6 +39,62 @@ def check(targets: tuple[str, ...]) -> Check:
                 run.report("error", "value", said, path, "reference-target")
 
     return check_target
+
+
+def conformance(targets: tuple[str, ...], conforms: Conforms) -> Check:
+    """Compile the check that what a Reference leads to conforms to one of the profiles.
+
+    Only what is at hand is looked at: a contained resource, or one that the run resolves.
+    """
+
+    def check_target(value: Resource, path: Path, run: Run) -> None:
+        resource = _found(value.get("reference", ""), run)
+        if resource is None:
+            return
+        answers = [conforms(resource, target, run) for target in targets]
+        if all(answer is False for answer in answers):
+            said = f"What is referred to does not conform to {listed(targets)}: refer to one that does."
+            run.report("error", "value", said, path, "reference-profile")
+
+    return check_target
+
+
+def resolved(value: Any, run: Run) -> Resource | None:
+    """Return what a Reference (or canonical) leads to, or as much of it as the reference says."""
+    text = value.get("reference") if isinstance(value, dict) else value
+    if isinstance(text, str):
+        if (resource := _found(text, run)) is not None:
+            return resource
+        target = reference.literal(text) or reference.conditional(text)
+        if target is not None:
+            return {"resourceType": target.type}
+    named = value.get("type") if isinstance(value, dict) else None
+    return {"resourceType": named} if isinstance(named, str) else None
+
+
+def in_bundle(bundle: Resource, beyond: Resolve | None) -> Resolve:
+    """Return what finds the entries of a Bundle by their fullUrl, and then what is beyond it."""
+    entries = bundle.get("entry")
+    held = [e for e in entries if isinstance(e, dict)] if isinstance(entries, list) else []
+    by_url = {e["fullUrl"]: e.get("resource") for e in held if isinstance(e.get("fullUrl"), str)}
+
+    def find(text: str) -> Resource | None:
+        found = by_url.get(text)
+        if found is None and reference.literal(text) is not None:
+            found = next((r for url, r in by_url.items() if url.endswith(f"/{text}")), None)
+        if isinstance(found, dict):
+            return found
+        return None if beyond is None else beyond(text)
+
+    return find
+
+
+def _found(text: Any, run: Run) -> Resource | None:
+    if not isinstance(text, str) or not text:
+        return None
+    if text.startswith("#"):
+        return next((r for r in contained(run.root) if r.get("id") == text[1:]), None)
+    return None if run.resolve is None else run.resolve(text)
 
 
 def contained(root: Resource) -> list[Resource]:

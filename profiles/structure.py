@@ -109,7 +109,7 @@ def step(element: Element, type_code: str) -> str:
 def _element(url: str, element: Resource, is_resource: bool) -> Element:
     path = element["path"]
     name = path.rpartition(".")[2]
-    types = tuple(_type(each, is_resource and name == "id") for each in element.get("type", ()))
+    types = tuple(read_type(each, is_resource and name == "id") for each in element.get("type", ()))
     return Element(
         path=path,
         name=name.removesuffix("[x]"),
@@ -129,7 +129,8 @@ def _shape_address(url: str, element: Resource, types: tuple[Type, ...]) -> tupl
     return (url, element["path"]) if types and types[0].code in _BACKBONES else None
 
 
-def _type(element_type: Resource, is_resource_id: bool) -> Type:
+def read_type(element_type: Resource, is_resource_id: bool = False) -> Type:
+    """Read one entry of ElementDefinition.type; is_resource_id tells that it is a resource's `id`."""
     code = element_type["code"]
     if code.startswith(_SYSTEM_TYPE):
         # The 4.0.1 snapshots call a resource's id a string: https://hl7.org/fhir/R4/resource.html#id

@@ -14,16 +14,30 @@ Severity = Literal["fatal", "error", "warning", "information"]
 RULE = "https://csor.example/fhir/StructureDefinition/issue-rule"
 """Extension on OperationOutcome.issue: the id of the rule that was broken."""
 
+PROFILE = "https://csor.example/fhir/StructureDefinition/issue-profile"
+"""Extension on OperationOutcome.issue: the profile (`url|version`) whose rule it is."""
+
+LINE = "https://csor.example/fhir/StructureDefinition/issue-line"
+COLUMN = "https://csor.example/fhir/StructureDefinition/issue-column"
+"""Extensions on OperationOutcome.issue: where in the text that was sent, counted from 1."""
+
 
 @dataclass(frozen=True, slots=True)
 class Issue:
-    """One finding: FHIR severity and IssueType code, a sentence that says what to do, and where."""
+    """One finding: FHIR severity and IssueType code, a sentence that says what to do, and where.
+
+    profile: `url|version` of the profile whose rule it is; None for a type's own definition. line and
+    column: where its element stands in the text that was sent, counted from 1; None where unknown.
+    """
 
     severity: Severity
     code: str
     diagnostics: str
     expression: str | None = None
     rule: str | None = None
+    profile: str | None = None
+    line: int | None = None
+    column: int | None = None
 
     @property
     def is_error(self) -> bool:
@@ -63,9 +77,21 @@ def operation_outcome(issues: Iterable[Issue]) -> Resource:
 
 def _issue(issue: Issue) -> Resource:
     entry: Resource = {}
-    if issue.rule is not None:
-        entry["extension"] = [{"url": RULE, "valueString": issue.rule}]
+    if extensions := [each for each in _extensions(issue) if None not in each.values()]:
+        entry["extension"] = extensions
     entry |= {"severity": issue.severity, "code": issue.code, "diagnostics": issue.diagnostics}
+    if issue.line is not None:
+        column = "" if issue.column is None else f", column {issue.column}"
+        entry["location"] = [f"Line {issue.line}{column}"]
     if issue.expression is not None:
         entry["expression"] = [issue.expression]
     return entry
+
+
+def _extensions(issue: Issue) -> tuple[Resource, ...]:
+    return (
+        {"url": RULE, "valueString": issue.rule},
+        {"url": PROFILE, "valueCanonical": issue.profile},
+        {"url": LINE, "valuePositiveInt": issue.line},
+        {"url": COLUMN, "valuePositiveInt": issue.column},
+    )
