@@ -9,6 +9,7 @@ from fhir_server.rest.routes import TABLE
 from fhir_server.settings import Settings
 from fhir_server.store.search.criteria import MODIFIERS
 from fhir_server.store.search.parameters import parameters
+from profiles import page
 from r4 import artefacts, definitions
 
 FOLDER = Path("docs/reference")
@@ -20,11 +21,11 @@ def docs(*, check: bool) -> int:
     stale = []
     for name, text in pages():
         file = FOLDER / name
-        if not file.exists() or file.read_text() != text:
+        if not file.exists() or file.read_text(encoding="utf-8") != text:
             stale.append(name)
             if not check:
                 file.parent.mkdir(parents=True, exist_ok=True)
-                file.write_text(text)
+                file.write_text(text, encoding="utf-8")
     if check and stale:
         print(f"out of date: {', '.join(stale)}; run `python -m fhir_server docs`")
         return 1
@@ -39,6 +40,8 @@ def pages() -> Iterator[tuple[str, str]]:
     yield "search.md", _NOTE + _search()
     yield "artefacts.md", _NOTE + _artefacts()
     yield "topics.md", _NOTE + _topics()
+    for name, text in page.pages():
+        yield f"profiles/{name}", _NOTE + text
 
 
 def _settings() -> str:

@@ -1,0 +1,180 @@
+"""The registry's profiles, by their examples: what is right passes, what is wrong is named exactly."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import date
+from itertools import islice
+from pathlib import Path
+
+import pytest
+
+from fhir_server.simulate import bundles, cohort, people, tables
+from fhir_server.simulate.story import tell
+from profiles.shelf import IMPOSE
+from profiles.validate import Options, validate
+from r4 import artefacts, definitions
+from r4.definitions.catalogue import Catalogue
+from r4.json import Resource, decode
+from r4.xml import decode as decode_xml
+from terminology import Terminology
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "profiles" / "examples"
+PROFILES = {
+    structure["id"]: structure
+    for structure in artefacts.load("profiles")
+    if structure["id"].startswith("csor-")
+}
+VALID = sorted(EXAMPLES.glob("csor-*/valid/*.json"))
+INVALID = sorted(
+    path
+    for path in EXAMPLES.glob("csor-*/invalid/*.json")
+    if not path.name.endswith(".issues.json")
+)
+TERMINOLOGY = Terminology.load()
+NOW = "2026-11-23T12:00:00Z"
+DEPENDS_ON_WHAT_IS_LOADED = {"profile-not-loaded", "extension-unknown", "terminology-not-loaded"}
+OF_TYPE = {
+    "Patient": "csor-patient",
+    "Organization": "csor-organization",
+    "Practitioner": "csor-practitioner",
+    "Encounter": "csor-encounter",
+    "Condition": "csor-condition",
+    "Procedure": "csor-procedure",
+    "EpisodeOfCare": "csor-case",
+}
+"""The profile of each type whose resources at the registry all follow one."""
+
+OF_CODE = {"412726003": "csor-gestation", "364589006": "csor-birth-weight"}
+
+each_profile = pytest.mark.parametrize("name", PROFILES)
+each_valid = pytest.mark.parametrize(
+    "path", VALID, ids=lambda path: f"{path.parts[-3]}-{path.stem}"
+)
+each_invalid = pytest.mark.parametrize(
+    "path", INVALID, ids=lambda path: f"{path.parts[-3]}-{path.stem}"
+)
+
+
+def issues(resource: Resource, *profiles: str) -> list[Resource]:
+    """List the issues that do not depend on what an operator has loaded."""
+    found = validate(resource, TERMINOLOGY, now=NOW, options=Options(profiles=profiles))
+    return [
+        {name: value for name, value in asdict(issue).items() if value is not None}
+        for issue in found
+        if issue.rule not in DEPENDS_ON_WHAT_IS_LOADED
+    ]
+
+
+@each_profile
+def test_it_has_examples_and_counterexamples(name):
+    assert len([path for path in VALID if path.parts[-3] == name]) >= 1
+    assert len([path for path in INVALID if path.parts[-3] == name]) >= 2
+
+
+@pytest.mark.parametrize("path", [*VALID, *INVALID], ids=lambda path: path.stem)
+def test_an_example_claims_the_profile_of_its_folder(path):
+    assert decode(path.read_bytes())["meta"]["profile"] == [PROFILES[path.parts[-3]]["url"]]
+
+
+@each_valid
+def test_a_valid_example_has_no_issue(path):
+    assert issues(decode(path.read_bytes())) == []
+
+
+@each_invalid
+def test_an_invalid_example_has_exactly_the_issues_beside_it(path):
+    found = issues(decode(path.read_bytes()))
+    assert found == decode(path.with_suffix(".issues.json").read_bytes())
+    assert [issue for issue in found if issue["severity"] == "error"] != []
+
+
+def test_every_file_of_issues_has_its_example():
+    assert len(list(EXAMPLES.glob("csor-*/invalid/*.issues.json"))) == len(INVALID)
+
+
+@each_profile
+def test_each_of_its_own_rules_is_broken_by_an_example(name):
+    root = PROFILES[name]["differential"]["element"]
+    rules = {rule["key"] for element in root for rule in element.get("constraint", ())}
+    broken = {
+        issue["rule"]
+        for path in INVALID
+        if path.parts[-3] == name
+        for issue in decode(path.with_suffix(".issues.json").read_bytes())
+    }
+    assert rules - broken == set()
+
+
+def golden() -> Iterator[Resource]:
+    """Yield what the mapping of HL7 v2 and the extraction from forms are held to."""
+    for folder in ("mappings/hl7v2/examples", "questionnaires/examples"):
+        for path in sorted((ROOT / folder).rglob("*.bundle.json")):
+            yield from entries(decode(path.read_bytes()))
+
+
+def simulated() -> Iterator[Resource]:
+    """Yield what hospitals of the simulator send that speak FHIR."""
+    hospitals = {each.ods: each for each in tables.hospitals() if each.sends_fhir}
+    children = cohort.plan(1, date(2024, 1, 1), 1, 1.0)
+    for child in islice((each for each in children if each.ods in hospitals), 20):
+        for event in tell(child):
+            yield from entries(bundles.bundle(hospitals[child.ods], event))
+    for hospital in hospitals.values():
+        yield bundles.registration(hospital)
+        yield from entries(bundles.surgeons(people.surgeons(hospital.ods)))
+
+
+def entries(bundle: Resource) -> Iterator[Resource]:
+    for entry in bundle.get("entry", ()):
+        if "resource" in entry:
+            yield entry["resource"]
+
+
+@pytest.mark.parametrize("source", [golden, simulated])
+def test_what_the_registry_takes_in_follows_the_profiles(source):
+    seen = set()
+    for resource in source():
+        for name in profiles_of(resource):
+            found = issues(resource, PROFILES[name]["url"])
+            assert [issue for issue in found if issue["severity"] == "error"] == []
+            seen.add(name)
+    expected = {*OF_TYPE.values(), *OF_CODE.values()}
+    assert seen >= (expected if source is simulated else expected - {"csor-organization"})
+
+
+def profiles_of(resource: Resource) -> list[str]:
+    if resource["resourceType"] == "Observation":
+        codes = [coding.get("code") for coding in resource["code"]["coding"]]
+        return [OF_CODE[code] for code in codes if code in OF_CODE]
+    one = OF_TYPE.get(resource["resourceType"])
+    return [one] if one else []
+
+
+@each_profile
+def test_what_it_imposes_is_of_its_type_and_satisfied_by_its_examples(name, library):
+    """UK Core is read from the library; the project does not carry it."""
+    folder = library / "ukcore" / "structuredefinitions"
+    core = [decode_xml(path.read_bytes()) for path in sorted(folder.glob("*.xml"))]
+    structures = Catalogue.of([*artefacts.load("profiles"), *core])
+    imposed = [
+        each["valueCanonical"]
+        for each in PROFILES[name].get("extension", ())
+        if each["url"] == IMPOSE
+    ]
+    for canonical in imposed:
+        found = structures.find("StructureDefinition", canonical)
+        assert found is not None
+        assert found["type"] == PROFILES[name]["type"]
+    for path in (path for path in VALID if path.parts[-3] == name):
+        resource = decode(path.read_bytes())
+        said = validate(resource, TERMINOLOGY, now=NOW, options=Options(structures=structures))
+        assert [issue for issue in said if issue.is_error] == []
+        assert [issue for issue in said if issue.rule == "profile-not-loaded"] == []
+
+
+@each_profile
+def test_it_starts_from_the_standard(name):
+    structure = PROFILES[name]
+    assert structure["baseDefinition"] == definitions.CORE + structure["type"]
+    assert "snapshot" not in structure
