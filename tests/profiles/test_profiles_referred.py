@@ -61,3 +61,18 @@ def test_what_a_bundle_holds_is_at_hand():
     assert brief(check(bundle, about, GENDERED, asked=False)) == [
         ("reference-profile", "Bundle.entry[1].resource.subject")
     ]
+
+
+def test_a_code_that_cannot_be_told_to_be_in_a_profiles_value_set_is_a_warning():
+    """Neither passed in silence nor refused: here no package has the value set."""
+    binding = {"strength": "required", "valueSet": "https://e.org/ValueSet/not-loaded"}
+    bound = profile("bound", "Patient", element("Patient.maritalStatus", binding=binding))
+    coded = patient(maritalStatus={"coding": [{"system": "https://e.org/cs", "code": "m"}]})
+    [issue] = check(coded, bound)
+    assert (issue.severity, issue.rule, issue.expression) == (
+        "warning",
+        "terminology-not-loaded",
+        "Patient.maritalStatus",
+    )
+    assert check(patient(maritalStatus={"text": "m"}), bound) == []
+    assert check(coded, bound, warnings=False) == []
