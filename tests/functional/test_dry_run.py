@@ -7,8 +7,8 @@ import httpx
 import pytest
 
 from fhir_server.store import inbox
-from tests.functional.test_validate_operation import issues, parameters, rule
 from tests.support.databases import opened
+from tests.support.outcomes import issues, parameters, rule
 from tests.support.server import Served
 
 JSON = {"Content-Type": "application/fhir+json"}

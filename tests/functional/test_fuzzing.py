@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 import profiles
 from r4 import artefacts
 from r4.json import decode, encode
-from tests.functional.test_validate_operation import issues, rule
 from tests.questionnaires.support import NOTE, SURVEY, example
+from tests.support.outcomes import issues, rule
 from tests.support.server import Served
 
 JSON = {"Content-Type": "application/fhir+json"}

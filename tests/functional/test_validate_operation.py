@@ -8,10 +8,11 @@ import pytest
 
 from fhir_server.store import inbox
 from r4 import xml
-from r4.issue import PROFILE, RULE
+from r4.issue import PROFILE
 from r4.json import encode
 from tests.questionnaires.support import NOTE, SURVEY, example
 from tests.support.databases import opened
+from tests.support.outcomes import issues, parameters, rule
 from tests.support.server import Served
 
 JSON = {"Content-Type": "application/fhir+json"}
@@ -23,30 +24,8 @@ def patient(**elements: Any) -> dict[str, Any]:
     return {"resourceType": "Patient", **elements}
 
 
-def parameters(resource: Any = None, **values: str | list[str]) -> dict[str, Any]:
-    listed: list[dict[str, Any]] = []
-    for name, given in values.items():
-        each = given if isinstance(given, list) else [given]
-        key = "valueUri" if name == "profile" else "valueCode"
-        listed += [{"name": name, key: value} for value in each]
-    if resource is not None:
-        listed.append({"name": "resource", "resource": resource})
-    return {"resourceType": "Parameters", "parameter": listed}
-
-
-def issues(answer: httpx.Response) -> list[dict[str, Any]]:
-    assert answer.status_code == 200, answer.text
-    assert answer.json()["resourceType"] == "OperationOutcome"
-    return answer.json()["issue"]
-
-
 def rules(answer: httpx.Response) -> list[str | None]:
     return [rule(issue) for issue in issues(answer)]
-
-
-def rule(issue: dict[str, Any]) -> str | None:
-    extensions = issue.get("extension", [])
-    return next((each["valueString"] for each in extensions if each["url"] == RULE), None)
 
 
 def broken_profile(issue: dict[str, Any]) -> str:
