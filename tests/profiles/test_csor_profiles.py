@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import outcome_engine
 from fhir_server.simulate import bundles, cohort, people, tables
 from fhir_server.simulate.story import tell
 from profiles.shelf import IMPOSE
@@ -42,10 +43,27 @@ OF_TYPE = {
     "Condition": "csor-condition",
     "Procedure": "csor-procedure",
     "EpisodeOfCare": "csor-case",
+    "Composition": "csor-operative-note",
+    "Bundle": "csor-operative-note-document",
+    "Measure": "csor-measure",
 }
 """The profile of each type whose resources at the registry all follow one."""
 
 OF_CODE = {"412726003": "csor-gestation", "364589006": "csor-birth-weight"}
+OF_FORM = {
+    "operative-note-hirschsprung": "csor-operative-note-response",
+    "parent-survey-hirschsprung-5-years": "csor-parent-survey-response",
+}
+OF_REPORT = {"individual": "csor-individual-report", "summary": "csor-summary-report"}
+SENT = {
+    *(
+        OF_TYPE[type_]
+        for type_ in ("Patient", "Practitioner", "Encounter", "Condition", "Procedure")
+    ),
+    OF_TYPE["EpisodeOfCare"],
+    *OF_CODE.values(),
+}
+FROM_FORMS = {*OF_FORM.values(), OF_TYPE["Composition"], OF_TYPE["Bundle"]}
 
 each_profile = pytest.mark.parametrize("name", PROFILES)
 each_valid = pytest.mark.parametrize(
@@ -125,28 +143,56 @@ def simulated() -> Iterator[Resource]:
         yield from entries(bundles.surgeons(people.surgeons(hospital.ods)))
 
 
+def reported() -> Iterator[Resource]:
+    """Yield the registry's measures, and reports by them: of one child, a hospital and the nation."""
+    measures = artefacts.by_url("outcome_engine", "Measure")
+    yield from measures.values()
+    for path in sorted((ROOT / "outcome_engine" / "examples").rglob("*.report.json")):
+        yield decode(path.read_bytes())
+    computable = next(url for url, measure in measures.items() if "group" in measure)
+    for hospital in (None, {"reference": "Organization/hospital"}):
+        yield outcome_engine.summary_report(
+            computable,
+            [],
+            hospital=hospital,
+            period=outcome_engine.Period("2018-01-01", "2018-12-31"),
+            reporter={"reference": "Organization/registry"},
+            now=NOW,
+        )
+
+
 def entries(bundle: Resource) -> Iterator[Resource]:
     for entry in bundle.get("entry", ()):
         if "resource" in entry:
             yield entry["resource"]
 
 
-@pytest.mark.parametrize("source", [golden, simulated])
-def test_what_the_registry_takes_in_follows_the_profiles(source):
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        (golden, SENT | FROM_FORMS),
+        (simulated, {*SENT, OF_TYPE["Organization"]}),
+        (reported, {OF_TYPE["Measure"], *OF_REPORT.values()}),
+    ],
+)
+def test_what_the_registry_takes_in_or_makes_follows_the_profiles(source, expected):
     seen = set()
     for resource in source():
         for name in profiles_of(resource):
             found = issues(resource, PROFILES[name]["url"])
             assert [issue for issue in found if issue["severity"] == "error"] == []
             seen.add(name)
-    expected = {*OF_TYPE.values(), *OF_CODE.values()}
-    assert seen >= (expected if source is simulated else expected - {"csor-organization"})
+    assert seen == expected
 
 
 def profiles_of(resource: Resource) -> list[str]:
     if resource["resourceType"] == "Observation":
         codes = [coding.get("code") for coding in resource["code"]["coding"]]
         return [OF_CODE[code] for code in codes if code in OF_CODE]
+    if resource["resourceType"] == "MeasureReport":
+        return [OF_REPORT[resource["type"]]]
+    if resource["resourceType"] == "QuestionnaireResponse":
+        return [OF_FORM[resource["questionnaire"].partition("|")[0].rpartition("/")[2]]]
     one = OF_TYPE.get(resource["resourceType"])
     return [one] if one else []
 
