@@ -11,6 +11,7 @@ import pytest
 import outcome_engine
 from fhir_server.simulate import bundles, cohort, people, tables
 from fhir_server.simulate.story import tell
+from profiles.page import pages
 from profiles.shelf import IMPOSE
 from profiles.validate import Options, validate
 from r4 import artefacts, definitions
@@ -33,6 +34,7 @@ INVALID = sorted(
     if not path.name.endswith(".issues.json")
 )
 TERMINOLOGY = Terminology.load()
+PAGES = dict(pages())
 NOW = "2026-11-23T12:00:00Z"
 DEPENDS_ON_WHAT_IS_LOADED = {"profile-not-loaded", "extension-unknown", "terminology-not-loaded"}
 OF_TYPE = {
@@ -224,3 +226,28 @@ def test_it_starts_from_the_standard(name):
     structure = PROFILES[name]
     assert structure["baseDefinition"] == definitions.CORE + structure["type"]
     assert "snapshot" not in structure
+
+
+@each_profile
+def test_its_page_shows_its_rules_codes_and_examples(name):
+    text = PAGES[f"{name}.md"]
+    structure = PROFILES[name]
+    assert structure["url"] in text
+    for element in structure["differential"]["element"]:
+        for rule in element.get("constraint", ()):
+            assert f"| `{rule['key']}` |" in text
+        if element.get("binding"):
+            bound = TERMINOLOGY.expand(element["binding"]["valueSet"])
+            assert bound
+            for coding in bound:
+                assert f"| `{coding['system']}` | `{coding['code']}` |" in text
+    for path in (path for path in (*VALID, *INVALID) if path.parts[-3] == name):
+        assert path.read_text(encoding="utf-8").rstrip() in text
+
+
+def test_a_page_says_what_an_extension_of_the_registry_carries():
+    row = next(
+        line for line in PAGES["csor-procedure.md"].splitlines() if "`extension:urgency`" in line
+    )
+    assert "StructureDefinition/procedure-urgency`" in row
+    assert "Codes (required): `procedure-urgency`" in row
