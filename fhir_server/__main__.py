@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from fhir_server import simulate
 from fhir_server.commands import (
@@ -44,7 +45,9 @@ def parser() -> argparse.ArgumentParser:
         return commands.add_parser(name, help=text, description=text)
 
     add("serve", "Serve FHIR and HL7 v2.").set_defaults(run=lambda _: serve.serve(Settings()))
-    add("load", "Store this release's artefacts.").set_defaults(run=lambda _: load.load(Settings()))
+    loading = add("load", "Store this release's artefacts, or load FHIR packages and folders.")
+    loading.add_argument("place", type=Path, nargs="*", help="a folder, or a package (.tgz)")
+    loading.set_defaults(run=lambda given: load.load(Settings(), given.place))
     demonstrate = add("demo", "Serve, simulate three years, evaluate, and keep serving.")
     demo.add_arguments(demonstrate)
     demonstrate.set_defaults(run=demo.demo)

@@ -238,6 +238,23 @@ class Job(SQLModel, table=True):
     state: bytes = Field(sa_type=LargeBinary)
 
 
+class PackageResource(SQLModel, table=True):
+    """One resource of a loaded package; version "" where it has none, package `name#version`.
+
+    generation: which commit of a load brought this content.
+    """
+
+    __tablename__ = "package_resource"
+    __table_args__ = (Index("ix_package_resource_generation", "generation"),)
+
+    kind: str = Field(primary_key=True)
+    url: str = Field(primary_key=True)
+    version: str = Field(primary_key=True)
+    package: str
+    generation: int = Field(sa_type=BigInteger)
+    body: bytes = Field(sa_type=LargeBinary)
+
+
 def _columns(table: str) -> tuple[str, ...]:
     columns = SQLModel.metadata.tables[table].columns
     return tuple(name for name in columns.keys() if (table, name) != ("audit", "id"))  # noqa: SIM118

@@ -177,9 +177,10 @@ class _Laying:
             if slice_name is None:
                 slice_name = self._shortcuts[choice] = name
         if node is None and self._adds and said:
-            node = Node(name, {})
+            every = self._generation.tree(CORE + "Element").element
+            node = Node(name, {"constraint": every.get("constraint", [])})
             above.children.append(node)
-        if node is not None and is_choice(node.name) and said:
+        if node is not None and is_choice(node.name):
             self._mentioned.setdefault(node, set()).add(slice_name)
         if node is None or slice_name is None:
             return node

@@ -271,6 +271,11 @@ class TestSlicing:
         assert found["Observation.value[x]:valueQuantity"]["min"] == 1
         assert found["Observation.value[x]:valueQuantity.unit"]["min"] == 1
 
+    def test_a_type_of_a_choice_may_be_spoken_of_by_a_part_of_it(self):
+        found = made(profile("Observation", element("Observation.valueQuantity.unit", min=1)))
+        assert found["Observation.value[x]"]["type"] == [{"code": "Quantity"}]
+        assert found["Observation.value[x]:valueQuantity.unit"]["min"] == 1
+
     def test_several_types_of_a_choice_leave_the_others(self):
         said = element("Observation.valueQuantity"), element("Observation.valueString")
         found = made(profile("Observation", *said))
@@ -324,3 +329,19 @@ class TestBases:
             name="nested",
         )
         assert made(nested)["Extension.extension:nested"]["max"] == "1"
+
+    def test_a_model_of_its_own_adds_elements_to_its_base(self):
+        model = {
+            **profile(
+                "Nest",
+                element("Nest", max="*"),
+                element("Nest.eggs", min=1, max="*", type=[{"code": "Quantity"}]),
+                element("Nest.eggs.unit", min=1),
+                base=CORE + "Element",
+            ),
+            "derivation": "specialization",
+        }
+        found = made(model)
+        assert list(found)[:4] == ["Nest", "Nest.id", "Nest.extension", "Nest.eggs"]
+        assert keys(found["Nest.eggs"]) == {"ele-1"}
+        assert found["Nest.eggs.unit"]["min"] == 1
