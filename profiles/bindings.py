@@ -28,11 +28,18 @@ def is_member(terminology: Terminology, value: Any, value_set_url: str) -> bool 
         return None
     if isinstance(value, str):
         return members.holds(None, value)
-    if not isinstance(value, dict):
-        return None
-    codings = value.get("coding", []) if "coding" in value or "code" not in value else [value]
-    answers = [_answer(members, coding) for coding in codings]
+    answers = [_answer(members, coding) for coding in _coded(value)]
     return True if True in answers else None if None in answers else False
+
+
+def _coded(value: Any) -> list[Resource]:
+    """List the Codings of a CodeableConcept, a Coding or Quantity itself, or a code as one."""
+    if isinstance(value, str):
+        return [{"code": value}]
+    if not isinstance(value, dict):
+        return []
+    codings: list[Resource] = [value] if "code" in value else value.get("coding", [])
+    return codings
 
 
 def check(
@@ -47,6 +54,24 @@ def check(
     if members is None or members.is_open or kind is None:
         return None
     return kind(members, url)
+
+
+def undecided(binding: Resource, terminology: Terminology) -> Check | None:
+    """Compile what warns of codes that cannot be told to be in a value set or not."""
+    url = binding.get("valueSet")
+    if url is None or binding["strength"] not in ("required", "extensible"):
+        return None
+
+    def check_code(value: Any, path: Path, run: Run) -> None:
+        spelt = [code for each in _coded(value) if (code := each.get("code")) is not None]
+        if spelt and is_member(terminology, value, url) is None:
+            said = (
+                f"Whether {listed(spelt)} is in {url} cannot be told here: the value set, or a code"
+                " system that it needs, is not loaded."
+            )
+            run.report("warning", "not-supported", said, path, "terminology-not-loaded")
+
+    return check_code
 
 
 def quick(type_code: str, binding: Resource, terminology: Terminology) -> Quick | None:

@@ -153,6 +153,8 @@ class _Compiler:
             yield bindings.check(
                 type_.code, own["binding"], known.terminology, warnings=known.warnings
             )
+            if known.warnings:
+                yield bindings.undecided(own["binding"], known.terminology)
         targets = type_.targets if type_.code == "Reference" and "type" in own else ()
         if targets and (said is None or targets != said.targets):
             yield references.check(targets, known.type_of)
@@ -343,9 +345,10 @@ def _conforming(profiles: tuple[str, ...], known: Known) -> Check:
     def check(value: Any, path: Path, run: Run) -> None:
         answers = [known.conforms(value, profile, run) for profile in profiles]
         if all(answer is False for answer in answers):
-            said = (
-                f"This does not conform to {listed(profiles)}: correct it, or use another profile."
-            )
+            said = f"This does not conform to {listed(profiles)}: correct it."
             run.report("error", "structure", said, path, "type-profile")
+        elif known.warnings and True not in answers:
+            said = f"{listed(profiles)} is not known here, so this was not checked against it."
+            run.report("warning", "not-found", said, path, "profile-not-loaded")
 
     return check

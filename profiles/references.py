@@ -77,11 +77,10 @@ def in_bundle(bundle: Resource, beyond: Resolve | None) -> Resolve:
     entries = bundle.get("entry")
     held = [e for e in entries if isinstance(e, dict)] if isinstance(entries, list) else []
     by_url = {e["fullUrl"]: e.get("resource") for e in held if isinstance(e.get("fullUrl"), str)}
+    by_name = {"/".join(url.rsplit("/", 2)[-2:]): resource for url, resource in by_url.items()}
 
     def find(text: str) -> Resource | None:
-        found = by_url.get(text)
-        if found is None and reference.literal(text) is not None:
-            found = next((r for url, r in by_url.items() if url.endswith(f"/{text}")), None)
+        found = by_url.get(text) or by_name.get(text)
         if isinstance(found, dict):
             return found
         return None if beyond is None else beyond(text)

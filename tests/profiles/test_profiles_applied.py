@@ -328,43 +328,6 @@ def test_a_rule_that_asks_for_its_own_profile_ends():
     assert check(patient(gender="male"), own) == []
 
 
-def test_a_target_that_is_a_profile_is_for_the_type_of_that_profile():
-    """Its name says nothing: `…/gendered` is a Patient."""
-    target = {"code": "Reference", "targetProfile": [GENDERED["url"]]}
-    about = profile("about", "Observation", element("Observation.subject", type=[target]))
-    assert check(observation(subject=PATIENT_1), about, GENDERED) == []
-    assert brief(check(observation(subject={"reference": "Group/1"}), about, GENDERED)) == [
-        ("reference-target", "Observation.subject")
-    ]
-
-
-def test_a_target_at_hand_has_to_conform():
-    target = {"code": "Reference", "targetProfile": [GENDERED["url"]]}
-    about = profile("about", "Observation", element("Observation.subject", type=[target]))
-    held = observation(contained=[patient(id="p")], subject={"reference": "#p"})
-    assert brief(check(held, about, GENDERED)) == [("reference-profile", "Observation.subject")]
-    resolved = check(
-        observation(subject=PATIENT_1),
-        about,
-        GENDERED,
-        resolve={"Patient/1": patient(id="1")}.get,
-    )
-    assert brief(resolved) == [("reference-profile", "Observation.subject")]
-
-
-def test_a_type_may_be_held_to_a_profile_of_its_own():
-    short = profile("short", "HumanName", element("HumanName.text", min=1), kind="complex-type")
-    named = profile(
-        "named",
-        "Patient",
-        element("Patient.name", type=[{"code": "HumanName", "profile": [short["url"]]}]),
-    )
-    assert check(patient(name=[{"text": "a"}]), named, short) == []
-    assert brief(check(patient(name=[{"family": "a"}]), named, short)) == [
-        ("type-profile", "Patient.name[0]")
-    ]
-
-
 def test_what_a_profile_says_of_items_holds_for_the_items_in_them():
     short = profile("short", "Questionnaire", element("Questionnaire.item.text", min=1))
     item = {"linkId": "1", "type": "group", "text": "a"}
