@@ -105,12 +105,31 @@ def _meaning(element: Resource) -> Iterator[str]:
     for name, value in element.items():
         if name.startswith(_FIXED):
             yield f"Always `{_value(value)}`."
-    if (binding := element.get("binding")) is not None and "valueSet" in binding:
+    for value in _own_values(element):
+        types = ", ".join(_types(value))
+        yield f"Its url is `{element['type'][0]['profile'][0]}`, its value a {types}."
+    for binding in _bindings(element):
         name = binding["valueSet"].partition("|")[0].rpartition("/")[2]
         yield f"Codes ({binding['strength']}): `{name}`."
     for rule in element.get("constraint", ()):
         if rule["key"].startswith(_CLAIMED):
             yield f"Rule `{rule['key']}`."
+
+
+def _bindings(element: Resource) -> Iterator[Resource]:
+    """Yield the bindings of an element, or of the value of the registry's extension that it is."""
+    for each in (element, *_own_values(element)):
+        if "valueSet" in each.get("binding", {}):
+            yield each["binding"]
+
+
+def _own_values(element: Resource) -> Iterator[Resource]:
+    """Yield the value of each of the registry's extensions that an element is."""
+    own = artefacts.by_url("profiles", "StructureDefinition")
+    for each in element.get("type", ()):
+        for url in own.keys() & set(each.get("profile", ())):
+            listed = own[url]["differential"]["element"]
+            yield from (found for found in listed if found["id"] == "Extension.value[x]")
 
 
 def _value(value: Any) -> str:
@@ -134,17 +153,24 @@ def _rules(structure: Resource) -> Iterator[str]:
 
 
 def _codes(elements: list[Resource], terminology: Terminology) -> Iterator[str]:
-    bound = {
-        element["binding"]["valueSet"]
-        for element in elements
-        if "valueSet" in element.get("binding", {})
-    }
-    for url in sorted(bound & artefacts.by_url("terminology", "ValueSet").keys()):
-        value_set = artefacts.by_url("terminology", "ValueSet")[url]
+    own = artefacts.by_url("terminology", "ValueSet")
+    bound = {binding["valueSet"] for element in elements for binding in _bindings(element)}
+    for url in sorted(bound & own.keys()):
+        value_set = own[url]
         yield f"\n## Codes: {value_set['id']}\n\n{value_set['description']} Value set: `{url}`.\n"
         yield "| system | code | meaning |\n|---|---|---|"
         for coding in terminology.expand(url):
-            yield f"| `{coding['system']}` | `{coding['code']}` | {coding.get('display', '')} |"
+            yield f"| `{coding['system']}` | `{coding['code']}` | {_cell(_said_of(coding))} |"
+
+
+def _said_of(coding: Resource) -> str:
+    """Return what a code means: its display, and the definition where the system is the registry's."""
+    display = str(coding.get("display", ""))
+    system = artefacts.by_url("terminology", "CodeSystem").get(coding["system"], {})
+    for concept in system.get("concept", ()):
+        if concept["code"] == coding["code"] and "definition" in concept:
+            return f"{display}. {concept['definition']}"
+    return display
 
 
 def _examples(name: str) -> Iterator[str]:

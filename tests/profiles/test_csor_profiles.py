@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+import outcome_engine
 from fhir_server.simulate import bundles, cohort, people, tables
 from fhir_server.simulate.story import tell
+from profiles.page import pages
 from profiles.shelf import IMPOSE
 from profiles.validate import Options, validate
 from r4 import artefacts, definitions
@@ -32,6 +34,7 @@ INVALID = sorted(
     if not path.name.endswith(".issues.json")
 )
 TERMINOLOGY = Terminology.load()
+PAGES = dict(pages())
 NOW = "2026-11-23T12:00:00Z"
 DEPENDS_ON_WHAT_IS_LOADED = {"profile-not-loaded", "extension-unknown", "terminology-not-loaded"}
 OF_TYPE = {
@@ -42,10 +45,27 @@ OF_TYPE = {
     "Condition": "csor-condition",
     "Procedure": "csor-procedure",
     "EpisodeOfCare": "csor-case",
+    "Composition": "csor-operative-note",
+    "Bundle": "csor-operative-note-document",
+    "Measure": "csor-measure",
 }
 """The profile of each type whose resources at the registry all follow one."""
 
 OF_CODE = {"412726003": "csor-gestation", "364589006": "csor-birth-weight"}
+OF_FORM = {
+    "operative-note-hirschsprung": "csor-operative-note-response",
+    "parent-survey-hirschsprung-5-years": "csor-parent-survey-response",
+}
+OF_REPORT = {"individual": "csor-individual-report", "summary": "csor-summary-report"}
+SENT = {
+    *(
+        OF_TYPE[type_]
+        for type_ in ("Patient", "Practitioner", "Encounter", "Condition", "Procedure")
+    ),
+    OF_TYPE["EpisodeOfCare"],
+    *OF_CODE.values(),
+}
+FROM_FORMS = {*OF_FORM.values(), OF_TYPE["Composition"], OF_TYPE["Bundle"]}
 
 each_profile = pytest.mark.parametrize("name", PROFILES)
 each_valid = pytest.mark.parametrize(
@@ -125,28 +145,56 @@ def simulated() -> Iterator[Resource]:
         yield from entries(bundles.surgeons(people.surgeons(hospital.ods)))
 
 
+def reported() -> Iterator[Resource]:
+    """Yield the registry's measures, and reports by them: of one child, a hospital and the nation."""
+    measures = artefacts.by_url("outcome_engine", "Measure")
+    yield from measures.values()
+    for path in sorted((ROOT / "outcome_engine" / "examples").rglob("*.report.json")):
+        yield decode(path.read_bytes())
+    computable = next(url for url, measure in measures.items() if "group" in measure)
+    for hospital in (None, {"reference": "Organization/hospital"}):
+        yield outcome_engine.summary_report(
+            computable,
+            [],
+            hospital=hospital,
+            period=outcome_engine.Period("2018-01-01", "2018-12-31"),
+            reporter={"reference": "Organization/registry"},
+            now=NOW,
+        )
+
+
 def entries(bundle: Resource) -> Iterator[Resource]:
     for entry in bundle.get("entry", ()):
         if "resource" in entry:
             yield entry["resource"]
 
 
-@pytest.mark.parametrize("source", [golden, simulated])
-def test_what_the_registry_takes_in_follows_the_profiles(source):
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        (golden, SENT | FROM_FORMS),
+        (simulated, {*SENT, OF_TYPE["Organization"]}),
+        (reported, {OF_TYPE["Measure"], *OF_REPORT.values()}),
+    ],
+)
+def test_what_the_registry_takes_in_or_makes_follows_the_profiles(source, expected):
     seen = set()
     for resource in source():
         for name in profiles_of(resource):
             found = issues(resource, PROFILES[name]["url"])
             assert [issue for issue in found if issue["severity"] == "error"] == []
             seen.add(name)
-    expected = {*OF_TYPE.values(), *OF_CODE.values()}
-    assert seen >= (expected if source is simulated else expected - {"csor-organization"})
+    assert seen == expected
 
 
 def profiles_of(resource: Resource) -> list[str]:
     if resource["resourceType"] == "Observation":
         codes = [coding.get("code") for coding in resource["code"]["coding"]]
         return [OF_CODE[code] for code in codes if code in OF_CODE]
+    if resource["resourceType"] == "MeasureReport":
+        return [OF_REPORT[resource["type"]]]
+    if resource["resourceType"] == "QuestionnaireResponse":
+        return [OF_FORM[resource["questionnaire"].partition("|")[0].rpartition("/")[2]]]
     one = OF_TYPE.get(resource["resourceType"])
     return [one] if one else []
 
@@ -178,3 +226,28 @@ def test_it_starts_from_the_standard(name):
     structure = PROFILES[name]
     assert structure["baseDefinition"] == definitions.CORE + structure["type"]
     assert "snapshot" not in structure
+
+
+@each_profile
+def test_its_page_shows_its_rules_codes_and_examples(name):
+    text = PAGES[f"{name}.md"]
+    structure = PROFILES[name]
+    assert structure["url"] in text
+    for element in structure["differential"]["element"]:
+        for rule in element.get("constraint", ()):
+            assert f"| `{rule['key']}` |" in text
+        if element.get("binding"):
+            bound = TERMINOLOGY.expand(element["binding"]["valueSet"])
+            assert bound
+            for coding in bound:
+                assert f"| `{coding['system']}` | `{coding['code']}` |" in text
+    for path in (path for path in (*VALID, *INVALID) if path.parts[-3] == name):
+        assert path.read_text(encoding="utf-8").rstrip() in text
+
+
+def test_a_page_says_what_an_extension_of_the_registry_carries():
+    row = next(
+        line for line in PAGES["csor-procedure.md"].splitlines() if "`extension:urgency`" in line
+    )
+    assert "StructureDefinition/procedure-urgency`" in row
+    assert "Codes (required): `procedure-urgency`" in row
