@@ -43,6 +43,7 @@ from tests.support.terminology_client import (
         (f"/ValueSet/$expand?url={CLINICALS}&count=-1", 400, "value", ".count"),
         (f"/ValueSet/$expand?url={CLINICALS}&activeOnly=1", 400, "structure", ".activeOnly"),
         (f"/ValueSet/$expand?url={CLINICALS}&system-version=x", 400, "value", ".system-version"),
+        (f"/ValueSet/$expand?url={CLINICALS}&exclude-system=x|1", 400, "value", ".exclude-system"),
         (f"/ValueSet/$expand?url={HL7}/ValueSet/condition-code", 422, "not-supported", ""),
         ("/ConceptMap/$translate?code=a", 400, "required", ".system"),
         ("/ConceptMap/$translate?code=a&system=b", 400, "required", ".url"),
