@@ -26,7 +26,7 @@ class Expand:
     """What is asked of an expansion.
 
     filter: words that a code's terms must all hold. offset, count: the page, in codes. versions: of the
-    systems whose `include` states none, by uri. excluded: systems, or `system|version`, to leave out.
+    systems whose `include` states none, by uri. excluded: systems to leave out.
     """
 
     filter: str = ""

@@ -5,7 +5,6 @@ https://hl7.org/fhir/R4/valueset-operation-expand.html
 
 from dataclasses import replace
 
-from r4.canonical import split
 from r4.json import Resource
 from terminology.compose import Members
 from terminology.expand import Expand
@@ -26,8 +25,8 @@ def pinned(value_set: Resource, asked: Expand) -> Resource:
 
 
 def less(members: Members, excluded: frozenset[str]) -> Members:
-    """Leave out the codes of systems; a `|version` among them is not looked at."""
-    systems = {canonical(split(each)[0]) for each in excluded}
+    """Leave out the codes of systems."""
+    systems = {canonical(each) for each in excluded}
     if not systems:
         return members
     return replace(

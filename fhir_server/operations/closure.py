@@ -19,6 +19,7 @@ REPEATS = ("concept",)
 MOST = 10_000
 """Most codes of a table."""
 _DIGITS = 9
+_LONGEST = 200
 
 
 async def closure(context: Context, given: Input) -> Resource:
@@ -28,7 +29,7 @@ async def closure(context: Context, given: Input) -> Resource:
     was added after it is told again. A table belongs to the caller that made it. Raises FhirError 400 for
     what is not asked rightly, 404 for a table or code that there is not, 422 for a system not loaded.
     """
-    name = required(given, "name")
+    name = _named(required(given, "name"))
     owner = context.principal.name
     if "concept" in given and "version" in given:
         text = "Send codes to add, or the version after which to tell again, not both."
@@ -46,6 +47,14 @@ async def closure(context: Context, given: Input) -> Resource:
         return _told(context, name, table, _since(given["version"], table))
     await store.begin(context.database, owner, name)
     return _told(context, name, (), 0)
+
+
+def _named(name: str) -> str:
+    """Return a table's name; raises FhirError 400 for one that is no name."""
+    if 0 < len(name) <= _LONGEST and name.isprintable():
+        return name
+    text = f"A closure table's name has 1 to {_LONGEST} printable characters."
+    raise FhirError(400, [error("value", text, "Parameters.parameter('name')")])
 
 
 def _codes(context: Context, codings: Iterable[Resource]) -> list[tuple[str, str]]:

@@ -3,6 +3,8 @@
 https://hl7.org/fhir/R4/valueset-operation-expand.html
 """
 
+from collections.abc import Iterator
+
 from fhir_server.context import Context, instant
 from fhir_server.operations import canonicals
 from fhir_server.operations.canonicals import Named
@@ -61,18 +63,24 @@ def expand(context: Context, given: Input, resource_id: str | None = None) -> Re
     return answer | {"expansion": expansion}
 
 
+def _systems(given: Input, name: str, *, versioned: bool) -> Iterator[tuple[str, str]]:
+    """Yield the code systems that a parameter names, with their versions, "" where it takes none."""
+    for each in given.get(name, ()):
+        url, version = split(each)
+        if (version is not None) != versioned:
+            form = "`uri|version`" if versioned else "uri, without a version"
+            text = f"{name} is a code system's {form}, not {each!r}."
+            raise FhirError(400, [error("value", text, f"Parameters.parameter('{name}')")])
+        yield canonical(url), version or ""
+
+
 def _asked(given: Input) -> Expand:
     for name in ("offset", "count"):
         if given.get(name, 0) < 0:
             where = f"Parameters.parameter('{name}')"
             raise FhirError(400, [error("value", f"{name} is 0 or more.", where)])
-    versions = {}
-    for each in given.get("system-version", ()):
-        url, version = split(each)
-        if version is None:
-            text = f"system-version is a code system's `uri|version`, not {each!r}."
-            raise FhirError(400, [error("value", text, "Parameters.parameter('system-version')")])
-        versions[canonical(url)] = version
+    versions = dict(_systems(given, "system-version", versioned=True))
+    excluded = (url for url, _ in _systems(given, "exclude-system", versioned=False))
     return Expand(
         filter=given.get("filter", ""),
         offset=given.get("offset", 0),
@@ -82,7 +90,7 @@ def _asked(given: Input) -> Expand:
         designations=given.get("includeDesignations", False),
         language=given.get("displayLanguage"),
         versions=versions,
-        excluded=frozenset(given.get("exclude-system", ())),
+        excluded=frozenset(excluded),
     )
 
 

@@ -189,6 +189,11 @@ def test_versions_are_asked_for_several_at_once(server: Served) -> None:
     path = f"/ValueSet/$expand?url={CLINICALS}&system-version={STATUS}|4.0.1"
     assert server.http.get(f"{path}&system-version={CLINICAL}|4.0.1").status_code == 200
     assert server.http.get(f"{path}&system-version={CLINICAL}|9").status_code == 422
+    without = f"/ValueSet/$expand?url={CLINICALS}&exclude-system={STATUS}"
+    assert server.http.get(without).json()["expansion"]["total"] == 6
+    left_out = server.http.get(f"{without}&exclude-system={CLINICAL}").json()["expansion"]
+    assert left_out["total"] == 0
+    assert "contains" not in left_out
 
 
 # $lookup and $subsumes

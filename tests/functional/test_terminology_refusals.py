@@ -43,6 +43,7 @@ from tests.support.terminology_client import (
         (f"/ValueSet/$expand?url={CLINICALS}&count=-1", 400, "value", ".count"),
         (f"/ValueSet/$expand?url={CLINICALS}&activeOnly=1", 400, "structure", ".activeOnly"),
         (f"/ValueSet/$expand?url={CLINICALS}&system-version=x", 400, "value", ".system-version"),
+        (f"/ValueSet/$expand?url={CLINICALS}&exclude-system=x|1", 400, "value", ".exclude-system"),
         (f"/ValueSet/$expand?url={HL7}/ValueSet/condition-code", 422, "not-supported", ""),
         ("/ConceptMap/$translate?code=a", 400, "required", ".system"),
         ("/ConceptMap/$translate?code=a&system=b", 400, "required", ".url"),
@@ -82,3 +83,21 @@ def test_a_parameter_of_another_kind_is_refused(
     answer = sent(server, "/ValueSet/$validate-code", url(STATUSES), parameter, *others)
     assert answer.status_code == status
     assert said in answer.text
+
+
+@pytest.mark.parametrize("name", ["", "a\x00b", "a" * 201, "a\nb"])
+def test_a_closure_table_has_a_name(server: Served, name: str) -> None:
+    answer = sent(server, "/$closure", {"name": "name", "valueString": name})
+    assert refused(answer) == (400, "value", "Parameters.parameter('name')")
+
+
+@pytest.mark.parametrize("text", ["a%00b", "a%ED%A0%80", "a|b,c$d%5C", "a" * 3000])
+def test_a_url_that_is_none_is_not_known(server: Served, text: str) -> None:
+    for path in (
+        f"/ValueSet/$expand?url={text}",
+        f"/ValueSet/$validate-code?url={text}&system={text}&code={text}",
+        f"/CodeSystem/$lookup?system={text}&code={text}",
+        f"/CodeSystem/$validate-code?url={text}&code={text}",
+        f"/ConceptMap/$translate?url={text}&system={text}&code={text}",
+    ):
+        assert server.http.get(path).status_code in (400, 404)

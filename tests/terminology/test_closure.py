@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from terminology import closure
 from terminology.closure import Entry, Relation
-from tests.terminology.releases import snomed_shaped
+from tests.terminology.fictitious import snomed_shaped
 
 SYSTEM = snomed_shaped()
 

@@ -4,7 +4,7 @@ import pytest
 
 from terminology import filters
 from terminology.systems import SNOMED_CT
-from tests.terminology.releases import OURS, including, loaded_service, service, value_set
+from tests.terminology.fictitious import OURS, including, loaded_service, service, value_set
 
 TREE = f"{OURS}/tree"
 

@@ -7,7 +7,7 @@ import pytest
 
 from r4 import xml
 from terminology import ecl
-from tests.terminology.releases import snomed_shaped
+from tests.terminology.fictitious import snomed_shaped
 
 SYSTEM = snomed_shaped()
 EVERY = ("1", "10", "100", "101", "11", "110")

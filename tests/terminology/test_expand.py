@@ -7,7 +7,7 @@ import pytest
 from r4.issue import FhirError
 from terminology import Expand, Terminology, expand
 from terminology.systems import SNOMED_CT
-from tests.terminology.releases import OURS, including, loaded_service, service, value_set
+from tests.terminology.fictitious import OURS, including, loaded_service, service, value_set
 
 TREE = f"{OURS}/tree"
 ALL = value_set("all", {"system": TREE})

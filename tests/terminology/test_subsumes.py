@@ -7,7 +7,7 @@ import pytest
 from r4.issue import FhirError
 from terminology.concepts import index
 from terminology.systems import SNOMED_CT
-from tests.terminology.releases import OURS, loaded_service, service
+from tests.terminology.fictitious import OURS, loaded_service, service
 
 TREE = f"{OURS}/tree"
 

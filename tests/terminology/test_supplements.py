@@ -7,7 +7,7 @@ import pytest
 from r4.issue import FhirError
 from terminology import Expand
 from terminology.systems import SNOMED_CT
-from tests.terminology.releases import OURS, TREE, including, loaded_service, service, value_set
+from tests.terminology.fictitious import OURS, TREE, including, loaded_service, service, value_set
 
 URL = f"{OURS}/tree"
 

@@ -5,7 +5,7 @@ import pytest
 from terminology import Verdict
 from terminology.normalise import normalise
 from terminology.systems import ICD_10, OPCS_4, SNOMED_CT, UCUM
-from tests.terminology.releases import OURS, including, loaded_service, service, value_set
+from tests.terminology.fictitious import OURS, including, loaded_service, service, value_set
 
 TREE = f"{OURS}/tree"
 VALUE_SETS = (
