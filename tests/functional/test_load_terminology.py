@@ -105,7 +105,7 @@ def test_a_killed_load_goes_on_where_it_was(
     whole = new_database("sqlite" if where.startswith("/") else "postgresql", tmp_path / "whole")
     load(whole, release(written[0]), said.append)
     reached = []
-    for kill_at in (3, 6, len(said) - 8):
+    for kill_at in (12, len(said) - 8):
         arguments = [str(kill_at), str(written[0]), snomed_shaped.MODULE]
         done = subprocess.run(
             [sys.executable, "-c", KILLED, *arguments], cwd=ROOT, check=False, capture_output=True
@@ -115,10 +115,10 @@ def test_a_killed_load_goes_on_where_it_was(
         reached.append(sum(row[2] for row in stored(where)["concept_load"]))
         with opened(where) as database:
             assert Systems(database).system(SNOMED_CT) is None
-    assert 0 < reached[0] < reached[1] < reached[2]
+    assert 0 < reached[0] < reached[1]
     after_kills: list[Progress] = []
     load(where, release(written[0]), after_kills.append)
-    assert len(after_kills) < len(said) / 2
+    assert after_kills[-1].rows < said[-1].rows / 2
     assert stored(where) == stored(whole)
 
 

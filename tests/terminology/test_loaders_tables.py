@@ -126,7 +126,7 @@ def test_an_entity_of_claml_is_not_resolved_and_bad_xml_is_refused_with_its_line
     stated = b'<!DOCTYPE ClaML [<!ENTITY secret SYSTEM "file:///etc/hostname">]>\n'
     entity = [CLAML[0], stated, *CLAML[2:4], b'<Rubric kind="preferred"><Label>a&secret;b</Label>']
     found = list(claml.concepts("c.xml", [*entity, b"</Rubric></Class></ClaML>"]))
-    assert [row.term for row in found if isinstance(row, Name)] in (["ab"], ["a&secret;b"])
+    assert [row.term for row in found if isinstance(row, Name)] == ["a&secret;b"]
 
 
 def organisation(code: str, name: str, closed: str = "") -> str:

@@ -165,7 +165,7 @@ class System:
         count: int,
         /,
     ) -> tuple[list[Concept], int | None]:
-        """Return a page of the active concepts with a term that has every word, or one that begins so.
+        """Return a page of the active concepts with a term that has every word; the last may be begun.
 
         Shorter terms first; without words, in the order of the release.
         """
@@ -188,10 +188,10 @@ class System:
     def _found(self, words: Sequence[str], language: str | None) -> list[int]:
         """Return the numbers of the active concepts with such a name, those of short names first."""
         if self._database.dialect.name == "sqlite":
-            expression = " AND ".join(f'"{word}"*' for word in words)
+            expression = " AND ".join(f'"{word}"' for word in words) + "*"
             text = "concept_text MATCH ? AND t.rowid BETWEEN ? AND ? AND n.id = t.rowid"
         else:
-            expression = " & ".join(f"'{word}':*" for word in words)
+            expression = " & ".join(f"'{word}'" for word in words) + ":*"
             text = "t.words @@ ?::text::tsquery AND t.id BETWEEN ? AND ? AND n.id = t.id"
         parameters: list[Any] = [expression, self._first, self._first + (1 << 32) - 1]
         spoken = ""
