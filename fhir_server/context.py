@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from fhir_server.settings import Settings
 from fhir_server.store.audit import Trail
-from fhir_server.store.concepts.reading import Systems, releases
+from fhir_server.store.concepts.reading import Systems
 from fhir_server.store.connection import Database
 from fhir_server.store.packages import Held, generation
 from mappings.hl7v2 import MappingContext
@@ -49,7 +49,7 @@ class Knowledge:
     def renew(self) -> bool:
         """Go by what is loaded now; returns whether that is something else than before."""
         number = generation(self._database)
-        loaded = (number, *releases(self._database))
+        loaded = (number, *self._systems.releases())
         if loaded == self._loaded:
             return False
         self._loaded = loaded

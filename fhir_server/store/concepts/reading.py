@@ -236,14 +236,6 @@ class System:
         return held
 
 
-def releases(database: Database) -> list[tuple[int, str]]:
-    """List which releases may be asked, and which of them are in use: it differs when that does."""
-    rows = database.read(
-        "SELECT id, state FROM code_system WHERE state IN ('current', 'ready') ORDER BY id"
-    )
-    return [(row[0], row[1]) for row in rows]
-
-
 class Systems:
     """The releases that an operator has loaded."""
 
@@ -268,6 +260,12 @@ class Systems:
                 if found == version or state == "current":
                     break
         return None if chosen is None else self._made(chosen)
+
+    def releases(self) -> tuple[tuple[str, str], ...]:
+        """Look now which releases may be asked, and which of them are in use: digest and state."""
+        self._read_at = float("-inf")
+        self._look()
+        return tuple((row[1], row[5]) for row in self._rows)
 
     def _look(self) -> None:
         now = time.monotonic()
