@@ -38,7 +38,7 @@ class Aside:
         return self._connection
 
     def close(self) -> None:
-        """End what is being done, the connection and the thread."""
+        """Finish what is being done, end the connection and the thread."""
         self.wait(_ended())
         if self._connection is not None:
             self.wait(self._connection.close())
@@ -49,6 +49,4 @@ class Aside:
 
 async def _ended() -> None:
     tasks = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in tasks:
-        task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
