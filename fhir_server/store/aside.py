@@ -2,7 +2,8 @@
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Coroutine
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 import asyncpg
@@ -18,6 +19,7 @@ class Aside:
         self._thread = threading.Thread(target=self._loop.run_forever, name=name, daemon=True)
         self._thread.start()
         self._connection: asyncpg.Connection | None = None
+        self._turn = asyncio.Lock()
 
     def begin(self, work: Coroutine[Any, Any, None]) -> None:
         """Have work done; whoever has it done does not wait."""
@@ -31,11 +33,13 @@ class Aside:
 
         return asyncio.run_coroutine_threadsafe(work(), self._loop).result()
 
-    async def connection(self, url: str) -> asyncpg.Connection:
-        """Return the connection of this loop."""
-        if self._connection is None or self._connection.is_closed():
-            self._connection = await asyncpg.connect(url)
-        return self._connection
+    @asynccontextmanager
+    async def connection(self, url: str) -> AsyncIterator[asyncpg.Connection]:
+        """Lend the connection of this loop to one at a time: several threads may ask for it."""
+        async with self._turn:
+            if self._connection is None or self._connection.is_closed():
+                self._connection = await asyncpg.connect(url)
+            yield self._connection
 
     def close(self) -> None:
         """Finish what is being done, end the connection and the thread."""

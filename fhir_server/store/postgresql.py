@@ -161,8 +161,8 @@ class PostgresqlDatabase:
                     future.set_result(found[place])
 
     async def _read_aside(self, sql: str, parameters: Sequence[Any]) -> list[Row]:
-        connection = await self._aside.connection(self._url)
-        found: list[Row] = await connection.fetch(_numbered(sql), *parameters)
+        async with self._aside.connection(self._url) as connection:
+            found: list[Row] = await connection.fetch(_numbered(sql), *parameters)
         return found
 
     async def _connect(self) -> asyncpg.Connection:
@@ -172,7 +172,8 @@ class PostgresqlDatabase:
         return connection
 
     async def _prepared(self) -> None:
-        prepare(PostgresqlConnection(await self._aside.connection(self._url)))
+        async with self._aside.connection(self._url) as connection:
+            prepare(PostgresqlConnection(connection))
 
 
 async def _connected(url: str, **settings: str) -> asyncpg.Connection:
@@ -207,9 +208,9 @@ class _Tidier:
         await asyncio.sleep(_TIDIED)
         self._is_due = False
         try:
-            connection = await self._aside.connection(self._url)
-            for index in _INVERTED:
-                await connection.execute(f"SELECT gin_clean_pending_list('{index}')")
+            async with self._aside.connection(self._url) as connection:
+                for index in _INVERTED:
+                    await connection.execute(f"SELECT gin_clean_pending_list('{index}')")
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
             return  # the list is put in its place when it is full, or by a vacuum
 
