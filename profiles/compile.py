@@ -12,7 +12,7 @@ from typing import Any
 
 from profiles import bindings, extensions, known, narrative, nhs, objects, references
 from profiles.findings import Check, Path, Run, shown
-from profiles.invariants import check_all, of_element, of_type
+from profiles.invariants import Invariant, of_element, of_type, together
 from profiles.primitives import PRIMITIVES, Quick
 from profiles.shelf import Shelf
 from profiles.structure import Element, Shape, Type, address, json_name, shape, step
@@ -21,14 +21,21 @@ from r4.definitions.catalogue import Catalogue
 from r4.issue import Severity
 from r4.json import Resource
 from terminology import Terminology
+from terminology.systems import WELL_KNOWN
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Checks:
-    """The compiled checks under one terminology and catalogue, by the address of their shape."""
+    """The compiled checks under one terminology and catalogue, by the address of their shape.
+
+    structure_only: properties, types, cardinality, choices and the format of primitive values are
+    looked at, and nothing else: no binding, invariant, target of a reference, narrative, extension's
+    definition or profile.
+    """
 
     shelf: Shelf
     nhs_severity: Severity | None
+    structure_only: bool = False
     _compiled: dict[tuple[str, str], Check] = field(default_factory=dict)
     _compiling: set[tuple[str, str]] = field(default_factory=set)
     _lock: RLock = field(default_factory=RLock)
@@ -43,7 +50,8 @@ class Checks:
             run.refuse("structure", _no_such_type(found), path, "resource-type")
             return
         self.at(address(found))(value, path, run)
-        if "meta" in value:
+        meta = value.get("meta")
+        if meta.__class__ is dict and "profile" in meta and not self.structure_only:
             for profile in declared(value):
                 self.shelf.apply(profile, value, path, run)
 
@@ -72,7 +80,6 @@ class Checks:
 
     def _layout(self, outline: Shape) -> objects.Layout:
         handlers: dict[str, objects.Handler] = {}
-        warnings = self.shelf.warnings
         quick: dict[str, Quick] = {}
         for element in outline.elements:
             handlers.update(self._handlers(element))
@@ -89,7 +96,7 @@ class Checks:
             choices=tuple(_choice(e) for e in outline.elements if e.is_choice),
             invariants=(
                 *of_type(self._asked(outline.constraints), outline.type),
-                *nhs.rules(outline.type, self.nhs_severity, warnings=warnings),
+                *self._of_the_registry(outline.type),
             ),
         )
 
@@ -113,17 +120,21 @@ class Checks:
             if not type_.is_primitive or self._invariants(element, type_) is not None:
                 continue
             rules, quick = self._rules(element, type_), PRIMITIVES[type_.code].quick
+            if element.path in _OF_CODES:
+                quick = _known_systems().__contains__
             if rules:
                 quick = bindings.quick(type_.code, element.binding or {}, self.shelf.terminology)
             if quick is not None and len(rules) <= 1:
                 yield json_name(element, type_.code), quick
 
     def _of_objects(self, element: Element, type_: Type) -> objects.Handler:
-        check = objects.with_rules(self._object(element, type_), self._rules(element, type_))
         handle = objects.many if element.repeats else objects.one
-        handler = handle(_name(element, type_), check)
-        is_extension = type_.code == "Extension" and element.repeats
-        return extensions.handler(handler, element.name, self.shelf) if is_extension else handler
+        handler = handle(
+            _name(element, type_), self._object(element, type_), self._rules(element, type_)
+        )
+        if type_.code != "Extension" or not element.repeats or self.structure_only:
+            return handler
+        return extensions.handler(handler, element.name, self.shelf)
 
     def _object(self, element: Element, type_: Type) -> Check:
         if type_.code == "Resource":
@@ -146,6 +157,8 @@ class Checks:
 
     def _rules(self, element: Element, type_: Type) -> tuple[Check, ...]:
         rules: list[Check | None] = []
+        if self.structure_only:
+            return ()
         if element.path == "Meta.profile":
             rules.append(known.check(self.shelf))
         if type_.code == "xhtml":
@@ -164,18 +177,19 @@ class Checks:
 
     def _invariants(self, element: Element, type_: Type) -> Check | None:
         invariants = of_element(self._asked(element.constraints), type_.code)
-        if not invariants:
-            return None
-
-        def check(value: Any, path: Path, run: Run) -> None:
-            check_all(invariants, value, path, run)
-
-        return check
+        return together(invariants) if invariants else None
 
     def _asked(self, constraints: tuple[Resource, ...]) -> tuple[Resource, ...]:
         """Leave out what only warns, where no warnings are asked for."""
+        if self.structure_only:
+            return ()
         is_asked = self.shelf.warnings
         return tuple(each for each in constraints if is_asked or each["severity"] == "error")
+
+    def _of_the_registry(self, type_code: str) -> tuple[Invariant, ...]:
+        if self.structure_only:
+            return ()
+        return nhs.rules(type_code, self.nhs_severity, warnings=self.shelf.warnings)
 
     def _contained(self, value: Any, path: Path, run: Run) -> None:
         self._inside(value, run.resource, path, run)
@@ -222,6 +236,15 @@ def _choice(element: Element) -> objects.Choice:
 @lru_cache(maxsize=1)
 def _known_types() -> frozenset[str]:
     return frozenset(definitions.resource_types())
+
+
+_OF_CODES = frozenset({"Coding.system", "Quantity.system"})
+"""Elements whose values are few, and mostly the same."""
+
+
+@lru_cache(maxsize=1)
+def _known_systems() -> frozenset[str]:
+    return frozenset((*definitions.urls("CodeSystem"), *WELL_KNOWN))
 
 
 def _no_such_type(found: Any) -> str:

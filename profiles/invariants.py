@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from profiles.by_hand import BY_HAND, Holds
-from profiles.findings import Path, Resolve, Run
+from profiles.by_hand import BY_HAND, NEEDS, Holds
+from profiles.findings import Check, Path, Resolve, Run
 from r4 import fhirpath, reference
 from r4.issue import FhirError, Severity, error
 from r4.json import Resource
@@ -25,17 +25,46 @@ BEST_PRACTICE = frozenset({"dom-6"})
 
 @dataclass(frozen=True, slots=True)
 class Invariant:
-    """One rule: whether it holds on an element, and what is reported where it does not."""
+    """One rule: whether it holds on an element, and what is reported where it does not.
+
+    needs: the property without which it always holds, and need not be asked.
+    """
 
     holds: Holds
     rule: str
     human: str
     severity: Severity = "error"
     code: str = "invariant"
+    needs: str | None = None
 
 
-def check_all(invariants: tuple[Invariant, ...], value: Any, path: Path, run: Run) -> None:
-    """Report the invariants that do not hold on a value."""
+def together(invariants: tuple[Invariant, ...]) -> Check:
+    """Compile invariants into one check; where all hold, which is usual, nothing else is asked."""
+    all_that_hold = tuple(invariant.holds for invariant in invariants)
+
+    def check(value: Any, path: Path, run: Run) -> None:
+        try:
+            for holds in all_that_hold:
+                if not holds(value, run):
+                    break
+            else:
+                return
+        except FhirError:  # said below, with its rule
+            pass
+        _report(invariants, value, path, run)
+
+    return check
+
+
+def by_need(invariants: Iterable[Invariant]) -> tuple[tuple[str | None, Check], ...]:
+    """Compile invariants into one check for each element that they need, None where for none."""
+    needing: dict[str | None, list[Invariant]] = {}
+    for invariant in invariants:
+        needing.setdefault(invariant.needs, []).append(invariant)
+    return tuple((name, together(tuple(those))) for name, those in needing.items())
+
+
+def _report(invariants: tuple[Invariant, ...], value: Any, path: Path, run: Run) -> None:
     for invariant in invariants:
         try:
             if not invariant.holds(value, run):
@@ -88,7 +117,8 @@ def _invariants(
         if key not in ENFORCED_ELSEWHERE and key not in BEST_PRACTICE:
             by_hand = BY_HAND.get(key) or BY_HAND.get(f"{type_code}/{key}")
             holds = by_hand or by_fhirpath(constraint, type_code)
-            yield Invariant(holds, key, constraint["human"], constraint["severity"])
+            needs = None if by_hand is None else NEEDS.get(key)
+            yield Invariant(holds, key, constraint["human"], constraint["severity"], needs=needs)
 
 
 def by_fhirpath(constraint: Resource, type_code: str) -> Holds:

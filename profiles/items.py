@@ -16,9 +16,13 @@ Address = tuple[str, str]
 
 
 class Field(NamedTuple):
-    """One way in which JSON writes an element: its property, and what stands there."""
+    """One way in which JSON writes an element: its property, and what stands there.
+
+    beside: the property of a primitive's id and extensions.
+    """
 
     json: str
+    beside: str
     code: str
     where: Address
     step: str
@@ -57,7 +61,7 @@ def fields(where: Address, name: str) -> tuple[Field, ...]:
     if element is None:
         return ()
     if not element.types:
-        return (Field(name, "", element.shape or where, name, False, False),)
+        return (Field(name, f"_{name}", "", element.shape or where, name, False, False),)
     return tuple(_field(element, each.code) for each in element.types)
 
 
@@ -65,18 +69,19 @@ def _field(element: Element, code: str) -> Field:
     is_resource = code == "Resource" or code in definitions.resource_types()
     is_primitive = any(each.code == code and each.is_primitive for each in element.types)
     where = address("Element") if is_primitive else element.shape or address(code)
-    return Field(
-        json_name(element, code), code, where, step(element, code), is_primitive, is_resource
-    )
+    name, here = json_name(element, code), step(element, code)
+    return Field(name, f"_{name}", code, where, here, is_primitive, is_resource)
 
 
 def items(ways: tuple[Field, ...], source: Resource, path: Path) -> list[Item]:
     """List the values of an element in an object; those that are not of its JSON are left out."""
     found: list[Item] = []
     for way in ways:
+        if way.json not in source and way.beside not in source:
+            continue
         value = source.get(way.json)
         if way.is_primitive:
-            beside = source.get(f"_{way.json}")
+            beside = source.get(way.beside)
             if value is not None or beside is not None:
                 found += _primitives(way, value, beside, path)
         elif value.__class__ is dict:

@@ -61,7 +61,7 @@ def has_died_later(patient: Resource, _: Run) -> bool:
 
 def is_performed(procedure: Resource, run: Run) -> bool:
     """Hold a procedure that is completed to the past."""
-    if procedure.get("status") != "completed":
+    if run.now is None or procedure.get("status") != "completed":
         return True
     return not any(is_after(moment, run.now) for moment in _moments(procedure))
 

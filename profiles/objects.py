@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 from profiles.findings import Check, Path, Run, listed, shown
-from profiles.invariants import Invariant, check_all
+from profiles.invariants import Invariant, by_need
 from profiles.primitives import PRIMITIVES, Accepts, Primitive, Quick
 from r4.json import Resource
 
@@ -51,8 +51,9 @@ class Layout:
 
 def object_check(layout: Layout) -> Check:
     """Compile the check of one object."""
-    handler_of, quick_of = layout.handlers.get, layout.quick.get
-    required, choices, invariants = layout.required, layout.choices, layout.invariants
+    handlers, complete = layout.handlers, _completeness(layout.required, layout.choices)
+    quick = {name: layout.quick.get(name, _never) for name in handlers}
+    rules = by_need(layout.invariants)
 
     def check(value: Any, path: Path, run: Run) -> None:
         if value.__class__ is not dict:
@@ -62,46 +63,61 @@ def object_check(layout: Layout) -> Check:
             run.refuse("structure", "An object must say something: leave it out.", path, "ele-1")
             return
         malformed = run.malformed
-        for name, child in value.items():
-            if child.__class__ is str and (quick := quick_of(name)) is not None and quick(child):
-                continue
-            handler = handler_of(name)
-            if handler is None:
+        for name in value:
+            child = value[name]
+            try:
+                if child.__class__ is str and quick[name](child):
+                    continue
+                handler = handlers[name]
+            except KeyError:
                 _unknown(name, layout, path, run)
-            else:
-                handler(child, value, path, run)
-        for name in required:
-            if name not in value and f"_{name}" not in value:
-                _missing(name, path, run)
-        if choices:
-            _check_choices(choices, value, path, run)
-        if invariants and run.malformed == malformed:
-            check_all(invariants, value, path, run)
+                continue
+            handler(child, value, path, run)
+        if complete is not None:
+            complete(value, path, run)
+        if rules and run.malformed == malformed:
+            for needed, rule in rules:
+                if needed is None or needed in value:
+                    rule(value, path, run)
 
     return check
 
 
-def one(name: Name, check: Check) -> Handler:
-    """Handle an object that stands alone."""
+def _never(_: str) -> bool:
+    return False
+
+
+def one(name: Name, check: Check, rules: tuple[Check, ...] = ()) -> Handler:
+    """Handle an object that stands alone; the rules look at one that its check found well formed."""
     step = name.step
 
     def handle(value: Any, _: Resource, path: Path, run: Run) -> None:
         if value.__class__ is list:
             _not_single(path, name, run)
-        else:
-            check(value, (path, step, None), run)
+            return
+        here: Path = (path, step, None)
+        if not rules:
+            check(value, here, run)
+            return
+        malformed = run.malformed
+        check(value, here, run)
+        if run.malformed == malformed:
+            for rule in rules:
+                rule(value, here, run)
 
     return handle
 
 
-def many(name: Name, check: Check) -> Handler:
-    """Handle an array of objects."""
-    step = name.step
+def many(name: Name, check: Check, rules: tuple[Check, ...] = ()) -> Handler:
+    """Handle an array of objects, each as `one` does."""
+    step, each = name.step, with_rules(check, rules)
 
     def handle(values: Any, _: Resource, path: Path, run: Run) -> None:
-        if (values.__class__ is list and values) or _is_array(values, path, name, run):
+        if values.__class__ is list and len(values) == 1:
+            each(values[0], (path, step, 0), run)
+        elif _is_array(values, path, name, run):
             for index, value in enumerate(values):
-                check(value, (path, step, index), run)
+                each(value, (path, step, index), run)
 
     return handle
 
@@ -253,16 +269,24 @@ def _not_an_object(value: Any, path: Path, run: Run) -> None:
     run.refuse("structure", said, path, "json-object")
 
 
-def _missing(name: str, path: Path, run: Run) -> None:
-    said = f"{name} is required: add it."
-    run.report("error", "required", said, (path, name, None), "cardinality")
+def _completeness(required: tuple[str, ...], choices: tuple[Choice, ...]) -> Check | None:
+    """Compile what misses elements, and alternatives that stand together; None for nothing."""
+    chosen = {name: choice.name for choice in choices for name in choice.names}
+    names, is_required = chosen.keys(), any(choice.is_required for choice in choices)
 
+    def check(value: Resource, path: Path, run: Run) -> None:
+        for name in required:
+            if name not in value and f"_{name}" not in value:
+                said = f"{name} is required: add it."
+                run.report("error", "required", said, (path, name, None), "cardinality")
+        if not chosen:
+            return
+        found = names & value.keys()
+        if is_required or (len(found) > 1 and len({chosen[name] for name in found}) < len(found)):
+            for choice in choices:
+                _check_choice(choice, value, path, run)
 
-def _check_choices(choices: tuple[Choice, ...], value: Resource, path: Path, run: Run) -> None:
-    keys = value.keys()
-    for choice in choices:
-        if choice.is_required or len(choice.names.keys() & keys) > 1:
-            _check_choice(choice, value, path, run)
+    return check if required or choices else None
 
 
 def _check_choice(choice: Choice, value: Resource, path: Path, run: Run) -> None:

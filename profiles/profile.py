@@ -11,7 +11,7 @@ from typing import Any
 from profiles import bindings, references, values
 from profiles.discriminators import Discriminator, Known, compiled
 from profiles.findings import Check, Path, Run, listed
-from profiles.invariants import check_all, of_profile
+from profiles.invariants import of_profile, together
 from profiles.items import Address, Field, Item, element_of, fields, items, of_resource
 from profiles.slicing import Group, ItemCheck, Slice, Slicing
 from profiles.structure import Element, Type, address, json_name, read_type, shape
@@ -166,7 +166,7 @@ class _Compiler:
                 yield _conforming(profiles, known)
         invariants = of_profile(self._constraints(own, element, type_), _name(element, type_))
         if invariants:
-            yield lambda value, path, run: check_all(invariants, value, path, run)
+            yield together(invariants)
 
     def _constraints(self, own: Resource, element: Element, type_: Type) -> list[Resource]:
         known = {each["key"] for each in element.constraints}

@@ -33,10 +33,15 @@ def check(targets: tuple[str, ...], type_of: TypeOf) -> Check:
 
     def check_target(value: Resource, path: Path, run: Run) -> None:
         text = value.get("reference", "")
-        if text.partition("/")[0] not in allowed or "type" in value:
-            said = _problem(text, value.get("type"), allowed, run.root)
-            if said is not None:
-                run.report("error", "value", said, path, "reference-target")
+        if "type" not in value:
+            if text.partition("/")[0] in allowed:
+                return
+            target, _, query = text.partition("?")
+            if target in allowed and query.isprintable() and query:
+                return
+        said = _problem(text, value.get("type"), allowed, run.root)
+        if said is not None:
+            run.report("error", "value", said, path, "reference-target")
 
     return check_target
 

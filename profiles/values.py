@@ -67,9 +67,12 @@ def is_same(value: Any, fixed: Any) -> bool:
 def has_pattern(value: Any, pattern: Any) -> bool:
     """Tell whether a value has all that a pattern has: for each entry of an array, one that fits."""
     if isinstance(pattern, dict):
-        return isinstance(value, dict) and all(
-            key in value and has_pattern(value[key], each) for key, each in pattern.items()
-        )
+        if not isinstance(value, dict):
+            return False
+        for key, each in pattern.items():
+            if key not in value or not has_pattern(value[key], each):
+                return False
+        return True
     if isinstance(pattern, list):
         return isinstance(value, list) and all(
             any(has_pattern(held, each) for held in value) for each in pattern

@@ -2,7 +2,9 @@
 
 import tomllib
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fhir.resources.R4B import get_fhir_model_class
@@ -118,6 +120,26 @@ def test_rules_written_by_hand_say_what_their_fhirpath_says(monkeypatch, corpus)
             validate(mutant, terminology)
     assert [pair for pair in disagreements if pair[0] not in NOT_DECIDED_BY_FHIRPATH] == []
     assert set(decided) == set(by_hand.BY_HAND)
+
+
+def test_a_rule_that_is_not_asked_without_a_property_holds_without_it(corpus):
+    asked = set()
+    for resource in corpus.values():
+        for held in _objects(resource):
+            for key, name in by_hand.NEEDS.items():
+                if name in held:
+                    asked.add(key)
+                    without = {each: value for each, value in held.items() if each != name}
+                    assert by_hand.BY_HAND[key](without, Run(resource, resource)), (key, without)
+    assert asked == set(by_hand.NEEDS)
+
+
+def _objects(node: Any) -> Iterator[dict]:
+    if isinstance(node, dict):
+        yield node
+    if isinstance(node, dict | list):
+        for child in node.values() if isinstance(node, dict) else node:
+            yield from _objects(child)
 
 
 def _expression(key: str) -> tuple[str, str]:

@@ -6,6 +6,7 @@ import pytest
 
 from profiles.primitives import LONGEST_STRING, PRIMITIVES
 from r4 import definitions
+from terminology import systems
 
 RIGHT = {
     "base64Binary": ["TWFu", "TWE=", "TQ==", "TWFu\r\nTWFu"],
@@ -104,6 +105,19 @@ AWKWARD = (
     "2024-02-28T24:00:00Z", "2024-02-28T10:00:60+14:00", "2024-02-28\n", "١٢٣٤-٠١-٠١", "urn:x:y",
     "http://a b", "a" * 64, "a" * 65, "a" * 2000, "a" * (LONGEST_STRING + 1), "Ａ", "-.", "code\t",
 )  # fmt: skip
+
+
+def test_the_code_systems_that_are_known_without_looking_have_right_urls() -> None:
+    known = (*definitions.urls("CodeSystem"), *systems.WELL_KNOWN)
+    assert all(PRIMITIVES["uri"].accepts(url) for url in known)
+
+
+def test_a_quantity_of_a_long_number_is_none() -> None:
+    accepts = PRIMITIVES["decimal"].accepts
+    assert accepts(10**400 - 1)
+    assert accepts(1 - 10**400)
+    assert not accepts(10**400)
+    assert not accepts(-(10**400))
 
 
 @pytest.mark.parametrize("code", [code for code, each in PRIMITIVES.items() if each.quick])
