@@ -119,17 +119,16 @@ class _Walk:
 
     def items(self, definitions: Sequence[Item], present: Sequence[Item]) -> Iterator[Issue]:
         """Check the items that one container holds against their definitions."""
-        known = {definition["linkId"] for definition in definitions}
+        by_id: dict[str, list[tuple[str, Item]]] = {each["linkId"]: [] for each in definitions}
         for index, item in enumerate(present):
-            if item.get("linkId") not in known:
-                text = f"{item.get('linkId')}: the form has no such item here"
-                yield _fatal("invalidLinkId", text, f"{self.path}.item[{index}]")
+            path, link_id = f"{self.path}.item[{index}]", item.get("linkId")
+            if link_id in by_id:
+                by_id[link_id].append((path, item))
+            else:
+                text = f"{link_id}: the form has no such item here"
+                yield _fatal("invalidLinkId", text, path)
         for definition in definitions:
-            found = [
-                (f"{self.path}.item[{index}]", item)
-                for index, item in enumerate(present)
-                if item.get("linkId") == definition["linkId"]
-            ]
+            found = by_id[definition["linkId"]]
             if is_enabled(definition, self.containers, self.scope):
                 yield from self._enabled(definition, found)
             else:
@@ -194,12 +193,13 @@ class _Walk:
                 if len(given) > 1 and excludes_others(definition, value[1]):
                     text = f"{definition['linkId']}: this answer excludes the others"
                     yield error("business-rule", text, place, "exclusiveAnswerOption")
-            inner = self._within(answer, place)
-            yield from inner.items(definition.get("item", []), answer.get("item", []))
+            if "item" in definition or "item" in answer:
+                inner = self._within(answer, place)
+                yield from inner.items(definition.get("item", []), answer.get("item", []))
 
     def _answer(self, definition: Item, kind: str, value: Any, path: str) -> Iterator[Issue]:
-        allowed = {*_TYPES.get(definition["type"], ()), *(kind for kind, _ in offered(definition))}
-        if kind not in allowed:
+        usual = _TYPES.get(definition["type"], ())
+        if kind not in usual and all(kind != each for each, _ in offered(definition)):
             text = f"{definition['linkId']}: a {definition['type']} is not answered by a {kind}"
             yield _fatal("invalidAnswerType", text, path)
             return
@@ -210,7 +210,7 @@ class _Walk:
             yield Issue(severity, code, f"{definition['linkId']}: {text}", path, rule)
 
     def _within(self, container: dict[str, Any], path: str) -> "_Walk":
-        return replace(self, containers=(*self.containers, container), path=path)
+        return _Walk(self.scope, self.codes, (*self.containers, container), path)
 
 
 def _disabled(definition: Item, found: list[tuple[str, Item]]) -> Iterator[Issue]:

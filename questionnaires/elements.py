@@ -31,6 +31,8 @@ def extensions(element: dict[str, Any], *urls: str) -> Iterator[dict[str, Any]]:
 
 def extension_value(element: dict[str, Any], *urls: str) -> Any:
     """Return the value of an element's first extension with one of the urls, or None."""
+    if "extension" not in element:  # which most have not
+        return None
     for held in extensions(element, *urls):
         if (found := value_of(held)) is not None:
             return found[1]
