@@ -5,9 +5,10 @@ https://hl7.org/fhir/R4/references.html
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from difflib import get_close_matches
 from typing import Any
+from urllib.parse import unquote
 
 from profiles.findings import Check, Path, Resolve, Run, listed, shown
 from r4 import definitions, reference
@@ -73,19 +74,35 @@ def resolved(value: Any, run: Run) -> Resource | None:
 
 
 def in_bundle(bundle: Resource, beyond: Resolve | None) -> Resolve:
-    """Return what finds the entries of a Bundle by their fullUrl, and then what is beyond it."""
+    """Return what finds the entries of a Bundle, and then what is beyond it.
+
+    By their fullUrl, by type and id, or by an identifier, as a conditional reference names them.
+    """
     entries = bundle.get("entry")
     held = [e for e in entries if isinstance(e, dict)] if isinstance(entries, list) else []
     by_url = {e["fullUrl"]: e.get("resource") for e in held if isinstance(e.get("fullUrl"), str)}
     by_name = {"/".join(url.rsplit("/", 2)[-2:]): resource for url, resource in by_url.items()}
+    otherwise = {name: e["resource"] for e in held for name in _names(e.get("resource"))}
 
     def find(text: str) -> Resource | None:
-        found = by_url.get(text) or by_name.get(text)
+        found = by_url.get(text) or by_name.get(text) or otherwise.get(unquote(text))
         if isinstance(found, dict):
             return found
         return None if beyond is None else beyond(text)
 
     return find
+
+
+def _names(resource: Any) -> Iterator[str]:
+    """Yield the references by which a resource can be meant: with its id, and with its identifiers."""
+    if not isinstance(resource, dict):
+        return
+    kind, listed = resource.get("resourceType"), resource.get("identifier")
+    if isinstance(resource.get("id"), str):
+        yield f"{kind}/{resource['id']}"
+    for each in listed if isinstance(listed, list) else ():
+        if isinstance(each, dict) and "system" in each and "value" in each:
+            yield f"{kind}?identifier={each['system']}|{each['value']}"
 
 
 def _found(text: Any, run: Run) -> Resource | None:
