@@ -210,13 +210,13 @@ def _type(context: Context, name: str) -> Resource:
 
 
 def _profiles(context: Context, name: str) -> list[str]:
-    """List the registry's profiles of a type, and those that they impose and that are loaded."""
+    """List the registry's profiles of a type, and of those that they impose what is known here."""
     ours = [each for each in own.claimed() if each["type"] == name]
     imposed = dict.fromkeys(url for each in ours for url in own.imposed(each))
-    known = context.knowledge.catalogue
-    loaded = [url for url in imposed if known.find("StructureDefinition", url) is not None]
+    catalogue = context.knowledge.catalogue
+    known = [url for url in imposed if catalogue.find("StructureDefinition", url) is not None]
     standard = [_SUBSCRIPTION] if name == "Subscription" else []
-    return [*(each["url"] for each in ours), *loaded, *standard]
+    return [*(each["url"] for each in ours), *known, *standard]
 
 
 def _includes(name: str) -> list[str]:
