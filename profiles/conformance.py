@@ -5,7 +5,7 @@ https://hl7.org/fhir/R4/conformance-module.html
 
 from collections.abc import Iterator
 
-from profiles import own
+from profiles import own, page
 from r4 import artefacts
 from r4.json import Resource
 from terminology.systems import local
@@ -48,7 +48,7 @@ def _extension(structure: Resource) -> Iterator[str]:
     for element in elements:
         if element["path"].endswith(".value[x]") and element.get("max") != "0":
             yield _value(element, {each["id"]: each for each in elements})
-    yield ""
+    yield from page.examples(structure["id"], "###")
 
 
 def _value(value: Resource, by_id: dict[str, Resource]) -> str:

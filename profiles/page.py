@@ -58,7 +58,7 @@ def _page(structure: Resource, terminology: Terminology) -> Iterator[str]:
     yield from (_row(element) for element in elements)
     yield from _rules(structure)
     yield from _codes(elements, terminology)
-    yield from _examples(structure["id"])
+    yield from examples(structure["id"])
 
 
 def _imposed(structure: Resource) -> str:
@@ -167,14 +167,15 @@ def _said_of(coding: Resource) -> str:
     return display
 
 
-def _examples(name: str) -> Iterator[str]:
-    yield "\n## Examples\n"
+def examples(name: str, mark: str = "##") -> Iterator[str]:
+    """Yield the examples of a definition, right and wrong, under headings that begin with a mark."""
+    yield f"\n{mark} Examples\n"
     for path in sorted((_EXAMPLES / name / "valid").glob("*.json")):
-        yield f"### {_heading(path)}\n\n{_block(path)}"
-    yield "\n## Counterexamples, and what `$validate` says of them\n"
+        yield f"{mark}# {_heading(path)}\n\n{_block(path)}"
+    yield f"\n{mark} Counterexamples, and what `$validate` says of them\n"
     for path in sorted((_EXAMPLES / name / "invalid").glob("*.json")):
         if not path.name.endswith(_ISSUES):
-            yield f"### {_heading(path)}\n"
+            yield f"{mark}# {_heading(path)}\n"
             for issue in decode(path.with_suffix(_ISSUES).read_bytes()):
                 at = f"`{issue['expression']}`"
                 yield f"- {issue['severity']} (`{issue['rule']}`) at {at}: {issue['diagnostics']}"

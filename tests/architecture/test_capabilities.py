@@ -109,7 +109,9 @@ def test_every_definition_of_a_search_parameter_is_one_that_exists(rest: Any) ->
     assert ours <= stated
 
 
-def test_each_profile_of_the_registry_and_what_it_imposes_is_supported_by_its_type(rest: Any) -> None:
+def test_each_profile_of_the_registry_and_what_it_imposes_is_supported_by_its_type(
+    rest: Any,
+) -> None:
     stated = {
         (kind["type"], url)
         for kind in rest["resource"]
