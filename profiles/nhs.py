@@ -5,13 +5,11 @@ https://www.datadictionary.nhs.uk/attributes/organisation_identifier.html
 """
 
 import re
-from collections.abc import Iterator
-from urllib.parse import parse_qsl
+from urllib.parse import unquote
 
 from profiles import laterality, plausibility
 from profiles.findings import Run
 from profiles.invariants import Invariant
-from r4 import reference
 from r4.issue import Severity
 from r4.json import Resource
 from terminology import nhs_number
@@ -19,6 +17,7 @@ from terminology.systems import ALIASES, CHI_NUMBER, NHS_NUMBER, ODS_ORGANIZATIO
 
 _NUMBERED = frozenset({NHS_NUMBER, CHI_NUMBER})
 _ODS = frozenset({ODS_ORGANIZATION, ODS_SITE})
+_ASKED = re.compile(r"\?identifier=(?P<system>[^|&]+)\|(?P<value>[^&]*)")
 _ODS_CODE = re.compile(r"[A-Z0-9]+")
 
 
@@ -58,21 +57,23 @@ def has_ods_code(identifier: Resource, _: Run) -> bool:
 
 def names_right_numbers(given: Resource, run: Run) -> bool:
     """Hold the NHS or CHI number of a conditional reference to the same."""
-    return all(has_nhs_number(identifier, run) for identifier in _asked_for(given))
+    identifier = _asked_for(given)
+    return identifier is None or has_nhs_number(identifier, run)
 
 
 def names_right_codes(given: Resource, run: Run) -> bool:
     """Hold the code of an organisation or site in a conditional reference to the same."""
-    return all(has_ods_code(identifier, run) for identifier in _asked_for(given))
+    identifier = _asked_for(given)
+    return identifier is None or has_ods_code(identifier, run)
 
 
-def _asked_for(given: Resource) -> Iterator[Resource]:
-    """Yield the identifiers by which a conditional reference names what it means."""
-    found = reference.conditional(given.get("reference", ""))
-    for name, value in parse_qsl(found.query) if found else ():
-        system, bar, number = value.partition("|")
-        if name == "identifier" and bar:
-            yield {"system": system, "value": number}
+def _asked_for(given: Resource) -> Resource | None:
+    """Return the identifier by which a conditional reference names what it means, if it does."""
+    text = given.get("reference", "")
+    if "?identifier=" not in text:
+        return None
+    named = _ASKED.search(unquote(text) if "%" in text else text)
+    return named and {"system": named["system"], "value": named["value"]}
 
 
 _NUMBER = (

@@ -10,19 +10,19 @@ from functools import partial
 from profiles.by_hand import Holds, is_after
 from profiles.findings import Run
 from profiles.invariants import Invariant
-from profiles.references import resolved
+from profiles.references import at_hand
 from r4.json import Resource
 
 _UNKNOWN = frozenset({"1800-01-01", "1801-01-01", "1600-01-01", "1582-10-15"})
 _DAY = len("2026-11-23")
 _BEGUN = frozenset({"arrived", "triaged", "in-progress", "onleave", "finished"})
 _OBSERVED = frozenset({"preliminary", "final", "amended", "corrected"})
-_DATED = {
-    "Patient": ("deceased",),
-    "Procedure": ("performed",),
+_NAMES = {
+    "Patient": ("deceasedDateTime",),
+    "Procedure": ("performedDateTime", "performedPeriod"),
     "Encounter": ("period",),
-    "Condition": ("onset", "recordedDate"),
-    "Observation": ("effective",),
+    "Condition": ("onsetDateTime", "onsetPeriod", "recordedDate"),
+    "Observation": ("effectiveDateTime", "effectiveInstant", "effectivePeriod"),
 }
 """The elements whose dates are looked at; of a Patient also the date of birth."""
 
@@ -72,8 +72,8 @@ def is_observed(observation: Resource, run: Run) -> bool:
 
 def is_after_birth(resource: Resource, run: Run, *, subject: str, years: int = 0) -> bool:
     """Hold what happened to a Patient that is at hand to the time from so many years before birth on."""
-    patient = resolved(resource.get(subject, {}), run) or {}
-    birth = patient.get("birthDate")
+    patient = at_hand(resource.get(subject, {}).get("reference"), run)
+    birth = patient and patient.get("birthDate")
     if not isinstance(birth, str) or not birth[:4].isdecimal():
         return True
     earliest = f"{int(birth[:4]) - years:04d}{birth[4:]}"
@@ -92,9 +92,9 @@ def _moments(resource: Resource) -> list[str]:
 
 def _named(resource: Resource) -> Iterator[tuple[str, str]]:
     """Yield each moment of the elements that are looked at, by its element, start or end."""
-    for stem in _DATED[resource["resourceType"]]:
-        for name in (stem, f"{stem}DateTime", f"{stem}Instant", f"{stem}Period"):
-            value = resource.get(name)
+    for name in _NAMES[resource["resourceType"]]:
+        if name in resource:
+            value = resource[name]
             if isinstance(value, str):
                 yield name, value
             elif isinstance(value, dict):

@@ -49,7 +49,7 @@ def conformance(targets: tuple[str, ...], conforms: Conforms) -> Check:
     """
 
     def check_target(value: Resource, path: Path, run: Run) -> None:
-        resource = _found(value.get("reference", ""), run)
+        resource = at_hand(value.get("reference", ""), run)
         if resource is None:
             return
         answers = [conforms(resource, target, run) for target in targets]
@@ -64,7 +64,7 @@ def resolved(value: Any, run: Run) -> Resource | None:
     """Return what a Reference (or canonical) leads to, or as much of it as the reference says."""
     text = value.get("reference") if isinstance(value, dict) else value
     if isinstance(text, str):
-        if (resource := _found(text, run)) is not None:
+        if (resource := at_hand(text, run)) is not None:
             return resource
         target = reference.literal(text) or reference.conditional(text)
         if target is not None:
@@ -105,7 +105,8 @@ def _names(resource: Any) -> Iterator[str]:
             yield f"{kind}?identifier={each['system']}|{each['value']}"
 
 
-def _found(text: Any, run: Run) -> Resource | None:
+def at_hand(text: Any, run: Run) -> Resource | None:
+    """Return the resource that the text of a reference leads to: contained, or that the run resolves."""
     if not isinstance(text, str) or not text:
         return None
     if text.startswith("#"):
