@@ -42,20 +42,20 @@ class Knowledge:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._systems = Systems(database)
+        self.systems = Systems(database)
         self._loaded: tuple[object, ...] = ()
         self.renew()
 
     def renew(self) -> bool:
         """Go by what is loaded now; returns whether that is something else than before."""
         number = generation(self._database)
-        loaded = (number, *self._systems.releases())
+        loaded = (number, *self.systems.releases())
         if loaded == self._loaded:
             return False
         self._loaded = loaded
         own = (each for package in PACKAGES for each in artefacts.load(package))
         self.catalogue = Catalogue.of(own, Held(self._database), number)
-        self.terminology = Terminology(self.catalogue, self._systems)
+        self.terminology = Terminology(self.catalogue, self.systems)
         self.mapping = MappingContext(self.terminology)
         return True
 

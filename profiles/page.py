@@ -3,11 +3,11 @@
 https://hl7.org/fhir/R4/profiling.html
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from profiles.shelf import IMPOSE
+from profiles import own
 from profiles.snapshot import snapshot
 from profiles.validate import own_structures
 from r4 import artefacts
@@ -15,7 +15,6 @@ from r4.json import Resource, decode
 from terminology import Terminology
 
 _EXAMPLES = Path(__file__).parent / "examples"
-_CLAIMED = "csor-"
 _FIXED = ("fixed", "pattern")
 _ISSUES = ".issues.json"
 _SYSTEM = "http://hl7.org/fhirpath/System."
@@ -24,17 +23,13 @@ _SYSTEM = "http://hl7.org/fhirpath/System."
 def pages() -> Iterator[tuple[str, str]]:
     """Yield path below docs/reference/profiles/ and Markdown: first the list of profiles, then each."""
     terminology = Terminology.load()
-    structures = [
-        structure
-        for structure in artefacts.by_url("profiles", "StructureDefinition").values()
-        if structure["id"].startswith(_CLAIMED)
-    ]
+    structures = own.claimed()
     yield "README.md", _index(structures)
     for structure in structures:
         yield f"{structure['id']}.md", "\n".join(_page(structure, terminology)) + "\n"
 
 
-def _index(structures: list[Resource]) -> str:
+def _index(structures: Sequence[Resource]) -> str:
     rows = (
         f"| [{each['title']}]({each['id']}.md) | {each['type']} | {_imposed(each) or 'none'} |"
         for each in structures
@@ -63,12 +58,11 @@ def _page(structure: Resource, terminology: Terminology) -> Iterator[str]:
     yield from (_row(element) for element in elements)
     yield from _rules(structure)
     yield from _codes(elements, terminology)
-    yield from _examples(structure["id"])
+    yield from examples(structure["id"])
 
 
 def _imposed(structure: Resource) -> str:
-    extensions = structure.get("extension", ())
-    return ", ".join(f"`{e['valueCanonical']}`" for e in extensions if e["url"] == IMPOSE)
+    return ", ".join(f"`{canonical}`" for canonical in own.imposed(structure))
 
 
 def _constrained(structure: Resource) -> Iterator[Resource]:
@@ -112,7 +106,7 @@ def _meaning(element: Resource) -> Iterator[str]:
         name = binding["valueSet"].partition("|")[0].rpartition("/")[2]
         yield f"Codes ({binding['strength']}): `{name}`."
     for rule in element.get("constraint", ()):
-        if rule["key"].startswith(_CLAIMED):
+        if rule["key"].startswith(own.CLAIMED):
             yield f"Rule `{rule['key']}`."
 
 
@@ -125,10 +119,10 @@ def _bindings(element: Resource) -> Iterator[Resource]:
 
 def _own_values(element: Resource) -> Iterator[Resource]:
     """Yield the value of each of the registry's extensions that an element is."""
-    own = artefacts.by_url("profiles", "StructureDefinition")
+    known = artefacts.by_url("profiles", "StructureDefinition")
     for each in element.get("type", ()):
-        for url in own.keys() & set(each.get("profile", ())):
-            listed = own[url]["differential"]["element"]
+        for url in known.keys() & set(each.get("profile", ())):
+            listed = known[url]["differential"]["element"]
             yield from (found for found in listed if found["id"] == "Extension.value[x]")
 
 
@@ -153,10 +147,10 @@ def _rules(structure: Resource) -> Iterator[str]:
 
 
 def _codes(elements: list[Resource], terminology: Terminology) -> Iterator[str]:
-    own = artefacts.by_url("terminology", "ValueSet")
+    sets = artefacts.by_url("terminology", "ValueSet")
     bound = {binding["valueSet"] for element in elements for binding in _bindings(element)}
-    for url in sorted(bound & own.keys()):
-        value_set = own[url]
+    for url in sorted(bound & sets.keys()):
+        value_set = sets[url]
         yield f"\n## Codes: {value_set['id']}\n\n{value_set['description']} Value set: `{url}`.\n"
         yield "| system | code | meaning |\n|---|---|---|"
         for coding in terminology.expand(url):
@@ -173,14 +167,15 @@ def _said_of(coding: Resource) -> str:
     return display
 
 
-def _examples(name: str) -> Iterator[str]:
-    yield "\n## Examples\n"
+def examples(name: str, mark: str = "##") -> Iterator[str]:
+    """Yield the examples of a definition, right and wrong, under headings that begin with a mark."""
+    yield f"\n{mark} Examples\n"
     for path in sorted((_EXAMPLES / name / "valid").glob("*.json")):
-        yield f"### {_heading(path)}\n\n{_block(path)}"
-    yield "\n## Counterexamples, and what `$validate` says of them\n"
+        yield f"{mark}# {_heading(path)}\n\n{_block(path)}"
+    yield f"\n{mark} Counterexamples, and what `$validate` says of them\n"
     for path in sorted((_EXAMPLES / name / "invalid").glob("*.json")):
         if not path.name.endswith(_ISSUES):
-            yield f"### {_heading(path)}\n"
+            yield f"{mark}# {_heading(path)}\n"
             for issue in decode(path.with_suffix(_ISSUES).read_bytes()):
                 at = f"`{issue['expression']}`"
                 yield f"- {issue['severity']} (`{issue['rule']}`) at {at}: {issue['diagnostics']}"

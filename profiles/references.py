@@ -5,9 +5,10 @@ https://hl7.org/fhir/R4/references.html
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from difflib import get_close_matches
 from typing import Any
+from urllib.parse import unquote
 
 from profiles.findings import Check, Path, Resolve, Run, listed, shown
 from r4 import definitions, reference
@@ -53,7 +54,7 @@ def conformance(targets: tuple[str, ...], conforms: Conforms) -> Check:
     """
 
     def check_target(value: Resource, path: Path, run: Run) -> None:
-        resource = _found(value.get("reference", ""), run)
+        resource = at_hand(value.get("reference", ""), run)
         if resource is None:
             return
         answers = [conforms(resource, target, run) for target in targets]
@@ -68,7 +69,7 @@ def resolved(value: Any, run: Run) -> Resource | None:
     """Return what a Reference (or canonical) leads to, or as much of it as the reference says."""
     text = value.get("reference") if isinstance(value, dict) else value
     if isinstance(text, str):
-        if (resource := _found(text, run)) is not None:
+        if (resource := at_hand(text, run)) is not None:
             return resource
         target = reference.literal(text) or reference.conditional(text)
         if target is not None:
@@ -78,14 +79,18 @@ def resolved(value: Any, run: Run) -> Resource | None:
 
 
 def in_bundle(bundle: Resource, beyond: Resolve | None) -> Resolve:
-    """Return what finds the entries of a Bundle by their fullUrl, and then what is beyond it."""
+    """Return what finds the entries of a Bundle, and then what is beyond it.
+
+    By their fullUrl, by type and id, or by an identifier, as a conditional reference names them.
+    """
     entries = bundle.get("entry")
     held = [e for e in entries if isinstance(e, dict)] if isinstance(entries, list) else []
     by_url = {e["fullUrl"]: e.get("resource") for e in held if isinstance(e.get("fullUrl"), str)}
     by_name = {"/".join(url.rsplit("/", 2)[-2:]): resource for url, resource in by_url.items()}
+    otherwise = {name: e["resource"] for e in held for name in _names(e.get("resource"))}
 
     def find(text: str) -> Resource | None:
-        found = by_url.get(text) or by_name.get(text)
+        found = by_url.get(text) or by_name.get(text) or otherwise.get(unquote(text))
         if isinstance(found, dict):
             return found
         return None if beyond is None else beyond(text)
@@ -93,7 +98,20 @@ def in_bundle(bundle: Resource, beyond: Resolve | None) -> Resolve:
     return find
 
 
-def _found(text: Any, run: Run) -> Resource | None:
+def _names(resource: Any) -> Iterator[str]:
+    """Yield the references by which a resource can be meant: with its id, and with its identifiers."""
+    if not isinstance(resource, dict):
+        return
+    kind, listed = resource.get("resourceType"), resource.get("identifier")
+    if isinstance(resource.get("id"), str):
+        yield f"{kind}/{resource['id']}"
+    for each in listed if isinstance(listed, list) else ():
+        if isinstance(each, dict) and "system" in each and "value" in each:
+            yield f"{kind}?identifier={each['system']}|{each['value']}"
+
+
+def at_hand(text: Any, run: Run) -> Resource | None:
+    """Return the resource that the text of a reference leads to: contained, or that the run resolves."""
     if not isinstance(text, str) or not text:
         return None
     if text.startswith("#"):

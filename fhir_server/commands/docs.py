@@ -9,8 +9,9 @@ from fhir_server.rest.routes import TABLE
 from fhir_server.settings import Settings
 from fhir_server.store.search.criteria import MODIFIERS
 from fhir_server.store.search.parameters import parameters
-from profiles import page
+from profiles import conformance, page
 from r4 import artefacts, definitions
+from r4.json import Resource
 
 FOLDER = Path("docs/reference")
 _NOTE = "<!-- Written by `python -m fhir_server docs`; change the code, not this page. -->\n\n"
@@ -40,6 +41,8 @@ def pages() -> Iterator[tuple[str, str]]:
     yield "search.md", _NOTE + _search()
     yield "artefacts.md", _NOTE + _artefacts()
     yield "topics.md", _NOTE + _topics()
+    for name, text in conformance.pages():
+        yield name, _NOTE + text
     for name, text in page.pages():
         yield f"profiles/{name}", _NOTE + text
 
@@ -78,10 +81,21 @@ def _search() -> str:
         "canonical urls or its targets have parts (`Location.partOf`). An unknown parameter is a 400, "
         "or with `Prefer: handling=lenient` left out; anything else that is not here is a 400.\n",
     ]
+    lines += ["## The registry's own\n", *_own_parameters(), "\n## All, by resource type\n"]
     for kind in definitions.resource_types():
         listed = ", ".join(f"`{p.code}` ({p.type})" for p in parameters(kind).values())
         lines.append(f"- **{kind}**: {listed}")
     return "\n".join(lines) + "\n"
+
+
+def _own_parameters() -> Iterator[str]:
+    yield "| type | parameter | what it finds | in the element | canonical url |\n|---|---|---|---|---|"
+    for each in artefacts.by_url("profiles", "SearchParameter").values():
+        expression = each["expression"].replace("|", "\\|")
+        yield (
+            f"| {', '.join(each['base'])} | `{each['code']}` ({each['type']}) | {each['description']} "
+            f"| `{expression}` | `{each['url']}` |"
+        )
 
 
 def _modifiers() -> str:
@@ -97,10 +111,15 @@ def _artefacts() -> str:
         for artefact in artefacts.load(package):
             title = artefact.get("title", artefact.get("name", artefact["id"]))
             lines.append(
-                f"| {artefact['resourceType']}: {title} | `{artefact['url']}` "
-                f"| {artefact['version']} | {artefact['status']} |"
+                f"| {artefact['resourceType']}: {title} | {_canonical(artefact)} "
+                f"| {artefact.get('version', '')} | {artefact['status']} |"
             )
     return "\n".join(lines) + "\n"
+
+
+def _canonical(artefact: Resource) -> str:
+    """Return the url of an artefact; of a NamingSystem, which has none in R4, the uri that it names."""
+    return f"`{artefact.get('url') or artefact['uniqueId'][0]['value']}`"
 
 
 def _topics() -> str:

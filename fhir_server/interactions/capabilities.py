@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from fhir_server.context import Context, instant
 from fhir_server.interactions.topics import TOPICS
 from fhir_server.store.search.parameters import parameters
+from profiles import own
 from r4 import definitions
 from r4.json import Resource
 from terminology.systems import CSOR
@@ -26,53 +27,51 @@ INTERACTIONS = (
 )
 SYSTEM_INTERACTIONS = ("transaction", "batch", "history-system", "search-system")
 _BACKPORT = "http://hl7.org/fhir/uv/subscriptions-backport"
+_SUBSCRIPTION = f"{_BACKPORT}/StructureDefinition/backport-subscription"
 _TOPIC = f"{_BACKPORT}/StructureDefinition/capabilitystatement-subscriptiontopic-canonical"
+_HL7 = "http://hl7.org/fhir/OperationDefinition"
+_OWN = f"{CSOR}/OperationDefinition"
+_BULK = "http://hl7.org/fhir/uv/bulkdata/OperationDefinition"
 OPERATIONS = {
     "Patient": {
-        "everything": "http://hl7.org/fhir/OperationDefinition/Patient-everything",
-        "purge": f"{CSOR}/OperationDefinition/Patient-purge",
-        "export": "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/patient-export",
+        "everything": f"{_OWN}/Patient-everything",
+        "purge": f"{_OWN}/Patient-purge",
+        "export": f"{_BULK}/patient-export",
     },
-    "Group": {"export": "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/group-export"},
-    "Encounter": {"everything": "http://hl7.org/fhir/OperationDefinition/Encounter-everything"},
-    "Observation": {
-        "lastn": "http://hl7.org/fhir/OperationDefinition/Observation-lastn",
-        "stats": "http://hl7.org/fhir/OperationDefinition/Observation-stats",
-    },
+    "Group": {"export": f"{_BULK}/group-export"},
+    "Encounter": {"everything": f"{_HL7}/Encounter-everything"},
+    "Observation": {"lastn": f"{_HL7}/Observation-lastn", "stats": f"{_HL7}/Observation-stats"},
     "": {
-        "validate": "http://hl7.org/fhir/OperationDefinition/Resource-validate",
-        "export": "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/export",
-        "import": f"{CSOR}/OperationDefinition/import",
-        "closure": "http://hl7.org/fhir/OperationDefinition/ConceptMap-closure",
+        "validate": f"{_HL7}/Resource-validate",
+        "export": f"{_BULK}/export",
+        "import": f"{_OWN}/import",
+        "closure": f"{_HL7}/ConceptMap-closure",
     },
     "CodeSystem": {
-        "lookup": "http://hl7.org/fhir/OperationDefinition/CodeSystem-lookup",
-        "subsumes": "http://hl7.org/fhir/OperationDefinition/CodeSystem-subsumes",
-        "validate-code": "http://hl7.org/fhir/OperationDefinition/CodeSystem-validate-code",
+        "lookup": f"{_OWN}/CodeSystem-lookup",
+        "subsumes": f"{_HL7}/CodeSystem-subsumes",
+        "validate-code": f"{_OWN}/CodeSystem-validate-code",
     },
     "ValueSet": {
-        "expand": "http://hl7.org/fhir/OperationDefinition/ValueSet-expand",
-        "validate-code": "http://hl7.org/fhir/OperationDefinition/ValueSet-validate-code",
+        "expand": f"{_OWN}/ValueSet-expand",
+        "validate-code": f"{_OWN}/ValueSet-validate-code",
     },
-    "ConceptMap": {
-        "translate": "http://hl7.org/fhir/OperationDefinition/ConceptMap-translate",
-    },
+    "ConceptMap": {"translate": f"{_OWN}/ConceptMap-translate"},
     "QuestionnaireResponse": {
-        "extract": "http://hl7.org/fhir/uv/sdc/OperationDefinition/QuestionnaireResponse-extract",
-        "process-response": (
-            "http://hl7.org/fhir/uv/sdc/OperationDefinition/Questionnaire-process-response"
-        ),
-        "sign": f"{CSOR}/OperationDefinition/QuestionnaireResponse-sign",
+        "extract": f"{_OWN}/QuestionnaireResponse-extract",
+        "process-response": f"{_OWN}/QuestionnaireResponse-process-response",
+        "sign": f"{_OWN}/QuestionnaireResponse-sign",
     },
     "Measure": {
-        "evaluate": "http://hl7.org/fhir/uv/deqm/OperationDefinition/evaluate",
-        "evaluate-measure": "http://hl7.org/fhir/OperationDefinition/Measure-evaluate-measure",
+        "evaluate": f"{_OWN}/Measure-evaluate",
+        "evaluate-measure": f"{_OWN}/Measure-evaluate-measure",
     },
     "Subscription": {
         "status": f"{_BACKPORT}/OperationDefinition/backport-subscription-status",
         "events": f"{_BACKPORT}/OperationDefinition/backport-subscription-events",
     },
 }
+"""The definition of each operation, by type: HL7's where it is served as HL7 defines it, else our own."""
 
 
 def capabilities(context: Context) -> Resource:
@@ -101,10 +100,7 @@ def capabilities(context: Context) -> Resource:
                     "cors": bool(context.settings.cors_origins),
                     "description": _SECURITY,
                 },
-                "resource": [
-                    _type(name, updates_create=context.settings.update_create)
-                    for name in definitions.resource_types()
-                ],
+                "resource": [_type(context, name) for name in definitions.resource_types()],
                 "interaction": [{"code": code} for code in SYSTEM_INTERACTIONS],
                 "operation": _operations(""),
             }
@@ -125,7 +121,7 @@ def terminology_capabilities(context: Context) -> Resource:
         "kind": "instance",
         "software": {"name": "CSOR", "version": release()},
         "implementation": {"description": "CSOR FHIR R4 server", "url": context.base_url},
-        "codeSystem": [{"uri": url} for url in context.terminology.catalogue.urls("CodeSystem")],
+        "codeSystem": _code_systems(context),
         "expansion": {
             "hierarchical": True,
             "paging": True,
@@ -138,6 +134,16 @@ def terminology_capabilities(context: Context) -> Resource:
         "translation": {"needsMap": False},
         "closure": {"translation": False},
     }
+
+
+def _code_systems(context: Context) -> list[Resource]:
+    """List the code systems that are resources, and those that an operator has loaded, by their uri."""
+    urls = context.terminology.catalogue.urls("CodeSystem")
+    listed: dict[str, Resource] = {url: {"uri": url} for url in urls}
+    for url, loaded, is_in_use in context.knowledge.systems.listed():
+        entry = listed.setdefault(url, {"uri": url})
+        entry.setdefault("version", []).append({"code": loaded, "isDefault": is_in_use})
+    return [listed[url] for url in sorted(listed)]
 
 
 EXPANSION = (
@@ -171,13 +177,14 @@ def release() -> str:
         return "0.1.0+source"
 
 
-def _type(name: str, *, updates_create: bool) -> Resource:
+def _type(context: Context, name: str) -> Resource:
     entry: Resource = {
         "type": name,
+        "profile": definitions.CORE + name,
         "interaction": [{"code": code} for code in INTERACTIONS],
         "versioning": "versioned-update",
         "readHistory": True,
-        "updateCreate": updates_create,
+        "updateCreate": context.settings.update_create,
         "conditionalCreate": True,
         "conditionalRead": "full-support",
         "conditionalUpdate": True,
@@ -197,8 +204,19 @@ def _type(name: str, *, updates_create: bool) -> Resource:
         entry["operation"] = operations
     if name == "Subscription":
         entry["extension"] = [{"url": _TOPIC, "valueCanonical": url} for url in TOPICS]
-        entry["supportedProfile"] = [f"{_BACKPORT}/StructureDefinition/backport-subscription"]
+    if supported := _profiles(context, name):
+        entry["supportedProfile"] = supported
     return entry
+
+
+def _profiles(context: Context, name: str) -> list[str]:
+    """List the registry's profiles of a type, and of those that they impose what is known here."""
+    ours = [each for each in own.claimed() if each["type"] == name]
+    imposed = dict.fromkeys(url for each in ours for url in own.imposed(each))
+    catalogue = context.knowledge.catalogue
+    known = [url for url in imposed if catalogue.find("StructureDefinition", url) is not None]
+    standard = [_SUBSCRIPTION] if name == "Subscription" else []
+    return [*(each["url"] for each in ours), *known, *standard]
 
 
 def _includes(name: str) -> list[str]:

@@ -134,7 +134,8 @@ def _way(path: Path, into: Column, kind: str) -> _Way:
         enter = _referring(path.only, enter)
     if path.where is None:
         return path.keys, enter
-    return path.keys[:1], _where(*path.where, _below([(path.keys[1:], enter)]))
+    kept, below = path.keys[: path.kept], path.keys[path.kept :]
+    return kept, _where(*path.where, _below([(below, enter)]))
 
 
 def _tree(ways: Iterable[_Way]) -> _Tree:

@@ -39,7 +39,10 @@ NO_CANONICAL = {"NamingSystem"}
 """R4 gives a NamingSystem neither url nor version nor title."""
 
 REQUIRED = ("id", "name", "status", "date", "publisher", "description")
-REQUIRED_OF_CANONICAL = ("url", "version", "title")
+REQUIRED_OF_CANONICAL = ("url", "version")
+UNTITLED = {"SearchParameter", *NO_CANONICAL}
+"""R4 gives a SearchParameter no title: its name and code are what it is known by."""
+
 TERMINOLOGY = Terminology.load()
 NOT_ARTEFACTS = artefacts._NOT_ARTEFACTS | {"__pycache__"}
 
@@ -82,6 +85,7 @@ def test_it_says_what_it_is(path):
     artefact = RESOURCES[path]
     is_canonical = artefact["resourceType"] not in NO_CANONICAL
     needed = REQUIRED + (REQUIRED_OF_CANONICAL if is_canonical else ())
+    needed += () if artefact["resourceType"] in UNTITLED else ("title",)
     assert [name for name in needed if not artefact.get(name)] == []
     if is_canonical:
         assert artefact["url"] == f"{CSOR}/{artefact['resourceType']}/{artefact['id']}"

@@ -9,19 +9,31 @@ from fhir_server.interactions.capabilities import capabilities
 from fhir_server.rest.routes import TABLE
 from fhir_server.settings import Settings
 from fhir_server.store.search.parameters import parameters
+from profiles import Options, own, validate
 from r4 import artefacts, definitions
+from r4.definitions.catalogue import Catalogue
+from r4.issue import Issue
+from r4.json import Resource
+from terminology import Terminology
 
+BACKPORT = "http://hl7.org/fhir/uv/subscriptions-backport/StructureDefinition"
+TOPIC = f"{BACKPORT}/capabilitystatement-subscriptiontopic-canonical"
 SPECIAL = {"_id", "_lastUpdated"}
 OF_THE_SYSTEM = {"transaction", "batch", "history-system", "search-system"}
 
 
 @pytest.fixture(scope="module")
-def rest(tmp_path_factory: pytest.TempPathFactory) -> Any:
+def statement(tmp_path_factory: pytest.TempPathFactory) -> Any:
     made = context(Settings(database=tmp_path_factory.mktemp("capabilities") / "csor.db"))
     try:
-        return capabilities(made)["rest"][0]
+        return capabilities(made)
     finally:
         made.database.close()
+
+
+@pytest.fixture(scope="module")
+def rest(statement: Any) -> Any:
+    return statement["rest"][0]
 
 
 def routed(*, operations: bool) -> set[tuple[str, str]]:
@@ -87,3 +99,54 @@ def test_every_definition_of_an_operation_is_one_that_exists(rest: Any) -> None:
         url = each["definition"]
         of_a_guide = url.startswith("http://hl7.org/fhir/uv/")
         assert of_a_guide or url in standard or url in ours, url
+
+
+def test_every_definition_of_a_search_parameter_is_one_that_exists(rest: Any) -> None:
+    standard = set(definitions.urls("SearchParameter"))
+    ours = set(artefacts.by_url("profiles", "SearchParameter"))
+    stated = {each["definition"] for kind in rest["resource"] for each in kind["searchParam"]}
+    assert stated <= standard | ours
+    assert ours <= stated
+
+
+def test_each_profile_of_the_registry_and_what_it_imposes_is_supported_by_its_type(
+    rest: Any,
+) -> None:
+    stated = {
+        (kind["type"], url)
+        for kind in rest["resource"]
+        for url in kind.get("supportedProfile", [])
+        if not url.startswith(BACKPORT)
+    }
+    of_r4 = {("Observation", f"{definitions.CORE}bodyweight")}
+    assert stated == {(each["type"], each["url"]) for each in own.claimed()} | of_r4
+    assert {each["profile"] for each in rest["resource"]} == {
+        definitions.CORE + kind for kind in definitions.resource_types()
+    }
+
+
+def test_the_statement_is_valid(statement: Any) -> None:
+    """Without an issue, where the guide is loaded that the one foreign extension is of."""
+    assert {(issue.rule, TOPIC in issue.diagnostics) for issue in issues(statement)} == {
+        ("extension-unknown", True)
+    }
+    extension = {
+        "resourceType": "StructureDefinition",
+        "url": TOPIC,
+        "name": "Topic",
+        "status": "active",
+        "kind": "complex-type",
+        "abstract": False,
+        "context": [{"type": "element", "expression": "CapabilityStatement.rest.resource"}],
+        "type": "Extension",
+        "baseDefinition": f"{definitions.CORE}Extension",
+        "derivation": "constraint",
+        "differential": {"element": [{"id": "Extension", "path": "Extension"}]},
+    }
+    assert issues(statement, extension) == []
+
+
+def issues(statement: Any, *loaded: Resource) -> list[Issue]:
+    structures = Catalogue.of([*artefacts.load("profiles"), *loaded])
+    options = Options(structures=structures)
+    return validate(statement, Terminology.load(), now="2026-11-23T09:00:00Z", options=options)

@@ -1,4 +1,4 @@
-"""The registry's own rules: numbers, codes of organisations, and dates that cannot be."""
+"""The registry's own rules: numbers, codes of organisations, and sides that disagree."""
 
 from typing import Any
 
@@ -7,11 +7,10 @@ import pytest
 from profiles.validate import Options, validate
 from r4.json import Resource
 from terminology import Terminology, systems
-from tests.profiles.small import brief, patient
+from tests.profiles.small import patient
 
 TERMINOLOGY = Terminology.load()
 NOW = "2026-11-23T09:00:00Z"
-BIRTH = "2026-03-02"
 
 
 def found(resource: Resource, options: Options | None = None) -> list[tuple[str, str | None]]:
@@ -52,50 +51,63 @@ def test_what_is_no_code_of_an_organisation_is_a_warning(system, value):
 
 
 @pytest.mark.parametrize(
-    ("elements", "rules"),
+    ("asked", "rules"),
     [
-        ({"birthDate": "2026-11-23"}, []),
-        ({"birthDate": "2026"}, []),
-        ({"birthDate": "2026-11-24"}, ["csor-birth-in-future"]),
-        ({"birthDate": BIRTH, "deceasedDateTime": "2026-03-02T01:00:00Z"}, []),
-        ({"birthDate": BIRTH, "deceasedDateTime": "2026-03-01"}, ["csor-death-before-birth"]),
+        (f"Patient?identifier={systems.NHS_NUMBER}|9990000018", []),
+        (f"Patient?identifier={systems.NHS_NUMBER}%7C9990000019", ["csor-nhs-number"]),
+        (f"Patient?identifier={systems.CHI_NUMBER}|999", ["csor-nhs-number"]),
+        (f"Patient?identifier={systems.local('RTH', 'mrn')}|999", []),
+        ("Patient?identifier=999", []),
+        ("Patient/999", []),
     ],
 )
-def test_births_and_deaths(elements, rules):
-    assert found(patient(**elements)) == [("warning", rule) for rule in rules]
+def test_a_conditional_reference_is_held_to_the_same(asked, rules):
+    operated = procedure(performedDateTime="2026-05-05", subject={"reference": asked})
+    assert found(operated) == [("warning", rule) for rule in rules]
+    assert found(operated, Options(nhs_severity=None)) == []
+
+
+@pytest.mark.parametrize(("code", "rules"), [("RTH", []), ("rth", ["csor-ods-code"])])
+def test_a_conditional_reference_names_an_ods_code_as_it_is(code, rules):
+    asked = f"Organization?identifier={systems.ODS_ORGANIZATION}|{code}"
+    kept = patient(managingOrganization={"reference": asked})
+    assert found(kept) == [("warning", rule) for rule in rules]
+
+
+BOTH, RIGHT, LEFT, ONE = "Z94.1", "Z94.2", "Z94.3", "Z94.4"
+
+
+def concept(*codes: str, system: str = systems.OPCS_4) -> Resource:
+    return {"coding": [{"system": system, "code": code} for code in codes]}
 
 
 @pytest.mark.parametrize(
-    ("elements", "rules"),
+    ("side", "code", "site", "agree"),
     [
-        ({"performedDateTime": "2026-11-23"}, []),
-        ({"performedDateTime": "2026-11-23T09:00:01Z"}, ["csor-performed-in-future"]),
-        ({"performedPeriod": {"end": "2027"}}, ["csor-performed-in-future"]),
-        ({"performedDateTime": "2027", "status": "preparation"}, []),
+        (LEFT, (), (), True),
+        (LEFT, ("N09.2", LEFT), (LEFT,), True),
+        (LEFT, ("N09.2", ONE), (), True),
+        (RIGHT, (), ("Z943",), False),
+        (LEFT, ("N09.2",), (RIGHT,), False),
+        (BOTH, ("N08.2", LEFT), (), False),
+        (BOTH, ("N08.2",), (ONE,), False),
+        (None, ("N09.2", LEFT, RIGHT), (), False),
+        (None, ("N09.2", BOTH), (BOTH,), True),
     ],
 )
-def test_a_completed_procedure_is_not_in_the_future(elements, rules):
-    assert found(procedure(**elements)) == [("warning", rule) for rule in rules]
+def test_what_is_said_of_the_side_agrees(side, code, site, agree):
+    operated = procedure(code=concept(*code or ("N09.2",)), bodySite=[concept(*site or ("Z42.2",))])
+    if side:
+        url = f"{systems.CSOR}/StructureDefinition/procedure-laterality"
+        operated["extension"] = [{"url": url, "valueCodeableConcept": concept(side)}]
+    expected = [] if agree else [("warning", "csor-laterality")]
+    known = [each for each in found(operated) if each[1] == "csor-laterality"]
+    assert known == expected
 
 
-def test_without_a_present_nothing_is_in_the_future():
-    assert validate(patient(birthDate="2090-01-01"), TERMINOLOGY) == []
-
-
-@pytest.mark.parametrize("subject", ["urn:uuid:5b0c1a5e-0000-4000-8000-000000000001", "Patient/1"])
-@pytest.mark.parametrize(("day", "is_right"), [("2026-03-02", True), ("2026-03-01", False)])
-def test_in_a_bundle_no_procedure_is_before_the_birth_of_its_patient(subject, day, is_right):
-    operated = procedure(performedDateTime=day, subject={"reference": subject})
-    bundle = {
-        "resourceType": "Bundle",
-        "type": "collection",
-        "entry": [
-            {
-                "fullUrl": "urn:uuid:5b0c1a5e-0000-4000-8000-000000000001",
-                "resource": patient(id="1", birthDate=BIRTH),
-            },
-            {"fullUrl": "urn:uuid:5b0c1a5e-0000-4000-8000-000000000002", "resource": operated},
-        ],
-    }
-    expected = [] if is_right else [("csor-performed-before-birth", "Bundle")]
-    assert brief(validate(bundle, TERMINOLOGY, now=NOW)) == expected
+def test_a_side_in_another_spelling_of_the_system_is_read_and_one_of_another_system_is_not():
+    left, alias = concept(LEFT), "https://fhir.hl7.org.uk/Id/opcs-4"
+    assert found(procedure(code=left, bodySite=[concept(RIGHT, system=alias)])) == [
+        ("warning", "csor-laterality")
+    ]
+    assert found(procedure(code=left, bodySite=[concept(RIGHT, system="urn:another")])) == []

@@ -267,6 +267,11 @@ class Systems:
         self._look()
         return tuple((row[1], row[5]) for row in self._rows)
 
+    def listed(self) -> tuple[tuple[str, str, bool], ...]:
+        """List the releases that may be asked: uri, version, and whether a uri alone means this one."""
+        self._look()
+        return tuple((row[2], row[3], row[5] == "current") for row in self._rows)
+
     def _look(self) -> None:
         now = time.monotonic()
         if now - self._read_at < SEEN_AFTER:

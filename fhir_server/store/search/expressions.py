@@ -28,7 +28,8 @@ _PLAIN = re.compile(
     r"(?: as (?P<as>\w+)|\.as\((?P<call>\w+)\)|\.ofType\((?P<of>\w+)\))?$"
 )
 _KEPT = re.compile(
-    r"^(?P<before>[A-Z]\w*\.[a-z]\w*)\.where\((?P<key>[a-z]\w*)='(?P<value>[^']*)'\)(?P<after>.*)$"
+    r"^(?P<before>[A-Z]\w*(?:\.[a-z]\w*)+)"
+    r"\.where\((?P<key>[a-z]\w*)='(?P<value>[^']*)'\)(?P<after>.*)$"
 )
 _PART_OF_ONE = re.compile(r"^\((?P<path>[A-Z][\w.]* as \w+)\)(?P<after>\.[a-z]\w*)$")
 
@@ -39,14 +40,15 @@ _OF_ABSENCE = re.compile(r"\b(?:exists|empty|not|count|all|iif)\(| (?:and|or|imp
 class Path:
     """One way down the JSON: keys, the FHIR type found there, the one target type that is kept.
 
-    where: a key and the value that it has in the first element of those that are walked through;
-    implied: the system of codes that stand there without one.
+    where: a key and the value that it has in the elements at the end of the first `kept` keys; implied:
+    the system of codes that stand there without one.
     """
 
     keys: tuple[str, ...]
     type: str
     only: str = ""
     where: tuple[str, str] | None = None
+    kept: int = 0
     implied: str = ""
 
 
@@ -98,8 +100,8 @@ def plain(alternative: str) -> tuple[Path, ...] | None:
     path, wanted = only(alternative)
     if match := _KEPT.match(path):
         found = _ways(match["before"] + match["after"])
-        where = (match["key"], match["value"])
-        return found and tuple(replace(way, where=where, only=wanted) for way in found)
+        where, kept = (match["key"], match["value"]), match["before"].count(".")
+        return found and tuple(replace(w, where=where, kept=kept, only=wanted) for w in found)
     if match := _PART_OF_ONE.match(path):
         found = _part_of_one(match["path"], match["after"][1:])
     else:
