@@ -1,5 +1,6 @@
 """The server goes by what an operator loads, beside it and while it serves; everything is fictitious."""
 
+import asyncio
 import json
 import time
 from collections.abc import Callable
@@ -111,6 +112,25 @@ def test_a_code_system_that_is_loaded_decides_what_nobody_could_tell_before(
         assert made.terminology.check(OURS + "below", outside).result is False
     finally:
         made.database.close()
+
+
+def test_what_is_validated_at_the_same_time_right_after_a_load_is_judged_alike(
+    where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load(where, tmp_path / "c", monkeypatch, profile("anything", 0))
+    child = {"resourceType": "Patient", "gender": "female", "name": [{"use": "official"}]}
+
+    async def judged(made: Context) -> list[tuple[str, str | None]]:
+        return issues(made, child)
+
+    async def together() -> list[list[tuple[str, str | None]]]:
+        made = context(Settings(database=where))
+        try:
+            return await asyncio.gather(*(made.database.driven(judged(made)) for _ in range(8)))
+        finally:
+            made.database.close()
+
+    assert asyncio.run(together()) == [[]] * 8
 
 
 def test_a_default_profile_is_asked_of_every_resource_of_its_type(
