@@ -22,7 +22,6 @@ from r4.issue import Severity
 from r4.json import Resource
 from terminology import Terminology
 
-
 _COMPILING: ContextVar[frozenset[tuple[object, tuple[str, str]]]] = ContextVar(
     "compiling", default=frozenset()
 )
