@@ -27,6 +27,7 @@ from fhir_server.store.concepts.slices import (
     remove,
     store,
     switch,
+    withdraw,
     words,
 )
 from fhir_server.store.connection import Database, Row
@@ -96,6 +97,26 @@ async def load(
         f"SELECT {', '.join(COUNTS)} FROM code_system WHERE id = ?", (begun.system,)
     )[0]
     return Report(release.url, release.version, dict(zip(COUNTS, row, strict=True)), is_new)
+
+
+def releases(database: Database) -> list[tuple[str, str, str, int]]:
+    """List url, version, state and number of concepts of each release that is not being removed."""
+    rows = database.read(
+        "SELECT url, version, state, concepts FROM code_system WHERE state <> 'removing'"
+        " ORDER BY url, id"
+    )
+    return [(url, version, state, concepts) for url, version, state, concepts in rows]
+
+
+async def unload(database: Database, url: str, version: str, said: Said) -> str | None:
+    """Remove a release; returns the version in use now, None where there is none.
+
+    Where it was in use, what was loaded last before it takes its place. Raises ValueError where there
+    is no such release.
+    """
+    in_use = await database.write(partial(withdraw, url=url, version=version))
+    await clear(database, said)
+    return in_use
 
 
 async def clear(database: Database, said: Said) -> None:

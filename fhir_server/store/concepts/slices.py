@@ -139,6 +139,31 @@ def switch(connection: Connection, system: int) -> None:
     connection.execute("UPDATE code_system SET state = 'current' WHERE id = ?", (system,))
 
 
+def withdraw(connection: Connection, url: str, version: str) -> str | None:
+    """Have a release removed; returns the version in use now, None where there is none.
+
+    Where it was in use, what was loaded last before it takes its place. Raises ValueError where there
+    is no such release.
+    """
+    changed = connection.execute(
+        "UPDATE code_system SET state = 'removing'"
+        " WHERE url = ? AND version = ? AND state <> 'removing'",
+        (url, version),
+    )
+    if not changed:
+        raise ValueError(f"{url} has no release {version}")
+    found = connection.read(
+        "SELECT version, id FROM code_system WHERE url = ? AND state IN ('current', 'ready')"
+        " ORDER BY state, id DESC LIMIT 1",
+        (url,),
+    )
+    if not found:
+        return None
+    in_use: str = found[0][0]
+    connection.execute("UPDATE code_system SET state = 'current' WHERE id = ?", (found[0][1],))
+    return in_use
+
+
 def _ensure_kept(connection: Connection, system: int) -> tuple[str, str]:
     rows = connection.read(
         "SELECT url, version FROM code_system WHERE id = ? AND state <> 'removing'", (system,)
