@@ -18,6 +18,7 @@ from fhir_server.commands import (
     purge,
     reindex,
     serve,
+    unload,
     verify,
 )
 from fhir_server.settings import Settings
@@ -67,6 +68,13 @@ def parser() -> argparse.ArgumentParser:
     load_terminology.add_arguments(
         add("load-terminology", "Load a release of SNOMED CT, OPCS-4, ICD-10, ODS or LOINC.")
     )
+    unloading = add(
+        "unload", "Remove what was loaded and say who needs it; or list what is loaded."
+    )
+    unloading.add_argument(
+        "name", nargs="*", help="a package, name#version; a release, url|version"
+    )
+    unloading.set_defaults(run=lambda given: unload.unload(Settings(), given.name))
     letters = add("dead-letters", "List notifications that were given up, or send them again.")
     letters.add_argument("--replay", type=int, nargs="+", metavar="N", help="their numbers")
     letters.set_defaults(run=lambda given: dead_letters.dead_letters(Settings(), given.replay))

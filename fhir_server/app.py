@@ -35,8 +35,8 @@ from fhir_server.store.renewal import renew, under_way
 T = TypeVar("T")
 logger = logging.getLogger("csor")
 
-_TENDED = 5.0
-"""Seconds between two looks whether another process has announced a renewal of the index."""
+_TENDED = 1.0
+"""Seconds between two looks whether something was loaded, or a renewal of the index announced."""
 
 
 def context(
@@ -113,11 +113,12 @@ async def running(made: Context) -> AsyncIterator[tuple[str, int | None]]:
         proxy_headers=False, server_header=False, http=GatheringProtocol,
     )  # fmt: skip
     server = _Server(config)
+    await made.knowledge.renewed()
     if not await _is_renewing(made):
         await _finish(made)
     async with contextlib.AsyncExitStack() as doors:
         tending = asyncio.create_task(_tend(made))
-        doors.callback(tending.cancel)
+        doors.push_async_callback(_ended, tending)
         port = None
         if settings.mllp:
 
@@ -167,7 +168,7 @@ async def _tend(made: Context) -> None:
     """See what has been loaded; carry renewals of the index through, then the messages that waited."""
     while True:
         try:
-            if await reading(made.database, made.knowledge.renew):
+            if await made.knowledge.renewed():
                 logger.info("packages or terminologies have been loaded: the server goes by them")
             if await _is_renewing(made):
                 logger.info("the search index is being made anew; searches are answered with 503")

@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from fhir_server.settings import Settings
 from fhir_server.store.audit import Trail
 from fhir_server.store.concepts.reading import Systems
-from fhir_server.store.connection import Database
+from fhir_server.store.connection import Database, reading
 from fhir_server.store.packages import Held, generation
 from mappings.hl7v2 import MappingContext
 from profiles import Options
@@ -34,6 +35,13 @@ PACKAGES = ("terminology", "profiles", "questionnaires", "mappings", "outcome_en
 """The packages whose artefacts are the server's own."""
 
 
+class _Told(NamedTuple):
+    """What is loaded: the generation of packages, the digest and state of releases."""
+
+    generation: int
+    releases: tuple[tuple[str, str], ...]
+
+
 class Knowledge:
     """What the server goes by: definitions and terminologies, its own, R4's, and those loaded.
 
@@ -43,18 +51,38 @@ class Knowledge:
     def __init__(self, database: Database) -> None:
         self._database = database
         self.systems = Systems(database)
-        self._loaded: tuple[object, ...] = ()
+        self._loaded: _Told | None = None
         self.renew()
 
     def renew(self) -> bool:
         """Go by what is loaded now; returns whether that is something else than before."""
-        number = generation(self._database)
-        loaded = (number, *self.systems.releases())
-        if loaded == self._loaded:
+        return self._go_by(self._told())
+
+    async def renewed(self) -> bool:
+        """Go by what is loaded now, large code systems in memory; returns whether that is something else.
+
+        They are read beside whoever is answered, who goes by what was known before until they are.
+        """
+        told = await reading(self._database, self._told)
+        if told == self._loaded and self.systems.is_held:
             return False
-        self._loaded = loaded
+        holding = asyncio.create_task(asyncio.to_thread(self.systems.hold))
+        try:
+            await asyncio.shield(holding)
+        except asyncio.CancelledError:
+            await holding  # the thread cannot be stopped, and reads a database that stays open
+            raise
+        return self._go_by(told)
+
+    def _told(self) -> _Told:
+        return _Told(generation(self._database), self.systems.releases())
+
+    def _go_by(self, told: _Told) -> bool:
+        if told == self._loaded:
+            return False
+        self._loaded = told
         own = (each for package in PACKAGES for each in artefacts.load(package))
-        self.catalogue = Catalogue.of(own, Held(self._database), number)
+        self.catalogue = Catalogue.of(own, Held(self._database), told.generation)
         self.terminology = Terminology(self.catalogue, self.systems)
         self.mapping = MappingContext(self.terminology)
         return True

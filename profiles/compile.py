@@ -4,10 +4,10 @@ https://hl7.org/fhir/R4/profiling.html
 """
 
 from collections.abc import Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import lru_cache
-from threading import RLock
 from typing import Any
 
 from profiles import bindings, extensions, known, narrative, nhs, objects, references
@@ -23,6 +23,10 @@ from r4.json import Resource
 from terminology import Terminology
 from terminology.systems import WELL_KNOWN
 
+_COMPILING: ContextVar[frozenset[tuple[object, tuple[str, str]]]] = ContextVar(
+    "compiling", default=frozenset()
+)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Checks:
@@ -37,8 +41,6 @@ class Checks:
     nhs_severity: Severity | None
     structure_only: bool = False
     _compiled: dict[tuple[str, str], Check] = field(default_factory=dict)
-    _compiling: set[tuple[str, str]] = field(default_factory=set)
-    _lock: RLock = field(default_factory=RLock)
 
     def resource(self, value: Any, path: Path, run: Run) -> None:
         """Check a whole resource, whatever its type; the run is one inside that resource."""
@@ -56,21 +58,23 @@ class Checks:
                 self.shelf.apply(profile, value, path, run)
 
     def at(self, where: tuple[str, str]) -> Check:
-        """Return the check of a shape by its address, compiled once, by one thread at a time.
+        """Return the check of a shape by its address, kept once it is compiled.
 
         Shapes hold one another (an Extension has a value with extensions): one that is met again
-        while it is being compiled is looked up when it is used.
+        while it is being compiled is looked up when it is used. What is being compiled is each
+        request's own: a terminology may let others go on while it reads, in the same thread.
         """
         if (compiled := self._compiled.get(where)) is not None:
             return compiled
-        with self._lock:
-            if where in self._compiling:
-                return self._later(where)
-            if where not in self._compiled:
-                self._compiling.add(where)
-                self._compiled[where] = objects.object_check(self._layout(shape(*where)))
-                self._compiling.remove(where)
-            return self._compiled[where]
+        compiling = _COMPILING.get()
+        if (self, where) in compiling:
+            return self._later(where)
+        token = _COMPILING.set(compiling | {(self, where)})
+        try:
+            made = objects.object_check(self._layout(shape(*where)))
+        finally:
+            _COMPILING.reset(token)
+        return self._compiled.setdefault(where, made)
 
     def _later(self, where: tuple[str, str]) -> Check:
         def check(value: Any, path: Path, run: Run) -> None:

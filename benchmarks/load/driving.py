@@ -11,6 +11,8 @@ from pathlib import Path
 from benchmarks.load.wire import Connection, Peer
 
 Make = Callable[[int], bytes]
+Right = Callable[[int, bytes], bool]
+"""Tells whether an answer's body is that which the request of a turn must have."""
 TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 
 
@@ -101,11 +103,19 @@ class Driver:
     seconds: float
     processes: tuple[int, ...] = ()
 
-    async def drive(self, name: str, make: Make, connections: int, resources: int = 0) -> Figures:
+    async def drive(
+        self,
+        name: str,
+        make: Make,
+        connections: int,
+        resources: int = 0,
+        right: Right | None = None,
+    ) -> Figures:
         """Send `make(0)`, `make(1)`, … over so many connections until the seconds are over.
 
         `resources` is how many resources one request carries. A status of 400 or more and a lost
-        connection are errors, counted by kind; their latencies are left out.
+        connection are errors, counted by kind, and so is an answer that is not right; their latencies
+        are left out.
         """
         opened = [await Connection.to(self.peer) for _ in range(connections)]
         latencies: list[float] = []
@@ -117,7 +127,7 @@ class Driver:
         async def run(connection: Connection) -> None:
             nonlocal turn, received
             while True:
-                request = make(turn)
+                number, request = turn, make(turn)
                 turn += 1
                 sent = time.perf_counter()
                 if sent >= until:
@@ -131,6 +141,9 @@ class Driver:
                     continue
                 if answer.status >= 400:
                     errors[str(answer.status)] += 1
+                    continue
+                if right is not None and not right(number, answer.body):
+                    errors["wrong answer"] += 1
                     continue
                 latencies.append(time.perf_counter() - sent)
                 received += len(answer.body)

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.load import children, databases, loads, machine, report, serving, targets
+from benchmarks.load import children, codes, databases, loads, machine, report, serving, targets
 from benchmarks.load.children import OF_A_BUNDLE, Children
+from benchmarks.load.codes import Question
 from benchmarks.load.driving import Driver, Figures, Meter
 from benchmarks.load.seeding import Ingest, seed
 from benchmarks.load.serving import NotServedError, Served
@@ -43,6 +44,7 @@ class _Run:
     peer: Peer
     served: Served | None
     echo: Served
+    database: str | None = None
     known: Children = field(default_factory=Children)
 
     @property
@@ -99,7 +101,7 @@ def _of_database(options: Options, name: str) -> dict[str, Any]:
         database = stack.enter_context(databases.started(name))
         served = stack.enter_context(serving.server(database, profile))
         echo = stack.enter_context(serving.echo())
-        made = _Run(options, served.peer, served, echo)
+        made = _Run(options, served.peer, served, echo, database.url)
         found = _looped(_measure(made, database.stored))
         settings = database.settings()
         return {"version": database.version, "settings": settings, **found}
@@ -124,7 +126,8 @@ async def _measure(made: _Run, stored: Callable[[], int] | None = None) -> dict[
     grown = report.growth(mixes)
     size = {"bytes_per_resource": round(stored() / resources)} if stored else {}
     print(f"\n{report.growth_table(grown)}\n\n{report.heading()}", flush=True)
-    every = [await load() for load in _loads(made)]
+    asked = await _questions(made)
+    every = [await load() for load in _loads(made, asked)]
     return {
         "software": software,
         "load_average": {"before": before, "after": machine.load_average()},
@@ -155,13 +158,24 @@ async def _grown(made: _Run) -> tuple[dict[str, object], dict[int, dict[str, Fig
     return {**ingest.json(), **own}, mixes
 
 
-def _loads(made: _Run) -> list[Callable[[], Any]]:
+async def _questions(made: _Run) -> list[Question]:
+    """Return the codes to be checked; a server that is started here has a release loaded first."""
+    if made.database is None:
+        return codes.questions(None)
+    print(f"  loading a synthetic release of {codes.CONCEPTS:,} concepts", flush=True)
+    shape = await asyncio.to_thread(codes.loaded, made.database)
+    await codes.seen(made.peer, shape)
+    return codes.questions(shape)
+
+
+def _loads(made: _Run, questions: list[Question]) -> list[Callable[[], Any]]:
     """Return the loads in their order: what only asks first, so that it meets the size it is told."""
     known = made.known
     asked = [
         _driven(made, name, make, loads.CONNECTIONS[name])
         for name, make in loads.reads(made.peer, known).items()
     ]
+    asked += [_checked(made, name, questions) for name in (codes.CHECK_GET, codes.CHECK_POST)]
 
     async def download() -> Figures:
         return _said(made, await loads.download(made.driver))
@@ -192,14 +206,34 @@ def _driven(
         figures = await made.driver.drive(name, make, connections, size if body else 0)
         if name in loads.MIX:
             figures.notes["resources_found"] = await loads.matches(made.peer, make)
-        seconds = min(ECHO_SECONDS, made.options.seconds)
-        driver = Driver(made.echo.peer, seconds, made.echo.processes)
-        echo = await loads.echoed(driver, figures, body)
-        rate = echo.requests_per_second
-        figures.notes["echo_per_second"] = round(rate, 1)
-        figures.notes["echo_cpu_us_per_request"] = echo.json().get("server_cpu_us_per_request")
-        figures.notes["ratio_to_echo"] = round(figures.requests_per_second / rate, 3)
-        return _said(made, figures)
+        return await _beside_echo(made, figures, body)
+
+    return load
+
+
+async def _beside_echo(made: _Run, figures: Figures, body: bytes | None) -> Figures:
+    """Say what a load came to, beside the bare echo of as many bytes."""
+    seconds = min(ECHO_SECONDS, made.options.seconds)
+    driver = Driver(made.echo.peer, seconds, made.echo.processes)
+    echo = await loads.echoed(driver, figures, body)
+    rate = echo.requests_per_second
+    figures.notes["echo_per_second"] = round(rate, 1)
+    figures.notes["echo_cpu_us_per_request"] = echo.json().get("server_cpu_us_per_request")
+    figures.notes["ratio_to_echo"] = round(figures.requests_per_second / rate, 3)
+    return _said(made, figures)
+
+
+def _checked(made: _Run, name: str, questions: list[Question]) -> Callable[[], Any]:
+    """Return a load of `$validate-code`, whose answers are compared with the right ones."""
+
+    async def load() -> Figures:
+        make, right = codes.load(made.peer, questions, post=name == codes.CHECK_POST)
+        figures = await made.driver.drive(name, make, codes.CONNECTIONS, right=right)
+        read = await made.driver.drive(loads.READ, loads.reads(made.peer, made.known)[loads.READ],
+                                       codes.CONNECTIONS)  # fmt: skip
+        ratio = figures.requests_per_second / read.requests_per_second
+        figures.notes["ratio_to_read"] = round(ratio, 3)
+        return await _beside_echo(made, figures, None)
 
     return load
 

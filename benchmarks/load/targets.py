@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.load import loads
+from benchmarks.load import codes, loads
 
 Found = dict[str, Any]
 """What was measured on one database, as the results file says it."""
@@ -68,6 +68,9 @@ FIGURES = (
     Figure("patient + code + date searches/s", _load(loads.SEARCH, _RATE), ">=", 2000),
     Figure("patient + code + date, p50 ms alone", _alone(loads.SEARCH), "<", 5),
     Figure("count by code, p50 ms alone", _alone(loads.COUNT), "<", 5),
+    Figure("$validate-code/s, GET, 32 connections", _load(codes.CHECK_GET, _RATE), ">=", 3000),
+    Figure("$validate-code/s, POST, 32 connections", _load(codes.CHECK_POST, _RATE), ">=", 3000),
+    Figure("$validate-code/s GET, by reads/s", _load(codes.CHECK_GET, "ratio_to_read")),
     Figure("ingest/s, first 10 s", _ingest("first_10_s")),
     Figure("ingest/s, last 10 s", _ingest("last_10_s")),
     Figure("ingest, last / first", _ingest("ratio_last_to_first"), ">=", 0.6),
@@ -77,6 +80,7 @@ FIGURES = (
     Figure("server cpu us, create", _load(loads.CREATE, _CPU)),
     Figure("server cpu us, transaction of 100", _load(loads.TRANSACTION, _CPU)),
     Figure("server cpu us, read", _load(loads.READ, _CPU)),
+    Figure("server cpu us, $validate-code, GET", _load(codes.CHECK_GET, _CPU)),
     Figure("server cpu us, patient + code + date", _load(loads.SEARCH, _CPU)),
 )  # fmt: skip
 

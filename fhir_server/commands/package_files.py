@@ -1,12 +1,13 @@
 """FHIR packages and folders of definitions, read file by file, JSON or XML.
 
 A package is an npm archive (.tgz), or one unpacked: what stands beside its `package/package.json` is its
-content. Of another folder every .json and .xml file is read, however deep.
+content. Of another folder, and of a zip, every .json and .xml file is read, however deep.
 https://hl7.org/fhir/packages.html
 """
 
 import re
 import tarfile
+import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import closing
@@ -20,6 +21,8 @@ from r4.json import Resource, decode
 LARGEST = 64 * 1024 * 1024
 """Bytes of one file; what is larger is refused."""
 _SUFFIXES = (".json", ".xml")
+_ARCHIVES = (".tgz", ".tar.gz", ".zip")
+_MANIFESTS = ("package/package.json", "package.json")
 _BOM = b"\xef\xbb\xbf"
 _BYTE = re.compile(r"\(byte (\d+)\)")
 _LINE = re.compile(r"^Line (\d+): ")
@@ -57,11 +60,12 @@ def described(place: Path) -> Package:
 
     Raises ValueError where there is nothing to read, or package.json is not one.
     """
-    if not place.is_dir() and not place.name.endswith((".tgz", ".tar.gz")):
-        raise ValueError(f"{place} is neither a folder nor a package (.tgz)")
+    if not place.is_dir() and not place.name.endswith(_ARCHIVES):
+        raise ValueError(f"{place} is neither a folder nor a package (.tgz, .zip)")
     found = _manifest(place)
     if found is None:
-        return Package(place.resolve().name.removesuffix(".tgz").removesuffix(".tar.gz"))
+        name = place.resolve().name
+        return Package(next((name.removesuffix(s) for s in _ARCHIVES if name.endswith(s)), name))
     try:
         said = decode(found.removeprefix(_BOM))
         return Package(
@@ -76,7 +80,11 @@ def described(place: Path) -> Package:
 
 def read(place: Path) -> Iterator[Found | Refused]:
     """Yield the resource, or the refusal, of each file; what names no resource type is passed over."""
-    listed = _of_folder(place) if place.is_dir() else _of_archive(place)
+    listed = (
+        _of_folder(place) if place.is_dir()
+        else _of_zip(place) if place.suffix == ".zip"
+        else _of_archive(place)
+    )  # fmt: skip
     for file, content in listed:
         if isinstance(content, Refused):
             yield content
@@ -110,10 +118,12 @@ def _refused_xml(file: str, refusal: FhirError) -> Refused:
 
 def _manifest(place: Path) -> bytes | None:
     if place.is_dir():
-        for file in (place / "package" / "package.json", place / "package.json"):
+        for file in (place / each for each in _MANIFESTS):
             if file.is_file():
                 return file.read_bytes()
         return None
+    if place.suffix == ".zip":
+        return _manifest_of_zip(place)
     try:
         with tarfile.open(place, "r|gz") as archive:
             for member in archive:
@@ -125,6 +135,15 @@ def _manifest(place: Path) -> bytes | None:
     except (tarfile.TarError, EOFError, zlib.error, OSError) as failure:
         raise ValueError(f"{place} cannot be read: {failure}") from None
     return None
+
+
+def _manifest_of_zip(place: Path) -> bytes | None:
+    try:
+        with zipfile.ZipFile(place) as archive:
+            found = [each for each in _MANIFESTS if each in archive.namelist()]
+            return archive.read(found[0]) if found else None
+    except (zipfile.BadZipFile, zlib.error, OSError) as failure:
+        raise ValueError(f"{place} cannot be read: {failure}") from None
 
 
 def _of_folder(place: Path) -> Iterator[tuple[str, bytes | Refused]]:
@@ -157,6 +176,24 @@ def _of_archive(place: Path) -> Iterator[tuple[str, bytes | Refused]]:
                     yield name, _content(archive, member)
     except (tarfile.TarError, EOFError, zlib.error, OSError) as failure:
         yield place.name, Refused(place.name, None, f"the archive breaks off here: {failure}")
+
+
+def _of_zip(place: Path) -> Iterator[tuple[str, bytes | Refused]]:
+    with zipfile.ZipFile(place) as archive:
+        listed = sorted(archive.infolist(), key=lambda each: each.filename)
+        is_package = any(each.filename == _MANIFESTS[0] for each in listed)
+        for each in listed:
+            name = each.filename
+            beside = PurePosixPath(name).parts[:-1] == ("package",)
+            if each.is_dir() or not _is_content(name) or (is_package and not beside):
+                continue
+            if each.file_size > LARGEST:
+                yield name, _too_large(name)
+                continue
+            try:
+                yield name, archive.read(each)
+            except (zipfile.BadZipFile, zlib.error, RuntimeError) as failure:
+                yield name, Refused(name, None, f"it cannot be read: {failure}")
 
 
 def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:

@@ -3,13 +3,16 @@
 https://hl7.org/fhir/R4/references.html#canonical
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
 from fhir_server.store.connection import Connection, Database
 from r4.canonical import newest
 from r4.json import Resource, decode
+
+_NONE = ""
+"""The kind of the one row that is no definition: its generation is that of the last removal."""
 
 
 class Loaded(NamedTuple):
@@ -85,8 +88,29 @@ def generation(database: Database) -> int:
 
 def packages(database: Database) -> list[str]:
     """List the packages, as `name#version`, that something loaded comes from."""
-    rows = database.read("SELECT DISTINCT package FROM package_resource ORDER BY package")
+    rows = database.read(
+        "SELECT DISTINCT package FROM package_resource WHERE kind <> ? ORDER BY package", (_NONE,)
+    )
     return [row[0] for row in rows]
+
+
+def definitions(database: Database, package: str | None = None) -> Iterator[Loaded]:
+    """Yield the definitions of a package, of none: of every one, by kind, url and version."""
+    key: tuple[str, ...] = (_NONE, "", "")
+    while rows := database.read(
+        "SELECT kind, url, version, package, body FROM package_resource"
+        " WHERE (kind, url, version) > (?, ?, ?) ORDER BY kind, url, version LIMIT 100",
+        key,
+    ):
+        for kind, url, version, of, body in rows:
+            if package in (None, of):
+                yield Loaded(kind, url, version, of, bytes(body))
+        key = tuple(rows[-1][:3])
+
+
+async def remove(database: Database, package: str) -> int:
+    """Remove the definitions of a package durably; returns how many there were."""
+    return await database.write(partial(_remove, package=package))
 
 
 async def keep(database: Database, loaded: Sequence[Loaded]) -> Tally:
@@ -95,11 +119,29 @@ async def keep(database: Database, loaded: Sequence[Loaded]) -> Tally:
 
 
 def _keep(connection: Connection, loaded: Sequence[Loaded]) -> Tally:
-    following = connection.read("SELECT coalesce(max(generation), 0) + 1 FROM package_resource")[0][
-        0
-    ]
+    following = _following(connection)
     done = [_kept(connection, each, following) for each in loaded]
     return Tally(done.count("new"), done.count("changed"), done.count("unchanged"))
+
+
+def _remove(connection: Connection, package: str) -> int:
+    """Remove rows, and note in a row of no kind that something was: numbers never come again."""
+    following = _following(connection)
+    removed = connection.execute("DELETE FROM package_resource WHERE package = ?", (package,))
+    if removed:
+        connection.execute("DELETE FROM package_resource WHERE kind = ?", (_NONE,))
+        connection.execute(
+            "INSERT INTO package_resource (kind, url, version, package, generation, body)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
+            (_NONE, "", "", "", following, b""),
+        )
+    return removed
+
+
+def _following(connection: Connection) -> int:
+    rows = connection.read("SELECT coalesce(max(generation), 0) + 1 FROM package_resource")
+    following: int = rows[0][0]
+    return following
 
 
 def _kept(connection: Connection, loaded: Loaded, following: int) -> str:

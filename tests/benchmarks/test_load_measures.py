@@ -3,15 +3,21 @@
 import hashlib
 import json
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from benchmarks.load import children, loads, report, targets
+from benchmarks import snomed_shaped
+from benchmarks.load import children, codes, loads, report, targets
 from benchmarks.load.__main__ import options
 from benchmarks.load.driving import Figures, Spent
 from benchmarks.load.seeding import Ingest, Sample
+from fhir_server.store.concepts.reading import Systems
 from r4.json import decode
+from terminology import Terminology
+from tests.support.databases import opened
+from tests.support.releases import load, release
 
 FIRST_HUNDRED = "45dc"
 
@@ -111,3 +117,32 @@ def test_quick_is_a_start_that_other_options_change() -> None:
 def test_options_that_mean_nothing_are_refused(wrong: list[str]) -> None:
     with pytest.raises(SystemExit):
         options(wrong)
+
+
+def test_each_code_that_is_to_be_checked_has_the_answer_that_the_terminology_gives(
+    tmp_path: Path,
+) -> None:
+    shape = snomed_shaped.write(tmp_path / "release", 120)
+    where = str(tmp_path / "csor.db")
+    load(where, release(tmp_path / "release"))
+    asked = codes.questions(shape)
+    assert Counter(each.result for each in codes.questions(None)).keys() == {True, False}
+    assert {(each.value_set is None, each.display is None, each.result) for each in asked} >= {
+        (True, True, True), (True, True, False), (True, False, True), (True, False, False),
+        (False, True, True), (False, True, False),
+    }  # fmt: skip
+    with opened(where) as database:
+        terminology = Terminology.load(Systems(database))
+        for each in asked:
+            coding = {"system": each.system, "code": each.code}
+            if each.display is not None:
+                coding["display"] = each.display
+            assert terminology.check(each.value_set, coding).result is each.result, each
+
+
+def test_an_answer_that_is_wrong_is_no_right_one() -> None:
+    true = b'{"resourceType":"Parameters","parameter":[{"name":"result","valueBoolean": true}]}'
+    assert codes.is_right(true, result=True)
+    assert not codes.is_right(true, result=False)
+    assert not codes.is_right(true.replace(b"true", b"false"), result=True)
+    assert not codes.is_right(b'{"resourceType":"OperationOutcome"}', result=False)

@@ -1,6 +1,8 @@
 """The server goes by what an operator loads, beside it and while it serves; everything is fictitious."""
 
+import asyncio
 import json
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +16,7 @@ from fhir_server.__main__ import main
 from fhir_server.app import context
 from fhir_server.context import Context
 from fhir_server.settings import Settings
+from fhir_server.store.concepts import image, loading
 from profiles import validate
 from tests.support.databases import KINDS, new_database
 from tests.support.server import Served
@@ -111,6 +114,65 @@ def test_a_code_system_that_is_loaded_decides_what_nobody_could_tell_before(
         assert made.terminology.check(OURS + "below", outside).result is False
     finally:
         made.database.close()
+
+
+def test_a_release_is_read_beside_whoever_is_answered_and_then_asked(
+    server: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "_TENDED", 0.05)
+    monkeypatch.setattr(loading, "GRACE", 0.2)
+    reading_image, held_back = image.image, threading.Event()
+
+    def read(*arguments: Any) -> image.Image:
+        with pytest.raises(RuntimeError, match="no running event loop"):
+            asyncio.get_running_loop()
+        assert held_back.wait(20)
+        return reading_image(*arguments)
+
+    monkeypatch.setattr(image, "image", read)
+    monkeypatch.setenv("CSOR_DATABASE", server.context.settings.database)
+
+    def asked(code: str) -> Any:
+        asks = {"url": SNOMED, "code": code}
+        return server.http.get("/CodeSystem/$validate-code", params=asks).json()
+
+    def loaded(many: int) -> list[str]:
+        shape = snomed_shaped.write(tmp_path / str(many), many)
+        command = ["load-terminology", "snomed", "--version", snomed_shaped.MODULE]
+        assert main([*command, str(tmp_path / str(many))]) == 0
+        return [str(code) for code in shape.codes]
+
+    codes = loaded(60)
+    assert asked(codes[7])["issue"][0]["code"] == "not-supported"  # while it is being read
+    held_back.set()
+    soon(lambda: asked(codes[7])["resourceType"] == "Parameters")
+    assert asked(codes[7])["parameter"][0]["valueBoolean"] is True
+
+    held_back.clear()
+    more = loaded(90)
+    assert asked(more[7])["parameter"][0]["valueBoolean"] is True
+    assert asked(more[77])["parameter"][0]["valueBoolean"] is False  # by the former release
+    held_back.set()
+    soon(lambda: asked(more[77])["parameter"][0]["valueBoolean"] is True)
+
+
+def test_what_is_validated_at_the_same_time_right_after_a_load_is_judged_alike(
+    where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load(where, tmp_path / "c", monkeypatch, profile("anything", 0))
+    child = {"resourceType": "Patient", "gender": "female", "name": [{"use": "official"}]}
+
+    async def judged(made: Context) -> list[tuple[str, str | None]]:
+        return issues(made, child)
+
+    async def together() -> list[list[tuple[str, str | None]]]:
+        made = context(Settings(database=where))
+        try:
+            return await asyncio.gather(*(made.database.driven(judged(made)) for _ in range(8)))
+        finally:
+            made.database.close()
+
+    assert asyncio.run(together()) == [[]] * 8
 
 
 def test_a_default_profile_is_asked_of_every_resource_of_its_type(

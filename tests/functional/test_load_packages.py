@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -309,3 +310,28 @@ def test_uk_core_is_loaded_but_for_its_one_broken_file(
     with opened(where) as database:
         assert len(list(Packages(database).urls("StructureDefinition"))) == 153
     assert "nothing changed" in load(library / "ukcore")[1]
+
+
+def test_a_zip_is_read_as_the_folder_or_the_package_that_it_holds(
+    where: str, load: Load, tmp_path: Path
+) -> None:
+    place = folder(tmp_path / "guide", sets__a=value_set("a"))
+    (place / "sets" / "b.xml").write_bytes(encode_xml(value_set("b")))
+    (place / "sets" / "._a.json").write_text("what a Mac adds")
+    zipped = Path(shutil.make_archive(str(tmp_path / "ukguide"), "zip", place))
+    assert load(zipped) == (
+        0, f"ukguide ({zipped})\n  2 definitions: 2 ValueSet\n  2 new, 0 changed, 0 unchanged\n",
+    )  # fmt: skip
+    manifest = {"name": "example.terms", "version": "1.2.0"}
+    unpacked = folder(
+        tmp_path / "npm", package__package=manifest, package__c=value_set("c"),
+        package__examples__d=value_set("d"),
+    )  # fmt: skip
+    zipped = Path(shutil.make_archive(str(tmp_path / "npm"), "zip", unpacked))
+    status, said = load(zipped)
+    assert (status, said.splitlines()[0]) == (0, f"example.terms 1.2.0 ({zipped})")
+    with opened(where) as database:
+        assert list(Packages(database).urls("ValueSet")) == [SETS + "a", SETS + "b", SETS + "c"]
+    (tmp_path / "bad.zip").write_bytes(b"no zip")
+    status, said = load(tmp_path / "bad.zip")
+    assert (status, "bad.zip cannot be read" in said) == (1, True)

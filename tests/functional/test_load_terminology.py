@@ -33,6 +33,7 @@ EDITION = f"{SNOMED_CT}/{snomed_shaped.MODULE}"
 @pytest.fixture(autouse=True)
 def _small_slices(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loading, "SLICE", 100)
+    monkeypatch.setattr(loading, "GRACE", 0.0)
     monkeypatch.setattr(slices, "_REMOVED", 100)
     monkeypatch.setattr(reading, "SEEN_AFTER", 0.0)
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks import snomed_shaped
-from fhir_server.store.concepts import hierarchy
+from fhir_server.store.concepts import hierarchy, reading
 from fhir_server.store.concepts.reading import System, Systems
 from terminology.loaders import rf2
 from terminology.systems import SNOMED_CT
@@ -161,3 +161,30 @@ def test_active_concepts_are_found_by_words_of_any_of_their_terms(
     assert found("'\"*&|!:") == []
     listed, total = system.search("repair", None, None, 0, 2)
     assert ([each.display is not None for each in listed], total) == ([True, True], len(repairs))
+
+
+def test_of_common_words_the_first_pages_are_found_without_counting_them_all(
+    system: System, written: tuple[Path, snomed_shaped.Shape], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    codes = written[1].codes
+    names = [
+        (len(text), place, code)
+        for place, code in enumerate(codes)
+        for text in (f"Other {snomed_shaped.term(place)}", snomed_shaped.term(place))
+        if place % 50 or not place
+    ]
+    ordered = list(dict.fromkeys(code for _, _, code in sorted(names)))
+    held = {code for place, code in enumerate(codes) if not place % 9}
+    every, total = system.search("o", None, None, 0, MANY)
+    assert ([concept.code for concept in every], total) == (ordered, len(ordered))
+    monkeypatch.setattr(reading, "_COUNTED", 10)
+    monkeypatch.setattr(reading, "_FURTHER", 20)
+    for within, expected in (
+        (None, ordered),
+        (held.__contains__, [c for c in ordered if c in held]),
+    ):
+        for offset in (0, 4, 30, len(expected) - 3):
+            page, total = system.search("o", None, within, offset, 4)
+            assert [concept.code for concept in page] == expected[offset : offset + 4]
+            assert total == (None if offset + 4 <= len(expected) else len(expected))
+    assert system.search("repair", "fr", None, 0, 4) == ([], 0)

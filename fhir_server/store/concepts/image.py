@@ -6,13 +6,15 @@ question would be too slow. https://hl7.org/fhir/R4/codesystem-operation-subsume
 
 import sys
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from fhir_server.store.concepts import first
 from fhir_server.store.concepts.hierarchy import Lists
-from fhir_server.store.connection import Database, Row
+from fhir_server.store.connection import Row
 
+Read = Callable[..., list[Row]]
+"""Runs a query, with its parameters, and returns its rows."""
 PIECE = 1 << 20
 """Bytes of a piece: one commit each."""
 _ARRAYS = ("parent ends", "parents", "child ends", "children", "ancestor ends", "ancestors")
@@ -54,33 +56,38 @@ def pieces(image: Image) -> Iterator[tuple[str, bytes]]:
             yield kind, body[start : start + PIECE]
 
 
-def read(database: Database, system: int) -> Image:
-    """Read the image of a release."""
-    found: dict[str, bytearray] = {}
-    for kind, body in _rows(database, system):
-        found.setdefault(kind, bytearray()).extend(body)
-    parents, children, ancestors = (
-        Lists(_numbers(found.get(ends, b"")), _numbers(found.get(items, b"")))
-        for ends, items in zip(_ARRAYS[::2], _ARRAYS[1::2], strict=True)
-    )
-    codes = found[_CODES].decode().split("\n") if _CODES in found else []
-    aliases = (line.split("\t") for line in found.get(_ALIASES, b"").decode().split("\n") if line)
+def image(read: Read, system: int) -> Image:
+    """Read the image of a release, piece by piece: other threads go on between them."""
+    numbers = [_numbers(_pieces(read, system, kind)) for kind in _ARRAYS]
+    parents, children, ancestors = map(Lists, numbers[::2], numbers[1::2])
+    codes = list(_lines(_pieces(read, system, _CODES)))
+    aliases = (line.split("\t") for line in _lines(_pieces(read, system, _ALIASES)))
     return Image(
-        codes, bytes(found.get(_ACTIVE, b"")), parents, children, ancestors,
+        codes, b"".join(_pieces(read, system, _ACTIVE)), parents, children, ancestors,
         {alias: int(number) for alias, number in aliases},
         {code: number for number, code in enumerate(codes)},
     )  # fmt: skip
 
 
-def _rows(database: Database, system: int) -> Iterator[Row]:
+def _pieces(read: Read, system: int, kind: str) -> Iterator[bytes]:
     after = first(system) - 1
-    while rows := database.read(
-        "SELECT id, kind, body FROM concept_image WHERE id > ? AND id < ? ORDER BY id LIMIT 16",
-        (after, first(system + 1)),
+    while rows := read(
+        "SELECT id, body FROM concept_image"
+        " WHERE id > ? AND id < ? AND kind = ? ORDER BY id LIMIT 4",
+        (after, first(system + 1), kind),
     ):
-        for row_id, kind, body in rows:
+        for row_id, body in rows:
             after = row_id
-            yield kind, body
+            yield body
+
+
+def _lines(pieces: Iterable[bytes]) -> Iterator[str]:
+    rest = None
+    for body in pieces:
+        *whole, rest = ((rest or b"") + body).split(b"\n")
+        yield from (line.decode() for line in whole)
+    if rest is not None:
+        yield rest.decode()
 
 
 def _bytes(numbers: Sequence[int]) -> bytes:
@@ -91,9 +98,10 @@ def _bytes(numbers: Sequence[int]) -> bytes:
     return written.tobytes()
 
 
-def _numbers(body: bytes | bytearray) -> "array[int]":
+def _numbers(pieces: Iterable[bytes]) -> "array[int]":
     found = array("I")
-    found.frombytes(bytes(body))
+    for body in pieces:
+        found.frombytes(body)
     if sys.byteorder == "big":
         found.byteswap()
     return found

@@ -13,7 +13,7 @@ from itertools import islice
 
 import msgspec
 
-from fhir_server.store.concepts import first, number
+from fhir_server.store.concepts import NAMES, first, number, text_row
 from fhir_server.store.concepts.hierarchy import CircleError, Pair, closure, inverse, lists
 from fhir_server.store.concepts.image import Image, pieces
 from fhir_server.store.concepts.slices import (
@@ -21,11 +21,13 @@ from fhir_server.store.concepts.slices import (
     Begun,
     Slice,
     begin,
+    count_words,
     discard,
     put,
     remove,
     store,
     switch,
+    withdraw,
     words,
 )
 from fhir_server.store.connection import Database, Row
@@ -38,7 +40,9 @@ SLICE = 4000
 """Rows in one commit: a fraction of a second, in which others wait."""
 PAUSE = 0.01
 """Seconds between two commits, in which SQLite lets others write: it keeps no queue of who waits."""
-_LAYOUT = 1
+GRACE = 5.0
+"""Seconds in which every server has read what is in use now, and asks nothing of what was."""
+_LAYOUT = 2
 """Grows when the same files would be stored in another way: then they are loaded anew."""
 _READ = 50_000
 """Rows that are read back at a time."""
@@ -83,16 +87,44 @@ async def load(
     is_new = begun.state == "loading"
     if is_new:
         await _Load(database, begun, said).run(release.parts)
+        await database.write(count_words)
     if begun.state != "current":
         await database.write(partial(switch, system=begun.system))
     if remove_others:
         await database.write(partial(discard, url=release.url))
-    while await database.write(remove):
-        said(Progress("removing what is not used", 0))
+    await clear(database, said)
     row = database.read(
         f"SELECT {', '.join(COUNTS)} FROM code_system WHERE id = ?", (begun.system,)
     )[0]
     return Report(release.url, release.version, dict(zip(COUNTS, row, strict=True)), is_new)
+
+
+def releases(database: Database) -> list[tuple[str, str, str, int]]:
+    """List url, version, state and number of concepts of each release that is not being removed."""
+    rows = database.read(
+        "SELECT url, version, state, concepts FROM code_system WHERE state <> 'removing'"
+        " ORDER BY url, id"
+    )
+    return [(url, version, state, concepts) for url, version, state, concepts in rows]
+
+
+async def unload(database: Database, url: str, version: str, said: Said) -> str | None:
+    """Remove a release; returns the version in use now, None where there is none.
+
+    Where it was in use, what was loaded last before it takes its place. Raises ValueError where there
+    is no such release.
+    """
+    in_use = await database.write(partial(withdraw, url=url, version=version))
+    await clear(database, said)
+    return in_use
+
+
+async def clear(database: Database, said: Said) -> None:
+    """Remove the releases that are to be removed, once no server asks anything of them."""
+    if database.read("SELECT 1 FROM code_system WHERE state = 'removing'"):
+        await asyncio.sleep(GRACE)
+    while await database.write(remove):
+        said(Progress("removing what is not used", 0))
 
 
 def digest(release: Release, said: Said) -> str:
@@ -172,7 +204,7 @@ class _Load:
             key, term = self._numbered(stored, "names"), storable(row.term)
             named = (key, concept, row.language, row.use, row.rank, term)
             stored.rows["concept_name"].append(named)
-            stored.texts.append((key, words(term)))
+            stored.texts.append((text_row(key, term), words(term)))
         elif isinstance(row, Member):
             key = self._numbered(stored, "members")
             stored.rows["concept_member"].append((key, row.refset, concept))
@@ -198,6 +230,8 @@ class _Load:
 
     def _numbered(self, stored: Slice, counted: str) -> int:
         found = self._next[counted]
+        if counted == "names" and found >> NAMES:
+            raise ValueError(f"a release has at most {1 << NAMES} designations")
         self._next[counted] = found + 1
         stored.counts[counted] += 1
         return self._first + found

@@ -9,11 +9,11 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
-from fhir_server.store.concepts import first, image, number
+from fhir_server.store.concepts import NAMES, first, image, number
 from fhir_server.store.concepts.image import Image
 from fhir_server.store.connection import Database, Row
 from fhir_server.store.search.dialect import words_of
@@ -26,6 +26,24 @@ SEEN_AFTER = 1.0
 """Seconds after which a switch of releases is seen."""
 _REPLACEMENTS = ("", SAME_AS, REPLACED_BY)
 """The associations whose targets stand in the place of a code; others name what may be meant."""
+_COUNTED = 2000
+"""Names that are looked at to say how many there are; with more, nobody waits for their number."""
+_FURTHER = 50_000
+"""Names that are looked at at a time where the first ones hold too few that are wanted."""
+_OF_SQLITE = (
+    "SELECT rowid AS id FROM concept_text WHERE concept_text MATCH ? AND rowid BETWEEN ? AND ?"
+    " ORDER BY rowid LIMIT ?"
+)
+_OF_POSTGRESQL = (
+    "WITH found AS MATERIALIZED (SELECT id FROM concept_text WHERE words @@ ?::text::tsquery"
+    " AND id BETWEEN ? AND ?) SELECT id FROM found ORDER BY id LIMIT ?"
+)
+"""The index is asked, and what it finds is put in order: unasked, it may be looked for in that order."""
+_OF_THE_SHORTEST = (
+    "SELECT id FROM (SELECT id, words FROM concept_text WHERE id BETWEEN ? AND ?"
+    " ORDER BY id LIMIT 20000) AS shortest WHERE words @@ ?::text::tsquery ORDER BY id LIMIT ?"
+)
+"""Words that are in every tenth name are found among the shortest, without asking the index."""
 _HELD = 64
 """Reference sets that are held in memory."""
 _REMEMBERED = 10_000
@@ -170,41 +188,80 @@ class System:
         Shorter terms first; without words, in the order of the release.
         """
         wanted = [each for word in words_of(words) for each in words_of(fold(word))]
+        codes = self.image.codes
+        total: int | None
         if wanted:
-            found = self._found(wanted, language)
+            found, total = self._found(wanted, language, within, offset + count)
         elif words.strip():
-            found = []
+            found, total = [], 0
         else:
             found = [place for place, active in enumerate(self.image.active) if active]
-        if within is not None:
-            codes = self.image.codes
-            found = [place for place in found if within(codes[place])]
-        return self._named(found[offset : offset + count]), len(found)
+            if within is not None:
+                found = [place for place in found if within(codes[place])]
+            total = len(found)
+        return self._named(found[offset : offset + count]), total
 
     def read(self, sql: str, place: int) -> list[Row]:
         """Run a query about one concept."""
         return self._database.read(sql, (self._first + place,))
 
-    def _found(self, words: Sequence[str], language: str | None) -> list[int]:
-        """Return the numbers of the active concepts with such a name, those of short names first."""
+    def _found(
+        self,
+        words: Sequence[str],
+        language: str | None,
+        within: Callable[[str], bool] | None,
+        wanted: int,
+    ) -> tuple[list[int], int | None]:
+        """Return the numbers of the active concepts with such a name, shorter names first, and how many.
+
+        At least so many as are wanted, or all; of words that are too common to be counted, None.
+        """
+        found: dict[int, None] = {}
+        codes, active = self.image.codes, self.image.active
+        after, many = self._first - 1, _COUNTED
+        while True:
+            rows = self._matches(words, language, after, many)
+            for place in (number(concept) for _, concept in rows if concept is not None):
+                if (
+                    place not in found
+                    and active[place]
+                    and (within is None or within(codes[place]))
+                ):
+                    found[place] = None
+            if len(rows) < many:
+                return list(found), len(found)
+            if len(found) >= wanted:
+                return list(found), None
+            after, many = rows[-1][0], _FURTHER
+
+    def _matches(
+        self, words: Sequence[str], language: str | None, after: int, many: int
+    ) -> list[Row]:
+        """Return so many (row of the index, concept) of names in their order after a row.
+
+        The concept is None where the name is in another language.
+        """
+        last = self._first + (1 << 32) - 1
         if self._database.dialect.name == "sqlite":
             expression = " AND ".join(f'"{word}"' for word in words) + "*"
-            text = "concept_text MATCH ? AND t.rowid BETWEEN ? AND ? AND n.id = t.rowid"
+            asked: list[tuple[str, Row]] = [(_OF_SQLITE, (expression, after + 1, last, many))]
         else:
             expression = " & ".join(f"'{word}'" for word in words) + ":*"
-            text = "t.words @@ ?::text::tsquery AND t.id BETWEEN ? AND ? AND n.id = t.id"
-        parameters: list[Any] = [expression, self._first, self._first + (1 << 32) - 1]
-        spoken = ""
-        if language is not None:
-            spoken = " AND n.language IN (?, ?)"
-            parameters += [language, language.partition("-")[0]]
-        rows = self._database.read(
-            "SELECT n.concept, min(length(n.term)) AS size FROM concept_text AS t, concept_name AS n"
-            f" WHERE {text}{spoken} GROUP BY n.concept ORDER BY size, n.concept",
-            parameters,
-        )
-        places = (number(row) for row, _ in rows)
-        return [place for place in places if self.image.active[place]]
+            asked = [(_OF_POSTGRESQL, (expression, after + 1, last, many))]
+            if after < self._first:
+                asked.insert(0, (_OF_THE_SHORTEST, (after + 1, last, expression, many)))
+        languages = () if language is None else (language, language.partition("-")[0])
+        spoken = " AND n.language IN (?, ?)" if languages else ""
+        rows: list[Row] = []
+        for matches, parameters in asked:
+            rows = self._database.read(
+                f"SELECT t.id, n.concept FROM ({matches}) AS t LEFT JOIN concept_name AS n"
+                f" ON n.id = {self._first} + (t.id & {(1 << NAMES) - 1}){spoken} ORDER BY t.id",
+                (*parameters, *languages),
+            )
+            if len(rows) == many:
+                break
+        return rows
 
     def _named(self, places: Sequence[int]) -> list[Concept]:
         """Return concepts with their names, read at once."""
@@ -236,36 +293,66 @@ class System:
         return held
 
 
+class _Known(NamedTuple):
+    """The rows of the releases that may be asked, and by digest those that are in memory."""
+
+    rows: Sequence[Row]
+    systems: Mapping[str, System]
+
+
 class Systems:
-    """The releases that an operator has loaded."""
+    """The releases that an operator has loaded.
+
+    A release is read into memory when it is first asked for, and a switch to another one is seen
+    within a second. Once `hold` has been called, they are as they were when it was called last: what
+    is in use is in memory then, and nobody waits for it.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._read_at = float("-inf")
-        self._rows: Sequence[Row] = ()
-        self._systems: Mapping[str, System] = {}
+        self._is_held = False
+        self._known = _Known((), {})
+
+    @property
+    def is_held(self) -> bool:
+        """Tell whether what is in use has been read into memory."""
+        return self._is_held
 
     def system(self, url: str, version: str | None = None, /) -> System | None:
         """Return a release, the one in use where no version is asked for; None: not loaded.
 
         A version of SNOMED CT may be an edition without its date: its release in use, or its last one.
         """
-        self._look()
+        if not self._is_held:
+            self._look()
         chosen = None
-        for row in self._rows:
+        for row in self._known.rows:
             _, _, found_url, found, _, state = row
             fits = version is None or found == version or _is_edition(url, version, found)
-            if found_url == url and fits and (version is not None or state == "current"):
+            if found_url == url and fits and (version is not None or state == _CURRENT):
                 chosen = row
-                if found == version or state == "current":
+                if found == version or state == _CURRENT:
                     break
         return None if chosen is None else self._made(chosen)
 
     def releases(self) -> tuple[tuple[str, str], ...]:
         """Look now which releases may be asked, and which of them are in use: digest and state."""
-        self._read_at = float("-inf")
-        self._look()
-        return tuple((row[1], row[5]) for row in self._rows)
+        return tuple((row[1], row[5]) for row in self._database.read(_RELEASES))
+
+    def hold(self) -> None:
+        """Read what is in use into memory, then go by it; in a thread in which it may take a second.
+
+        Meanwhile whoever asks is answered by what was in use before.
+        """
+        with self._database.snapshot() as read:
+            rows = read(_RELEASES)
+            systems = dict(self._known.systems)
+            for row in rows:
+                if row[5] == _CURRENT and row[1] not in systems:
+                    systems[row[1]] = self._read(row, read)
+        self._known = _known(rows, systems)
+        self._is_held = True
 
     def listed(self) -> tuple[tuple[str, str, bool], ...]:
         """List the releases that may be asked: uri, version, and whether a uri alone means this one."""
@@ -274,23 +361,33 @@ class Systems:
 
     def _look(self) -> None:
         now = time.monotonic()
-        if now - self._read_at < SEEN_AFTER:
-            return
-        self._rows = self._database.read(
-            "SELECT id, digest, url, version, is_complete, state FROM code_system"
-            " WHERE state IN ('current', 'ready') ORDER BY id"
-        )
-        self._read_at = now
-        stored = {row[1] for row in self._rows}
-        self._systems = {key: made for key, made in self._systems.items() if key in stored}
+        if now - self._read_at >= SEEN_AFTER:
+            self._known = _known(self._database.read(_RELEASES), self._known.systems)
+            self._read_at = now
 
     def _made(self, row: Row) -> System:
-        key, digest, url, version, is_complete, _ = row
-        if (made := self._systems.get(digest)) is None:
-            held = image.read(self._database, key)
-            made = System(url, version, bool(is_complete), held, self._database, first(key))
-            self._systems = {**self._systems, digest: made}
+        if (made := self._known.systems.get(row[1])) is None:
+            made = self._read(row, self._database.read)
+            rows, systems = self._known
+            self._known = _Known(rows, {**systems, row[1]: made})
         return made
+
+    def _read(self, row: Row, read: image.Read) -> System:
+        key, _, url, version, is_complete, _ = row
+        held = image.image(read, key)
+        return System(url, version, bool(is_complete), held, self._database, first(key))
+
+
+def _known(rows: Sequence[Row], systems: Mapping[str, System]) -> _Known:
+    stored = {row[1] for row in rows}
+    return _Known(rows, {digest: made for digest, made in systems.items() if digest in stored})
+
+
+_CURRENT = "current"
+_RELEASES = (
+    "SELECT id, digest, url, version, is_complete, state FROM code_system"
+    " WHERE state IN ('current', 'ready') ORDER BY id"
+)
 
 
 def _is_edition(url: str, version: str, found: str) -> bool:

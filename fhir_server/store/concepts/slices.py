@@ -6,7 +6,7 @@ A slice says where it goes on; where the load is elsewhere (another one runs), n
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from fhir_server.store.concepts import first
+from fhir_server.store.concepts import first, text_row
 from fhir_server.store.connection import Connection, Row
 from fhir_server.store.search.dialect import words_of
 from fhir_server.store.search.keys import fold
@@ -116,6 +116,12 @@ def put(connection: Connection, system: int, place: int, piece: tuple[str, bytes
     connection.insert({"concept_image": [(row, *piece)]})
 
 
+def count_words(connection: Connection) -> None:
+    """Have PostgreSQL count how common words are: by that it chooses how to find them."""
+    if connection.dialect.name == "postgresql":
+        connection.execute("ANALYZE concept_text")
+
+
 def switch(connection: Connection, system: int) -> None:
     """Put a release that is complete in use, in the place of the one that was.
 
@@ -131,6 +137,31 @@ def switch(connection: Connection, system: int) -> None:
         (url, version, system),
     )
     connection.execute("UPDATE code_system SET state = 'current' WHERE id = ?", (system,))
+
+
+def withdraw(connection: Connection, url: str, version: str) -> str | None:
+    """Have a release removed; returns the version in use now, None where there is none.
+
+    Where it was in use, what was loaded last before it takes its place. Raises ValueError where there
+    is no such release.
+    """
+    changed = connection.execute(
+        "UPDATE code_system SET state = 'removing'"
+        " WHERE url = ? AND version = ? AND state <> 'removing'",
+        (url, version),
+    )
+    if not changed:
+        raise ValueError(f"{url} has no release {version}")
+    found = connection.read(
+        "SELECT version, id FROM code_system WHERE url = ? AND state IN ('current', 'ready')"
+        " ORDER BY state, id DESC LIMIT 1",
+        (url,),
+    )
+    if not found:
+        return None
+    in_use: str = found[0][0]
+    connection.execute("UPDATE code_system SET state = 'current' WHERE id = ?", (found[0][1],))
+    return in_use
 
 
 def _ensure_kept(connection: Connection, system: int) -> tuple[str, str]:
@@ -171,17 +202,24 @@ def remove(connection: Connection) -> bool:
 
 
 def _remove(connection: Connection, table: str, start: int, end: int) -> None:
-    if table == "concept_name" and connection.dialect.name == "sqlite":
-        for row, term in connection.read(
-            "SELECT id, term FROM concept_name WHERE id BETWEEN ? AND ?", (start, end)
-        ):
+    if table == "concept_name":
+        _remove_words(connection, start, end)
+    connection.execute(f"DELETE FROM {table} WHERE id BETWEEN ? AND ?", (start, end))
+
+
+def _remove_words(connection: Connection, start: int, end: int) -> None:
+    names = connection.read(
+        "SELECT id, term FROM concept_name WHERE id BETWEEN ? AND ?", (start, end)
+    )
+    if connection.dialect.name == "sqlite":
+        for name, term in names:
             connection.execute(
                 "INSERT INTO concept_text (concept_text, rowid, words) VALUES ('delete', ?, ?)",
-                (row, words(term)),
+                (text_row(name, term), words(term)),
             )
-    elif table == "concept_name":
-        connection.execute("DELETE FROM concept_text WHERE id BETWEEN ? AND ?", (start, end))
-    connection.execute(f"DELETE FROM {table} WHERE id BETWEEN ? AND ?", (start, end))
+        return
+    among = connection.dialect.among("id", [text_row(name, term) for name, term in names])
+    connection.execute(f"DELETE FROM concept_text WHERE {among.text}", among.parameters)
 
 
 def words(term: str) -> str:

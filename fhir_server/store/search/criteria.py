@@ -6,6 +6,7 @@ https://hl7.org/fhir/R4/search.html#modifiers
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import islice
 
 from fhir_server.store.search import expressions
 from fhir_server.store.search.parameters import Parameter, of_every_type, parameters
@@ -29,7 +30,6 @@ from fhir_server.store.search.texts import escape, split, unescape
 from r4 import definitions
 from r4.issue import FhirError
 from terminology import Terminology
-from terminology.sources import canonical
 
 MODIFIERS = {
     "token": ("", "missing", "text", "not", "in", "not-in", "above", "below", "of-type"),
@@ -133,6 +133,8 @@ def _plain(
     if parameter.type != "token" or modifier not in ("in", "not-in", "above", "below"):
         return Criterion(parameter, modifier, values)
     codes = tuple(code for value in values for code in _codes(parameter, modifier, value, around))
+    if len(codes) > _MOST_WORDS:
+        raise _too_many(f"{parameter.code}:{modifier}")
     found = Criterion(parameter, "", codes)
     return Not(found) if modifier == "not-in" else found
 
@@ -176,11 +178,20 @@ def _codes(parameter: Parameter, modifier: str, value: str, around: Around) -> l
 
 def _hierarchy(name: str, modifier: str, value: str, terminology: Terminology) -> list[str]:
     system, _, code = (unescape(part) for part in value.partition("|"))
-    concepts = terminology.sources.concepts(canonical(system)) if code else None
-    if concepts is None or code not in concepts.by_code:
+    held = terminology.sources.system(system) if code else None
+    concept = None if held is None else held.concept(code)
+    if held is None or concept is None:
         raise bad(name, f"{name}={value}: a code is asked with its system, which is known here.")
-    found = concepts.above(code) if modifier == "above" else concepts.below(code)
-    return [token(system, each) for each in sorted(found | {code})]
+    found = held.ancestors(code) if modifier == "above" else held.descendants(code)
+    codes = list(dict.fromkeys((code, concept.code, *islice(found, _MOST_WORDS))))
+    if len(codes) > _MOST_WORDS:
+        raise _too_many(name)
+    return [token(system, each) for each in codes]
+
+
+def _too_many(name: str) -> FhirError:
+    text = f"{name} means more than {_MOST_WORDS} codes: ask for codes that mean fewer."
+    return too_much(name, text)
 
 
 def token(system: str, code: str) -> str:

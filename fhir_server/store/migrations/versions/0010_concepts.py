@@ -74,7 +74,7 @@ def _words() -> None:
     if op.get_bind().dialect.name == "sqlite":
         op.execute(
             "CREATE VIRTUAL TABLE concept_text"
-            " USING fts5(words, content='', detail=none, columnsize=0)"
+            " USING fts5(words, content='', detail=none, columnsize=0, prefix='1 2 3')"
         )
         return
     op.execute("CREATE TABLE concept_text (id bigint PRIMARY KEY, words tsvector NOT NULL)")
