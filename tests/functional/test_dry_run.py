@@ -205,9 +205,9 @@ class TestWhatWouldRefuse:
             post(patient(gender="wrong", managingOrganization={"reference": "Organization/no"})),
         )
         assert errors(answer) == [
-            ("code-invalid", "Bundle.entry[3].resource.gender"),
             ("not-found", "Bundle.entry[1].resource"),
             ("not-found", "Bundle.entry[2].resource"),
+            ("code-invalid", "Bundle.entry[3].resource.gender"),
             ("not-found", "Bundle.entry[0].resource"),
             ("not-found", "Bundle.entry[3].resource"),
         ]
