@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from fhir_server.context import Context, instant
 from fhir_server.interactions import conformance
 from fhir_server.interactions.cases import known_cases
-from fhir_server.interactions.entries import Entry, entries, refuse_blank
+from fhir_server.interactions.entries import Entry, refuse_blank
 from fhir_server.interactions.plan import Outcome, Plan, add, begun, dangling
 from fhir_server.interactions.referred import Referred
 from fhir_server.interactions.targets import Target, locate, twins
-from fhir_server.interactions.transaction import still_referred, unreadable
+from fhir_server.interactions.transaction import readable, still_referred, unreadable
 from fhir_server.store import read as store
 from fhir_server.store.index import Named
 from fhir_server.store.search.keys import referring
@@ -38,9 +38,11 @@ def dry_run(context: Context, bundle: Resource, *named: str) -> list[Issue]:
     """
     now, referred = instant(context.now()), Referred(context)
     try:
-        listed = entries(bundle, context.settings.max_entries)
+        listed = readable(context, bundle)
     except FhirError as refusal:
         found = conformance.issues(context, bundle, referred, now, named=named)
+        rules = {("Bundle", issue.rule) for issue in refusal.issues}  # it says more precisely where
+        found = [issue for issue in found if (issue.expression, issue.rule) not in rules]
         return list(dict.fromkeys([*found, *refusal.issues]))
     groups = [[entry] for entry in listed] if bundle["type"] == "batch" else [listed]
     rehearsed = [_rehearsed(context, group) for group in groups]

@@ -113,6 +113,47 @@ class TestExamples:
         assert said(server.http.post("/$validate", json=wrong).json()["issue"]) != set()
 
 
+class TestBundles:
+    """What is around the resources of a Bundle counts as well: misspelt, a condition would be none."""
+
+    @pytest.mark.parametrize(
+        ("around", "of_entry", "of_request", "rules"),
+        [
+            ({}, {}, {}, set()),
+            ({"id": "x", "timestamp": "2026-01-01T00:00:00Z"}, {"id": "1"}, {}, set()),
+            ({}, {"fullUrl": "urn:uuid:5b0c1a5e-0000-4000-8000-000000000001"}, {}, set()),
+            ({}, {}, {"ifNoneExists": "identifier=a|b"}, {"unknown-element"}),
+            ({}, {"requests": {}}, {}, {"unknown-element"}),
+            ({"entries": []}, {}, {}, {"unknown-element"}),
+            ({"total": 1}, {}, {}, {"bdl-1"}),
+            ({}, {"search": {"mode": "match"}}, {}, {"bdl-2"}),
+            ({}, {"response": {"status": "200"}}, {}, {"bdl-4"}),
+            ({}, {"fullUrl": "https://e.example/Patient/1/_history/1"}, {}, {"bdl-8"}),
+            ({}, {"fullUrl": "not a url"}, {}, {"uri"}),
+            ({}, {}, {"ifMatch": ""}, {"string"}),
+            ({}, {}, {"ifModifiedSince": "yesterday"}, {"instant"}),
+            ({"entry": []}, {}, {}, {"ele-1"}),
+        ],
+    )
+    @pytest.mark.parametrize("kind", ["transaction", "batch"])
+    def test_what_is_around_the_resources(
+        self,
+        server: Served,
+        kind: str,
+        around: Any,
+        of_entry: Any,
+        of_request: Any,
+        rules: set[str],
+    ) -> None:
+        patient = {"resourceType": "Patient", "active": True}
+        asked = {"method": "POST", "url": "Patient", **of_request}
+        listed = [{"resource": patient, "request": asked, **of_entry}]
+        bundle = {"resourceType": "Bundle", "type": kind, "entry": listed, **around}
+        validated = said(server.http.post("/$validate", json=bundle).json()["issue"])
+        assert validated == refusal(server.http.post("/", json=bundle))
+        assert {each[1] for each in validated} == rules
+
+
 def responses() -> dict[str, Resource]:
     """Return completed answers to forms of the registry: whole, and with one rule broken each."""
     note, survey = example(NOTE, "soave-laparoscopic"), example(SURVEY, "continent-child")
