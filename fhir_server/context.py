@@ -77,6 +77,8 @@ class Context:
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held by the one write that is tried again; `alone` while no other one may begin."""
     alone: asyncio.Lock = field(default_factory=asyncio.Lock)
+    validating: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held by the one validation that is done in a thread."""
     waiting: asyncio.Event = field(default_factory=asyncio.Event)
     """Set where an asynchronous job waits to be worked off, or removed."""
     _began: list[datetime] = field(default_factory=list)
