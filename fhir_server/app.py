@@ -66,16 +66,22 @@ def context(
 
 
 class _Ids:
-    """Random UUIDs (version 4), the system asked for many at once: each call gives way to other threads."""
+    """Random UUIDs (version 4), the system asked for many at once: each call gives way to other threads.
+
+    Any thread may ask: no id is given twice.
+    """
 
     def __init__(self) -> None:
-        self._random = b""
+        self._random: list[bytes] = []
 
     def __call__(self) -> str:
         """Return an id that nobody can guess."""
-        if not self._random:
-            self._random = os.urandom(16 * 256)
-        drawn, self._random = self._random[:16], self._random[16:]
+        try:
+            drawn = self._random.pop()
+        except IndexError:
+            many = os.urandom(16 * 256)
+            drawn, *others = (many[at : at + 16] for at in range(0, len(many), 16))
+            self._random.extend(others)
         return str(uuid.UUID(bytes=drawn, version=4))
 
 

@@ -17,6 +17,7 @@ from fhir_server.store.connection import Database, reading
 from fhir_server.store.packages import Held, generation
 from mappings.hl7v2 import MappingContext
 from profiles import Options
+from profiles.findings import Resolve
 from r4 import artefacts
 from r4.definitions.catalogue import Catalogue
 from r4.json import Resource
@@ -104,6 +105,8 @@ class Context:
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held by the one write that is tried again; `alone` while no other one may begin."""
     alone: asyncio.Lock = field(default_factory=asyncio.Lock)
+    validating: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held by the one validation that is done in a thread."""
     waiting: asyncio.Event = field(default_factory=asyncio.Event)
     """Set where an asynchronous job waits to be worked off, or removed."""
     _began: list[datetime] = field(default_factory=list)
@@ -118,10 +121,16 @@ class Context:
         """What HL7 v2 is mapped with."""
         return self.knowledge.mapping
 
-    def checked(self, resource_type: str, *profiles: str, warnings: bool = True) -> Options:
+    def checked(
+        self,
+        resource_type: str,
+        *profiles: str,
+        warnings: bool = True,
+        resolve: Resolve | None = None,
+    ) -> Options:
         """Return how a resource is validated: by the default profiles of its type, and those named.
 
-        Without warnings, only what refuses it is looked for.
+        Without warnings, only what refuses it is looked for. resolve: finds what it refers to.
         """
         severity = self.settings.nhs_number_severity
         return Options(
@@ -129,6 +138,7 @@ class Context:
             structures=self.knowledge.catalogue,
             warnings=warnings,
             nhs_severity=None if severity == "off" else severity,
+            resolve=resolve,
         )
 
     def asked_by(self, principal: Principal) -> "Context":

@@ -7,13 +7,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from fhir_server.context import Context
+from fhir_server.context import Context, instant
 from fhir_server.interactions import conformance
 from fhir_server.interactions.cases import known_cases
-from fhir_server.interactions.entries import Entry, entries, refuse_blank
-from fhir_server.interactions.plan import Outcome, Plan, add, dangling
-from fhir_server.interactions.targets import Target, locate, places, twins
-from fhir_server.interactions.transaction import still_referred, unreadable
+from fhir_server.interactions.entries import Entry, refuse_blank
+from fhir_server.interactions.plan import Outcome, Plan, add, begun, dangling
+from fhir_server.interactions.referred import Referred
+from fhir_server.interactions.targets import Target, locate, twins
+from fhir_server.interactions.transaction import readable, still_referred, unreadable
 from fhir_server.store import read as store
 from fhir_server.store.index import Named
 from fhir_server.store.search.keys import referring
@@ -35,43 +36,70 @@ def dry_run(context: Context, bundle: Resource, *named: str) -> list[Issue]:
     would-delete, would-read or would-be-refused. The entries of a batch are each held against what is
     stored now. named: canonicals of profiles that the Bundle itself is to keep.
     """
-    found = conformance.issues(context, bundle, *named)
+    now, referred = instant(context.now()), Referred(context)
     try:
-        listed = entries(bundle, context.settings.max_entries)
+        listed = readable(context, bundle)
     except FhirError as refusal:
+        found = conformance.issues(context, bundle, referred, now, named=named)
+        rules = {("Bundle", issue.rule) for issue in refusal.issues}  # it says more precisely where
+        found = [issue for issue in found if (issue.expression, issue.rule) not in rules]
         return list(dict.fromkeys([*found, *refusal.issues]))
     groups = [[entry] for entry in listed] if bundle["type"] == "batch" else [listed]
-    rehearsed = [rehearse(context, group) for group in groups]
-    for issues in rehearsed:
-        found.extend(issue for issue in issues if issue.severity != "information")
-    for issues in rehearsed:
-        found.extend(issue for issue in issues if issue.severity == "information")
+    rehearsed = [_rehearsed(context, group) for group in groups]
+    if bundle["type"] == "transaction":
+        referred.targets = rehearsed[0][1]
+    planned = {target.entry.place for _, targets in rehearsed for target in targets}
+    found = conformance.issues(context, bundle, referred, now, named=named)
+    found = [issue for issue in found if not _is_said_by_the_plan(issue, planned)]
+    said = [issue for issues, _ in rehearsed for issue in issues]
+    found += [issue for issue in said if issue.severity != "information"]
+    found += [issue for issue in said if issue.severity == "information"]
     return list(dict.fromkeys(found))
 
 
-def rehearse(context: Context, listed: Sequence[Entry]) -> list[Issue]:
-    """Return what would refuse entries that are stored together, and what each of them would do."""
-    rehearsal = _planned(context, [entry for entry in listed if entry.method != "GET"])
+def _is_said_by_the_plan(issue: Issue, planned: set[str | None]) -> bool:
+    """Tell whether it is for the plan of an entry to say that its resource is wrong, or that it is not.
+
+    Only what would be stored counts: the id of what is created, for one, is not that which was sent.
+    """
+    place = _place(issue)
+    inside = (issue.expression or "").startswith(f"{place}.resource")
+    return issue.is_error and inside and place in planned and issue.code != "too-costly"
+
+
+def rehearse(context: Context, listed: Sequence[Entry], *, warnings: bool = False) -> list[Issue]:
+    """Return what would refuse entries that are stored together, and what each of them would do.
+
+    With warnings, what does not refuse them is looked for too.
+    """
+    return _rehearsed(context, listed, warnings=warnings)[0]
+
+
+def _rehearsed(
+    context: Context, listed: Sequence[Entry], *, warnings: bool = False
+) -> tuple[list[Issue], Sequence[Target]]:
+    """Return the issues of a rehearsal, and what the entries that could be planned mean."""
+    rehearsal = _Rehearsal(begun(context, warnings=warnings))
+    _plan(context, rehearsal, [entry for entry in listed if entry.method != "GET"])
     issues = [*rehearsal.issues, *unreadable(context, listed)]
     issues += [*_missing(context, rehearsal.made), *_referred(context, rehearsal.made)]
     refused = {_place(issue) for issue in issues if issue.is_error}
     issues += (each for each in dangling(context, rehearsal.made) if _place(each) in refused)
     said = [_said(entry, rehearsal, refused) for entry in listed]
-    return [*dict.fromkeys(issues), *said]
+    return [*dict.fromkeys(issues), *said], rehearsal.made.targets
 
 
 @dataclass(slots=True)
 class _Rehearsal:
     """A plan that is not carried out, what is wrong with it, and the outcome of each place."""
 
-    made: Plan = field(default_factory=Plan)
+    made: Plan
     issues: list[Issue] = field(default_factory=list)
     outcomes: dict[str | None, tuple[Target, Outcome]] = field(default_factory=dict)
 
 
-def _planned(context: Context, listed: Sequence[Entry]) -> _Rehearsal:
+def _plan(context: Context, rehearsal: _Rehearsal, listed: Sequence[Entry]) -> None:
     """Plan entries as `plan` does, and go on after what is wrong with one of them."""
-    rehearsal = _Rehearsal()
     made, issues = rehearsal.made, rehearsal.issues
     targets: list[Target] = []
     for entry in listed:
@@ -82,21 +110,18 @@ def _planned(context: Context, listed: Sequence[Entry]) -> _Rehearsal:
             issues.extend(refusal.issues)
     issues.extend(twins(targets))
     try:
-        made.targets = known_cases(context, targets, made.guards)
+        targets = known_cases(context, targets, made.guards)
     except FhirError as refusal:
         issues.extend(refusal.issues)
-        made.targets = targets
-    made.literals = places(made.targets)
-    moment = context.now()
+    made.take(targets)
     for target in made.targets:
         before = len(made.outcomes)
         try:
-            issues.extend(add(context, made, target, moment))
+            issues.extend(add(context, made, target))
         except FhirError as refusal:
             issues.extend(refusal.issues)
         if len(made.outcomes) > before:
             rehearsal.outcomes[target.entry.place] = (target, made.outcomes[-1])
-    return rehearsal
 
 
 def _missing(context: Context, made: Plan) -> list[Issue]:

@@ -3,6 +3,7 @@
 https://hl7.org/fhir/R4/http.html#trules
 """
 
+import re
 from base64 import b64decode
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,6 +22,11 @@ METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 Patch = Callable[[Resource], Resource]
 MOST_READS = 100
 """Most GET entries of one Bundle: each may answer with a page of 1000 resources."""
+_BUNDLE = frozenset({"resourceType", "type", "entry"})
+_ENTRY = frozenset({"fullUrl", "resource", "request"})
+_REQUEST = frozenset({"method", "url", "ifNoneExist", "ifMatch", "ifNoneMatch"})
+_URL = re.compile(r"(?!.*/_history/)\S+")
+"""What is a uri and a string, and the fullUrl of no version (bdl-8)."""
 _TEXTS = ("ifNoneExist", "ifMatch", "ifNoneMatch")
 
 
@@ -65,7 +71,7 @@ def entries(bundle: Resource, largest: int, *, trusted: bool = False) -> list[En
     if len(listed) > largest:
         text = f"The Bundle has {len(listed)} entries; at most {largest} are taken at once."
         raise FhirError(413, [error("too-long", text, "Bundle.entry")])
-    issues: list[Issue] = []
+    issues = list(_twins(listed))
     read: list[Entry] = []
     for number, entry in enumerate(listed):
         place = f"Bundle.entry[{number}]"
@@ -81,6 +87,24 @@ def entries(bundle: Resource, largest: int, *, trusted: bool = False) -> list[En
     return read
 
 
+def is_plain(bundle: Resource) -> bool:
+    """Tell whether a Bundle whose entries can be read has nothing besides them that could be wrong.
+
+    Most have not, and are spared the validation of what is around their resources.
+    """
+    listed = bundle.get("entry") or []
+    return bundle.keys() <= _BUNDLE and bool(listed) and all(map(_is_plain, listed))
+
+
+def _is_plain(entry: Resource) -> bool:
+    request = entry["request"]
+    if not (entry.keys() <= _ENTRY and request.keys() <= _REQUEST):
+        return False
+    return _URL.fullmatch(entry.get("fullUrl", "urn:")) is not None and all(
+        _URL.fullmatch(each) for each in request.values()
+    )
+
+
 def refuse_blank(entry: Entry) -> None:
     """Raise FhirError 412 where criteria are blank, or one of their values is.
 
@@ -92,6 +116,16 @@ def refuse_blank(entry: Entry) -> None:
     if not pairs or any(not value.strip(", ") for _, value in pairs):
         text = f"{entry.type}?{entry.query}: criteria need a value."
         raise FhirError(412, [error("required", text, entry.at(None))])
+
+
+def _twins(listed: list[Any]) -> Iterator[Issue]:
+    """Yield an issue of each entry that has the fullUrl of another: a reference could mean either."""
+    seen: dict[str, int] = {}
+    for number, entry in enumerate(listed):
+        url = entry.get("fullUrl") if isinstance(entry, dict) else None
+        if isinstance(url, str) and (first := seen.setdefault(url, number)) != number:
+            text = f"Bundle.entry[{first}] has the same fullUrl: give each entry its own (bdl-7)."
+            yield error("invariant", text, f"Bundle.entry[{number}].fullUrl", "bdl-7")
 
 
 def _wrong(entry: Any, place: str) -> Iterator[Issue]:

@@ -4,7 +4,7 @@ Hospitals reuse visit and order numbers, and type NHS numbers wrongly. A message
 from one child to another, or give a child another national number, is refused and kept.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from fhir_server.context import Context
 from fhir_server.interactions.targets import survivor
@@ -76,12 +76,22 @@ def _reference(resource: Resource, element: str) -> str | None:
     return reference if isinstance(reference, str) else None
 
 
-def _number(patient: Resource, system: str) -> str | None:
-    for identifier in patient.get("identifier", []):
-        if identifier.get("system") == system and identifier.get("use") != "old":
-            value: str | None = identifier.get("value")
-            return value
+def number(patient: Resource, systems: Sequence[str] = NATIONAL) -> Resource | None:
+    """Return the identifier that is a Patient's number of the first of the systems in which there is one."""
+    listed = patient.get("identifier")
+    identifiers = (
+        [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
+    )
+    for system in systems:
+        for identifier in identifiers:
+            if identifier.get("system") == system and identifier.get("use") != "old":
+                return identifier
     return None
+
+
+def _number(patient: Resource, system: str) -> str | None:
+    found = number(patient, (system,))
+    return found.get("value") if found else None
 
 
 def _replaced_by(patient: Resource) -> str | None:

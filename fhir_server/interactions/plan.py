@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-import profiles
 from fhir_server.context import Context, instant, microseconds
-from fhir_server.interactions import subscriptions
+from fhir_server.interactions import conformance, subscriptions
 from fhir_server.interactions.cases import known_cases
 from fhir_server.interactions.entries import Entry, Patch
 from fhir_server.interactions.identity import cycle_issues, identity_issues
 from fhir_server.interactions.merge import merge
+from fhir_server.interactions.referred import Referred
 from fhir_server.interactions.targets import Target, find, locate, places, refuse_twins, standing
 from fhir_server.store import read as store
 from fhir_server.store.index import Named, named_here, referred
@@ -40,13 +40,32 @@ class Outcome:
 
 @dataclass(slots=True)
 class Plan:
-    """The writes, what they rely on, and the outcome of each entry, in the entries' order."""
+    """The writes, what they rely on, and the outcome of each entry, in the entries' order.
 
+    All is stamped with one moment, `now` as an instant. `referred` finds what references lead to. With
+    `warnings`, what does not refuse is looked for too.
+    """
+
+    referred: Referred
+    moment: datetime
+    now: str
+    warnings: bool = False
     writes: list[Write] = field(default_factory=list)
     guards: list[Guard] = field(default_factory=list)
     outcomes: list[Outcome] = field(default_factory=list)
     targets: Sequence[Target] = ()
     literals: dict[str, str] = field(default_factory=dict)
+
+    def take(self, targets: Sequence[Target]) -> None:
+        """Say which resources the entries mean, and by that what their references lead to."""
+        self.targets = self.referred.targets = targets
+        self.literals = places(targets)
+
+
+def begun(context: Context, *, warnings: bool = False) -> Plan:
+    """Return a plan in which nothing is planned yet."""
+    moment = context.now()
+    return Plan(Referred(context), moment, instant(moment), warnings)
 
 
 def plan(context: Context, entries: Sequence[Entry], *, once: bool = False) -> Plan:
@@ -54,33 +73,31 @@ def plan(context: Context, entries: Sequence[Entry], *, once: bool = False) -> P
 
     With `once`, a first entry that finds what it would create makes a plan that writes nothing.
     """
-    made = Plan()
+    made = begun(context)
     targets = _all_located(context, entries, made.guards)
     if once and targets and not targets[0].writes and targets[0].current is not None:
         made.outcomes.append(_unchanged(targets[0].current))
         return made
     refuse_twins(targets)
-    made.targets = known_cases(context, targets, made.guards)
-    made.literals = places(made.targets)
-    moment = context.now()
-    issues = [issue for each in made.targets for issue in add(context, made, each, moment)]
+    made.take(known_cases(context, targets, made.guards))
+    issues = [issue for each in made.targets for issue in add(context, made, each)]
     if any(issue.is_error for issue in issues):
         issues.extend(dangling(context, made))
         raise FhirError(422, [issue for issue in dict.fromkeys(issues) if issue.is_error])
     return made
 
 
-def add(context: Context, made: Plan, target: Target, moment: datetime) -> list[Issue]:
+def add(context: Context, made: Plan, target: Target) -> list[Issue]:
     """Add what an entry comes to to a plan, or nothing where an error is among the issues returned.
 
     Raises FhirError 400, 404 or 422 where what a patch is to change cannot be patched.
     """
     if target.entry.method == "DELETE":
-        _delete(made, target, moment)
+        _delete(made, target)
     elif target.writes:
-        resource, refers, issues = _resource(context, target, made.literals, made.guards)
+        resource, refers, issues = _resource(context, target, made)
         if not any(issue.is_error for issue in issues):
-            _add(made, target, resource, refers, moment)
+            _add(made, target, resource, refers)
         return issues
     elif target.current is not None:
         made.outcomes.append(_unchanged(target.current))
@@ -103,7 +120,7 @@ def _all_located(context: Context, entries: Sequence[Entry], guards: list[Guard]
 
 
 def _resource(
-    context: Context, target: Target, places: dict[str, str], guards: list[Guard]
+    context: Context, target: Target, made: Plan
 ) -> tuple[Resource, list[Named], list[Issue]]:
     entry, incoming = target.entry, target.entry.resource or {}
     if entry.patch is not None:
@@ -111,15 +128,15 @@ def _resource(
     issues: list[Issue] = []
     refers: list[Named] = []
     if entry.type != "Bundle":  # a document Bundle is closed: its references are its own
-        incoming, refers = _literal(context, entry, incoming, places, guards, issues)
+        incoming, refers = _literal(context, entry, incoming, made, issues)
     if entry.merge and target.current is not None and not target.current.deleted:
         current = decode(target.current.body)
         issues.extend(_placed(entry, identity_issues(context, current, incoming)))
         incoming = merge(current, incoming, entry.deletes)
         refers = referred(incoming)
     resource = {**incoming, "id": target.id}
-    options = context.checked(entry.type, warnings=False)
-    issues.extend(_placed(entry, profiles.validate(resource, context.terminology, options=options)))
+    found = conformance.issues(context, resource, made.referred, made.now, warnings=made.warnings)
+    issues.extend(_placed(entry, found))
     if entry.type == "Subscription" and not any(issue.is_error for issue in issues):
         issues.extend(_placed(entry, subscriptions.issues(context, resource, target.current)))
     if entry.type == "Patient" and "link" in resource and not any(i.is_error for i in issues):
@@ -153,8 +170,7 @@ def _literal(
     context: Context,
     entry: Entry,
     resource: Resource,
-    places: dict[str, str],
-    guards: list[Guard],
+    made: Plan,
     issues: list[Issue],
 ) -> tuple[Resource, list[Named]]:
     """Return the resource with every urn, absolute own and conditional reference made literal.
@@ -163,8 +179,8 @@ def _literal(
     """
 
     def made_literal(reference: str) -> str:
-        if reference in places:
-            return places[reference]
+        if reference in made.literals:
+            return made.literals[reference]
         if reference.startswith(f"{context.base_url}/"):
             return reference.removeprefix(f"{context.base_url}/")
         if reference.startswith("urn:"):
@@ -178,7 +194,7 @@ def _literal(
                 return reference
             records = standing(context, found)
             if len(records) == 1:
-                guards.append(Guard(query, tuple(stored.id for stored in found)))
+                made.guards.append(Guard(query, tuple(stored.id for stored in found)))
                 return f"{wanted.type}/{records[0].id}"
             how = "no resource" if not found else "more than one resource"
             text = f"The reference {reference} matches {how} here."
@@ -222,18 +238,18 @@ def _said(context: Context, made: Plan) -> Callable[[str], str]:
     return lambda said: made.literals.get(said, said.removeprefix(f"{context.base_url}/"))
 
 
-def _delete(made: Plan, target: Target, moment: datetime) -> None:
+def _delete(made: Plan, target: Target) -> None:
     """Plan a deletion; what is not there, or deleted already, stays as it is."""
     current = target.current
     if current is None or current.deleted:
         version = current.version if current else 0
-        at = current.updated if current else microseconds(moment)
+        at = current.updated if current else microseconds(made.moment)
         made.outcomes.append(
             Outcome(204, target.entry.type, target.id, version, at, b"", deleted=True)
         )
         return
     write = Write(
-        current.type, current.id, current.version + 1, microseconds(moment), b"",
+        current.type, current.id, current.version + 1, microseconds(made.moment), b"",
         deleted=True,
     )  # fmt: skip
     made.writes.append(write)
@@ -242,9 +258,7 @@ def _delete(made: Plan, target: Target, moment: datetime) -> None:
     )
 
 
-def _add(
-    made: Plan, target: Target, resource: Resource, refers: list[Named], moment: datetime
-) -> None:
+def _add(made: Plan, target: Target, resource: Resource, refers: list[Named]) -> None:
     current = target.current
     if current and not current.deleted and _content(resource) == _content(decode(current.body)):
         made.outcomes.append(_unchanged(current))
@@ -252,11 +266,11 @@ def _add(
     entry = target.entry
     version = current.version + 1 if current else 1
     meta = {
-        **resource.get("meta", {}), "versionId": str(version), "lastUpdated": instant(moment)
+        **resource.get("meta", {}), "versionId": str(version), "lastUpdated": made.now
     }  # fmt: skip
     stamped = {"resourceType": entry.type, "id": target.id, "meta": meta}
     stamped |= {key: value for key, value in resource.items() if key not in stamped}
-    body, updated = encode(stamped), microseconds(moment)
+    body, updated = encode(stamped), microseconds(made.moment)
     fresh = entry.method == "POST" and current is None
     write = Write(entry.type, target.id, version, updated, body, refers, fresh=fresh)
     made.writes.append(write)

@@ -13,9 +13,11 @@ from http import HTTPStatus
 from urllib.parse import parse_qsl
 
 from fhir_server.context import Context, instant
-from fhir_server.interactions.entries import Entry, entries, refuse_blank
+from fhir_server.interactions import conformance
+from fhir_server.interactions.entries import Entry, entries, is_plain, refuse_blank
 from fhir_server.interactions.plan import Outcome, Plan, missing, plan
 from fhir_server.interactions.read import read
+from fhir_server.interactions.referred import Referred
 from fhir_server.interactions.search import search
 from fhir_server.store.commit import commit
 from fhir_server.store.failure import place
@@ -53,7 +55,7 @@ async def transaction(
     Raises FhirError 400, 409, 412, 413 or 422 with the issues of all entries, and
     SettledError where the message has been processed already.
     """
-    listed = entries(bundle, context.settings.max_entries, trusted=trusted)
+    listed = readable(context, bundle, trusted=trusted)
     if issues := unreadable(context, listed):
         raise FhirError(400, issues)
     writing = [entry for entry in listed if entry.method != "GET"]
@@ -74,7 +76,7 @@ async def batch(context: Context, bundle: Resource, answered: Answered | None = 
     What becomes of each entry that writes is told to `answered`, with its refusal if it was refused.
     """
     responses = []
-    for entry in entries(bundle, context.settings.max_entries):
+    for entry in readable(context, bundle):
         attempt = _got if entry.method == "GET" else _done
         response, refusal = await attempt(context, entry)
         responses.append(response)
@@ -82,6 +84,26 @@ async def batch(context: Context, bundle: Resource, answered: Answered | None = 
             await answered(entry, response, refusal)
         await asyncio.sleep(0)
     return {"resourceType": "Bundle", "type": "batch-response", "entry": responses}
+
+
+def readable(context: Context, bundle: Resource, *, trusted: bool = False) -> list[Entry]:
+    """Return the entries of a Bundle; raises FhirError 400 for what is wrong around their resources.
+
+    A condition that is misspelt would be none. Raises FhirError 413 as `entries` does.
+    """
+    listed = entries(bundle, context.settings.max_entries, trusted=trusted)
+    if not trusted and not is_plain(bundle):
+        around = {**bundle}
+        if "entry" in bundle:
+            around["entry"] = [
+                {key: value for key, value in each.items() if key != "resource"}
+                for each in bundle["entry"]
+            ]
+        now, referred = instant(context.now()), Referred(context)
+        found = conformance.issues(context, around, referred, now, warnings=False)
+        if errors := [issue for issue in found if issue.is_error]:
+            raise FhirError(400, errors)
+    return listed
 
 
 async def execute(

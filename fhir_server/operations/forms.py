@@ -3,20 +3,20 @@
 https://hl7.org/fhir/R4/questionnaireresponse.html
 """
 
-import re
 from urllib.parse import urlencode
 
 import profiles
 import questionnaires
 from fhir_server.context import Context
+from fhir_server.interactions import identity
 from fhir_server.interactions.targets import find, survivor
 from fhir_server.interactions.transaction import transaction
 from fhir_server.store import read as store
 from fhir_server.store.read import Stored
+from fhir_server.store.search.texts import escape
 from r4.issue import FhirError, error
 from r4.json import Resource, decode
 from r4.reference import conditional, literal, rewrite
-from terminology.systems import CHI_NUMBER, NHS_NUMBER
 
 
 def form(context: Context, response: Resource) -> Resource:
@@ -72,12 +72,8 @@ def subject(context: Context, response: Resource) -> Resource:
     if child is None:
         text = f"The child {reference or '(none)'} is not known here: send the registration first."
         raise FhirError(422, [error("not-found", text, "QuestionnaireResponse.subject")])
-    numbers = decode(child.body).get("identifier", [])
-    for system in (NHS_NUMBER, CHI_NUMBER):
-        for number in numbers:
-            if number.get("system") == system:
-                return {"reference": reference, "identifier": number}
-    return {"reference": reference}
+    number = identity.number(decode(child.body))
+    return {"reference": reference, "identifier": number} if number else {"reference": reference}
 
 
 def one(context: Context, reference: str, resource_type: str) -> Stored | None:
@@ -103,7 +99,7 @@ async def store_once(context: Context, bundle: Resource, response: Resource) -> 
     identifier = response.get("identifier", {})
     if "value" not in identifier:
         return await transaction(context, bundle)
-    token = "|".join(_escaped(identifier.get(key, "")) for key in ("system", "value"))
+    token = "|".join(escape(identifier.get(key, "")) for key in ("system", "value"))
     criteria = urlencode({"identifier": token})
     first, *rest = bundle["entry"]
     request = {"method": "POST", "url": "QuestionnaireResponse", "ifNoneExist": criteria}
@@ -147,8 +143,3 @@ def _meant(context: Context, reference: str) -> str:
     place = literal(named) or conditional(named)
     found = one(context, named, place.type) if place else None
     return f"{found.type}/{survivor(context, found).id}" if found else reference
-
-
-def _escaped(text: str) -> str:
-    """Escape the characters that separate the values of a search."""
-    return re.sub(r"([\\,|$])", r"\\\1", text)

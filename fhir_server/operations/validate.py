@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fhir_server.context import Context
+from fhir_server.context import Context, instant
 from fhir_server.interactions import conformance
 from fhir_server.interactions.dry_run import dry_run, rehearse
 from fhir_server.interactions.entries import Entry
 from fhir_server.interactions.read import read
+from fhir_server.interactions.referred import Referred
 from fhir_server.operations import parameters
 from fhir_server.operations.parameters import Kinds
 from r4.issue import FhirError, Issue, error
@@ -86,7 +87,11 @@ def validate(context: Context, place: Place, asked: Asked) -> list[Issue]:
     kind = (resource["resourceType"], resource.get("type"))
     if asked.mode is None and kind in (("Bundle", "transaction"), ("Bundle", "batch")):
         return dry_run(context, resource, *asked.profiles)
-    found = conformance.issues(context, resource, *asked.profiles)
+    found: list[Issue] = []
+    if asked.profiles or asked.mode not in ("create", "update"):
+        found += conformance.issues(
+            context, resource, Referred(context), instant(context.now()), named=asked.profiles
+        )
     if asked.mode in ("create", "update"):
         found += _written(context, place, asked.mode, resource)
     return list(dict.fromkeys(found))
@@ -111,12 +116,12 @@ def _written(context: Context, place: Place, mode: str, resource: Resource) -> l
     """Say what would become of a resource that is created, or updated at the place."""
     kind = resource["resourceType"]
     if mode == "create":
-        return rehearse(context, [Entry("POST", kind, resource=resource)])
+        return rehearse(context, [Entry("POST", kind, resource=resource)], warnings=True)
     if resource.get("id") != place.id:
         text = f"The body's id is {resource.get('id')!r}; the URL says {place.id!r}."
         return [error("invalid", text, f"{kind}.id")]
     entry = Entry("PUT", kind, place.id, resource=resource, if_match=place.if_match)
-    return rehearse(context, [entry])
+    return rehearse(context, [entry], warnings=True)
 
 
 def _named(place: Place) -> tuple[str, str]:

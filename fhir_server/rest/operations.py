@@ -3,6 +3,8 @@
 https://hl7.org/fhir/R4/operations.html
 """
 
+import asyncio
+
 from fhir_server.context import Context
 from fhir_server.operations import evaluate as evaluate_operation
 from fhir_server.operations import extract as extract_operation
@@ -18,9 +20,22 @@ from r4.issue import operation_outcome
 from r4.json import encode
 from r4.positions import placed
 
+LONG = 32_768
+"""Bytes of a body that takes some milliseconds to validate; a longer one keeps nobody waiting."""
+
 
 async def validate(context: Context, asked: Asked) -> Answer:
-    """POST $validate, on the base, a type or an instance, and GET on an instance."""
+    """POST $validate, on the base, a type or an instance, and GET on an instance.
+
+    What may take long is done in a thread, one at a time, and others are answered meanwhile.
+    """
+    if 0 < len(asked.raw) <= LONG:
+        return _validated(context, asked)
+    async with context.validating:
+        return await asyncio.to_thread(_validated, context, asked)
+
+
+def _validated(context: Context, asked: Asked) -> Answer:
     body = asked.resource() if asked.raw else None
     given = validate_operation.asked(body, asked.pairs)
     place = validate_operation.Place(

@@ -1,4 +1,4 @@
-"""The SQLite database: one writer that commits in groups, one reader on the event loop.
+"""The SQLite database: one writer that commits in groups, one reader on the event loop, one a thread.
 
 Acknowledged means durable: WAL with synchronous=FULL, and a write is answered after its COMMIT.
 """
@@ -6,6 +6,7 @@ Acknowledged means durable: WAL with synchronous=FULL, and a write is answered a
 import asyncio
 import math
 import sqlite3
+import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache, partial
@@ -54,9 +55,8 @@ class SqliteDatabase:
         self.index = Watch()
         self._path = path
         self.listeners: list[Callable[[], None]] = []
-        self._reader = _connect(path)
-        self._reader.execute("PRAGMA query_only = ON")
-        self._reader.execute(f"PRAGMA mmap_size = {_MAPPED}")
+        self._opened: list[sqlite3.Connection] = []
+        self._own = _Reader(path, self._opened)
         self._writer: Writer = (
             ProcessWriter(str(path), self.listeners)
             if apart
@@ -65,11 +65,11 @@ class SqliteDatabase:
 
     def read(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
         """Run one query and return its rows."""
-        return self._reader.execute(sql, parameters).fetchall()
+        return self._own.reader.execute(sql, parameters).fetchall()
 
     def read_at(self, place: int) -> list[Row]:
         """Return what stands at a place now."""
-        return self._reader.execute(_AT_PLACE, (place,)).fetchall()
+        return self._own.reader.execute(_AT_PLACE, (place,)).fetchall()
 
     @contextmanager
     def snapshot(self) -> Iterator[Callable[..., list[Row]]]:
@@ -105,7 +105,18 @@ class SqliteDatabase:
     def close(self) -> None:
         """Finish the writes that are under way and close the files."""
         self._writer.close()
-        self._reader.close()
+        for reader in self._opened:
+            reader.close()
+
+
+class _Reader(threading.local):
+    """The connection with which a thread reads, opened when it first does."""
+
+    def __init__(self, path: Path, opened: list[sqlite3.Connection]) -> None:
+        self.reader = _connect(path)
+        opened.append(self.reader)
+        self.reader.execute("PRAGMA query_only = ON")
+        self.reader.execute(f"PRAGMA mmap_size = {_MAPPED}")
 
 
 class SqliteCommitter:
@@ -230,7 +241,7 @@ def _insertion(table: str, many: int) -> str:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    # Reader and writer are used by one thread each, which need not be the one that opens them.
+    # Each is used by one thread, which need not be the one that opens or closes it.
     connection = sqlite3.connect(
         path, isolation_level=None, check_same_thread=False, cached_statements=1024
     )

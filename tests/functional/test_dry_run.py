@@ -193,8 +193,15 @@ class TestWhatWouldRefuse:
         assert ("duplicate", "Bundle.entry[1]") in errors(answer)
 
     def test_a_full_url_given_twice(self, server: Served) -> None:
-        answer = validate(server, post(patient(), 1), post(patient(), 1))
-        assert errors(answer) == [("invariant", "Bundle")]
+        for kind in ("transaction", "batch"):
+            entries = bundle(post(patient(), 1), post(patient(), 1), kind=kind)
+            found = [
+                [(rule(each), each["expression"]) for each in outcome.json()["issue"]]
+                for outcome in (
+                    server.http.post(path, json=entries) for path in ("/$validate", "/")
+                )
+            ]
+            assert found == [[("bdl-7", ["Bundle.entry[1].fullUrl"])]] * 2
 
     def test_references_that_lead_to_nobody(self, server: Served) -> None:
         answer = self.check(
@@ -205,9 +212,9 @@ class TestWhatWouldRefuse:
             post(patient(gender="wrong", managingOrganization={"reference": "Organization/no"})),
         )
         assert errors(answer) == [
-            ("code-invalid", "Bundle.entry[3].resource.gender"),
             ("not-found", "Bundle.entry[1].resource"),
             ("not-found", "Bundle.entry[2].resource"),
+            ("code-invalid", "Bundle.entry[3].resource.gender"),
             ("not-found", "Bundle.entry[0].resource"),
             ("not-found", "Bundle.entry[3].resource"),
         ]

@@ -321,6 +321,18 @@ class TestResponses:
             line = next(at for at, each in enumerate(lines) if "valueInteger" in each)
             assert issue["location"][0].startswith(f"Line {line}, column ")
 
+    def test_a_profile_that_is_asked_for_hinders_no_form(self, server: Served) -> None:
+        response = {**example(SURVEY, "continent-child"), "status": "completed"}
+        response["item"] = response["item"][:1]
+        url = "/QuestionnaireResponse/$validate"
+        found = rules(server.http.post(url, content=encode(response), headers=JSON))
+        assert "required" in found
+        for profile in ("https://e.example/StructureDefinition/nowhere", f"{BASE}/Patient"):
+            named = {"profile": profile}
+            answer = server.http.post(url, params=named, content=encode(response), headers=JSON)
+            assert len(rules(answer)) == len(found) + 1
+            assert set(found) < set(rules(answer))
+
     @pytest.mark.parametrize("named", ["https://e.example/Questionnaire/nowhere|1", None])
     def test_a_form_that_is_not_known_is_a_warning(self, server: Served, named: str | None) -> None:
         response = {"resourceType": "QuestionnaireResponse", "status": "completed"}
