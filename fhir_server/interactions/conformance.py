@@ -83,6 +83,7 @@ def _form(context: Context, canonical: str | None) -> Resource | None:
     criteria = {"url": _escaped(url)} | ({"version": _escaped(version)} if version else {})
     _, found = find(context, "Questionnaire", urlencode(criteria))
     stored: list[Resource] = [decode(each.body) for each in found]
+    stored = [each for each in stored if not profiles.unsaid(each)]
     stored = [each for each in stored if each["status"] == "active"] or stored
     if not stored:
         return None

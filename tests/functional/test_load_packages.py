@@ -309,3 +309,16 @@ def test_uk_core_is_loaded_but_for_its_one_broken_file(
     with opened(where) as database:
         assert len(list(Packages(database).urls("StructureDefinition"))) == 153
     assert "nothing changed" in load(library / "ukcore")[1]
+
+
+def test_a_definition_that_leaves_unsaid_what_it_must_say_is_not_gone_by(
+    where: str, load: Load, tmp_path: Path
+) -> None:
+    absent = {"extension": [{"url": "https://example.org/why", "valueCode": "unknown"}]}
+    compose = {"include": [{"system": "urn:x", "concept": [{"_code": absent}]}]}
+    place = folder(tmp_path / "ours", a=value_set("a", compose=compose), b=value_set("b"))
+    status, said = load(place)
+    assert status == 1
+    assert "a.json: compose.include[0].concept[0].code" in said.replace("ValueSet.", "")
+    with opened(where) as database:
+        assert list(Packages(database).urls("ValueSet")) == [SETS + "b"]
