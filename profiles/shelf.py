@@ -169,4 +169,5 @@ class Shelf:
 
 def _imposed(structure: Resource) -> list[str]:
     extensions = structure.get("extension", ())
-    return [e["valueCanonical"] for e in extensions if e.get("url") == IMPOSE]
+    imposing = (e for e in extensions if e.get("url") == IMPOSE and "valueCanonical" in e)
+    return [e["valueCanonical"] for e in imposing]

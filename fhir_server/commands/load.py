@@ -122,7 +122,8 @@ async def _load(made: Context, place: Path, package: Package) -> Report:
     definitions = _definitions(place, report)
     seen: dict[tuple[str, str], str] = {}
     while chunk := list(islice(definitions, CHUNK)):
-        accepted = await _copied(made, chunk, seen, report)
+        copied = await _copied(made, chunk, seen, report)
+        accepted = [found for found in copied if _says_all(found, report)]
         rows = [_row(found.resource, package) for found in accepted]
         tally = await packages.keep(made.database, rows)
         report.tally = packages.Tally(
@@ -237,6 +238,14 @@ def _is_valid(made: Context, found: Found, report: Report) -> bool:
     issues = profiles.validate(
         found.resource, made.terminology, options=profiles.Options(warnings=False)
     )
+    if issues:
+        report.refused.append(Refused(found.file, None, _reason(issues)))
+    return not issues
+
+
+def _says_all(found: Found, report: Report) -> bool:
+    """Tell whether a valid definition says all that it must to be in force; if not, the report does."""
+    issues = profiles.unsaid(found.resource)
     if issues:
         report.refused.append(Refused(found.file, None, _reason(issues)))
     return not issues

@@ -116,6 +116,7 @@ def _form(context: Context, canonical: str | None) -> Resource | None:
     criteria = {"url": escape(url)} | ({"version": escape(version)} if version else {})
     _, found = find(context, "Questionnaire", urlencode(criteria))
     stored: list[Resource] = [decode(each.body) for each in found]
+    stored = [each for each in stored if not profiles.unsaid(each)]
     stored = [each for each in stored if each["status"] == "active"] or stored
     if not stored:
         return None

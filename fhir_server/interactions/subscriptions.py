@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
+import profiles
 from fhir_server.access import is_local
 from fhir_server.context import Context, Principal, microseconds
 from fhir_server.interactions.topics import TOPICS, Topic
@@ -63,6 +64,8 @@ def issues(context: Context, resource: Resource, current: Stored | None) -> list
     """Say what keeps a Subscription from being stored: its criteria, its channel, its status."""
     if context.principal == NOTIFIER:
         return []
+    if unsaid := profiles.unsaid(resource):
+        return unsaid
     found = list(_status(resource, current))
     try:
         read(context, resource)
@@ -130,7 +133,7 @@ def _channel(channel: Resource) -> Iterator[Issue]:
         text = f"The payload {channel['payload']} is not supported; {JSON} and {XML} are, or none."
         yield error("not-supported", text, "Subscription.channel.payload")
     for number, header in enumerate(channel.get("header", ())):
-        read = _HEADER.fullmatch(header)
+        read = _HEADER.fullmatch(header or "")
         if read is None or not read[2].isascii() or read[1].lower() in _OURS:
             text = "A header is `Name: value`, in ASCII, and none that HTTP itself sets."
             yield error("value", text, f"Subscription.channel.header[{number}]")

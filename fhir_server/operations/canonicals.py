@@ -44,7 +44,8 @@ class Given:
 def resource(context: Context, named: Named, given: Input) -> Given | None:
     """Return the resource that a request names; None where it names none.
 
-    Raises FhirError 404 (unknown), 410 (deleted), 400 or 422 (sent along, and not what it must be).
+    Raises FhirError 404 (unknown), 410 (deleted), 400 (sent along, and not what it must be) or 422 (not
+    valid, or with a required value left unsaid).
     """
     if named.resource_id is not None:
         return stored(context, named.kind, named.resource_id)
@@ -56,12 +57,12 @@ def resource(context: Context, named: Named, given: Input) -> Given | None:
 
 
 def stored(context: Context, kind: Kind, resource_id: str) -> Given:
-    """Return a resource as it is stored; raises FhirError 404 or 410."""
+    """Return a resource as it is stored; raises FhirError 404, 410, or 422 where it says too little."""
     return _decoded(read(context, kind, resource_id).body)
 
 
 def by_url(context: Context, kind: Kind, url: str, version: str | None) -> Given:
-    """Return the resource of a canonical url; raises FhirError 404 where there is none."""
+    """Return the resource of a canonical url; raises FhirError 404 (there is none) or 422 likewise."""
     canonical = written(url, version)
     if (found := context.terminology.find(kind, canonical)) is not None:
         return Given(found)
@@ -102,7 +103,7 @@ def having(context: Context, given: Given) -> Terminology:
 @lru_cache(maxsize=256)
 def _decoded(body: bytes) -> Given:
     """Decode a stored resource, which nobody changes: the same bytes are the same object."""
-    return Given(decode(body), is_stored=True)
+    return Given(_said(decode(body)), is_stored=True)
 
 
 @lru_cache(maxsize=64)
@@ -124,4 +125,11 @@ def _sent(context: Context, named: Named, sent: Resource) -> Resource:
     found = profiles.validate(sent, context.terminology, options=options)
     if found:
         raise FhirError(422, found)
-    return sent
+    return _said(sent)
+
+
+def _said(resource: Resource) -> Resource:
+    """Return a valid resource that can be gone by; raises FhirError 422 for one that leaves it unsaid."""
+    if found := profiles.unsaid(resource):
+        raise FhirError(422, found)
+    return resource

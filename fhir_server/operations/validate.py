@@ -58,7 +58,9 @@ def asked(body: Resource | None, pairs: Sequence[tuple[str, str]]) -> Asked:
     if mode not in (None, *MODES):
         text = f"The mode {mode!r} is none of {', '.join(MODES)}."
         raise _refusal("code-invalid", text, "mode")
-    listed = body["parameter"] if body and body is not given.get("resource") else []
+    listed = []
+    if body and body is not given.get("resource"):
+        listed = body.get("parameter", [])
     places = [at for at, each in enumerate(listed) if each["name"] == "resource"]
     return Asked(
         resource=given.get("resource"),

@@ -52,8 +52,9 @@ def _received(message: Message | bytes) -> tuple[Segment, Separators]:
 def _guessed(head: str) -> tuple[Segment, Separators]:
     """Take what begins with MSH but has no usable MSH-2 to be written with the usual separators."""
     separators = Separators()
-    if head[:3] == "MSH" and head[3:4] and not head[3].isalnum():
-        separators = Separators(field=head[3])
+    field = head[3:4] if head[:3] == "MSH" else ""
+    if field and not field.isalnum() and field not in separators.encoding_characters:
+        separators = Separators(field=field)
     text = head if head[:3] == "MSH" else "MSH|"
     return Segment(text, "MSH", 1, separators), separators
 

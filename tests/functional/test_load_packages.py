@@ -335,3 +335,16 @@ def test_a_zip_is_read_as_the_folder_or_the_package_that_it_holds(
     (tmp_path / "bad.zip").write_bytes(b"no zip")
     status, said = load(tmp_path / "bad.zip")
     assert (status, "bad.zip cannot be read" in said) == (1, True)
+
+
+def test_a_definition_that_leaves_unsaid_what_it_must_say_is_not_gone_by(
+    where: str, load: Load, tmp_path: Path
+) -> None:
+    absent = {"extension": [{"url": "https://example.org/why", "valueCode": "unknown"}]}
+    compose = {"include": [{"system": "urn:x", "concept": [{"_code": absent}]}]}
+    place = folder(tmp_path / "ours", a=value_set("a", compose=compose), b=value_set("b"))
+    status, said = load(place)
+    assert status == 1
+    assert "a.json: compose.include[0].concept[0].code" in said.replace("ValueSet.", "")
+    with opened(where) as database:
+        assert list(Packages(database).urls("ValueSet")) == [SETS + "b"]

@@ -133,6 +133,13 @@ def test_a_message_with_a_byte_order_mark_is_the_same_each_time_it_is_sent():
     assert answers[0] == answers[1] == ack(parse(RAW), code="AA", control_id="a", now=NOW)
 
 
+@pytest.mark.parametrize("raw", [b"MSH^MSH", b"MSH~|a", b"MSH\\^", b"MSH&&&&&"])
+def test_a_separator_that_means_something_else_is_not_taken_over(raw):
+    answer = ack(raw, code="AR", issues=[issue("100", "x")], control_id="1", now=NOW)
+    assert answer.startswith(b"MSH|^~\\&|")
+    assert fields(answer, "MSA")[1] == "AR"
+
+
 @given(st.binary(max_size=200))
 def test_any_bytes_can_be_answered(raw):
     answer = ack(

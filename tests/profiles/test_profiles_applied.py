@@ -134,6 +134,11 @@ def test_a_profile_for_another_type_is_said_to_be_one():
     assert "is for Patient, and this is Observation" in issue.diagnostics
 
 
+def test_what_imposes_no_canonical_imposes_nothing():
+    extension = [{"url": IMPOSE, "valueString": "x"}]
+    assert check(patient(), profile("imposing", "Patient", extension=extension)) == []
+
+
 def test_an_imposed_profile_is_checked_where_it_is_known_and_said_where_it_is_not():
     imposing = profile(
         "imposing",
