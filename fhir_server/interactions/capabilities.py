@@ -125,7 +125,7 @@ def terminology_capabilities(context: Context) -> Resource:
         "kind": "instance",
         "software": {"name": "CSOR", "version": release()},
         "implementation": {"description": "CSOR FHIR R4 server", "url": context.base_url},
-        "codeSystem": [{"uri": url} for url in context.terminology.catalogue.urls("CodeSystem")],
+        "codeSystem": [{"uri": url} for url in context.terminology.systems()],
         "expansion": {
             "hierarchical": True,
             "paging": True,
