@@ -10,7 +10,7 @@ from functools import lru_cache
 from threading import RLock
 from typing import Any
 
-from profiles import bindings, extensions, known, narrative, nhs, objects, references
+from profiles import bindings, codings, extensions, known, narrative, nhs, objects, references
 from profiles.findings import Check, Path, Run, shown
 from profiles.invariants import check_all, of_element, of_type
 from profiles.primitives import PRIMITIVES, Quick
@@ -158,6 +158,8 @@ class Checks:
                 type_.code, element.binding, shelf.terminology, warnings=shelf.warnings
             )
             rules.append(found)
+        if self.shelf.warnings:
+            rules.append(codings.check(type_.code, self.shelf.terminology))
         if element.shape is None:
             rules.append(self._invariants(element, type_))
         return tuple(rule for rule in rules if rule is not None)
