@@ -64,7 +64,9 @@ PATIENT: Resource = {
         {"use": "official", "system": systems.NHS_NUMBER, "value": "9990000018"},
         {
             "use": "usual",
-            "type": coded("http://terminology.hl7.org/CodeSystem/v2-0203", "MR", "Record number"),
+            "type": coded(
+                "http://terminology.hl7.org/CodeSystem/v2-0203", "MR", "Medical record number"
+            ),
             "system": systems.local("RTH", "mrn"),
             "value": "12345",
         },
@@ -86,7 +88,11 @@ OBSERVATION: Resource = {
     "identifier": [{"system": systems.local("RTH", "result"), "value": "77-1"}],
     "status": "final",
     "category": [
-        coded("http://terminology.hl7.org/CodeSystem/observation-category", "vital-signs", "Vital")
+        coded(
+            "http://terminology.hl7.org/CodeSystem/observation-category",
+            "vital-signs",
+            "Vital Signs",
+        )
     ],
     "code": coded(systems.SNOMED_CT, "364589006", "Birth weight"),
     "subject": reference("Patient/1", "Fictitious child"),

@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from functools import lru_cache
 from typing import Any
 
-from profiles import bindings, extensions, known, narrative, nhs, objects, references
+from profiles import bindings, codings, extensions, known, narrative, nhs, objects, references
 from profiles.findings import Check, Path, Run, shown
 from profiles.invariants import Invariant, of_element, of_type, together
 from profiles.primitives import PRIMITIVES, Quick
@@ -175,6 +175,8 @@ class Checks:
                 type_.code, element.binding, shelf.terminology, warnings=shelf.warnings
             )
             rules.append(found)
+        if self.shelf.warnings:
+            rules.append(codings.check(type_.code, self.shelf.terminology))
         if element.shape is None:
             rules.append(self._invariants(element, type_))
         return tuple(rule for rule in rules if rule is not None)

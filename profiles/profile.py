@@ -153,8 +153,6 @@ class _Compiler:
             yield bindings.check(
                 type_.code, own["binding"], known.terminology, warnings=known.warnings
             )
-            if known.warnings:
-                yield bindings.undecided(own["binding"], known.terminology)
         targets = type_.targets if type_.code == "Reference" and "type" in own else ()
         if targets and (said is None or targets != said.targets):
             yield references.check(targets, known.type_of)

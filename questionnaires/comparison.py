@@ -10,6 +10,7 @@ from typing import Any
 from r4 import dates
 from r4.fhirpath.quantities import Quantity
 from r4.fhirpath.quantities import compare as compare_quantities
+from terminology.sources import canonical
 
 
 def same(value: Any, wanted: Any) -> bool:
@@ -39,7 +40,7 @@ def compare(value: Any, wanted: Any) -> int | None:
 
 
 def _identity(coding: dict[str, Any]) -> tuple[Any, Any]:
-    return coding.get("system"), coding.get("code", coding.get("display"))
+    return canonical(coding.get("system", "")), coding.get("code", coding.get("display"))
 
 
 def _is_number(value: Any) -> bool:

@@ -11,7 +11,8 @@ from questionnaires.bounds import Finding
 from questionnaires.comparison import same
 from questionnaires.elements import CORE, Item, extension_value, value_of
 from r4.json import Resource
-from terminology import Terminology
+from terminology import Coding, Terminology, Verdict
+from terminology.reasons import said
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,32 +22,17 @@ class Codes:
     questionnaire: Resource
     terminology: Terminology
 
-    def hold(self, value_set: str, value: Any) -> bool | None:
-        """Tell whether a Coding or a bare code is in a value set, with the right display.
-
-        None: that cannot be told here.
-        """
-        system, code = _system_and_code(value)
-        if code is None:
-            return False
-        if value_set.startswith("#"):
-            return self._contained_holds(value_set[1:], system, code)
-        held = self.terminology.validate_code(value_set, system, code)
-        return held and self._is_named_right(system, code, value)
-
-    def _contained_holds(self, id: str, system: str | None, code: str) -> bool | None:
+    def judge(self, value_set: str, value: Any) -> Verdict:
+        """Judge a Coding, the unit of a Quantity or a bare code in a value set, its display included."""
+        coding = _coding(value)
+        if not coding.get("code"):
+            return Verdict(False, "not-in-set", coding.get("system"), "")
+        if not value_set.startswith("#"):
+            return self.terminology.check(value_set, coding)
         for held in self.questionnaire.get("contained", ()):
-            if held.get("id") == id:
-                return (system, code) in _enumerated(held)
-        return None
-
-    def _is_named_right(self, system: str | None, code: str, value: Any) -> bool:
-        given = value.get("display") if isinstance(value, dict) else None
-        concept = self.terminology.lookup(system, code) if given and system else None
-        if given is None or concept is None or "display" not in concept:
-            return True
-        known = [concept["display"], *(each["value"] for each in concept.get("designation", ()))]
-        return given.casefold() in {name.casefold() for name in known}
+            if held.get("id") == value_set[1:]:
+                return self.terminology.check_in(self.terminology.compiled(held), coding)
+        return Verdict(None, "unknown-value-set", coding.get("system"), coding["code"])
 
 
 def offered(definition: Item) -> list[tuple[str, Any]]:
@@ -80,29 +66,22 @@ def excludes_others(definition: Item, value: Any) -> bool:
 
 
 def _outside(value_set: str, value: Any, codes: Codes, rule: str) -> Iterator[Finding]:
-    held = codes.hold(value_set, value)
-    if held is None:
-        text = f"{_name(value)} cannot be looked for in {value_set}: it is not held here"
-        yield Finding("error", "exception", "tsError", text)
-    elif not held:
-        text = f"{_name(value)} is not in {value_set}"
-        yield Finding("error", "code-invalid", rule, text)
+    """Yield why a code is not one of a value set; what cannot be told, for want of it, is a warning."""
+    verdict = codes.judge(value_set, value)
+    if verdict.result is None:
+        text = f"{_name(value)} cannot be looked for in {value_set}. {said(verdict)}"
+        yield Finding("warning", "not-supported", "tsError", text)
+    elif not verdict.result:
+        why = f". {said(verdict)}" if verdict.reason != "not-in-set" else ""
+        yield Finding("error", "code-invalid", rule, f"{_name(value)} is not in {value_set}{why}")
+    elif verdict.reason == "inactive":
+        yield Finding("warning", "code-invalid", "code-inactive", said(verdict))
 
 
-def _system_and_code(value: Any) -> tuple[str | None, str | None]:
-    if isinstance(value, dict):
-        return value.get("system"), value.get("code")
-    return None, str(value)
-
-
-def _enumerated(value_set: Resource) -> set[tuple[str | None, str]]:
-    held = {
-        (each.get("system"), each["code"])
-        for each in value_set.get("expansion", {}).get("contains", ())
-    }
-    for include in value_set.get("compose", {}).get("include", ()):
-        held |= {(include.get("system"), each["code"]) for each in include.get("concept", ())}
-    return held
+def _coding(value: Any) -> Coding:
+    if not isinstance(value, dict):
+        return {"code": str(value)}
+    return {key: value[key] for key in ("system", "version", "code", "display") if key in value}
 
 
 def _name(value: Any) -> str:

@@ -13,6 +13,7 @@ from r4.json import Resource
 from terminology import expand, lookup, pinned, subsumes, translate, validate_code, verdict
 from terminology.compose import Coding, Members, members
 from terminology.expand import Expand
+from terminology.grammars import GRAMMARS
 from terminology.loaded import Loaded
 from terminology.lookup import Found
 from terminology.sources import Sources
@@ -81,6 +82,10 @@ class Terminology:
     def validate_in_system(self, system: str, code: str) -> bool | None:
         """Tell whether a code exists in its system; None where the system is not held in full."""
         return validate_code.validate_in_system(self.sources, system, code)
+
+    def systems(self) -> list[str]:
+        """List the uris of code systems that are known as resources, or made by a grammar."""
+        return sorted({*self.catalogue.urls("CodeSystem"), *GRAMMARS})
 
     def expand(self, value_set_url: str) -> list[Coding]:
         """List a value set's Codings; raises FhirError 404 (unknown) or 422 (not enumerable)."""

@@ -39,18 +39,23 @@ class Members:
         return not self.undecided and not self.is_open and not self.rules
 
     def holds(self, system: str | None, code: str) -> bool | None:
-        """Tell whether a code is in the set; None where that cannot be decided. No system: any."""
+        """Tell whether a code is in the set; None where that cannot be decided. No system: any.
+
+        Of a code that a loaded system lacks, which is not there in full, nothing is decided.
+        """
         if system is None:
             if any(code in codes for codes in self.codes.values()):
                 return True
             if any(rule.holds(code) for rule in self.rules.values()):
                 return True
-            return None if self.undecided or self.is_open else False
+            lacking = any(rule.is_lacking(code) for rule in self.rules.values())
+            return None if self.undecided or self.is_open or lacking else False
         if (codes_of_system := self.codes.get(system)) is not None and code in codes_of_system:
             return True
         if (rule := self.rules.get(system)) is not None and rule.holds(code):
             return True
-        return None if self.is_open or system in self.undecided else False
+        lacking = rule is not None and rule.is_lacking(code)
+        return None if self.is_open or system in self.undecided or lacking else False
 
     def has(self, system: str) -> bool:
         """Tell whether there are codes of a system that are known to be in the set."""

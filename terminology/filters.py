@@ -9,6 +9,7 @@ from typing import Any
 
 from r4.json import Resource
 from terminology import ecl, rules
+from terminology.grammars import GRAMMARS
 from terminology.loaded import LoadedSystem
 from terminology.rules import Rule
 from terminology.systems import SNOMED_CT
@@ -29,6 +30,8 @@ def rule(system: LoadedSystem, each: Resource) -> Rule:
     name, operator, value = (str(each.get(key, "")) for key in ("property", "op", "value"))
     if system.url == SNOMED_CT and (found := _of_snomed(system, name, operator, value)) is not None:
         return found
+    if system.url in GRAMMARS and name not in _CODE:
+        raise FilterError(f"The filter {name} {operator} of {system.url} is not supported here.")
     if operator in _HIERARCHY:
         return _HIERARCHY[operator](system, value)
     if operator not in _TESTS:

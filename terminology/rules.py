@@ -24,6 +24,10 @@ class Rule:
     codes: Callable[[], Iterable[str]]
     is_listed: bool = False
 
+    def is_lacking(self, code: str) -> bool:
+        """Tell whether a code may exist although the system, which is not held in full, has it not."""
+        return not self.system.is_complete and self.system.concept(code) is None
+
 
 def every(system: LoadedSystem) -> Rule:
     """Take every code; of those that are not active, none is listed."""

@@ -12,6 +12,7 @@ from r4.definitions.catalogue import Catalogue
 from r4.json import Resource
 from terminology import supplements
 from terminology.concepts import Concepts, index
+from terminology.grammars import GRAMMARS
 from terminology.loaded import Loaded, LoadedSystem
 from terminology.systems import ALIASES, WELL_KNOWN
 
@@ -61,10 +62,17 @@ class Sources:
         return self._indexed.setdefault(key, index(resource, self.supplements(key[0])))
 
     def system(self, system: str, version: str | None = None) -> LoadedSystem | None:
-        """Return a code system, loaded or held as a resource (aliases honoured); None: neither."""
+        """Return a code system: loaded, made by a grammar, or held as a resource; None: none of these.
+
+        Aliases are honoured.
+        """
         url = canonical(system)
         if self.loaded is not None and (loaded := self.loaded.system(url, version)) is not None:
             return supplements.supplemented(loaded, self.supplements(url))
+        if (grammar := GRAMMARS.get(url)) is not None:
+            if version not in (None, grammar.version):
+                return None
+            return supplements.supplemented(grammar, self.supplements(url))
         return self.concepts(url, version)
 
     def absence(self, system: str) -> Absence:

@@ -17,6 +17,8 @@ SNOMED_CT = "http://snomed.info/sct"
 LOINC = "http://loinc.org"
 UCUM = "http://unitsofmeasure.org"
 ICD_10 = "http://hl7.org/fhir/sid/icd-10"
+BCP_13 = "urn:ietf:bcp:13"
+BCP_47 = "urn:ietf:bcp:47"
 OPCS_4 = "https://fhir.hl7.org.uk/CodeSystem/OPCS-4"
 
 ALIASES = {
@@ -27,8 +29,20 @@ ALIASES = {
     "https://fhir.hl7.org.uk/Id/ODS-code": ODS_ORGANIZATION,
 }
 
+LOADED_AS = {
+    SNOMED_CT: "snomed",
+    OPCS_4: "opcs4",
+    ICD_10: "icd10",
+    ODS_ORGANIZATION: "ods",
+    LOINC: "loinc",
+}
+"""What `load-terminology` calls the systems whose releases it reads."""
+
+_ISO = "urn:iso:std:iso"
+_AREAS = "http://unstats.un.org/unsd/methods/m49/m49.htm"
 WELL_KNOWN = frozenset(
-    {SNOMED_CT, LOINC, UCUM, ICD_10, OPCS_4, ODS_ORGANIZATION, ODS_SITE, *ALIASES.values()}
+    {*LOADED_AS, UCUM, BCP_13, BCP_47, ODS_SITE, _AREAS}
+    | {f"{_ISO}:{number}" for number in ("3166", "3166:-2", "4217")}
 )
 """Systems whose codes stand in no resource: they are loaded, or they cannot be checked."""
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from terminology.compose import Coding, Members
+from terminology.grammars import GRAMMARS
 from terminology.loaded import LoadedConcept
 from terminology.sources import Sources, canonical
 
@@ -63,10 +64,13 @@ def in_members(sources: Sources, members: Members, coding: Coding) -> Verdict:
     if members.holds(system, code):
         return _inside(sources, members, coding, system)
     known = in_system(sources, coding)
-    if known.reason in ("unknown-code", "inactive"):
+    is_untold = system in members.doubts and members.doubts[system][0] == "not-loaded"
+    if known.reason in ("unknown-code", "inactive") and not is_untold:
         return Verdict(False, known.reason, system, code, known.display, known.version)
     if members.is_open or system in members.undecided:
         return Verdict(None, _doubt(members, system), system, code, known.display, known.version)
+    if system in members.rules and known.reason == "not-loaded":  # in part, or in another version
+        return Verdict(None, "not-loaded", system, code, version=known.version)
     return Verdict(False, "not-in-set", system, code, known.display, known.version)
 
 
@@ -86,6 +90,9 @@ def _anywhere(sources: Sources, members: Members, coding: Coding) -> Verdict:
     for system in (*members.codes, *members.rules):
         if members.holds(system, code) is True:
             return _inside(sources, members, coding, system)
+    lacking = [system for system, rule in members.rules.items() if rule.is_lacking(code)]
+    if lacking:
+        return Verdict(None, "not-loaded", lacking[0], code)
     if members.is_open or members.undecided:
         return Verdict(None, _doubt(members, min(members.undecided, default="")), None, code)
     return Verdict(False, "not-in-set", None, code)
@@ -100,10 +107,14 @@ def _doubt(members: Members, system: str) -> Reason:
 def _spoken(
     coding: Coding, system: str, concept: LoadedConcept, version: str, listed: str | None = None
 ) -> Verdict:
-    """Judge the display of a Coding whose code exists, and whether the code may still be used."""
+    """Judge the display of a Coding whose code exists, and whether the code may still be used.
+
+    What a grammar makes has no terms: any display may say it.
+    """
     display = listed or concept.display
     given = coding.get("display")
-    if isinstance(given, str) and not _is_said(given, concept, listed):
+    is_judged = system not in GRAMMARS
+    if is_judged and isinstance(given, str) and not _is_said(given, concept, listed):
         return Verdict(False, "wrong-display", system, concept.code, display, version or None)
     reason: Reason = "" if concept.is_active else "inactive"
     return Verdict(True, reason, system, concept.code, display, version or None)

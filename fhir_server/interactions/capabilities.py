@@ -138,8 +138,7 @@ def terminology_capabilities(context: Context) -> Resource:
 
 def _code_systems(context: Context) -> list[Resource]:
     """List the code systems that are resources, and those that an operator has loaded, by their uri."""
-    urls = context.terminology.catalogue.urls("CodeSystem")
-    listed: dict[str, Resource] = {url: {"uri": url} for url in urls}
+    listed: dict[str, Resource] = {url: {"uri": url} for url in context.terminology.systems()}
     for url, loaded, is_in_use in context.knowledge.systems.listed():
         entry = listed.setdefault(url, {"uri": url})
         entry.setdefault("version", []).append({"code": loaded, "isDefault": is_in_use})

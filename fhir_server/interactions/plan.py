@@ -22,6 +22,7 @@ from fhir_server.store.write import Guard, Write
 from r4.issue import FhirError, Issue, error
 from r4.json import Resource, decode, encode
 from r4.reference import conditional, literal, references, resolve
+from terminology.normalise import normalise
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +126,7 @@ def _resource(
     entry, incoming = target.entry, target.entry.resource or {}
     if entry.patch is not None:
         incoming = _patched(entry, entry.patch, target)
+    incoming = normalise(incoming)
     issues: list[Issue] = []
     refers: list[Named] = []
     if entry.type != "Bundle":  # a document Bundle is closed: its references are its own

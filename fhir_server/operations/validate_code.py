@@ -13,6 +13,7 @@ from fhir_server.operations.parameters import Input, Kinds, missing
 from r4.issue import FhirError, error
 from r4.json import Resource
 from terminology import Coding, Terminology, Verdict
+from terminology.reasons import said
 from terminology.sources import canonical
 
 _CODED: Kinds = {
@@ -122,34 +123,3 @@ def _answer(codings: Sequence[Coding], check: Callable[[Coding], Verdict]) -> Re
     if shown.display is not None:
         listed.append({"name": "display", "valueString": shown.display})
     return {"resourceType": "Parameters", "parameter": listed}
-
-
-def said(verdict: Verdict) -> str:
-    """Say in a sentence what is wrong with a code, or why it cannot be told; "" where nothing is."""
-    if not verdict.reason:
-        return ""
-    system = verdict.system or "(no system)"
-    return _SAID[verdict.reason].format(
-        code=f"{system}|{verdict.code}",
-        system=system,
-        display=verdict.display,
-    )
-
-
-_SAID = {
-    "unknown-value-set": (
-        "{code} cannot be checked: a value set that this one takes codes from is not known here."
-    ),
-    "unknown-system": "{code} cannot be checked: the code system is not known here; check its uri.",
-    "not-loaded": (
-        "{code} cannot be checked: {system} is not loaded, or not in full or in this version. Ask the"
-        " operator to load it."
-    ),
-    "unknown-code": "{code} does not exist in this code system.",
-    "inactive": "{code} is no longer active: send the code that has taken its place.",
-    "wrong-display": "The display is not a term of {code}; its display is {display!r}.",
-    "not-in-set": "{code} is not one of the codes asked for.",
-    "unsupported-filter": (
-        "{code} cannot be checked: the value set has a filter that is not understood here."
-    ),
-}

@@ -12,7 +12,7 @@ from fhir_server.store.index import Rows
 from r4 import artefacts
 from r4.json import encode
 
-_FORM = "4"
+_FORM = "5"
 """Raised whenever the same resource would get other rows."""
 
 TABLES = ("search_date", "search_number", "search_string", "search_reference")
