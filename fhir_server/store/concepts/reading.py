@@ -356,8 +356,9 @@ class Systems:
 
     def listed(self) -> tuple[tuple[str, str, bool], ...]:
         """List the releases that may be asked: uri, version, and whether a uri alone means this one."""
-        self._look()
-        return tuple((row[2], row[3], row[5] == "current") for row in self._rows)
+        if not self._is_held:
+            self._look()
+        return tuple((row[2], row[3], row[5] == _CURRENT) for row in self._known.rows)
 
     def _look(self) -> None:
         now = time.monotonic()
