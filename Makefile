@@ -53,11 +53,12 @@ fix: setup       ## Format, and mend what the linter can mend
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-bench: setup     ## Drive the server on SQLite and PostgreSQL, side by side (ARGS=--quick: two minutes)
+bench: setup     ## Drive the server on SQLite and PostgreSQL, then validation and terminology (ARGS=--quick: two minutes)
 	@$(BIN)/python -m benchmarks.load $(ARGS)
+	@$(if $(findstring --base-url,$(ARGS)),,$(BIN)/python -m benchmarks $(filter --quick,$(ARGS)) validate terminology)
 
 bench-parts: setup ## Measure the parts, beside other libraries, as ratios
-	@$(BIN)/python -m benchmarks
+	@$(BIN)/python -m benchmarks $(filter --quick,$(ARGS))
 
 lock: setup      ## Lock the dependencies anew
 	@$(BIN)/python -m pip install --quiet uv

@@ -56,12 +56,28 @@ def together(invariants: tuple[Invariant, ...]) -> Check:
     return check
 
 
-def by_need(invariants: Iterable[Invariant]) -> tuple[tuple[str | None, Check], ...]:
-    """Compile invariants into one check for each element that they need, None where for none."""
+def by_need(invariants: Iterable[Invariant]) -> Check | None:
+    """Compile invariants into a check that asks those whose property is there; None for none."""
     needing: dict[str | None, list[Invariant]] = {}
     for invariant in invariants:
         needing.setdefault(invariant.needs, []).append(invariant)
-    return tuple((name, together(tuple(those))) for name, those in needing.items())
+    asked = [_where_needed(name, together(tuple(those))) for name, those in needing.items()]
+    if len(asked) < 2:  # noqa: PLR2004 - which most types have
+        return asked[0] if asked else None
+
+    def check(value: Any, path: Path, run: Run) -> None:
+        for each in asked:
+            each(value, path, run)
+
+    return check
+
+
+def _where_needed(name: str | None, rule: Check) -> Check:
+    def check(value: Any, path: Path, run: Run) -> None:
+        if name in value:
+            rule(value, path, run)
+
+    return rule if name is None else check
 
 
 def _report(invariants: tuple[Invariant, ...], value: Any, path: Path, run: Run) -> None:

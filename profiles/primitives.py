@@ -52,10 +52,11 @@ def _is_boolean(value: Any) -> bool:
 
 
 def _is_string(value: Any) -> bool:
-    return value.__class__ is str and _is_text(value)
+    return value.__class__ is str and is_text(value)
 
 
-def _is_text(value: str) -> bool:
+def is_text(value: str) -> bool:
+    """Tell whether a text is a FHIR string: something to be seen, no NUL, at most a megabyte."""
     return 0 < len(value) <= LONGEST_STRING and not value.isspace() and "\x00" not in value
 
 
@@ -141,10 +142,10 @@ PRIMITIVES = {
     "integer": Primitive(
         _integer_from(-LARGEST_INTEGER - 1), "a whole JSON number of at most 32 bits"
     ),
-    "markdown": Primitive(_is_string, "a text with at least one visible character", _is_text),
+    "markdown": Primitive(_is_string, "a text with at least one visible character", is_text),
     "oid": Primitive(_matching(r"urn:oid:[0-2](?:\.(?:0|[1-9]\d*))+"), "urn:oid: and an OID"),
     "positiveInt": Primitive(_integer_from(1), "a whole JSON number of 1 or more"),
-    "string": Primitive(_is_string, "a text with at least one visible character", _is_text),
+    "string": Primitive(_is_string, "a text with at least one visible character", is_text),
     "time": Primitive(_matching(_TIME), "hh:mm:ss, without a time zone"),
     "unsignedInt": Primitive(_integer_from(0), "a whole JSON number of 0 or more"),
     "uri": Primitive(_URI, "a uri without spaces", _QUICK_URI),
