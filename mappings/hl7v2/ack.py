@@ -4,6 +4,7 @@ HL7 v2.4 chapter 2.13, with the ERR fields of v2.5 (location, table 0357, severi
 """
 
 import re
+import string
 from collections.abc import Sequence
 from typing import Literal
 
@@ -49,11 +50,14 @@ def _received(message: Message | bytes) -> tuple[Segment, Separators]:
         return _guessed(line.decode("utf-8", errors="replace"))
 
 
+_FIELD_MARKS = frozenset(string.punctuation) - frozenset(Separators().encoding_characters)
+
+
 def _guessed(head: str) -> tuple[Segment, Separators]:
     """Take what begins with MSH but has no usable MSH-2 to be written with the usual separators."""
     separators = Separators()
     field = head[3:4] if head[:3] == "MSH" else ""
-    if field and not field.isalnum() and field not in separators.encoding_characters:
+    if field in _FIELD_MARKS:
         separators = Separators(field=field)
     text = head if head[:3] == "MSH" else "MSH|"
     return Segment(text, "MSH", 1, separators), separators

@@ -133,7 +133,9 @@ def test_a_message_with_a_byte_order_mark_is_the_same_each_time_it_is_sent():
     assert answers[0] == answers[1] == ack(parse(RAW), code="AA", control_id="a", now=NOW)
 
 
-@pytest.mark.parametrize("raw", [b"MSH^MSH", b"MSH~|a", b"MSH\\^", b"MSH&&&&&"])
+@pytest.mark.parametrize(
+    "raw", [b"MSH^MSH", b"MSH~|a", b"MSH\\^", b"MSH&&&&&", b"MSH\xffa", b"MSH a"]
+)
 def test_a_separator_that_means_something_else_is_not_taken_over(raw):
     answer = ack(raw, code="AR", issues=[issue("100", "x")], control_id="1", now=NOW)
     assert answer.startswith(b"MSH|^~\\&|")
