@@ -37,10 +37,10 @@ PACKAGES = ("terminology", "profiles", "questionnaires", "mappings", "outcome_en
 
 
 class _Told(NamedTuple):
-    """What is loaded: the generation of packages, the digest and state of releases."""
+    """What is loaded: the generation of packages; id, digest and state of releases."""
 
     generation: int
-    releases: tuple[tuple[str, str], ...]
+    releases: tuple[tuple[int, str, str], ...]
 
 
 class Knowledge:

@@ -141,3 +141,25 @@ def test_a_release_is_removed_and_the_one_before_is_in_use_again(
     with opened(where) as database:
         asked = f"SELECT count(*) FROM concept_text WHERE {words[database.dialect.name]}"  # noqa: S608 - ours
         assert database.read(asked)[0][0] == 0
+
+
+def test_a_release_that_was_removed_and_loaded_again_is_asked_where_it_is_now(
+    where: str, run: Run, tmp_path: Path
+) -> None:
+    shape = snomed_shaped.write(tmp_path / "snomed", 40)
+    (tmp_path / "titles.txt").write_bytes(b"Z98\tFictitious\r\n")
+    given = release(tmp_path / "snomed")
+    load(where, given)
+    with opened(where) as database:
+        systems = Systems(database)
+        systems.hold()
+        load(where, release(tmp_path / "titles.txt", "4.99", "opcs4"))
+        assert run("unload", f"{SNOMED}|{given.version}")[0] == 0
+        load(where, given)
+        systems.hold()
+        assert {row[0] for row in systems.releases()} == {2, 3}
+        found = systems.system(SNOMED)
+        assert found is not None
+        concept = found.concept(shape.codes[7])
+        assert concept is not None
+        assert concept.display == snomed_shaped.term(7)

@@ -293,11 +293,15 @@ class System:
         return held
 
 
+Key = tuple[int, str]
+"""A release's id and digest: an id that is free again is given to another release."""
+
+
 class _Known(NamedTuple):
-    """The rows of the releases that may be asked, and by digest those that are in memory."""
+    """The rows of the releases that may be asked, and those that are in memory."""
 
     rows: Sequence[Row]
-    systems: Mapping[str, System]
+    systems: Mapping[Key, System]
 
 
 class Systems:
@@ -336,9 +340,9 @@ class Systems:
                     break
         return None if chosen is None else self._made(chosen)
 
-    def releases(self) -> tuple[tuple[str, str], ...]:
-        """Look now which releases may be asked, and which of them are in use: digest and state."""
-        return tuple((row[1], row[5]) for row in self._database.read(_RELEASES))
+    def releases(self) -> tuple[tuple[int, str, str], ...]:
+        """Look now which releases may be asked, and which of them are in use: id, digest and state."""
+        return tuple((row[0], row[1], row[5]) for row in self._database.read(_RELEASES))
 
     def hold(self) -> None:
         """Read what is in use into memory, then go by it; in a thread in which it may take a second.
@@ -349,8 +353,8 @@ class Systems:
             rows = read(_RELEASES)
             systems = dict(self._known.systems)
             for row in rows:
-                if row[5] == _CURRENT and row[1] not in systems:
-                    systems[row[1]] = self._read(row, read)
+                if row[5] == _CURRENT and _key(row) not in systems:
+                    systems[_key(row)] = self._read(row, read)
         self._known = _known(rows, systems)
         self._is_held = True
 
@@ -367,10 +371,10 @@ class Systems:
             self._read_at = now
 
     def _made(self, row: Row) -> System:
-        if (made := self._known.systems.get(row[1])) is None:
+        if (made := self._known.systems.get(_key(row))) is None:
             made = self._read(row, self._database.read)
             rows, systems = self._known
-            self._known = _Known(rows, {**systems, row[1]: made})
+            self._known = _Known(rows, {**systems, _key(row): made})
         return made
 
     def _read(self, row: Row, read: image.Read) -> System:
@@ -379,9 +383,13 @@ class Systems:
         return System(url, version, bool(is_complete), held, self._database, first(key))
 
 
-def _known(rows: Sequence[Row], systems: Mapping[str, System]) -> _Known:
-    stored = {row[1] for row in rows}
-    return _Known(rows, {digest: made for digest, made in systems.items() if digest in stored})
+def _known(rows: Sequence[Row], systems: Mapping[Key, System]) -> _Known:
+    stored = {_key(row) for row in rows}
+    return _Known(rows, {key: made for key, made in systems.items() if key in stored})
+
+
+def _key(row: Row) -> Key:
+    return row[0], row[1]
 
 
 _CURRENT = "current"

@@ -98,13 +98,14 @@ def store(connection: Connection, stored: Slice) -> None:
         (*(stored.counts[name] for name in COUNTS), stored.system),
     )
     connection.insert({table: rows for table, rows in stored.rows.items() if rows})
-    if stored.texts and connection.dialect.name == "sqlite":
-        connection.insert({"concept_text": stored.texts})
-    elif stored.texts:
+    texts = sorted(stored.texts)  # out of their order SQLite writes its index for each row
+    if texts and connection.dialect.name == "sqlite":
+        connection.insert({"concept_text": texts})
+    elif texts:
         connection.execute(
             "INSERT INTO concept_text SELECT id, array_to_tsvector(string_to_array(words, ' '))"
             " FROM unnest(?::bigint[], ?::text[]) AS v (id, words)",
-            ([row for row, _ in stored.texts], [words for _, words in stored.texts]),
+            ([row for row, _ in texts], [words for _, words in texts]),
         )
 
 
