@@ -25,11 +25,12 @@ MODES = ("create", "update", "delete", "profile")
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What the URL names: a type, a type and an id, or nothing; and the version of If-Match."""
+    """What the URL names: a type, a type and an id, or nothing; If-Match and If-None-Exist."""
 
     type: str | None = None
     id: str | None = None
     if_match: str | None = None
+    if_none_exist: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,11 @@ def asked(body: Resource | None, pairs: Sequence[tuple[str, str]]) -> Asked:
     if mode not in (None, *MODES):
         text = f"The mode {mode!r} is none of {', '.join(MODES)}."
         raise _refusal("code-invalid", text, "mode")
-    listed = body["parameter"] if body and body is not given.get("resource") else []
+    is_bare = body is None or body is given.get("resource")
+    listed = [] if is_bare else (body or {}).get("parameter", [])
+    for name in ("mode", "resource"):
+        if [*(each["name"] for each in listed), *(each for each, _ in pairs)].count(name) > 1:
+            raise _refusal("invalid", f"The parameter {name} is given more than once.", name)
     places = [at for at, each in enumerate(listed) if each["name"] == "resource"]
     return Asked(
         resource=given.get("resource"),
@@ -116,7 +121,8 @@ def _written(context: Context, place: Place, mode: str, resource: Resource) -> l
     """Say what would become of a resource that is created, or updated at the place."""
     kind = resource["resourceType"]
     if mode == "create":
-        return rehearse(context, [Entry("POST", kind, resource=resource)], warnings=True)
+        entry = Entry("POST", kind, query=place.if_none_exist, resource=resource)
+        return rehearse(context, [entry], warnings=True)
     if resource.get("id") != place.id:
         text = f"The body's id is {resource.get('id')!r}; the URL says {place.id!r}."
         return [error("invalid", text, f"{kind}.id")]
@@ -136,6 +142,8 @@ def _profiles(listed: Sequence[Any], pairs: Sequence[tuple[str, str]]) -> tuple[
         if not isinstance(value, str):
             raise _refusal("structure", "The parameter profile is a canonical url.", "profile")
         found.append(value)
+    if "" in found:
+        raise _refusal("value", "The parameter profile is empty: name a profile.", "profile")
     return tuple(dict.fromkeys(found))
 
 

@@ -119,7 +119,13 @@ class TestLevels:
     def test_without_a_resource_there_is_nothing_to_validate(
         self, server: Served, path: str
     ) -> None:
-        for answer in (server.http.post(path), server.http.post(path, json=parameters())):
+        bare = {"resourceType": "Parameters"}
+        for answer in (
+            server.http.post(path),
+            server.http.post(path, json=parameters()),
+            server.http.post(path, json=bare),
+            server.http.post(path, content=xml.encode(bare), headers=XML),
+        ):
             assert refused(answer) == (400, "required", ["Parameters.parameter('resource')"])
 
     @pytest.mark.parametrize(
@@ -155,6 +161,20 @@ class TestParameters:
     def test_a_mode_that_is_none_is_refused(self, server: Served, mode: str) -> None:
         answer = server.http.post(f"/Patient/$validate?mode={mode}", json=patient(active=True))
         assert refused(answer) == (400, "code-invalid", ["Parameters.parameter('mode')"])
+
+    @pytest.mark.parametrize("name", ["mode", "resource"])
+    def test_what_is_said_twice_is_refused(self, server: Served, name: str) -> None:
+        body = parameters(patient(active=True), mode="create")
+        body["parameter"] += [each for each in body["parameter"] if each["name"] == name]
+        answer = server.http.post("/Patient/$validate", json=body)
+        assert refused(answer) == (400, "invalid", [f"Parameters.parameter('{name}')"])
+        twice = "/Patient/$validate?mode=create"
+        answer = server.http.post(twice, json=parameters(patient(), mode="create"))
+        assert refused(answer) == (400, "invalid", ["Parameters.parameter('mode')"])
+
+    def test_a_profile_that_is_empty_is_refused(self, server: Served) -> None:
+        answer = server.http.post("/Patient/$validate?profile=", json=patient(active=True))
+        assert refused(answer) == (400, "value", ["Parameters.parameter('profile')"])
 
     @pytest.mark.parametrize("value", [5, None, {"a": 1}])
     def test_a_profile_that_is_no_text_is_refused(self, server: Served, value: Any) -> None:
@@ -206,6 +226,17 @@ class TestModes:
         assert (said["severity"], rule(said)) == ("information", "would-create")
         assert said["diagnostics"] == "Patient would be created."
 
+    def test_create_may_be_conditional(self, server: Served) -> None:
+        number = {"system": "https://e.example/conditional", "value": "1"}
+        path, body = "/Patient/$validate?mode=create", patient(identifier=[number])
+        criteria = {"If-None-Exist": "identifier=https://e.example/conditional|1"}
+        assert rules(server.http.post(path, json=body, headers=criteria)) == ["would-create"]
+        assert server.http.post("/Patient", json=body).status_code == 201
+        assert rules(server.http.post(path, json=body, headers=criteria)) == ["unchanged"]
+        assert rules(server.http.post(path, json=body)) == ["would-create"]
+        blank = server.http.post(path, json=body, headers={"If-None-Exist": "identifier="})
+        assert [issue["code"] for issue in issues(blank)] == ["required", "informational"]
+
     def test_update_says_which_version_it_would_be(
         self, server: Served, stored: dict[str, Any]
     ) -> None:
@@ -213,7 +244,7 @@ class TestModes:
         changed = parameters({**stored, "gender": "female"}, mode="update")
         (said,) = issues(server.http.post(path, json=changed))
         assert rule(said) == "would-update"
-        assert f"Patient/{stored['id']} to version 2" in said["diagnostics"]
+        assert f"Patient/{stored['id']} would be updated to version 2" in said["diagnostics"]
         same = parameters(stored, mode="update")
         assert rules(server.http.post(path, json=same)) == ["unchanged"]
         new = parameters({**stored, "id": "quite-new"}, mode="update")
