@@ -24,7 +24,7 @@ from r4.json import Resource
 _ENTRY = re.compile(r"Bundle\.entry\[\d+\]")
 _MOST_REFERRING = 5
 """How many of those that refer to a resource are named."""
-_REFUSED = ("would-be-refused", "This entry would be refused.")
+_REFUSED = ("would-be-refused", "This would be refused.")
 _READ = ("would-read", "This entry would be answered, and changes nothing.")
 
 
@@ -184,7 +184,7 @@ def _would(target: Target, outcome: Outcome) -> tuple[str, str]:
     place = f"{outcome.type}/{outcome.id}"
     gone = target.current is None or target.current.deleted
     if outcome.deleted and gone:
-        return "unchanged", f"There is no {outcome.type} here that this entry would delete."
+        return "unchanged", f"There is no {outcome.type} here that would be deleted."
     if outcome.deleted:
         text = f"{place} would be deleted, which would be its version {outcome.version}."
         return "would-delete", text
@@ -196,4 +196,4 @@ def _would(target: Target, outcome: Outcome) -> tuple[str, str]:
     if target.current is None:
         named = place if target.entry.method == "PUT" and target.entry.id else outcome.type
         return "would-create", f"{named} would be created."
-    return "would-update", f"This entry would update {place} to version {outcome.version}."
+    return "would-update", f"{place} would be updated to version {outcome.version}."

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 import profiles
 import questionnaires
-from fhir_server.context import Context
+from fhir_server.context import Context, instant
 from fhir_server.interactions import identity
 from fhir_server.interactions.targets import find, survivor
 from fhir_server.interactions.transaction import transaction
@@ -57,7 +57,8 @@ def complete(context: Context, questionnaire: Resource, response: Resource) -> N
 def valid(context: Context, response: Resource) -> None:
     """Raise FhirError 422 unless a response is a FHIR QuestionnaireResponse, which a form can check."""
     options = context.checked("QuestionnaireResponse", warnings=False)
-    found = profiles.validate(response, context.terminology, options=options)
+    now = instant(context.now())
+    found = profiles.validate(response, context.terminology, now=now, options=options)
     if errors := [issue for issue in found if issue.is_error]:
         raise FhirError(422, errors)
 

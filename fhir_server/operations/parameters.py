@@ -45,7 +45,7 @@ def of_resource(
     """Map each parameter's name to its value or resource; a bare resource is the parameter `bare`.
 
     What repeats is mapped to the list of its values. Raises FhirError 400 for a parameter that the
-    operation does not have, or of another kind.
+    operation does not have, of another kind, or given twice though it does not repeat.
     """
     if body is None:
         return {}
@@ -57,13 +57,11 @@ def of_resource(
     if not isinstance(listed, list) or not all(isinstance(each, dict) for each in listed):
         text = "Parameters.parameter is an array of objects."
         raise FhirError(400, [error("structure", text, "Parameters.parameter")])
-    pairs = ((each.get("name"), _value(each)) for each in listed)
-    read = _checked(pairs, kinds, "Parameters.parameter", repeats)
-    for name, value in read.items():
-        for each in value if name in repeats else (value,):
-            if not _is(kinds[name], each):
-                raise _other_kind(name, kinds[name])
-    return read
+    pairs = [(each.get("name"), _value(each)) for each in listed]
+    for name, value in pairs:
+        if isinstance(name, str) and name in kinds and not _is(kinds[name], value):
+            raise _other_kind(name, kinds[name])
+    return _checked(pairs, kinds, "Parameters.parameter", repeats)
 
 
 def of_query(
@@ -104,6 +102,12 @@ def missing(name: str) -> FhirError:
     return FhirError(400, [error("required", text, f"Parameters.parameter('{name}')")])
 
 
+def twice(name: str) -> FhirError:
+    """Return the refusal of a request that gives a parameter twice: neither value is ignored."""
+    text = f"The parameter {name} is given more than once."
+    return FhirError(400, [error("invalid", text, f"Parameters.parameter('{name}')")])
+
+
 def _other_kind(name: str, kind: Kind) -> FhirError:
     text = f"The parameter {name} is {_SAID[kind]}."
     return FhirError(400, [error("structure", text, f"Parameters.parameter('{name}')")])
@@ -135,6 +139,8 @@ def _checked(
             raise FhirError(400, [error("not-supported", text, where)])
         if name in repeats:
             read.setdefault(name, []).append(value)
+        elif name in read:
+            raise twice(name)
         else:
             read[name] = value
     return read

@@ -5,7 +5,6 @@ https://hl7.org/fhir/R4/resource-operation-validate.html
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from fhir_server.context import Context, instant
 from fhir_server.interactions import conformance
@@ -20,16 +19,18 @@ from r4.json import Resource, decode
 
 IN_QUERY: Kinds = {"mode": "string", "profile": "string"}
 NAMES: Kinds = {"resource": "resource", **IN_QUERY}
+_REPEATS = ("profile",)
 MODES = ("create", "update", "delete", "profile")
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What the URL names: a type, a type and an id, or nothing; and the version of If-Match."""
+    """What the URL names: a type, a type and an id, or nothing; If-Match and If-None-Exist."""
 
     type: str | None = None
     id: str | None = None
     if_match: str | None = None
+    if_none_exist: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,23 +51,25 @@ def asked(body: Resource | None, pairs: Sequence[tuple[str, str]]) -> Asked:
 
     Raises FhirError 400 for a parameter that the operation does not have, or one of another kind.
     """
-    given = {
-        **parameters.of_query(pairs, IN_QUERY),
-        **parameters.of_resource(body, NAMES, "resource"),
-    }
-    mode = given.get("mode")
+    query = parameters.of_query(pairs, IN_QUERY, _REPEATS)
+    sent = parameters.of_resource(body, NAMES, "resource", _REPEATS)
+    if "mode" in query and "mode" in sent:
+        raise parameters.twice("mode")
+    mode = {**query, **sent}.get("mode")
     if mode not in (None, *MODES):
         text = f"The mode {mode!r} is none of {', '.join(MODES)}."
         raise _refusal("code-invalid", text, "mode")
-    listed = []
-    if body and body is not given.get("resource"):
-        listed = body.get("parameter", [])
+    named = [*query.get("profile", ()), *sent.get("profile", ())]
+    if "" in named:
+        raise _refusal("value", "The parameter profile is empty: name a profile.", "profile")
+    is_bare = body is None or body is sent.get("resource")
+    listed = [] if is_bare else (body or {}).get("parameter", [])
     places = [at for at, each in enumerate(listed) if each["name"] == "resource"]
     return Asked(
-        resource=given.get("resource"),
+        resource=sent.get("resource"),
         mode=mode,
-        profiles=_profiles(listed, pairs),
-        inside=f"Parameters.parameter[{places[-1]}].resource" if places else None,
+        profiles=tuple(dict.fromkeys(named)),
+        inside=f"Parameters.parameter[{places[0]}].resource" if places else None,
     )
 
 
@@ -118,7 +121,8 @@ def _written(context: Context, place: Place, mode: str, resource: Resource) -> l
     """Say what would become of a resource that is created, or updated at the place."""
     kind = resource["resourceType"]
     if mode == "create":
-        return rehearse(context, [Entry("POST", kind, resource=resource)], warnings=True)
+        entry = Entry("POST", kind, query=place.if_none_exist, resource=resource)
+        return rehearse(context, [entry], warnings=True)
     if resource.get("id") != place.id:
         text = f"The body's id is {resource.get('id')!r}; the URL says {place.id!r}."
         return [error("invalid", text, f"{kind}.id")]
@@ -128,17 +132,6 @@ def _written(context: Context, place: Place, mode: str, resource: Resource) -> l
 
 def _named(place: Place) -> tuple[str, str]:
     return place.type or "", place.id or ""
-
-
-def _profiles(listed: Sequence[Any], pairs: Sequence[tuple[str, str]]) -> tuple[str, ...]:
-    """Return the profiles that are named, each once; raises FhirError 400 for what is no text."""
-    found: list[str] = [value for name, value in pairs if name == "profile"]
-    for each in (each for each in listed if each["name"] == "profile"):
-        value = next((value for key, value in each.items() if key.startswith("value")), None)
-        if not isinstance(value, str):
-            raise _refusal("structure", "The parameter profile is a canonical url.", "profile")
-        found.append(value)
-    return tuple(dict.fromkeys(found))
 
 
 def _refusal(code: str, text: str, parameter: str) -> FhirError:

@@ -42,6 +42,7 @@ def _validated(context: Context, asked: Asked) -> Answer:
         asked.type if "type" in asked.parameters else None,
         asked.parameters.get("id"),
         asked.header("if-match"),
+        asked.header("if-none-exist"),
     )
     issues = validate_operation.validate(context, place, given)
     if given.resource is not None:

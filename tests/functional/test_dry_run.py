@@ -99,7 +99,7 @@ class TestWhatWouldHappen:
             "would-create", "would-read", "would-create",
         ]  # fmt: skip
         texts = [each["diagnostics"] for each in issues(answer)]
-        assert f"This entry would update Patient/{one['id']} to version 2." in texts
+        assert f"Patient/{one['id']} would be updated to version 2." in texts
         assert "Patient/dry-new would be created." in texts
         assert not refuses(server, *entries)
 
