@@ -38,14 +38,27 @@ def _segments() -> Iterator[str]:
     for name, rows in tables.segment_maps().items():
         yield f"\n### {name}\n\n{_OF_FIELDS}"
         yield from map(_line, _fields(name, rows))
+        yield from _left_out([row for row in rows if not row.target])
 
 
 def _fields(name: str, rows: Sequence[SegmentRow]) -> Iterator[tuple[str, ...]]:
     resource = name.partition("[")[2].rstrip("]").partition("-")[0]
     for row in rows:
-        element = f"`{resource}.{row.target}`" if row.target else ""
-        required = " (required)" if row.minimum else ""
-        yield row.identifier, row.name + required, element, _how(row), row.comment
+        if row.target:
+            required = " (required)" if row.minimum else ""
+            element = f"`{resource}.{row.target}`"
+            yield row.identifier, row.name + required, element, _how(row), row.comment
+
+
+def _left_out(rows: Sequence[SegmentRow]) -> Iterator[str]:
+    """Yield the fields that go to no element of their own, together where the reason is the same."""
+    reasons: dict[str, list[str]] = {}
+    for row in rows:
+        reasons.setdefault(row.comment, []).append(f"{row.identifier} {row.name}")
+    if reasons:
+        yield "\nWithout an element of their own:\n"
+    for reason, fields in reasons.items():
+        yield f"- {', '.join(fields)}: {reason}"
 
 
 def _how(row: SegmentRow) -> str:
@@ -54,7 +67,7 @@ def _how(row: SegmentRow) -> str:
     if row.assignment:
         return f"always `{row.assignment[1:-1]}`"
     named = row.function or row.datatype_map
-    return f"`{named}`" if named else ("text" if row.target else "")
+    return f"`{named}`" if named else "text"
 
 
 def _line(cells: tuple[str, ...]) -> str:

@@ -1,10 +1,13 @@
 """The mapping tables: every row runs, and a row that cannot is refused at load, by name."""
 
+from contextlib import suppress
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
 import pytest
+from hl7apy import load_reference
+from hl7apy.exceptions import ChildNotFound
 
 from mappings.hl7v2 import functions, sites, structures, tables
 from mappings.hl7v2.compile import compile_row, datatype_maps, segment_maps
@@ -104,6 +107,38 @@ def test_every_site_file_names_known_kinds_and_vocabularies_with_reasons():
         assert set(site.concept_maps) <= set(tables.vocabularies())
         assert all(len(reason) > 20 for reason in site.reasons)
     assert sites.site("nobody") == sites.Site()
+
+
+VERSIONS = (
+    *("2.1", "2.2", "2.3", "2.3.1", "2.4", "2.5"),
+    *("2.5.1", "2.6", "2.7", "2.8", "2.8.1", "2.8.2"),
+)
+
+
+def fields(segment):
+    """Name every field that any version of HL7 gives a segment."""
+    found = set()
+    for version in VERSIONS:
+        with suppress(ChildNotFound):
+            structure = load_reference(segment, "Segment", version)
+            found |= {child[0].replace("_", "-") for child in structure[1]}
+    return found
+
+
+@pytest.mark.parametrize("segment", sorted({name[:3] for name in tables.segment_maps()}))
+def test_every_field_of_a_mapped_segment_has_a_row(segment):
+    rows = [row for name in tables.segment_maps() for row in tables.segment_maps()[name]]
+    listed = {row.identifier.partition(".")[0] for row in rows if row.identifier[:3] == segment}
+    known = fields(segment)
+    assert known
+    assert known - listed == set()
+    assert listed - known <= {segment}
+
+
+def test_a_field_that_goes_nowhere_says_why():
+    left_out = [row for row in element_rows() if not row.target]
+    assert len(left_out) > 200
+    assert [row.origin for row in left_out if len(row.comment) < 10] == []
 
 
 def test_tables_hold_no_expressions():
