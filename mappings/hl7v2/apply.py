@@ -5,13 +5,13 @@ names, then set the `References`; `bundle.build` makes the transaction.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
 from mappings.hl7v2 import tables
 from mappings.hl7v2.bundle import build, identify
-from mappings.hl7v2.compile import Compute, Fill, function, segment_maps
+from mappings.hl7v2.compile import Rule, function, segment_maps
 from mappings.hl7v2.elements import Place, place
 from mappings.hl7v2.errors import (
     DATA_TYPE,
@@ -23,10 +23,11 @@ from mappings.hl7v2.errors import (
     issue,
     rejected,
 )
+from mappings.hl7v2.grammar import Branch, Node, grammar, lay_out, missing
 from mappings.hl7v2.parse import Header, Message, Segment
-from mappings.hl7v2.scope import Here, MappingContext, Run, Scope
+from mappings.hl7v2.rows import MessageRow, Origin
+from mappings.hl7v2.scope import Compute, Here, MappingContext, Run, Scope
 from mappings.hl7v2.sites import site
-from mappings.hl7v2.structure import Branch, Node, grammar, lay_out, missing
 from r4.issue import FhirError, Issue, error
 from r4.json import Resource
 
@@ -53,11 +54,12 @@ class Link:
 class Action:
     """A message row: which slot a segment goes to, by which map, and under which condition."""
 
+    origin: Origin
     condition: Compute | None
     slot: str
     type: str
     request: str
-    rows: tuple[Fill, ...]
+    rules: tuple[Rule, ...]
     links: tuple[Link, ...]
 
 
@@ -175,8 +177,8 @@ def _act(
         slot = run.add({"resourceType": action.type}, action.request)
         scope.slots[action.slot] = slot
     here.slot = slot
-    for row in action.rows:
-        row(here, slot)
+    for rule in action.rules:
+        rule.run(here, slot)
     links.extend((scope, link) for link in action.links)
 
 
@@ -189,11 +191,11 @@ def _connect(scope: Scope, link: Link) -> None:
 @cache
 def structures() -> dict[str, Structure]:
     """Compile every message table, segment map and datatype. Raises ValueError for a bad row."""
-    return {name: _structure(name) for name in tables.names("messages")}
+    return {name: _structure(name, rows) for name, rows in tables.messages().items()}
 
 
-def _structure(name: str) -> Structure:
-    root = grammar(name, tables.rows(f"messages/{name}.csv"))
+def _structure(name: str, rows: Sequence[MessageRow]) -> Structure:
+    root = grammar(name, rows)
     return Structure(root, dict(_actions(root)))
 
 
@@ -202,19 +204,20 @@ def _actions(node: Node) -> Iterator[tuple[Node, tuple[Action, ...]]]:
         if child.children:
             yield from _actions(child)
         else:
-            yield child, tuple(_action(row) for row in child.rows if row["Primary Target"])
+            yield child, tuple(_action(row) for row in child.rows if row.target)
 
 
-def _action(row: tables.Row) -> Action:
-    match = _SLOT.match(row["Primary Target"])
-    name = row["Segment Map"]
+def _action(row: MessageRow) -> Action:
+    match = _SLOT.match(row.target)
+    name = row.segment_map
     if match is None or name not in segment_maps() or not _gives(name, match["type"]):
-        raise ValueError(f"{row['Identifier']}: no segment map {name} for {row['Primary Target']}")
+        raise ValueError(f"{row.origin}: no segment map {name} for {row.target}")
     return Action(
-        function(row["Condition"]) if row["Condition"] else None,
-        row["Primary Target"],
+        row.origin,
+        function(row.condition) if row.condition else None,
+        row.target,
         match["type"],
-        row["Request"] or tables.requests()[match["type"]],
+        row.request or tables.requests()[match["type"]],
         segment_maps()[name],
         tuple(_links(row)),
     )
@@ -225,12 +228,12 @@ def _gives(segment_map: str, resource_type: str) -> bool:
     return target.partition("-")[0] == resource_type
 
 
-def _links(row: tables.Row) -> Iterator[Link]:
-    for text in filter(None, map(str.strip, row["References"].split(";"))):
+def _links(row: MessageRow) -> Iterator[Link]:
+    for text in filter(None, map(str.strip, row.references.split(";"))):
         match = _LINK.match(text)
         if match is None:
-            raise ValueError(f"{row['Identifier']}: `{text}` is no reference")
+            raise ValueError(f"{row.origin}: `{text}` is no reference")
         target = place(match["type"], match["path"])
         if not target.targets & {match["target"].partition("[")[0], "Resource"}:
-            raise ValueError(f"{row['Identifier']}: {text} refers to a type that R4 does not allow")
+            raise ValueError(f"{row.origin}: {text} refers to a type that R4 does not allow")
         yield Link(match["source"], target, match["target"])

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from uuid import NAMESPACE_URL, uuid5
 
 from mappings.hl7v2.elements import Slot
-from mappings.hl7v2.identifiers import search
+from mappings.hl7v2.functions.identity import search
 from mappings.hl7v2.parse import Message
 from mappings.hl7v2.scope import Run
 from r4.json import Resource

@@ -1,54 +1,82 @@
-"""Segment map rows to closures: each row runs as one function of a place and a slot.
+"""Segment and datatype maps to closures: each row runs as one function, and knows its origin.
 
 A row that cannot run (unknown element, wrong type, unknown function or vocabulary) fails the load,
-not a message.
+not a message. A row without a target says that a field is known, and why it goes nowhere.
 """
 
 import re
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
-from mappings.hl7v2 import datatypes, functions, observations, tables
+from mappings.hl7v2 import datatypes, functions, tables
 from mappings.hl7v2.elements import Place, Slot, place
 from mappings.hl7v2.errors import REQUIRED, TABLE_VALUE
 from mappings.hl7v2.parse import Repetition
-from mappings.hl7v2.scope import Here
-from mappings.hl7v2.tables import Row
+from mappings.hl7v2.rows import Origin, SegmentRow
+from mappings.hl7v2.scope import Compute, Here
 
 Fill = Callable[[Here, Slot], None]
 Read = Callable[[Repetition, Here], Any]
-Compute = Callable[[Here], Any]
 
 _FIELD = re.compile(r"(?P<segment>[A-Z][A-Z0-9]{2})-(?P<field>\d+)(?:\.(?P<component>\d+))?\Z")
 _TARGET = re.compile(r"(?P<path>[^(]+)(?:\((?P<type>[A-Za-z]+)\))?\Z")
 _MAP = re.compile(r"(?P<segment>[A-Z][A-Z0-9]{2})\[(?P<type>[A-Za-z]+)(?:-\w+)?\]\Z")
+_LITERAL = re.compile(r'"(?P<text>[^"]+)"\Z')
 _TEXT_TYPES = {"string", "code", "uri", "markdown", "id"}
+WHOLE = "$this"
+"""The target of a datatype map's row that gives the whole element, not a part of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A row of a segment map, compiled: `run` fills the slot from the place."""
+
+    origin: Origin
+    run: Fill
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A row of a datatype map, compiled: what `read` gives goes to `target` in the element."""
+
+    origin: Origin
+    target: Place
+    read: Read
 
 
 @cache
-def segment_maps() -> dict[str, tuple[Fill, ...]]:
+def segment_maps() -> dict[str, tuple[Rule, ...]]:
     """Compile every segment map by its name (`PID[Patient]`). Raises ValueError for a bad row."""
-    return {name: _compiled(name, rows) for name, rows in tables.segment_maps()}
+    return {name: _compiled(name, rows) for name, rows in tables.segment_maps().items()}
 
 
-def _compiled(name: str, rows: list[Row]) -> tuple[Fill, ...]:
+def _compiled(name: str, rows: Sequence[SegmentRow]) -> tuple[Rule, ...]:
     match = _MAP.match(name)
     if match is None:
         raise ValueError(f"{name} is no name of a segment map")
-    attributes = frozenset(row["FHIR Attribute"] for row in rows)
+    attributes = frozenset(row.target for row in rows)
     compiled = []
-    for row in rows:
+    for row in filter(_goes_somewhere, rows):
         try:
-            compiled.append(compile_row(match["segment"], match["type"], row, attributes))
+            fill = compile_row(match["segment"], match["type"], row, attributes)
         except ValueError as problem:
-            raise ValueError(f"{name}, {row['Identifier']}: {problem}") from None
+            raise ValueError(f"{row.origin}: {problem}") from None
+        compiled.append(Rule(row.origin, fill))
     return tuple(compiled)
 
 
+def _goes_somewhere(row: SegmentRow) -> bool:
+    """Tell whether a row has a target. Raises ValueError where it has all but that."""
+    means = (row.datatype_map, row.vocabulary, row.assignment, row.function, row.condition)
+    if not row.target and any(means):
+        raise ValueError(f"{row.origin}: the row has no FHIR Attribute")
+    return bool(row.target)
+
+
 def compile_row(
-    segment: str, resource_type: str, row: Row, attributes: frozenset[str] = frozenset()
+    segment: str, resource_type: str, row: SegmentRow, attributes: frozenset[str] = frozenset()
 ) -> Fill:
     """Compile one row. Raises ValueError where it cannot run.
 
@@ -56,28 +84,27 @@ def compile_row(
     """
     target, resource = _target(resource_type, row)
     target = replace(target, rivals=tuple(attributes.intersection(target.rivals)))
-    match = _FIELD.match(row["Identifier"])
-    if row["Function"]:
+    match = _FIELD.match(row.identifier)
+    if row.function:
         number = int(match["field"]) if match else 0
-        fill = _computed(target, function(row["Function"]), number)
+        fill = _computed(target, function(row.function), number)
     elif match is None or match["segment"] != segment:
         fill = _literal(target, _assignment(target, row))
+    elif row.assignment:
+        fill = _literal_each(target, _assignment(target, row), int(match["field"]))
     else:
-        field, required = int(match["field"]), row["Cardinality - Min"] == "1"
-        if row["Assignment"]:
-            fill = _literal_each(target, _assignment(target, row), field)
-        else:
-            read = _reader(target, row, resource, int(match["component"] or 0))
-            fill = _field(target, read, field, f"{row['Identifier']} ({row['Name']})" * required)
-    return _conditional(row["Condition"], fill)
+        read = _reader(target, row, resource, int(match["component"] or 0))
+        required = f"{row.identifier} ({row.name})" if row.minimum else ""
+        fill = _field(target, read, int(match["field"]), required)
+    return _conditional(row.condition, fill)
 
 
 def function(name: str) -> Compute:
     """Find a function by the name in a cell. Raises ValueError where there is none."""
-    found = getattr(functions, name, None) or getattr(observations, name, None)
-    if found is None or name.startswith("_"):
+    found = functions.NAMED.get(name)
+    if found is None:
         raise ValueError(f"there is no function `{name}`")
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 def _conditional(name: str, fill: Fill) -> Fill:
@@ -92,12 +119,12 @@ def _conditional(name: str, fill: Fill) -> Fill:
     return guarded
 
 
-def _target(resource_type: str, row: Row) -> tuple[Place, str | None]:
-    match = _TARGET.match(row["FHIR Attribute"])
+def _target(resource_type: str, row: SegmentRow) -> tuple[Place, str | None]:
+    match = _TARGET.match(row.target)
     if match is None:
-        raise ValueError(f"`{row['FHIR Attribute']}` is no path")
-    target = place(resource_type, match["path"], row["Extension"] or None)
-    wanted = row["FHIR Data Type"]
+        raise ValueError(f"`{row.target}` is no path")
+    target = place(resource_type, match["path"], row.extension or None)
+    wanted = row.fhir_type
     if target.extension is not None:
         place("Extension", f"value{wanted[0].upper()}{wanted[1:]}")
         target = replace(target, type=wanted)
@@ -108,10 +135,13 @@ def _target(resource_type: str, row: Row) -> tuple[Place, str | None]:
     return target, match["type"]
 
 
-def _assignment(target: Place, row: Row) -> Any:
-    text = row["Assignment"]
-    if not text:
+def _assignment(target: Place, row: SegmentRow) -> Any:
+    if not row.assignment:
         raise ValueError("the row has neither a field of its segment, nor a function, nor a value")
+    match = _LITERAL.match(row.assignment)
+    if match is None:
+        raise ValueError(f"`{row.assignment}` is no value in quotation marks")
+    text = match["text"]
     if target.type == "boolean" and text in ("true", "false"):
         return text == "true"
     if target.type not in _TEXT_TYPES:
@@ -173,10 +203,10 @@ def _miss(here: Here, number: int, required: str) -> None:
         here.at(number).fail(REQUIRED, f"{required} is missing.")
 
 
-def _reader(target: Place, row: Row, resource: str | None, component: int) -> Read:
-    if row["Vocabulary Mapping"]:
-        return _vocabulary(target, row["Vocabulary Mapping"], component or 1)
-    name = row["Data Type Mapping"]
+def _reader(target: Place, row: SegmentRow, resource: str | None, component: int) -> Read:
+    if row.vocabulary:
+        return _vocabulary(target, row.vocabulary, component or 1)
+    name = row.datatype_map
     if not name:
         if target.type not in _TEXT_TYPES:
             raise ValueError(f"a {target.type} needs a Data Type Mapping")
@@ -240,42 +270,45 @@ def _concept(coding: dict[str, Any] | None, code: str, text: str) -> Any:
 
 @cache
 def datatype_maps() -> dict[str, tuple[Read, str]]:
-    """Compile the datatype tables: name (`XAD[Address]`) to reader and FHIR type."""
-    grouped: dict[str, list[Row]] = {}
-    for row in tables.rows("datatypes.csv"):
-        grouped.setdefault(row["Data Type Mapping"], []).append(row)
-    return {name: _datatype(name, rows) for name, rows in grouped.items()}
+    """Compile every datatype map by its name (`XAD[Address]`): to its reader and FHIR type."""
+    return {name: _datatype(name, rows) for name, rows in tables.datatype_maps().items()}
 
 
-def _datatype(name: str, rows: list[Row]) -> tuple[Read, str]:
+def _datatype(name: str, rows: Sequence[SegmentRow]) -> tuple[Read, str]:
+    targets = [row for row in rows if _goes_somewhere(row)]
+    if [row.target for row in targets] == [WHOLE]:
+        return _whole(targets[0]), targets[0].fhir_type
     gives = name.partition("[")[2].rstrip("]")
-    head = rows[0]
-    if head["Function"]:
-        read = getattr(datatypes, head["Function"], None)
-        if read is None or len(rows) != 1:
-            raise ValueError(f"{name}: there is no function `{head['Function']}`")
-        return read, head["FHIR Data Type"]
-    parts = [(_component(gives, row)) for row in rows]
+    parts = tuple(_part(gives, row) for row in targets)
 
     def run(value: Repetition, here: Here) -> Any:
         slot = Slot({}, "")
-        for target, read in parts:
-            found = read(value, here)
+        for part in parts:
+            found = part.read(value, here)
             if found is not None:
-                target.put(slot, found)
+                part.target.put(slot, found)
         return slot.resource or None
 
     return run, gives
 
 
-def _component(type_name: str, row: Row) -> tuple[Place, Read]:
-    target = place(type_name, row["FHIR Attribute"])
-    if target.type != row["FHIR Data Type"]:
-        raise ValueError(f"{row['Identifier']}: {target.name} has type {target.type}")
-    number = int(row["Identifier"].partition(".")[2])
-    if row["Vocabulary Mapping"]:
-        return target, _use(row["Vocabulary Mapping"], number)
-    return target, _text(number)
+def _whole(row: SegmentRow) -> Read:
+    read = getattr(datatypes, row.function, None) if row.function else None
+    if read is None:
+        raise ValueError(f"{row.origin}: there is no function `{row.function}`")
+    return read  # type: ignore[no-any-return]
+
+
+def _part(type_name: str, row: SegmentRow) -> Part:
+    try:
+        target = place(type_name, row.target)
+        number = int(row.identifier.partition(".")[2])
+        read = _use(row.vocabulary, number) if row.vocabulary else _text(number)
+    except ValueError as problem:
+        raise ValueError(f"{row.origin}: {problem}") from None
+    if target.type != row.fhir_type:
+        raise ValueError(f"{row.origin}: {row.target} has type {target.type}, not {row.fhir_type}")
+    return Part(row.origin, target, read)
 
 
 def _use(vocabulary: str, component: int) -> Read:

@@ -1,7 +1,7 @@
 """HL7 v2 datatypes to FHIR: the functions that the tables' `Data Type Mapping` names.
 
 Each takes one repetition and the place it stands in, and returns FHIR JSON or None; what it cannot
-read it reports (`Here.fail`). Datatypes that need no logic are rows of `datatypes.csv`.
+read it reports (`Here.fail`). Datatypes that need no logic are tables in `datatypes/`.
 """
 
 import re

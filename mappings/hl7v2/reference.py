@@ -1,10 +1,12 @@
 """The mapping tables as a page for integrators: which messages, and which field goes where."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from mappings.hl7v2 import tables
+from mappings.hl7v2.rows import SegmentRow
 
 BEGIN = "<!-- tables: written by mappings.hl7v2.reference -->"
+_OF_FIELDS = "| field | name | FHIR element | how | remarks |\n|---|---|---|---|---|"
 
 
 def page(current: str) -> str:
@@ -33,24 +35,39 @@ def _need(row: tables.Row) -> str:
 
 def _segments() -> Iterator[str]:
     yield "## Fields"
-    for name in tables.names("segments"):
-        yield f"\n### {name}\n"
-        yield "| field | name | FHIR element | how | remarks |\n|---|---|---|---|---|"
-        for row in tables.rows(f"segments/{name}.csv"):
-            target = row["Segment Map"].partition("[")[2].rstrip("]").partition("-")[0]
-            element = f"`{target}.{row['FHIR Attribute']}`" if target else ""
-            required = " (required)" if row["Cardinality - Min"] == "1" else ""
-            how = _how(row)
-            yield _line((row["Identifier"], row["Name"] + required, element, how, row["Comments"]))
+    for name, rows in tables.segment_maps().items():
+        yield f"\n### {name}\n\n{_OF_FIELDS}"
+        yield from map(_line, _fields(name, rows))
+        yield from _left_out([row for row in rows if not row.target])
 
 
-def _how(row: tables.Row) -> str:
-    if row["Vocabulary Mapping"]:
-        return f"code map {row['Vocabulary Mapping']}"
-    if row["Assignment"]:
-        return f"always `{row['Assignment']}`"
-    named = row["Function"] or row["Data Type Mapping"]
-    return f"`{named}`" if named else ("text" if row["FHIR Attribute"] else "")
+def _fields(name: str, rows: Sequence[SegmentRow]) -> Iterator[tuple[str, ...]]:
+    resource = name.partition("[")[2].rstrip("]").partition("-")[0]
+    for row in rows:
+        if row.target:
+            required = " (required)" if row.minimum else ""
+            element = f"`{resource}.{row.target}`"
+            yield row.identifier, row.name + required, element, _how(row), row.comment
+
+
+def _left_out(rows: Sequence[SegmentRow]) -> Iterator[str]:
+    """Yield the fields that go to no element of their own, together where the reason is the same."""
+    reasons: dict[str, list[str]] = {}
+    for row in rows:
+        reasons.setdefault(row.comment, []).append(f"{row.identifier} {row.name}")
+    if reasons:
+        yield "\nWithout an element of their own:\n"
+    for reason, fields in reasons.items():
+        yield f"- {', '.join(fields)}: {reason}"
+
+
+def _how(row: SegmentRow) -> str:
+    if row.vocabulary:
+        return f"code map {row.vocabulary}"
+    if row.assignment:
+        return f"always `{row.assignment[1:-1]}`"
+    named = row.function or row.datatype_map
+    return f"`{named}`" if named else "text"
 
 
 def _line(cells: tuple[str, ...]) -> str:

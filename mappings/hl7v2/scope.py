@@ -3,15 +3,15 @@
 Functions named in the tables take a Here and nothing else, so they cannot reach what they may not.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from mappings.hl7v2.elements import Slot
 from mappings.hl7v2.errors import issue
+from mappings.hl7v2.grammar import Branch
 from mappings.hl7v2.parse import Message, Segment
 from mappings.hl7v2.sites import Site
-from mappings.hl7v2.structure import Branch
 from mappings.hl7v2.tables import Event, local_system, vocabularies
 from r4.issue import Issue
 from r4.json import Resource
@@ -155,3 +155,7 @@ class Here:
         if self.repetition > 1:
             parts.append(str(self.repetition))
         self.run.issues.append(issue(rule, text, "^".join(parts)))
+
+
+Compute = Callable[[Here], Any]
+"""A function that a table names: a condition gives bool, a value FHIR JSON, a list of it or None."""

@@ -1,24 +1,30 @@
-"""The mapping tables as values: CSV rows, read once, with the columns of HL7's v2-to-FHIR maps.
+"""The mapping tables as values, read once; every row is ours.
 
-https://build.fhir.org/ig/HL7/v2-to-fhir/ (columns); every row is ours. Conditions, functions and
+`messages/`, `segments/` and `datatypes/` hold one file for each map, with the columns of HL7's
+v2-to-FHIR maps (`rows`); the other tables have one row of headings. Conditions, functions and
 datatype functions are named, never written out: the tables hold no expressions.
 """
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from types import MappingProxyType
+from typing import TypeVar
 from urllib.parse import quote
 
+from mappings.hl7v2.rows import MessageRow, SegmentRow, message_rows, segment_rows
 from terminology import systems
 
 Row = dict[str, str]
+_OWN = "own"
+_Table = TypeVar("_Table")
 _FOLDER = files("mappings.hl7v2")
 
 
 def rows(name: str) -> list[Row]:
-    """Read one table ("segments/PID.csv"): a dict for each row, blanks as ""."""
+    """Read a table with one row of headings ("events.csv"): a dict for each row, blanks as ""."""
     text = (_FOLDER / name).read_text(encoding="utf-8")
     table = list(csv.DictReader(text.splitlines(), strict=True))
     for number, row in enumerate(table, start=2):
@@ -27,10 +33,33 @@ def rows(name: str) -> list[Row]:
     return table
 
 
-def names(folder: str) -> list[str]:
-    """List the tables in a folder ("segments"), without their suffix."""
-    return sorted(
-        entry.name[:-4] for entry in (_FOLDER / folder).iterdir() if entry.name.endswith(".csv")
+@cache
+def messages() -> Mapping[str, tuple[MessageRow, ...]]:
+    """Read every message table by its name (`ADT_A01`)."""
+    return _maps("messages", message_rows)
+
+
+@cache
+def segment_maps() -> Mapping[str, tuple[SegmentRow, ...]]:
+    """Read every segment map by its name (`PID[Patient]`)."""
+    return _maps("segments", segment_rows)
+
+
+@cache
+def datatype_maps() -> Mapping[str, tuple[SegmentRow, ...]]:
+    """Read every datatype map by its name (`XPN[HumanName]`)."""
+    return _maps("datatypes", segment_rows)
+
+
+def _maps(folder: str, read: Callable[[str, str, str], _Table]) -> Mapping[str, _Table]:
+    """Read the tables in a folder by their names, in order."""
+    found = {
+        entry.name[:-4]: entry.read_bytes().decode()
+        for entry in (_FOLDER / folder).iterdir()
+        if entry.name.endswith(".csv")
+    }
+    return MappingProxyType(
+        {name: read(found[name], _OWN, f"{folder}/{name}") for name in sorted(found)}
     )
 
 
@@ -123,16 +152,6 @@ def units() -> dict[str, str]:
 def requests() -> dict[str, str]:
     """Map a resource type to its request: update, merge, create or post."""
     return {row["Resource"]: row["Request"] for row in rows("resources.csv")}
-
-
-def segment_maps() -> Iterator[tuple[str, list[Row]]]:
-    """Yield every segment map (`PID[Patient]`) with its rows, in table order."""
-    for name in names("segments"):
-        grouped: dict[str, list[Row]] = {}
-        for row in rows(f"segments/{name}.csv"):
-            if row["Segment Map"]:
-                grouped.setdefault(row["Segment Map"], []).append(row)
-        yield from grouped.items()
 
 
 def local_system(sender: str, kind: str) -> str:

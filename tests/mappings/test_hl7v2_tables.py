@@ -1,34 +1,47 @@
 """The mapping tables: every row runs, and a row that cannot is refused at load, by name."""
 
+from contextlib import suppress
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
 import pytest
+from hl7apy import load_reference
+from hl7apy.exceptions import ChildNotFound
 
-from mappings.hl7v2 import functions, observations, sites, structures, tables
+from mappings.hl7v2 import functions, sites, structures, tables
 from mappings.hl7v2.compile import compile_row, datatype_maps, segment_maps
 from mappings.hl7v2.elements import place
+from mappings.hl7v2.grammar import grammar
 from mappings.hl7v2.reference import page
-from mappings.hl7v2.structure import grammar
+from mappings.hl7v2.rows import MessageRow, Origin, SegmentRow
 from r4 import artefacts
 
-GOOD = {
-    "Identifier": "PID-7",
-    "Name": "Date of birth",
-    "Cardinality - Min": "0",
-    "Condition": "",
-    "FHIR Attribute": "birthDate",
-    "Extension": "",
-    "FHIR Data Type": "date",
-    "Data Type Mapping": "TS[date]",
-    "Vocabulary Mapping": "",
-    "Assignment": "",
-    "Function": "",
-}
+GOOD = SegmentRow(
+    origin=Origin("own", "segments/PID[Patient]", 9, "PID-7"),
+    identifier="PID-7",
+    name="Date of birth",
+    type="TS",
+    minimum=0,
+    condition="",
+    antlr="",
+    narrative="",
+    target="birthDate",
+    extension="",
+    fhir_type="date",
+    datatype_map="TS[date]",
+    vocabulary="",
+    assignment="",
+    function="",
+    comment="",
+)
 
 
 def test_every_table_compiles():
-    assert set(structures()) == {"ADT_A01", "ADT_A03", "ADT_A05", "ADT_A39", "ORU_R01"}
+    assert set(structures()) >= {"ADT_A01", "ADT_A03", "ADT_A05", "ADT_A39", "ORU_R01"}
+    assert set(structures()) == set(tables.messages())
+    assert set(segment_maps()) == set(tables.segment_maps())
+    assert set(datatype_maps()) == set(tables.datatype_maps())
     assert all(segment_maps().values())
 
 
@@ -37,17 +50,47 @@ def test_every_event_has_a_table_and_every_table_an_event():
 
 
 def test_every_segment_map_is_used_by_a_message():
-    used = {
-        row["Segment Map"]
-        for name in tables.names("messages")
-        for row in tables.rows(f"messages/{name}.csv")
-    }
+    used = {row.segment_map for row in message_rows()}
     assert used - {""} == set(segment_maps())
 
 
 def test_every_datatype_mapping_is_used_by_a_segment():
-    used = {row["Data Type Mapping"] for _, rows in tables.segment_maps() for row in rows}
+    used = {row.datatype_map for row in element_rows()}
     assert used - {""} == set(datatype_maps())
+
+
+def message_rows():
+    return [row for rows in tables.messages().values() for row in rows]
+
+
+def element_rows():
+    maps = (*tables.segment_maps().values(), *tables.datatype_maps().values())
+    return [row for rows in maps for row in rows]
+
+
+def test_every_action_and_rule_knows_the_row_it_comes_from():
+    lines = {row.origin: row for row in [*message_rows(), *element_rows()]}
+    assert len(lines) == len(message_rows()) + len(element_rows())
+    compiled = 0
+    for structure in structures().values():
+        for actions in structure.actions.values():
+            for action in actions:
+                assert lines[action.origin].target == action.slot
+                for rule in action.rules:
+                    assert lines[rule.origin].target
+                    compiled += 1
+    assert compiled
+    for name, rules in segment_maps().items():
+        targets = [row.origin for row in tables.segment_maps()[name] if row.target]
+        assert [rule.origin for rule in rules] == targets
+
+
+def test_an_origin_names_the_line_of_its_file():
+    for row in [*message_rows(), *element_rows()]:
+        table = files("mappings.hl7v2") / f"{row.origin.table}.csv"
+        line = table.read_text(encoding="utf-8").splitlines()[row.origin.line - 1]
+        assert row.origin.layer == "own"
+        assert line.split(",")[1] == row.identifier == row.origin.identifier
 
 
 def test_every_vocabulary_is_a_concept_map_with_its_source():
@@ -66,11 +109,45 @@ def test_every_site_file_names_known_kinds_and_vocabularies_with_reasons():
     assert sites.site("nobody") == sites.Site()
 
 
+VERSIONS = (
+    *("2.1", "2.2", "2.3", "2.3.1", "2.4", "2.5"),
+    *("2.5.1", "2.6", "2.7", "2.8", "2.8.1", "2.8.2"),
+)
+
+
+def fields(segment):
+    """Name every field that any version of HL7 gives a segment."""
+    found = set()
+    for version in VERSIONS:
+        with suppress(ChildNotFound):
+            structure = load_reference(segment, "Segment", version)
+            found |= {child[0].replace("_", "-") for child in structure[1]}
+    return found
+
+
+@pytest.mark.parametrize("segment", sorted({name[:3] for name in tables.segment_maps()}))
+def test_every_field_of_a_mapped_segment_has_a_row(segment):
+    rows = [row for name in tables.segment_maps() for row in tables.segment_maps()[name]]
+    listed = {row.identifier.partition(".")[0] for row in rows if row.identifier[:3] == segment}
+    known = fields(segment)
+    assert known
+    assert known - listed == set()
+    assert listed - known <= {segment}
+
+
+def test_a_field_that_goes_nowhere_says_why():
+    left_out = [row for row in element_rows() if not row.target]
+    assert len(left_out) > 200
+    assert [row.origin for row in left_out if len(row.comment) < 10] == []
+
+
 def test_tables_hold_no_expressions():
-    for _, rows in tables.segment_maps():
-        for row in rows:
-            for column in ("Condition", "Function"):
-                assert not row[column] or row[column].isidentifier()
+    """A condition is a named function: HL7's columns for computed conditions are empty."""
+    for row in [*message_rows(), *element_rows()]:
+        assert (row.antlr, row.narrative) == ("", "")
+        assert not row.condition or row.condition.isidentifier()
+    for row in element_rows():
+        assert not row.function or row.function.isidentifier()
 
 
 def test_a_good_row_compiles():
@@ -80,32 +157,33 @@ def test_a_good_row_compiles():
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"FHIR Attribute": "dateOfBirth"}, "R4 has no element Patient.dateOfBirth"),
-        ({"FHIR Attribute": "birth-date"}, "is no step of a path"),
-        ({"FHIR Attribute": "birthDate("}, "is no path"),
-        ({"FHIR Data Type": "dateTime"}, "has type date, not dateTime"),
-        ({"Data Type Mapping": "TS[dateTime]"}, r"TS\[dateTime\] gives dateTime, not date"),
-        ({"Data Type Mapping": "TS[day]"}, r"no datatype mapping TS\[day\]"),
-        ({"Data Type Mapping": ""}, "needs a Data Type Mapping"),
-        ({"Function": "birthday"}, "there is no function `birthday`"),
-        ({"Function": "_key"}, "there is no function `_key`"),
-        ({"Condition": "PID-8 VALUED"}, "there is no function"),
-        ({"Vocabulary Mapping": "Nothing"}, "there is no vocabulary Nothing"),
-        ({"Vocabulary Mapping": "YesNo"}, "a date cannot be coded"),
-        ({"Identifier": "PID"}, "neither a field of its segment"),
-        ({"Assignment": "today"}, "cannot be assigned"),
-        ({"Extension": "https://example.org/x"}, "only `extension` can hold"),
-        ({"FHIR Attribute": "deceased[x]"}, "is no step of a path"),
-        ({"FHIR Attribute": "deceased"}, "R4 has no element Patient.deceased"),
+        ({"target": "dateOfBirth"}, "R4 has no element Patient.dateOfBirth"),
+        ({"target": "birth-date"}, "is no step of a path"),
+        ({"target": "birthDate("}, "is no path"),
+        ({"fhir_type": "dateTime"}, "has type date, not dateTime"),
+        ({"datatype_map": "TS[dateTime]"}, r"TS\[dateTime\] gives dateTime, not date"),
+        ({"datatype_map": "TS[day]"}, r"no datatype mapping TS\[day\]"),
+        ({"datatype_map": ""}, "needs a Data Type Mapping"),
+        ({"function": "birthday"}, "there is no function `birthday`"),
+        ({"function": "_key"}, "there is no function `_key`"),
+        ({"condition": "PID-8 VALUED"}, "there is no function"),
+        ({"vocabulary": "Nothing"}, "there is no vocabulary Nothing"),
+        ({"vocabulary": "YesNo"}, "a date cannot be coded"),
+        ({"identifier": "PID"}, "neither a field of its segment"),
+        ({"assignment": '"today"'}, "cannot be assigned"),
+        ({"assignment": "today"}, "is no value in quotation marks"),
+        ({"extension": "https://example.org/x"}, "only `extension` can hold"),
+        ({"target": "deceased[x]"}, "is no step of a path"),
+        ({"target": "deceased"}, "R4 has no element Patient.deceased"),
         (
-            {"FHIR Attribute": "managingOrganization(Practitioner)", "FHIR Data Type": "Reference"},
+            {"target": "managingOrganization(Practitioner)", "fhir_type": "Reference"},
             "cannot refer to Practitioner",
         ),
     ],
 )
 def test_a_bad_row_is_refused_with_its_reason(changes, reason):
     with pytest.raises(ValueError, match=reason):
-        compile_row("PID", "Patient", GOOD | changes)
+        compile_row("PID", "Patient", replace(GOOD, **changes))
 
 
 @pytest.mark.parametrize(
@@ -125,28 +203,26 @@ def test_paths_resolve_against_the_definitions(resource_type, path, type_name, i
 
 
 def test_groups_must_close():
-    begin = {"Identifier": "X.G", "Syntax": "{", "Name": "--- G begin"}
+    begin, end = group("X.G", "{", "--- G begin"), group("/X.G", "}", "--- G end")
+    assert [child.name for child in grammar("X", [begin, end]).children] == ["G"]
     with pytest.raises(ValueError, match="group G does not end"):
         grammar("X", [begin])
     with pytest.raises(ValueError, match="closes a group that is not open"):
-        grammar("X", [{"Identifier": "/X.G", "Syntax": "}", "Name": "--- G end"}])
+        grammar("X", [end])
 
 
-def test_every_public_function_is_named_by_a_table():
-    named = {row[cell] for row in all_rows() for cell in ("Condition", "Function") if row.get(cell)}
-    for module in (functions, observations):
-        own = {
-            n for n, f in vars(module).items() if getattr(f, "__module__", "") == module.__name__
-        }
-        public = {name for name in own if not name.startswith("_")}
-        assert public - named <= {"registry_condition"}  # which the functions for a case share
+def group(identifier, syntax, name):
+    origin = Origin("own", "messages/X", 3, identifier)
+    return MessageRow(origin, identifier, syntax, name, 1, *[""] * 8)
 
 
-def all_rows():
-    for name in tables.names("messages"):
-        yield from tables.rows(f"messages/{name}.csv")
-    for _, rows in tables.segment_maps():
-        yield from rows
+def test_every_registered_function_is_named_by_a_table():
+    named = {row.condition for row in [*message_rows(), *element_rows()]}
+    named |= {row.function for row in element_rows()}
+    assert functions.NAMED
+    assert set(functions.NAMED) <= named
+    for name, function in functions.NAMED.items():
+        assert (name, function.__doc__ is None) == (function.__name__, False)
 
 
 def test_every_example_is_fictitious():

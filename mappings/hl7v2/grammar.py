@@ -1,16 +1,15 @@
 """A message table as a grammar of segments, and a message laid out on it as a tree.
 
 The `Syntax` rows are the grammar: `[{ OBX }]`, and begin and end rows of groups (`--- VISIT begin`),
-where `[` is optional and `{` repeats. Senders differ from
-it: a segment out of order goes to its place in the nearest group that has one, an unknown one
-(Z-segments) to none.
+where `[` is optional and `{` repeats. Senders differ from it: a segment out of order goes to its
+place in the nearest group that has one, an unknown one (Z-segments) to none.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from mappings.hl7v2.parse import Message, Segment
-from mappings.hl7v2.tables import Row
+from mappings.hl7v2.rows import MessageRow
 
 
 @dataclass(eq=False, slots=True)
@@ -21,7 +20,7 @@ class Node:
     repeats: bool
     required: bool
     children: list["Node"] = field(default_factory=list)
-    rows: list[Row] = field(default_factory=list)
+    rows: list[MessageRow] = field(default_factory=list)
     segments: frozenset[str] = frozenset()
 
     def seal(self) -> None:
@@ -55,17 +54,17 @@ class Branch:
         return None
 
 
-def grammar(name: str, rows: Sequence[Row]) -> Node:
+def grammar(name: str, rows: Sequence[MessageRow]) -> Node:
     """Build the grammar of a message table. Raises ValueError where its groups do not close."""
     root = Node(name, repeats=False, required=True)
     open_groups = [root]
     for row in rows:
-        path, syntax = row["Identifier"], row["Syntax"].replace(" ", "")
+        path, syntax = row.identifier, row.syntax.replace(" ", "")
         last = path.rpartition(".")[2]
         if path.startswith("/"):
             if not open_groups[1:] or open_groups.pop().name != last:
                 raise ValueError(f"{name}: {path} closes a group that is not open")
-        elif row["Name"].startswith("---"):
+        elif row.name.startswith("---"):
             node = Node(last, repeats="{" in syntax, required="[" not in syntax)
             open_groups[-1].children.append(node)
             open_groups.append(node)

@@ -1,4 +1,4 @@
-"""OBX-5 by the type that OBX-2 names, to Observation.value[x].
+"""Results: which observation, its state, and OBX-5 by the type that OBX-2 names.
 
 HL7 v2.4 chapter 7.4.2. Not supported, and refused: embedded and referenced data (ED, RP), and the
 composite types that no measurement uses.
@@ -9,10 +9,11 @@ from decimal import Decimal
 
 from mappings.hl7v2 import timestamps
 from mappings.hl7v2.codes import codings, unit
-from mappings.hl7v2.datatypes import cwe
+from mappings.hl7v2.datatypes import cwe, ts
 from mappings.hl7v2.errors import DATA_TYPE
+from mappings.hl7v2.functions.identity import patient_values
 from mappings.hl7v2.parse import Repetition
-from mappings.hl7v2.scope import Here
+from mappings.hl7v2.scope import Compute, Here
 from r4.json import Resource
 
 _NUMBER = re.compile(
@@ -29,6 +30,42 @@ _KINDS = {
 }
 _LARGEST_INTEGER = 2**31 - 1
 _LONGEST_NUMBER = 40
+
+
+def observation_identifier(here: Here) -> Resource:
+    """Return order (OBR-3, OBR-2), code and sub-id, so that replays and corrections agree.
+
+    Without an order the message and the child stand for it; a repeated key is numbered.
+    """
+    message = f"{here.run.message.header.control_id}.{patient_values(here)[0]}"
+    order = here.value("OBR", 3) or here.value("OBR", 2) or message
+    observed_code = here.segment.field(3)
+    code = observed_code.component(1) or observed_code.component(2)
+    key = ".".join(part for part in (order, code, here.value("OBX", 4)) if part)
+    occurrence = here.run.occurrence(f"OBX {key}")
+    value = key if occurrence == 1 else f"{key}.{occurrence}"
+    return {"system": here.local("observation"), "value": value}
+
+
+def observed(here: Here) -> str | None:
+    """Return when it was observed: OBX-14, else OBR-7."""
+    for name, number in (("OBX", 14), ("OBR", 7)):
+        segment = here.find(name)
+        if segment is not None and (field := segment.field(number)).value:
+            return ts(field.repetitions[0], here.at(number))
+    return None
+
+
+def observation_status(here: Here) -> str | None:
+    """Return the result status of OBX-11, else of OBR-25; `unknown` where neither says."""
+    code = here.value("OBX", 11) or here.value("OBR", 25)
+    if not code:
+        return "unknown"
+    coding = here.translate("ObservationStatus", code)
+    if coding is None:
+        here.at(11).fail(DATA_TYPE, f"The result status `{code}` is not in table 0085.")
+        return None
+    return str(coding["code"])
 
 
 def _value(here: Here, kind: str) -> Repetition | None:
@@ -176,3 +213,19 @@ def _refuse(here: Here, text: str) -> None:
     expression = f"OBX^{here.segment.number}^5"
     if not any(found.expression == expression for found in here.run.issues):
         here.fail(DATA_TYPE, text)
+
+
+NAMED: tuple[Compute, ...] = (
+    observation_identifier,
+    observation_status,
+    observed,
+    value_boolean,
+    value_concept,
+    value_date_time,
+    value_integer,
+    value_quantity,
+    value_range,
+    value_ratio,
+    value_string,
+    value_time,
+)

@@ -1,0 +1,193 @@
+"""A mapping table as values: CSV rows with the columns of HL7's v2-to-FHIR maps, read by heading.
+
+https://build.fhir.org/ig/HL7/v2-to-fhir/
+There are two rows of headings: the second names the columns, the first names those that the second
+leaves blank. HL7's own files spell headings differently, so a heading is compared by its letters.
+"""
+
+import csv
+import io
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+_ASIDE = re.compile(r"\(.*\)", re.DOTALL)
+_SPELLINGS = {
+    "displaysequence": "sortorder",
+    "cardinalityminimum": "cardinalitymin",
+    "cardinalitymaximum": "cardinalitymax",
+    "derivedmapping": "assignment",
+    "fhirattributedatatype": "fhirattribute",
+}
+_MIDDLE = frozenset({"fhirattribute", "primarytarget"})
+"""Where FHIR's columns begin: `Data Type` and `Cardinality` stand on both sides of it."""
+_PLACES = ("sortorder", "identifier", "name", "datatype", "cardinalitymin", "cardinalitymax")
+"""The first columns, in case the headings leave them blank, as those of one of HL7's files do."""
+_HEADINGS_WITHIN = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a row stands: its layer ("own"), table ("segments/PID[Patient]"), line and identifier.
+
+    The line is counted from 1 in the file, headings included.
+    """
+
+    layer: str
+    table: str
+    line: int
+    identifier: str
+
+    def __str__(self) -> str:
+        return f"{self.table}, line {self.line} ({self.identifier})"
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentRow:
+    """A row of a segment map or datatype map; blanks are "".
+
+    `condition` and `function` name functions; `antlr` and `narrative` are HL7's own conditions.
+    `extension` is the URL of the extension that `target` is, in the unnamed column beside it.
+    """
+
+    origin: Origin
+    identifier: str
+    name: str
+    type: str
+    minimum: int
+    condition: str
+    antlr: str
+    narrative: str
+    target: str
+    extension: str
+    fhir_type: str
+    datatype_map: str
+    vocabulary: str
+    assignment: str
+    function: str
+    comment: str
+
+
+@dataclass(frozen=True, slots=True)
+class MessageRow:
+    """A row of a message table: a segment, or the begin or end of a group; blanks are ""."""
+
+    origin: Origin
+    identifier: str
+    syntax: str
+    name: str
+    minimum: int
+    condition: str
+    antlr: str
+    narrative: str
+    target: str
+    segment_map: str
+    request: str
+    references: str
+    comment: str
+
+
+def segment_rows(text: str, layer: str, table: str) -> tuple[SegmentRow, ...]:
+    """Read a segment or datatype map. Raises ValueError where it is not one, or a row is too long."""
+    return tuple(
+        SegmentRow(
+            origin=Origin(layer, table, line, cells["identifier"]),
+            identifier=cells["identifier"],
+            name=cells["name"],
+            type=cells["datatype"],
+            minimum=_number(cells["cardinalitymin"]),
+            condition=cells.get("conditionfunction", ""),
+            antlr=cells["computableantlr"],
+            narrative=cells["narrative"],
+            target=cells["fhirattribute"],
+            extension=cells["fhir extension"],
+            fhir_type=cells["fhir datatype"],
+            datatype_map=cells["datatypemapping"],
+            vocabulary=cells["vocabularymapping"],
+            assignment=cells.get("assignment", ""),
+            function=cells.get("function", ""),
+            comment=cells["comments"],
+        )
+        for line, cells in _cells(text, table, "fhirattribute")
+    )
+
+
+def message_rows(text: str, layer: str, table: str) -> tuple[MessageRow, ...]:
+    """Read a message table. Raises ValueError where it is not one, or a row is too long."""
+    return tuple(
+        MessageRow(
+            origin=Origin(layer, table, line, cells["identifier"]),
+            identifier=cells["identifier"],
+            syntax=cells["syntax"],
+            name=cells["name"],
+            minimum=_number(cells["cardinalitymin"]),
+            condition=cells.get("conditionfunction", ""),
+            antlr=cells["computableantlr"],
+            narrative=cells["narrative"],
+            target=cells["primarytarget"],
+            segment_map=cells["segmentmap"],
+            request=cells.get("request", ""),
+            references=cells["references"],
+            comment=cells["comments"],
+        )
+        for line, cells in _cells(text, table, "primarytarget")
+    )
+
+
+def _number(cell: str) -> int:
+    return int(cell) if cell.isdecimal() else 0
+
+
+def _cells(text: str, table: str, middle: str) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield line and cells by heading of every row that is not blank."""
+    lines = _lines(text)
+    number, names = _headings(lines, table)
+    if middle not in names:
+        raise ValueError(f"{table}: no column is headed {middle}")
+    for line, row in lines[number:]:
+        if len(row) > len(names) and any(row[len(names) :]):
+            raise ValueError(f"{table}, line {line}: the row is longer than the heading")
+        if any(row):
+            padded = [*row, *[""] * (len(names) - len(row))]
+            yield line, {name: cell for name, cell in zip(names, padded, strict=False) if name}
+
+
+def _lines(text: str) -> list[tuple[int, list[str]]]:
+    """Split the table into rows, each with the line that it begins on."""
+    reader = csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""), strict=True)
+    found, line = [], 1
+    for row in reader:
+        found.append((line, [cell.strip() for cell in row]))
+        line = reader.line_num + 1
+    return found
+
+
+def _headings(lines: Sequence[tuple[int, list[str]]], table: str) -> tuple[int, list[str]]:
+    """Find the two rows of headings: how many rows there are up to the data, and their names."""
+    pairs = pairwise(row for _, row in lines[:_HEADINGS_WITHIN])
+    for number, (above, row) in enumerate(pairs, start=2):
+        names = [_named(cell) for cell in row]
+        middle = next((place for place, name in enumerate(names) if name in _MIDDLE), None)
+        if middle is not None:
+            over = [_named(cell) for cell in above] + [""] * len(names)
+            return number, list(_sides(names, over, middle))
+    raise ValueError(f"{table} has no rows of headings")
+
+
+def _sides(names: list[str], over: list[str], middle: int) -> Iterator[str]:
+    blank = not any(names[: len(_PLACES)])
+    for place, name in enumerate(names):
+        if blank and place < len(_PLACES):
+            yield _PLACES[place]
+        elif place == middle + 1 and not name:
+            yield "fhir extension"
+        elif place > middle and name in _PLACES:
+            yield f"fhir {name}"
+        else:
+            yield name or (over[place] if over[place] == "comments" else "")
+
+
+def _named(heading: str) -> str:
+    letters = re.sub(r"[^a-z]", "", _ASIDE.sub("", heading).lower())
+    return _SPELLINGS.get(letters, letters)
