@@ -19,7 +19,8 @@ from urllib.parse import quote
 from benchmarks import snomed_shaped
 from fhir_server.commands.load_terminology import load_terminology
 from fhir_server.settings import Settings
-from fhir_server.store.concepts.reading import System, Systems
+from fhir_server.store.concepts.reading import System
+from fhir_server.store.concepts.releases import Systems
 from fhir_server.store.connection import Database
 from fhir_server.store.database import open_database
 from terminology.systems import SNOMED_CT

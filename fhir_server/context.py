@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from fhir_server.settings import Settings
 from fhir_server.store.audit import Trail
-from fhir_server.store.concepts.reading import Systems
+from fhir_server.store.concepts.releases import Systems
 from fhir_server.store.connection import Database, reading
 from fhir_server.store.packages import Held, generation
 from mappings.hl7v2 import MappingContext

@@ -21,9 +21,9 @@ def normalise(resource: Resource) -> Resource:
     Binaries, what holds a Signature, and definitions, which are their publishers'.
     """
     kind = resource.get("resourceType")
-    if kind in _CLOSED or (changed := _object(resource)) is None:
+    if not isinstance(kind, str) or kind in _CLOSED or (changed := _object(resource)) is None:
         return resource
-    return resource if _is_definition(str(kind)) or _is_signed(resource) else changed
+    return resource if _is_definition(kind) or _is_signed(resource) else changed
 
 
 @cache

@@ -84,11 +84,12 @@ class Sources:
     def supplements(self, system: str) -> list[Resource]:
         """Return the supplements of a code system, those of the standard's own examples left out."""
         if self._supplements is None:
-            self._supplements = {}
+            found: dict[str, list[Resource]] = {}
             for each in self._added():
                 if each.get("content") == "supplement" and "supplements" in each:
                     url = canonical(split(each["supplements"])[0])
-                    self._supplements.setdefault(url, []).append(each)
+                    found.setdefault(url, []).append(each)
+            self._supplements = found  # whole at once: others may ask while they are read
         return self._supplements.get(system, [])
 
     def _added(self) -> Iterator[Resource]:

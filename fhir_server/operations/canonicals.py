@@ -9,18 +9,22 @@ from functools import lru_cache
 from typing import Literal
 
 import profiles
-from fhir_server.context import Context
+from fhir_server.context import Context, instant
 from fhir_server.interactions.read import read
 from fhir_server.operations.parameters import Input
 from fhir_server.store import read as store
 from fhir_server.store.search.parse import parse
 from fhir_server.store.search.texts import escape
+from r4.canonical import newest
 from r4.issue import FhirError, error
 from r4.json import Resource, decode
 from terminology import Members, Terminology
 from terminology.sources import written
 
 Kind = Literal["CodeSystem", "ValueSet", "ConceptMap"]
+
+_VERSIONS = 100
+"""Among how many versions of one url, those stored last, the newest is sought."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +72,16 @@ def by_url(context: Context, kind: Kind, url: str, version: str | None) -> Given
         return Given(found)
     plain, _, inside = canonical.partition("|")
     pairs = [("url", escape(plain))] + ([("version", escape(inside))] if inside else [])
-    listed = store.first(context.database, parse(kind, pairs), 1)
-    if not listed:
+    stored = store.first(context.database, parse(kind, pairs), _VERSIONS)
+    if not stored:
         text = f"The {kind} {canonical} is not known here: check its url, or send it along."
         raise FhirError(404, [error("not-found", text, "Parameters.parameter('url')")])
-    return _decoded(listed[0].body)
+    if len(stored) == 1:
+        return _decoded(stored[0].body)
+    versions: dict[str, bytes] = {}
+    for each in stored:
+        versions.setdefault(decode(each.body).get("version", ""), each.body)
+    return _decoded(versions[newest(versions)])
 
 
 def members(context: Context, given: Given) -> Members:
@@ -122,8 +131,9 @@ def _sent(context: Context, named: Named, sent: Resource) -> Resource:
         text = f"The parameter {named.sent} is a {named.kind}, not a {sent['resourceType']}."
         raise FhirError(400, [error("invalid", text, where)])
     options = context.checked(sent["resourceType"], warnings=False)
-    found = profiles.validate(sent, context.terminology, options=options)
-    if found:
+    now = instant(context.now())
+    found = profiles.validate(sent, context.terminology, now=now, options=options)
+    if any(issue.is_error for issue in found):
         raise FhirError(422, found)
     return _said(sent)
 

@@ -16,6 +16,7 @@ from fhir_server.operations import parameters
 from fhir_server.operations.parameters import Kinds
 from r4.issue import FhirError, Issue, error
 from r4.json import Resource, decode
+from terminology.normalise import normalise
 
 IN_QUERY: Kinds = {"mode": "string", "profile": "string"}
 NAMES: Kinds = {"resource": "resource", **IN_QUERY}
@@ -95,7 +96,11 @@ def validate(context: Context, place: Place, asked: Asked) -> list[Issue]:
     found: list[Issue] = []
     if asked.profiles or asked.mode not in ("create", "update"):
         found += conformance.issues(
-            context, resource, Referred(context), instant(context.now()), named=asked.profiles
+            context,
+            normalise(resource),
+            Referred(context),
+            instant(context.now()),
+            named=asked.profiles,
         )
     if asked.mode in ("create", "update"):
         found += _written(context, place, asked.mode, resource)

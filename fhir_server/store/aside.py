@@ -10,6 +10,9 @@ import asyncpg
 
 T = TypeVar("T")
 
+PLANNED = {"jit": "off", "plan_cache_mode": "force_custom_plan"}
+"""Of whoever reads: how many rows have a word differs by word, a plan for any word at all is a bad one."""
+
 
 class Aside:
     """A running event loop and, where asked for, a connection that belongs to it."""
@@ -38,7 +41,7 @@ class Aside:
         """Lend the connection of this loop to one at a time: several threads may ask for it."""
         async with self._turn:
             if self._connection is None or self._connection.is_closed():
-                self._connection = await asyncpg.connect(url)
+                self._connection = await asyncpg.connect(url, server_settings=PLANNED)
             yield self._connection
 
     def close(self) -> None:

@@ -6,7 +6,7 @@ https://magicstack.github.io/asyncpg/current/
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache, lru_cache
 from typing import Any, TypeVar
@@ -16,7 +16,7 @@ from sqlalchemy.dialects import postgresql
 from sqlmodel import SQLModel
 
 from fhir_server.store.apart import ProcessWriter
-from fhir_server.store.aside import Aside
+from fhir_server.store.aside import PLANNED, Aside
 from fhir_server.store.connection import AT_PLACE, Connection, Row, Rows
 from fhir_server.store.driving import Driven, is_driven, wait_for
 from fhir_server.store.group import Done, Job, prepare, run
@@ -166,8 +166,7 @@ class PostgresqlDatabase:
         return found
 
     async def _connect(self) -> asyncpg.Connection:
-        # How many rows have a word differs by word: a plan for any word at all is a bad one.
-        connection = await _connected(self._url, plan_cache_mode="force_custom_plan")
+        connection = await _connected(self._url, PLANNED)
         self._opened.append(connection)
         return connection
 
@@ -176,10 +175,10 @@ class PostgresqlDatabase:
             prepare(PostgresqlConnection(connection))
 
 
-async def _connected(url: str, **settings: str) -> asyncpg.Connection:
+async def _connected(url: str, settings: Mapping[str, str]) -> asyncpg.Connection:
     return await asyncpg.connect(
         url, statement_cache_size=_STATEMENTS, max_cached_statement_lifetime=0,
-        server_settings={"jit": "off", **settings},
+        server_settings=dict(settings),
     )  # fmt: skip
 
 
@@ -235,7 +234,7 @@ class PostgresqlCommitter:
 
     async def _commit(self, jobs: Sequence[Job]) -> list[Done]:
         if self._connection is None or self._connection.is_closed():
-            self._connection = await _connected(self._url)
+            self._connection = await _connected(self._url, {"jit": "off"})
         return await Driven(_run(PostgresqlConnection(self._connection), jobs))
 
 

@@ -13,7 +13,7 @@ from benchmarks.load import children, codes, loads, report, targets
 from benchmarks.load.__main__ import options
 from benchmarks.load.driving import Figures, Spent
 from benchmarks.load.seeding import Ingest, Sample
-from fhir_server.store.concepts.reading import Systems
+from fhir_server.store.concepts.releases import Systems
 from r4.json import decode
 from terminology import Terminology
 from tests.support.databases import opened

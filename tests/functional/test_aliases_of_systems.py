@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,6 +15,7 @@ from tests.support.server import Served
 ALIAS = "http://fhir.hl7.org.uk/CodeSystem/OPCS-4"
 OTHER = "https://fhir.hl7.org.uk/Id/opcs-4"
 CODE = "Z99.9"
+EXAMPLES = Path(__file__).parents[2] / "profiles/examples"
 Resource = dict[str, Any]
 Door = Callable[[httpx.Client, Resource], str]
 
@@ -206,3 +208,15 @@ def test_a_definition_with_another_spelling_means_the_same_codes(server: Served)
     query = f"/{stored}/$validate-code?system={ICD_10}&code={CODE}"
     parameters = server.http.get(query).json()["parameter"]
     assert {"name": "result", "valueBoolean": True} in parameters
+
+
+def test_a_profile_holds_every_spelling_to_the_same(server: Served) -> None:
+    procedure = (EXAMPLES / "csor-procedure/invalid/opcs-code-without-its-dot.json").read_text()
+
+    def said(system: str) -> list[tuple[str, str, str]]:
+        sent = json.loads(procedure.replace(OPCS_4, system))
+        issues = server.http.post("/Procedure/$validate", json=sent).json()["issue"]
+        return [(each["severity"], each["diagnostics"], each["expression"]) for each in issues]
+
+    assert "error" in [severity for severity, _, _ in said(OPCS_4)]
+    assert said(OPCS_4) == said(ALIAS) == said(OTHER)

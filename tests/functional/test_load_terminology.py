@@ -16,9 +16,9 @@ import pytest
 from benchmarks import snomed_shaped
 from fhir_server.__main__ import main
 from fhir_server.commands import load_terminology
-from fhir_server.store.concepts import loading, reading, slices
+from fhir_server.store.concepts import loading, releases, slices
 from fhir_server.store.concepts.loading import Progress
-from fhir_server.store.concepts.reading import Systems
+from fhir_server.store.concepts.releases import Systems
 from fhir_server.store.connection import Database
 from terminology.systems import ICD_10, OPCS_4, SNOMED_CT
 from tests.support.databases import KINDS as DATABASES
@@ -35,7 +35,7 @@ def _small_slices(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loading, "SLICE", 100)
     monkeypatch.setattr(loading, "GRACE", 0.0)
     monkeypatch.setattr(slices, "_REMOVED", 100)
-    monkeypatch.setattr(reading, "SEEN_AFTER", 0.0)
+    monkeypatch.setattr(releases, "SEEN_AFTER", 0.0)
 
 
 @pytest.fixture(params=DATABASES)

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from benchmarks import snomed_shaped
 from fhir_server.store.concepts import hierarchy, reading
-from fhir_server.store.concepts.reading import System, Systems
+from fhir_server.store.concepts.reading import System
+from fhir_server.store.concepts.releases import Systems
 from terminology.loaders import rf2
 from terminology.systems import SNOMED_CT
 from tests.support.databases import KINDS as DATABASES

@@ -108,6 +108,17 @@ def test_a_stored_value_set_is_taken_as_it_is_stored_now(server: Served) -> None
     assert server.http.get(path).status_code == 410
 
 
+def test_of_several_versions_the_newest_is_meant_whichever_was_stored_last(server: Served) -> None:
+    canonical = f"{OURS}/vs/versions"
+    for version, code in (("9", "red"), ("10", "pink"), ("2", "red")):
+        include = {"system": f"{OURS}/colours", "concept": [{"code": code}]}
+        said = {**REDS, "url": canonical, "version": version, "compose": {"include": [include]}}
+        assert server.http.post("/ValueSet", json=said).status_code == 201
+    path = f"/ValueSet/$validate-code?url={canonical}&system={OURS}/colours&code=pink"
+    assert named(server.http.get(path))["result"] is True
+    assert named(server.http.get(f"{path}&valueSetVersion=9"))["result"] is False
+
+
 def test_a_code_is_of_a_code_system_or_not(server: Served, ids: dict[str, str]) -> None:
     place = f"/CodeSystem/{ids['CodeSystem']}/$validate-code"
     along = {"name": "codeSystem", "resource": COLOURS}

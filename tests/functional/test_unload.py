@@ -14,8 +14,8 @@ from fhir_server.app import alone
 from fhir_server.context import Context
 from fhir_server.interactions.create import create
 from fhir_server.settings import Settings
-from fhir_server.store.concepts import loading, reading
-from fhir_server.store.concepts.reading import Systems
+from fhir_server.store.concepts import loading, releases
+from fhir_server.store.concepts.releases import Systems
 from fhir_server.store.packages import Packages, generation
 from fhir_server.store.read import current
 from tests.support.databases import KINDS, new_database, opened
@@ -29,7 +29,7 @@ Run = Callable[..., tuple[int, str]]
 @pytest.fixture(params=KINDS)
 def where(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setattr(loading, "GRACE", 0.0)
-    monkeypatch.setattr(reading, "SEEN_AFTER", 0.0)
+    monkeypatch.setattr(releases, "SEEN_AFTER", 0.0)
     database = new_database(request.param, tmp_path)
     monkeypatch.setenv("CSOR_DATABASE", database)
     return database

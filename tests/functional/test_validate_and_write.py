@@ -270,7 +270,8 @@ class TestResponses:
             server.http.post("/Questionnaire", content=form.read_bytes(), headers=JSON)
         for response in sorted(cases.glob("*-qr.json")):
             judged.append(bool(agreed(server, decode(response.read_bytes()))))
-        assert (judged.count(True), judged.count(False)) == (57, 17)
+        # four that draw on code systems which are not loaded here are let pass, with a warning
+        assert (judged.count(True), judged.count(False)) == (53, 21)
 
 
 @pytest.fixture(scope="module")
