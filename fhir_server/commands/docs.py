@@ -49,7 +49,7 @@ def pages() -> Iterator[tuple[str, str]]:
 
 def _settings() -> str:
     rows = (
-        f"| `CSOR_{name.upper()}` | `{field.default}` | {field.description} |"
+        f"| `CSOR_{name.upper()}` | `{field.get_default(call_default_factory=True)}` | {field.description} |"
         for name, field in Settings.model_fields.items()
     )
     return (
