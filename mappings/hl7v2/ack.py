@@ -68,18 +68,18 @@ def _header(msh: Segment, separators: Separators, control_id: str, now: str) -> 
     kind = ["ACK", trigger, "ACK"] if trigger else ["ACK"]
     fields = [
         f"MSH{separators.field}{separators.encoding_characters}",
-        *(_echo(msh, number) for number in (5, 6, 3, 4)),
-        _timestamp(now),
+        *(echo(msh, number) for number in (5, 6, 3, 4)),
+        timestamp(now),
         "",
-        separators.component.join(_escaped(part, separators) for part in kind),
-        _escaped(control_id, separators),
-        _echo(msh, 11) or "P",
-        _echo(msh, 12) or "2.4",
+        separators.component.join(escaped(part, separators) for part in kind),
+        escaped(control_id, separators),
+        echo(msh, 11) or "P",
+        echo(msh, 12) or "2.4",
     ]
     return separators.field.join(fields)
 
 
-def _echo(msh: Segment, number: int) -> str:
+def echo(msh: Segment, number: int) -> str:
     """Return a received field as it was sent: it is already escaped for these separators."""
     return "".join(character for character in msh.text(number) if character.isprintable())
 
@@ -87,8 +87,8 @@ def _echo(msh: Segment, number: int) -> str:
 def _acknowledgement(
     msh: Segment, separators: Separators, code: str, issues: Sequence[Issue]
 ) -> str:
-    text = _escaped(issues[0].diagnostics[:80], separators) if issues else ""
-    fields = ["MSA", code, _echo(msh, 10), text]
+    text = escaped(issues[0].diagnostics[:80], separators) if issues else ""
+    fields = ["MSA", code, echo(msh, 10), text]
     return separators.field.join(fields if text else fields[:3])
 
 
@@ -96,14 +96,15 @@ def _error(found: Issue, separators: Separators) -> str:
     expression = found.expression or ""
     location = expression if _LOCATION.match(expression) else ""
     rule = condition(found)
-    coded = separators.component.join([rule, _escaped(TEXTS[rule], separators), "HL70357"])
+    coded = separators.component.join([rule, escaped(TEXTS[rule], separators), "HL70357"])
     severity = _SEVERITY[found.severity]
-    text = _escaped(found.diagnostics, separators)
+    text = escaped(found.diagnostics, separators)
     placed = location.replace("^", separators.component)
     return separators.field.join(["ERR", "", placed, coded, severity, "", "", "", text])
 
 
-def _escaped(text: str, separators: Separators) -> str:
+def escaped(text: str, separators: Separators) -> str:
+    """Write a text so that it holds no separator and stays on one line."""
     names = {
         separators.escape: "E",
         separators.field: "F",
@@ -121,7 +122,7 @@ def _escaped(text: str, separators: Separators) -> str:
     return "".join(character for character in escaped if character.isprintable())
 
 
-def _timestamp(now: str) -> str:
+def timestamp(now: str) -> str:
     """Write an ISO 8601 instant as an HL7 timestamp; an HL7 timestamp stays as it is."""
     date, _, time = now.replace("Z", "+0000").partition("T")
     if not time:

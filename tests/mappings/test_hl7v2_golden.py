@@ -74,6 +74,8 @@ def test_foreign_messages_are_mapped_or_refused_with_a_reason():
         *("adt_a01_ex2", "adt_a01_ex3", "adt_a08_ex1"),
         *("oru_r01_ex1", "oru_r01_ex2", "oru_r01_ex6"),
     }
+    # two segments stand on one line: the CR between them was lost
+    assert outcomes.pop("oml_o21_ex4") == outcomes.pop("oml_o21_ex6") == "100"
     refused_as = {re.sub("_.*", "", n): r for n, r in outcomes.items() if r != "mapped"}
     assert refused_as["oml"] == refused_as["orm"] == refused_as["rde"] == "200"
 
