@@ -18,8 +18,9 @@ from fhir_server import mllp
 from fhir_server.access import LOCAL, clients, refuse_open_doors
 from fhir_server.context import Context, Knowledge
 from fhir_server.interactions.capabilities import release
+from fhir_server.operations.lanes import Lanes
 from fhir_server.operations.notify import notifying
-from fhir_server.operations.process_message import finish, process_message, refuse_oversize
+from fhir_server.operations.receive import finish, receive, refuse_oversize
 from fhir_server.operations.working import work_off
 from fhir_server.rest.application import FhirApplication
 from fhir_server.rest.reading import resource
@@ -119,20 +120,21 @@ async def running(made: Context) -> AsyncIterator[tuple[str, int | None]]:
         proxy_headers=False, server_header=False, http=GatheringProtocol,
     )  # fmt: skip
     server = _Server(config)
+    lanes = Lanes()
     await made.knowledge.renewed()
     if not await _is_renewing(made):
-        await _finish(made)
+        await _finish(made, lanes)
     async with contextlib.AsyncExitStack() as doors:
-        tending = asyncio.create_task(_tend(made))
+        tending = asyncio.create_task(_tend(made, lanes))
         doors.push_async_callback(_ended, tending)
         port = None
         if settings.mllp:
 
-            async def handle(frame: bytes, _peer: str) -> bytes:
-                return await made.database.driven(process_message(made, frame))
+            def handle(frame: bytes, _peer: str) -> asyncio.Task[bytes]:
+                return receive(made, lanes, frame)
 
-            async def oversize(beginning: bytes, _peer: str) -> bytes:
-                return await made.database.driven(refuse_oversize(made, beginning))
+            def oversize(beginning: bytes, _peer: str) -> asyncio.Task[bytes]:
+                return asyncio.create_task(refuse_oversize(made, beginning))
 
             listener = await mllp.serve(
                 settings.mllp_host,
@@ -165,12 +167,12 @@ async def _is_renewing(made: Context) -> bool:
     return await reading(made.database, lambda: under_way(made.database.read)) is not None
 
 
-async def _finish(made: Context) -> None:
-    if left := await made.database.driven(finish(made)):
+async def _finish(made: Context, lanes: Lanes) -> None:
+    if left := await finish(made, lanes):
         logger.info("worked through %d messages that an earlier run had received", left)
 
 
-async def _tend(made: Context) -> None:
+async def _tend(made: Context, lanes: Lanes) -> None:
     """See what has been loaded; carry renewals of the index through, then the messages that waited."""
     while True:
         try:
@@ -180,7 +182,7 @@ async def _tend(made: Context) -> None:
                 logger.info("the search index is being made anew; searches are answered with 503")
                 slices = await made.database.driven(renew(made.database))
                 logger.info("the search index is new, after %d commits", slices)
-                await _finish(made)
+                await _finish(made, lanes)
         except Exception as failure:
             logger.error("the search index is not made anew: %s", place(failure))  # noqa: TRY400 - no content
         await asyncio.sleep(_TENDED)

@@ -4,13 +4,14 @@ HL7 MLLP release 1: `0B message 1C 0D`. A frame may be split and joined by TCP i
 outside a frame are skipped and counted; a frame that ends `1C` without `0D` is accepted; a frame over
 the limit is dropped, answered where its MSH was seen, and does not disturb the next one. Whoever
 connects when all connections are taken waits in the system's queue until one is free. What a message
-means is not known here.
+means is not known here: messages are handed on in the order of arrival, may be worked through in any
+order, and are answered in the order of arrival.
 """
 
 import asyncio
 import logging
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 START, END, RETURN = 0x0B, 0x1C, 0x0D
@@ -23,8 +24,10 @@ _QUEUE = 128
 """How many connections the system keeps waiting for us to accept them."""
 _RETRY_SECONDS = 1.0
 
-Handle = Callable[[bytes, str], Awaitable[bytes]]
-"""Takes a message and the peer's address, returns the answer (without framing)."""
+Answer = asyncio.Future[bytes]
+"""The answer to a message, without framing, once it is there."""
+Handle = Callable[[bytes, str], Answer]
+"""Takes a message and the peer's address; called in the order of arrival."""
 
 _log = logging.getLogger(__name__)
 
@@ -37,6 +40,9 @@ class Limits:
     connections: int = 256
     idle_seconds: float = 3600.0
     pipelined: int = 32
+    """Messages of one connection that are not answered yet, beyond which it is not read."""
+    in_work: int = 256
+    """Messages of all connections that are not worked through yet, beyond which none is read."""
 
 
 @dataclass(slots=True)
@@ -125,8 +131,14 @@ class Server:
     _sockets: list[socket.socket] = field(default_factory=list)
     _accepting: list[asyncio.Task[None]] = field(default_factory=list)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    _working: set[Answer] = field(default_factory=set)
+    _turns: asyncio.Semaphore = field(init=False)
     _room: asyncio.Event = field(default_factory=asyncio.Event)
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        """Count from what the limits allow."""
+        self._turns = asyncio.Semaphore(self.limits.in_work)
 
     @property
     def port(self) -> int:
@@ -162,9 +174,9 @@ class Server:
             accepting.cancel()
         await asyncio.gather(*self._accepting, return_exceptions=True)
         self._close_sockets()
-        if not self._tasks:
+        if not self._tasks | self._working:
             return
-        _, late = await asyncio.wait(self._tasks, timeout=grace_seconds)
+        _, late = await asyncio.wait(self._tasks | self._working, timeout=grace_seconds)
         for task in late:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)
@@ -199,12 +211,14 @@ class Server:
         await self._converse(reader, writer)
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Read and answer at the same time; a full queue of unanswered frames stops the reading."""
+        """Read and answer at the same time; too many unanswered messages stop the reading."""
         peer = _address(writer)
-        queue: asyncio.Queue[Frame | None] = asyncio.Queue(self.limits.pipelined)
-        reading = asyncio.create_task(self._read(reader, queue))
+        queue: asyncio.Queue[Answer | None] = asyncio.Queue()
+        room = asyncio.Semaphore(self.limits.pipelined)
+        reading = asyncio.create_task(self._read(reader, queue, room, peer))
         try:
-            await self._answer(queue, writer, peer)
+            await self._answer(queue, room, writer)
+            await reading
         except ConnectionError:
             _log.info("mllp connection lost: %s", peer)
         except Exception as failure:  # whatever failed, nothing was acknowledged
@@ -214,16 +228,47 @@ class Server:
             await asyncio.gather(reading, return_exceptions=True)
             writer.close()
 
-    async def _read(self, reader: asyncio.StreamReader, queue: asyncio.Queue[Frame | None]) -> None:
+    async def _read(
+        self,
+        reader: asyncio.StreamReader,
+        queue: asyncio.Queue[Answer | None],
+        room: asyncio.Semaphore,
+        peer: str,
+    ) -> None:
         deframer = Deframer(self.limits.frame, self.counts)
         stopping = asyncio.create_task(self._stopping.wait())
         try:
             while piece := await self._piece(reader, stopping):
-                for frame in deframer.feed(piece):
-                    await queue.put(frame)
+                for frame in filter(self._is_answered, deframer.feed(piece)):
+                    await room.acquire()
+                    queue.put_nowait(await self._handed_on(frame, peer))
         finally:
             stopping.cancel()
-        await queue.put(None)
+            queue.put_nowait(None)
+
+    def _is_answered(self, frame: Frame) -> bool:
+        """Tell whether a frame is answered: of an oversize one, the MSH must have been seen."""
+        self.counts.frames += 1
+        self.counts.oversize += frame.is_oversize
+        return not frame.is_oversize or frame.content.lstrip(_BEFORE_MSH).startswith(b"MSH")
+
+    async def _handed_on(self, frame: Frame, peer: str) -> Answer:
+        """Begin with a message; its turn ends when it is worked through, be it answered or not."""
+        await self._turns.acquire()
+        try:
+            answer = (self.on_oversize if frame.is_oversize else self.handle)(frame.content, peer)
+        except BaseException:
+            self._turns.release()
+            raise
+        self._working.add(answer)
+        answer.add_done_callback(self._worked)
+        return answer
+
+    def _worked(self, answer: Answer) -> None:
+        self._turns.release()
+        self._working.discard(answer)
+        if not answer.cancelled():
+            answer.exception()  # whoever waits for the answer, if anybody still does, is told
 
     async def _piece(self, reader: asyncio.StreamReader, stopping: "asyncio.Task[bool]") -> bytes:
         """Return the next bytes; none at the end, after a long silence, and when the server stops."""
@@ -243,20 +288,15 @@ class Server:
 
     async def _answer(
         self,
-        queue: asyncio.Queue[Frame | None],
+        queue: asyncio.Queue[Answer | None],
+        room: asyncio.Semaphore,
         writer: asyncio.StreamWriter,
-        peer: str,
     ) -> None:
-        while (frame := await queue.get()) is not None:
-            self.counts.frames += 1
-            if frame.is_oversize:
-                self.counts.oversize += 1
-                if not frame.content.lstrip(_BEFORE_MSH).startswith(b"MSH"):
-                    continue
-            use = self.on_oversize if frame.is_oversize else self.handle
-            answer = await use(frame.content, peer)
-            writer.write(bytes([START]) + answer + bytes([END, RETURN]))
+        while (answer := await queue.get()) is not None:
+            content = await asyncio.shield(answer)
+            writer.write(bytes([START]) + content + bytes([END, RETURN]))
             await writer.drain()
+            room.release()
 
 
 async def serve(

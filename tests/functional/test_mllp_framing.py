@@ -27,9 +27,16 @@ async def reject(beginning: bytes, _peer: str) -> bytes:
     return b"AR " + beginning.split(b"|")[9]
 
 
+def begun(handle):
+    """Begin to work through each message as it comes, as the server's lanes do."""
+    return lambda message, peer: asyncio.create_task(handle(message, peer))
+
+
 @asynccontextmanager
 async def listening(handle=acknowledge, **limits) -> AsyncIterator[Server]:
-    server = await serve("127.0.0.1", 0, handle, on_oversize=reject, limits=Limits(**limits))
+    server = await serve(
+        "127.0.0.1", 0, begun(handle), on_oversize=begun(reject), limits=Limits(**limits)
+    )
     try:
         yield server
     finally:
@@ -77,14 +84,82 @@ async def test_a_message_in_single_bytes_arrives_whole():
 
 
 async def test_pipelined_messages_are_answered_in_order_of_arrival():
+    done = []
+
     async def slow_first(message: bytes, peer: str) -> bytes:
         found = await acknowledge(message, peer)
         await asyncio.sleep(0.05 if found == b"ACK 0" else 0)
+        done.append(found)
         return found
 
     async with listening(slow_first, pipelined=4) as server, connected(server) as (reader, writer):
         writer.write(b"".join(framed(ADT % number) for number in range(50)))
         assert [await answer(reader) for _ in range(50)] == [b"ACK %d" % n for n in range(50)]
+    assert done[0] != b"ACK 0", "later messages were worked through before it, yet answered after"
+
+
+async def test_what_is_under_way_is_bounded_for_a_connection_and_for_all():
+    now, most = 0, 0
+
+    async def counted(message: bytes, peer: str) -> bytes:
+        nonlocal now, most
+        now += 1
+        most = max(most, now)
+        await asyncio.sleep(0.005)
+        now -= 1
+        return await acknowledge(message, peer)
+
+    burst = b"".join(framed(ADT % number) for number in range(40))
+    async with (
+        listening(counted, pipelined=4, in_work=6) as server,
+        connected(server) as (reader, writer),
+        connected(server) as (second, other),
+    ):
+        writer.write(burst)
+        assert [await answer(reader) for _ in range(40)] == [b"ACK %d" % n for n in range(40)]
+        assert most == 4
+        writer.write(burst)
+        other.write(burst)
+        for each in (reader, second):
+            assert [await answer(each) for _ in range(40)][-1] == b"ACK 39"
+    assert most == 6
+
+
+async def test_who_does_not_read_answers_keeps_nobody_else_waiting():
+    async def large(message: bytes, peer: str) -> bytes:
+        return await acknowledge(message, peer) + b"." * 4_000_000
+
+    async with (
+        listening(large, pipelined=8, in_work=2) as server,
+        connected(server) as (_, silent),
+        connected(server) as (reader, writer),
+    ):
+        silent.write(b"".join(framed(ADT % number) for number in range(20)))
+        await silent.drain()
+        writer.write(framed(ADT % 1))
+        assert (await answer_of_any_size(reader)).startswith(b"ACK 1")
+        silent.transport.abort()
+
+
+async def answer_of_any_size(reader: asyncio.StreamReader) -> bytes:
+    content = b""
+    while not content.endswith(b"\x1c\x0d"):
+        content += await asyncio.wait_for(reader.read(1_000_000), 5)
+    return content[1:-2]
+
+
+async def test_a_failure_after_answers_closes_the_connection_once_those_are_sent():
+    async def failing(message: bytes, peer: str) -> bytes:
+        found = await acknowledge(message, peer)
+        if found == b"ACK 2":
+            raise RuntimeError("out of disk")
+        await asyncio.sleep(0.02)
+        return found
+
+    async with listening(failing) as server, connected(server) as (reader, writer):
+        writer.write(b"".join(framed(ADT % number) for number in range(4)))
+        assert [await answer(reader), await answer(reader)] == [b"ACK 0", b"ACK 1"]
+        assert await asyncio.wait_for(reader.read(), 5) == b"", "3 is not answered in 2's place"
 
 
 async def test_junk_and_a_second_start_are_skipped_and_counted():
@@ -161,7 +236,7 @@ async def test_closing_does_not_wait_for_connections_that_were_never_accepted():
 async def test_a_port_that_is_taken_is_an_error():
     async with listening() as server:
         with pytest.raises(OSError, match="in use"):
-            await serve("127.0.0.1", server.port, acknowledge, on_oversize=reject)
+            await serve("127.0.0.1", server.port, begun(acknowledge), on_oversize=begun(reject))
 
 
 async def test_a_silent_connection_is_closed():

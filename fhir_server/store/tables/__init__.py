@@ -1,0 +1,94 @@
+"""Every table, declared once; the migrations create them and a test holds the two together.
+
+All times are microseconds since 1970-01-01 UTC. What the two databases do each in their own way is
+declared by the migrations: the words of `store.search.keys` by rid (SQLite: the FTS5 table `search_key`;
+PostgreSQL: the column `resource.words`), the words of narrative and content by rid, `search_text`, and
+the words of a concept's name by its id, `concept_text`.
+Index rows outlive their version: a page of a search is what was current when the search began.
+"""
+
+from sqlmodel import SQLModel
+
+from fhir_server.store.tables.inbox import InboxMessage
+from fhir_server.store.tables.index import (
+    SearchDate,
+    SearchIndex,
+    SearchNumber,
+    SearchReference,
+    SearchString,
+)
+from fhir_server.store.tables.jobs import (
+    DeadLetter,
+    Job,
+    SubscriptionCursor,
+    SubscriptionEvent,
+)
+from fhir_server.store.tables.resources import (
+    Audit,
+    Content,
+    StoredResource,
+    Tombstone,
+    TombstonePlace,
+)
+from fhir_server.store.tables.terminology import (
+    ClosureConcept,
+    CodeSystemFile,
+    CodeSystemRelease,
+    ConceptEdge,
+    ConceptImage,
+    ConceptMember,
+    ConceptName,
+    ConceptReplacement,
+    PackageResource,
+    StoredConcept,
+)
+
+__all__ = (
+    "COLUMNS",
+    "Audit",
+    "ClosureConcept",
+    "CodeSystemFile",
+    "CodeSystemRelease",
+    "ConceptEdge",
+    "ConceptImage",
+    "ConceptMember",
+    "ConceptName",
+    "ConceptReplacement",
+    "Content",
+    "DeadLetter",
+    "InboxMessage",
+    "Job",
+    "PackageResource",
+    "SearchDate",
+    "SearchIndex",
+    "SearchNumber",
+    "SearchReference",
+    "SearchString",
+    "StoredConcept",
+    "StoredResource",
+    "SubscriptionCursor",
+    "SubscriptionEvent",
+    "Tombstone",
+    "TombstonePlace",
+)
+
+
+def _columns(table: str) -> tuple[str, ...]:
+    columns = SQLModel.metadata.tables[table].columns
+    return tuple(name for name in columns.keys() if (table, name) != ("audit", "id"))  # noqa: SIM118
+
+
+COLUMNS = {
+    "search_key": ("rowid", "words"),
+    "search_text": ("rowid", "narrative", "content"),
+    "concept_text": ("rowid", "words"),
+    **{
+        table: _columns(table)
+        for table in (
+            "resource", "content", "search_date", "search_number", "search_string",
+            "search_reference", "audit", "concept", "concept_name", "concept_edge",
+            "concept_member", "concept_replacement", "concept_image", "concept_load",
+        )
+    },
+}  # fmt: skip
+"""The columns of each table that a batch fills, in the order of its rows."""
