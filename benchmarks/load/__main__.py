@@ -43,9 +43,14 @@ def options(arguments: list[str]) -> Options:
     add("--out", type=Path, help="results file (benchmarks/results/<date>-<databases>.json)")
     add("--date", help="the date that the results say (today)")
     add("--profile", type=Path, help="folder: profile the server under each load, and slow it down")
+    add(
+        "--sustain", type=float, help="seconds of HL7 v2 over MLLP beside, with the server's memory"
+    )
     given = vars(parser.parse_args(arguments))
     if given["profile"] and given["base_url"]:
         parser.error("--profile is of the server started here, not of --base-url")
+    if given["sustain"] and given["base_url"]:
+        parser.error("--sustain is of the server started here, not of --base-url")
     if given["header"]:
         given["header"] = tuple(given["header"])
     base = QUICK if given.pop("quick") else Options()

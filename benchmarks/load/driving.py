@@ -1,6 +1,7 @@
 """Drive a server with many connections for some seconds, and say what came of it."""
 
 import asyncio
+import contextlib
 import os
 import time
 from collections import Counter
@@ -169,6 +170,25 @@ def cpu_seconds(processes: tuple[int, ...]) -> float | None:
     """
     if not processes or not Path("/proc/self/stat").exists():
         return None
+    return sum(seconds for _, seconds in _family(processes).values())
+
+
+def resident_bytes(processes: tuple[int, ...]) -> int | None:
+    """Return the memory that processes and their descendants hold; None where nobody can say.
+
+    What several of them share counts for each.
+    """
+    if not processes or not Path("/proc/self/statm").exists():
+        return None
+    page, found = os.sysconf("SC_PAGE_SIZE"), 0
+    for number in _family(processes):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            found += int(Path(f"/proc/{number}/statm").read_text().split()[1]) * page
+    return found
+
+
+def _family(processes: tuple[int, ...]) -> dict[int, tuple[int, float]]:
+    """Return parent and CPU seconds of processes and their descendants, by number."""
     found: dict[int, tuple[int, float]] = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -180,4 +200,4 @@ def cpu_seconds(processes: tuple[int, ...]) -> float | None:
     while len(family) > size:
         size = len(family)
         family |= {number for number, (parent, _) in found.items() if parent in family}
-    return sum(found[number][1] for number in family if number in found)
+    return {number: found[number] for number in family if number in found}

@@ -10,7 +10,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.load import children, codes, databases, loads, machine, report, serving, targets
+from benchmarks.load import (
+    children,
+    codes,
+    databases,
+    loads,
+    machine,
+    messages,
+    report,
+    serving,
+    targets,
+)
 from benchmarks.load.children import OF_A_BUNDLE, Children
 from benchmarks.load.codes import Question
 from benchmarks.load.driving import Driver, Figures, Meter
@@ -36,6 +46,7 @@ class Options:
     out: Path | None = None
     date: str | None = None
     profile: Path | None = None
+    sustain: float = 0
 
 
 @dataclass(frozen=True)
@@ -128,6 +139,7 @@ async def _measure(made: _Run, stored: Callable[[], int] | None = None) -> dict[
     print(f"\n{report.growth_table(grown)}\n\n{report.heading()}", flush=True)
     asked = await _questions(made)
     every = [await load() for load in _loads(made, asked)]
+    every += await _messages(made)
     return {
         "software": software,
         "load_average": {"before": before, "after": machine.load_average()},
@@ -192,6 +204,24 @@ def _loads(made: _Run, questions: list[Question]) -> list[Callable[[], Any]]:
         _driven(made, loads.TRANSACTION, bundles, 8, many, OF_A_BUNDLE),
     ]
     return [*asked, download, *written, race]
+
+
+async def _messages(made: _Run) -> list[Figures]:
+    """Send HL7 v2 to a server that is started here."""
+    if made.served is None:
+        return []
+    port, sent = made.served.mllp, messages.sent()
+    await messages.register(made.peer)
+    await messages.warm(made.driver, port, sent)
+    found = [
+        _said(made, await messages.drive(made.driver, port, sent, connections))
+        for connections in messages.CONNECTIONS
+    ]
+    if made.options.sustain:
+        sustained = await messages.sustain(made.driver, port, sent, made.options.sustain)
+        found.append(_said(made, sustained))
+        print(f"  {sustained.notes}", flush=True)
+    return found
 
 
 def _driven(

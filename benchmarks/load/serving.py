@@ -23,11 +23,15 @@ class NotServedError(Exception):
 
 @dataclass(frozen=True)
 class Served:
-    """A running server: its base, its own process first and its database's after, its profiles."""
+    """A running server: its base, its own process first and its database's after, its profiles.
+
+    mllp: the port on which it takes HL7 v2, if it does.
+    """
 
     peer: Peer
     processes: tuple[int, ...]
     profile: Path | None = None
+    mllp: int = 0
 
     def profiled(self, name: str) -> None:
         """Have the server write the profile of what it did since the last time, under a name."""
@@ -42,12 +46,12 @@ class Served:
 @contextmanager
 def server(database: Database, profile: Path | None) -> Iterator[Served]:
     """Serve from an empty database until left; raises NotServedError where it cannot."""
-    port = _free_port()
+    port, mllp = _free_port(), _free_port()
     environment = {
         **os.environ,
         "CSOR_DATABASE": database.url,
         "CSOR_FHIR_PORT": str(port),
-        "CSOR_MLLP_PORT": str(_free_port()),
+        "CSOR_MLLP_PORT": str(mllp),
     }
     module = ["fhir_server"] if profile is None else ["benchmarks.load.profiled", str(profile)]
     command = [sys.executable, "-m", *module, "serve"]
@@ -55,7 +59,7 @@ def server(database: Database, profile: Path | None) -> Iterator[Served]:
         if not database.used():
             raise NotServedError(f"the server did not use {database.url}")
         peer = Peer.of(f"http://127.0.0.1:{port}/fhir")
-        yield Served(peer, (process, *database.processes), profile)
+        yield Served(peer, (process, *database.processes), profile, mllp)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.load import codes, loads
+from benchmarks.load import codes, loads, messages
 
 Found = dict[str, Any]
 """What was measured on one database, as the results file says it."""
@@ -76,9 +76,19 @@ FIGURES = (
     Figure("ingest, last / first", _ingest("ratio_last_to_first"), ">=", 0.6),
     Figure("search mix p50, largest / smallest size", _grown, "<=", 1.35),
     Figure("conditional-create race, errors", _race_errors, "<=", 0),
+    *(
+        Figure(f"{messages.named(connections)}, messages/s", _load(messages.named(connections), _RATE),
+               ">=", 300)
+        for connections in messages.CONNECTIONS
+    ),
+    Figure("ADT sustained, least tenth, messages/s",
+           _load(messages.SUSTAINED, "least_tenth_per_second"), ">=", 300),
+    Figure("ADT sustained, MiB before", _load(messages.SUSTAINED, "mebibytes_before")),
+    Figure("ADT sustained, MiB after", _load(messages.SUSTAINED, "mebibytes_after")),
     Figure("download resources/s", _load(loads.DOWNLOAD, "resources_per_second")),
     Figure("server cpu us, create", _load(loads.CREATE, _CPU)),
     Figure("server cpu us, transaction of 100", _load(loads.TRANSACTION, _CPU)),
+    Figure("server cpu us, ADT over MLLP, 32", _load(messages.named(32), _CPU)),
     Figure("server cpu us, read", _load(loads.READ, _CPU)),
     Figure("server cpu us, $validate-code, GET", _load(codes.CHECK_GET, _CPU)),
     Figure("server cpu us, patient + code + date", _load(loads.SEARCH, _CPU)),

@@ -197,7 +197,8 @@ def _literal(
             records = standing(context, found)
             if len(records) == 1:
                 made.guards.append(Guard(query, tuple(stored.id for stored in found)))
-                return f"{wanted.type}/{records[0].id}"
+                made.literals[reference] = f"{wanted.type}/{records[0].id}"
+                return made.literals[reference]
             how = "no resource" if not found else "more than one resource"
             text = f"The reference {reference} matches {how} here."
             code = "not-found" if not found else "multiple-matches"

@@ -14,6 +14,7 @@ from fhir_server.store.read import Stored
 from fhir_server.store.search.parse import Around, Query, parse
 from fhir_server.store.search.refusal import bad
 from fhir_server.store.search.results import is_result
+from fhir_server.store.search.worded import Worded, identified, worded
 from fhir_server.store.write import Guard
 from r4.issue import FhirError, Issue, error
 from r4.json import decode
@@ -115,11 +116,13 @@ def _without_identifiers_of(retired: Stored, entry: Entry) -> Entry:
 
 def find(
     context: Context, resource_type: str, criteria: str, most: int = MATCHES
-) -> tuple[Query, list[Stored]]:
+) -> tuple[Query | Worded, list[Stored]]:
     """Return the query of the criteria and its first matches; raises FhirError 400 or 412.
 
     What says how an answer looks is refused (400), but for the format of what is answered.
     """
+    if (known := identified(resource_type, criteria, most)) is not None:
+        return known, store.matching(context.database, [known])[0]
     around = Around(context.terminology, microseconds(context.now()), context.base_url)
     asked = parse(resource_type, criteria, around)
     for name, _ in parse_qsl(criteria, keep_blank_values=True):
@@ -129,6 +132,8 @@ def find(
         text = f"{resource_type}?{criteria} has no criteria."
         raise FhirError(412, [error("required", text)])
     query = replace(asked, count=most)
+    if (of_words := worded(context.database.dialect, query)) is not None:
+        return of_words, store.matching(context.database, [of_words])[0]
     return query, store.search(context.database, query)
 
 

@@ -5,6 +5,7 @@ each guard the matches its plan relied on, each reference what must be there; a 
 stores nothing, and does not hinder the others of its group.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ from fhir_server.store.resolve import resolved
 from fhir_server.store.search import plan
 from fhir_server.store.search.keys import place, referring
 from fhir_server.store.search.sql import Match
+from fhir_server.store.search.worded import Worded, ask
 from fhir_server.store.write import (
     Commit,
     ConflictError,
@@ -57,10 +59,12 @@ class _Batch:
         self.connection = connection
         self.next = connection.reserve(sum(len(commit.writes) for commit in commits) or 1)
         self.current = dict(_current(connection, commits))
-        self.writes: dict[int, Write] = {}
+        self.writes: dict[int, tuple[Write, Rows]] = {}
+        self.words: dict[str, dict[str, frozenset[int]]] = defaultdict(dict)
         self.superseded: dict[int, int] = {}
         self.audit: list[Row] = []
         self.index_is_whole = False
+        self.found = self._before(commits)
 
     def take(self, commit: Commit) -> Refusal | None:
         """Check a commit and accept its writes, or return why it does not hold."""
@@ -89,6 +93,21 @@ class _Batch:
         if (previous.version if previous else 0) != write.version - 1:
             raise ConflictError
 
+    def _before(self, commits: Sequence[Commit]) -> dict[Worded, list[str]]:
+        """Ask what the guards by words find before anything of the batch is stored."""
+        asked = {
+            guard.query: None
+            for commit in commits
+            for guard in commit.guards
+            if isinstance(guard.query, Worded)
+        }
+        return self._ids(list(asked)) if asked else {}
+
+    def _ids(self, asked: Sequence[Worded]) -> dict[Worded, list[str]]:
+        self._ask()
+        found = ask(self.connection, asked, "r.id")
+        return {each: [row[0] for row in rows] for each, rows in zip(asked, found, strict=True)}
+
     def _ask(self) -> None:
         """Make ready to ask the index; raises FhirError 503 while it is being made anew."""
         self.flush()
@@ -97,12 +116,31 @@ class _Batch:
             self.index_is_whole = True
 
     def _hold(self, guard: Guard) -> None:
-        self._ask()
-        query = resolved(self.connection, guard.query)
-        sql = plan.select(self.connection.dialect, query, "r.id")
-        found = [row[0] for row in self.connection.read(sql.text, sql.parameters)]
+        if isinstance(guard.query, Worded):
+            found = self._now(guard.query)
+        else:
+            self._ask()
+            query = resolved(self.connection, guard.query)
+            sql = plan.select(self.connection.dialect, query, "r.id")
+            found = [row[0] for row in self.connection.read(sql.text, sql.parameters)]
         if sorted(found) != sorted(guard.ids):
             raise ConflictError
+
+    def _now(self, asked: Worded) -> list[str]:
+        """Return what a search finds: before this batch, and in what the batch has accepted since.
+
+        Where that is as much as the search may find, which are the newest is the database's to say.
+        """
+        before, written = self.found[asked], self.words[asked.type]
+        found = [each for each in before if each not in written]
+        found += [
+            each
+            for each, words in written.items()
+            if not any(words.isdisjoint(group) for group in asked.words)
+        ]
+        if max(len(before), len(found)) < asked.most:
+            return found
+        return self._ids([asked])[asked]
 
     def _refer(self, commit: Commit, own: dict[Named, Write]) -> None:
         missing = {
@@ -139,7 +177,10 @@ class _Batch:
         named = (write.type, write.id)
         if previous := self.current.get(named):
             self.superseded[previous.rid] = self.next
-        self.writes[self.next] = write
+        indexed = _rows(write)
+        self.writes[self.next] = (write, indexed)
+        if self.found:
+            self.words[write.type][write.id] = frozenset(indexed.words)
         self.current[named] = _Version(self.next, write.version, write.deleted)
         self.next += 1
         done = "delete" if write.deleted else "create" if write.version == 1 else "update"
@@ -152,15 +193,15 @@ class _Batch:
         if not self.writes:
             return
         resources: list[Row] = []
-        for rid, write in self.writes.items():
+        for rid, (write, _) in self.writes.items():
             following = self.superseded.pop(rid, None)
             where = place(write.type, write.id)
             resources.append(
                 (rid, write.type, write.id, write.version, write.updated, write.deleted,
                  following, where)
             )  # fmt: skip
-        indexed = index_rows((rid, _rows(write)) for rid, write in self.writes.items())
-        content = [(rid, write.body) for rid, write in self.writes.items()]
+        indexed = index_rows((rid, found) for rid, (_, found) in self.writes.items())
+        content = [(rid, write.body) for rid, (write, _) in self.writes.items()]
         self.connection.insert(
             {"resource": resources, "content": content, **indexed, "audit": self.audit}
         )

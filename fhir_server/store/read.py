@@ -10,6 +10,7 @@ from fhir_server.store.search.keys import place
 from fhir_server.store.search.parse import parse
 from fhir_server.store.search.query import Query
 from fhir_server.store.search.sql import Match
+from fhir_server.store.search.worded import Worded, ask
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,15 @@ def _by_bodies(database: Database, query: Query) -> list[Stored]:
     sql = plan.select(database.dialect, every, f"r.rid, {_BODY}")
     ordered = bodies.ordered(query, database.read(sql.text, sql.parameters))
     return by_rid(database, ordered[query.offset : query.offset + query.count])
+
+
+def matching(database: Database, asked: Sequence[Worded]) -> list[list[Stored]]:
+    """Return the matches of each of several searches by words, the newest first.
+
+    Raises FhirError 503 while the index is being made anew.
+    """
+    database.index.refuse(database)
+    return [[stored(row) for row in rows] for rows in ask(database, asked, COLUMNS)]
 
 
 def first(database: Database, query: Query, most: int) -> list[Stored]:

@@ -8,6 +8,7 @@ from fhir_server.store.inbox import Settlement
 from fhir_server.store.index import Named
 from fhir_server.store.jobs import Progress
 from fhir_server.store.search.query import Query
+from fhir_server.store.search.worded import Worded
 
 
 class Write(msgspec.Struct, frozen=True):
@@ -31,7 +32,7 @@ class Write(msgspec.Struct, frozen=True):
 class Guard(msgspec.Struct, frozen=True):
     """A search that must still find exactly these ids."""
 
-    query: Query
+    query: Query | Worded
     ids: tuple[str, ...]
 
 
