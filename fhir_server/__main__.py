@@ -11,6 +11,7 @@ from fhir_server.commands import (
     dead_letters,
     demo,
     docs,
+    hes,
     inbox,
     load,
     load_terminology,
@@ -68,6 +69,7 @@ def parser() -> argparse.ArgumentParser:
     load_terminology.add_arguments(
         add("load-terminology", "Load a release of SNOMED CT, OPCS-4, ICD-10, ODS or LOINC.")
     )
+    hes.add_arguments(add("hes", "Load a file of Hospital Episode Statistics."))
     unloading = add(
         "unload", "Remove what was loaded and say who needs it; or list what is loaded."
     )

@@ -10,7 +10,7 @@ from typing import Literal
 
 from fhir_server.store.connection import Connection, Database
 
-Kind = Literal["export", "import"]
+Kind = Literal["export", "import", "hes"]
 Status = Literal["accepted", "running", "completed", "failed", "cancelled"]
 
 
@@ -67,12 +67,26 @@ def read(database: Database, job_id: str) -> Job | None:
 
 
 def following(database: Database) -> Job | None:
-    """Return the job whose turn it is: one that an earlier run began, then by their arrival."""
+    """Return the job whose turn it is: one that an earlier run began, then by their arrival.
+
+    A load of HES is none of them: the command that was given its file carries it out.
+    """
     rows = database.read(
         f"SELECT {_COLUMNS} FROM job WHERE status IN ('running', 'accepted')"
+        " AND kind <> 'hes'"
         " ORDER BY CASE status WHEN 'running' THEN 0 ELSE 1 END, accepted, id LIMIT 1"
     )
     return Job(*rows[0]) if rows else None
+
+
+def unfinished(database: Database, kind: Kind) -> list[Job]:
+    """Return the jobs of a kind that are not over, by their arrival."""
+    rows = database.read(
+        f"SELECT {_COLUMNS} FROM job WHERE status IN ('running', 'accepted') AND kind = ?"
+        " ORDER BY accepted, id",
+        (kind,),
+    )
+    return [Job(*row) for row in rows]
 
 
 def advance(connection: Connection, progress: Progress) -> None:

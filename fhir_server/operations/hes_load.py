@@ -1,0 +1,307 @@
+"""A load of admitted patient care: staged, linked to children of the registry, stored, reconciled.
+
+No Patient is ever created: what links to none is counted and left in the staging file, which is deleted
+at the end. How far the load is, is recorded in the commit of each child's resources.
+"""
+
+import fcntl
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import quote
+
+from fhir_server.context import Context, instant
+from fhir_server.interactions.entries import entries
+from fhir_server.interactions.plan import Outcome
+from fhir_server.interactions.targets import find, standing
+from fhir_server.interactions.transaction import execute
+from fhir_server.operations import asynchronous
+from fhir_server.operations.hes_reading import Reading, stage, stays
+from fhir_server.store import jobs
+from fhir_server.store.jobs import GoneError, Job, Progress
+from fhir_server.store.read import Stored
+from fhir_server.store.search.texts import escape
+from fhir_server.store.staging import Staging
+from mappings.hes.bundle import PROCEDURE, bundle
+from mappings.hes.codes import of_measures
+from mappings.hes.outcomes import died, readmissions, reoperations
+from mappings.hes.spells import ContinuousSpell
+from r4.issue import FhirError, error, operation_outcome
+from r4.json import Resource, decode, encode
+
+ERRORS = "error.OperationOutcome.ndjson"
+_STAGED = "episodes.sqlite"
+_OFTEN = 20
+"""Commits of the staging file, and persons who are not linked, after which it is said how far it is."""
+_MOST = 10_000
+"""Most procedures of one child that are held against HES."""
+_TOLD = 100
+"""Most refusals of children's resources that the report quotes."""
+_UNAVAILABLE = 500
+_CODES = of_measures()
+
+
+async def accept(context: Context, file: Path, person: str | None, system: str) -> Job:
+    """Return the load of a file that an earlier run left unfinished, or a new one.
+
+    person: the heading of the column of persons, if not one of those that are known. system: that of the
+    identifiers by which Patients are found. Raises OSError where there is no such file.
+    """
+    await asynchronous.sweep(context)
+    found = file.resolve().stat()
+    asked = {
+        "file": str(file.resolve()), "size": found.st_size, "modified": found.st_mtime_ns,
+        "person": person, "system": system,
+    }  # fmt: skip
+    for job in jobs.unfinished(context.database, "hes"):
+        if decode(job.request) == asked:
+            return job
+    job_id = await asynchronous.accept(context, "hes", asked)
+    accepted = jobs.read(context.database, job_id)
+    if accepted is None:
+        raise GoneError
+    return accepted
+
+
+async def load(context: Context, job: Job) -> AsyncIterator[str]:
+    """Carry out a load and yield how far it is; one that was interrupted goes on.
+
+    Raises FhirError 409 where another process carries it out, 422 where the file cannot be gone by,
+    GoneError where it is cancelled: then, and at its end, nothing staged is left.
+    """
+    asked = decode(job.request)
+    async with _staged(context, job) as staging:
+        reading = Reading()
+        listed = stage(Path(asked["file"]), staging, asked["person"])
+        for number, reading in enumerate(listed):
+            if number % _OFTEN == 0:
+                said = f"{reading.rows} rows read, {reading.refused} of them refused"
+                await _say(context, job, said)
+                yield said
+        work = _Load(context, job.id, asked["system"], _counted(job))
+        async for said in work.store(staging):
+            yield said
+        await _write_refused(context, job, staging)
+        staging.delete()  # before it is completed: killed in between, it is read again
+        await asynchronous.complete(context, job.id, _report(context, job, reading, work))
+
+
+async def _say(context: Context, job: Job, said: str) -> None:
+    """Record how far reading is; what a run before had stored stays counted."""
+    state = encode({**decode(job.state), "progress": said})
+    await jobs.record(context.database, Progress(job.id, state))
+
+
+@asynccontextmanager
+async def _staged(context: Context, job: Job) -> AsyncIterator[Staging]:
+    """Open the staging file; delete it where the load is refused or cancelled."""
+    folder = asynchronous.make_folder(context, job.id)
+    with _locked(folder):
+        staging = Staging(folder / _STAGED)
+        try:
+            yield staging
+        except GoneError:
+            staging.delete()
+            raise
+        except FhirError as refusal:
+            if refusal.status < _UNAVAILABLE:
+                staging.delete()
+                await asynchronous.fail(context, job.id, refusal)
+            raise
+        finally:
+            staging.close()
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Let one process carry out a load."""
+    with asynchronous.open_file(folder / "lock") as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            text = "Another process carries out this load: wait until it has ended."
+            raise FhirError(409, [error("conflict", text)]) from None
+        yield
+
+
+@dataclass(slots=True)
+class _Counted:
+    """The last person who is done, what was counted up to there, and what was refused."""
+
+    after: str = ""
+    counts: Counter[str] = field(default_factory=Counter)
+    failures: list[str] = field(default_factory=list)
+
+    def copy(self) -> "_Counted":
+        """Return a copy that can be counted on."""
+        return _Counted(self.after, Counter(self.counts), list(self.failures))
+
+
+def _counted(job: Job) -> _Counted:
+    state = decode(job.state)
+    counts = Counter(state.get("counts", {}))
+    return _Counted(state.get("after", ""), counts, state.get("failures", []))
+
+
+@dataclass(slots=True)
+class _Load:
+    """A load that is under way."""
+
+    context: Context
+    job_id: str
+    system: str
+    state: _Counted
+
+    async def store(self, staging: Staging) -> AsyncIterator[str]:
+        """Link and store person by person; yields how far it is."""
+        unsaid = 0
+        for person, bodies in staging.every(self.state.after):
+            found = stays(bodies)
+            state = self.state.copy()
+            state.after = person
+            state.counts += _what_followed(found)
+            patients = self._patients(person)
+            state.counts[("unlinked", "linked", "ambiguous")[min(len(patients), 2)]] += 1
+            unsaid += 1
+            if len(patients) == 1:
+                await self._store(patients[0], found, state)
+                unsaid = 0
+                yield _said(state)
+            self.state = state
+            if unsaid == _OFTEN:
+                unsaid = 0
+                await jobs.record(self.context.database, self._progress(state))
+                yield _said(state)
+
+    def _patients(self, person: str) -> list[Stored]:
+        """Return the standing records that have a person's identifier."""
+        criteria = f"identifier={quote(self.system, safe=':/')}|{quote(escape(person))}"
+        _, found = find(self.context, "Patient", criteria)
+        return standing(self.context, found)
+
+    async def _store(
+        self, patient: Stored, found: Sequence[ContinuousSpell], state: _Counted
+    ) -> None:
+        """Store a child's resources with how far the load then is; a refusal is counted."""
+        state.counts += _reconciled(self.context, patient, found)
+        state.counts["linkedSpells"] += sum(len(stay.spells) for stay in found)
+        made = bundle(f"Patient/{patient.id}", found, instant(self.context.now()))
+        listed = entries(made, len(made["entry"]), trusted=True)
+        done = state.copy()
+
+        def recorded(outcomes: Sequence[Outcome]) -> Progress:
+            done.counts = state.counts + Counter(map(_kind, outcomes))
+            return self._progress(done)
+
+        try:
+            await execute(self.context, listed, recorded=recorded)
+        except FhirError as refusal:
+            if refusal.status >= _UNAVAILABLE:
+                raise
+            state.counts["failed"] += 1
+            told = f"Patient/{patient.id}: {refusal.issues[0].diagnostics}"
+            state.failures = [*state.failures, told][:_TOLD]
+            await jobs.record(self.context.database, self._progress(state))
+        else:
+            state.counts = done.counts
+
+    def _progress(self, state: _Counted) -> Progress:
+        values = {"after": state.after, "counts": state.counts, "failures": state.failures}
+        return Progress(self.job_id, encode({**values, "progress": _said(state)}))
+
+
+def _said(state: _Counted) -> str:
+    names = ("linked", "unlinked", "ambiguous", "created", "updated", "unchanged")
+    return ", ".join(f"{state.counts[name]} {name}" for name in names)
+
+
+def _kind(outcome: Outcome) -> str:
+    if outcome.unchanged or outcome.status not in (200, 201):
+        return "unchanged"
+    return "created" if outcome.status == 201 else "updated"  # noqa: PLR2004
+
+
+def _what_followed(found: Sequence[ContinuousSpell]) -> Counter[str]:
+    return Counter(
+        spells=sum(len(stay.spells) for stay in found),
+        continuousSpells=len(found),
+        deathsInHospital=sum(map(died, found)),
+        emergencyReadmissions=sum(1 for _ in readmissions(found)),
+        reoperations=sum(1 for _ in reoperations(found, _CODES)),
+    )
+
+
+def _reconciled(
+    context: Context, patient: Stored, found: Sequence[ContinuousSpell]
+) -> Counter[str]:
+    """Count the days on which a child was operated on, by who knows of them."""
+    _, stored = find(context, "Procedure", f"subject=Patient/{patient.id}", _MOST)
+    ours = {day for each in stored if (day := _day(decode(each.body)))}
+    theirs = {
+        str(operation.day)
+        for stay in found
+        for spell in stay.spells
+        for episode in spell.episodes
+        for operation in episode.operations
+        if operation.day is not None
+    }
+    return Counter(
+        operationDaysInBoth=len(ours & theirs),
+        operationDaysOfRegistryOnly=len(ours - theirs),
+        operationDaysOfHesOnly=len(theirs - ours),
+    )
+
+
+_DAY = len("2026-01-01")
+
+
+def _day(procedure: Resource) -> str:
+    """Return the day of an operation that was done and that a load did not bring; "" of another."""
+    systems = {each.get("system") for each in procedure.get("identifier", ())}
+    if PROCEDURE in systems or procedure.get("status") != "completed":
+        return ""
+    period = procedure.get("performedPeriod", {})
+    moment = str(procedure.get("performedDateTime") or period.get("start") or "")[:_DAY]
+    return moment if len(moment) == _DAY else ""
+
+
+async def _write_refused(context: Context, job: Job, staging: Staging) -> None:
+    name = Path(decode(job.request)["file"]).name
+    with asynchronous.open_file(asynchronous.folder(context, job.id) / ERRORS) as file:
+        for number, reason in staging.refused():
+            issue = error("structure", f"{name}, line {number}: it {reason}.")
+            file.write(encode(operation_outcome([issue])) + b"\n")
+        await asynchronous.make_durable(file)
+
+
+def _report(context: Context, job: Job, reading: Reading, work: _Load) -> Resource:
+    """Return the manifest, with the reconciliation report as its extension."""
+    counts = work.state.counts
+    persons = {name: counts[name] for name in ("linked", "unlinked", "ambiguous", "failed")}
+    followed = ("spells", "linkedSpells", "continuousSpells", "deathsInHospital",
+                "emergencyReadmissions", "reoperations")  # fmt: skip
+    days = ("operationDaysInBoth", "operationDaysOfRegistryOnly", "operationDaysOfHesOnly")
+    url = asynchronous.url(context, job.id, ERRORS)
+    entry = {"type": "OperationOutcome", "url": url, "count": reading.refused}
+    report = {
+        "rows": {
+            "read": reading.rows, "refused": reading.refused, "duplicates": reading.duplicates,
+            "lacking": reading.lacking, "episodes": reading.episodes,
+        },
+        "columnsNotKnown": list(reading.unknown),
+        "persons": persons,
+        "spells": {name: counts[name] for name in followed},
+        "operations": {name: counts[name] for name in days},
+        "resources": {name: counts[name] for name in ("created", "updated", "unchanged")},
+        "failures": work.state.failures,
+    }  # fmt: skip
+    return {
+        "transactionTime": instant(context.now()),
+        "request": Path(decode(job.request)["file"]).name,
+        "requiresAccessToken": context.settings.clients is not None,
+        "output": [],
+        "error": [entry] if reading.refused else [],
+        "extension": report,
+    }
