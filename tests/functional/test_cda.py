@@ -182,8 +182,11 @@ def test_a_purge_takes_the_note_and_what_was_refused_of_the_child(server: Served
     spaced = note("2031", "999 000 0077").replace(b"7.3", b"7.5").replace(b"72031", b"x")
     refused = send(server, spaced.replace(b"2.999.7.1", b"bad"))
     assert refused.status_code == 422
-    held = inbox.waiting(server.context.database, "refused")[-1]
+    wide = send(server, note("2032", "999 000 0077").decode().encode("utf-16"))
+    assert wide.status_code == 400
+    *_, held, held_wide = inbox.waiting(server.context.database, "refused")
     assert b"999 000 0077" in held.raw
+    assert b"7\0" in held_wide.raw
     patient = of_patient(server, "9990000077")
     body = {
         "resourceType": "Parameters",
@@ -192,6 +195,7 @@ def test_a_purge_takes_the_note_and_what_was_refused_of_the_child(server: Served
     answer = server.http.post(f"/Patient/{patient}/$purge", json=body)
     assert answer.status_code == 200, answer.text
     assert inbox.read(server.context.database, held.id) is None
+    assert inbox.read(server.context.database, held_wide.id) is None
     assert not found(server, "DocumentReference?identifier=urn:oid:2.999.7.1|OPN-2030")
     assert not found(server, "Composition?identifier=urn:oid:2.999.7.1|OPN-2030")
 

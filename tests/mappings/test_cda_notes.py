@@ -169,6 +169,12 @@ def test_the_narrative_keeps_text_and_layout_and_nothing_that_acts():
     assert xhtml(etree.fromstring('<text xmlns="urn:hl7-org:v3"> <br/></text>')) is None
 
 
+def test_a_narrative_may_be_as_deep_as_the_parser_lets_it():
+    deep = CODED.replace(b"20 mL", b"<content>" * 245 + b"20 mL" + b"</content>" * 245)
+    (composition,) = of(mapped(deep), "Composition")
+    assert composition["section"][2]["text"]["div"].count("<span>") == 245
+
+
 WORDS = st.sampled_from(
     ["", " ", "x", "2.999", "2.16.840.1.113883.6.1", "11504-8", "RTH", "é|,$\\"]
 )
