@@ -8,6 +8,7 @@ from pathlib import Path
 from fhir_server import simulate
 from fhir_server.commands import (
     audit,
+    cda,
     dead_letters,
     demo,
     docs,
@@ -65,6 +66,9 @@ def parser() -> argparse.ArgumentParser:
     again = add("replay", "Process refused messages again.")
     again.add_argument("number", type=int, nargs="*", help="inbox numbers; none: all refused ones")
     again.set_defaults(run=lambda given: inbox.replay(Settings(), given.number))
+    document = add("cda", "Take CDA operative notes from files, as the server's own door would.")
+    document.add_argument("file", type=Path, nargs="+", help="a CDA document")
+    document.set_defaults(run=lambda given: cda.cda(Settings(), given.file))
     _add_storage(add)
     load_terminology.add_arguments(
         add("load-terminology", "Load a release of SNOMED CT, OPCS-4, ICD-10, ODS or LOINC.")

@@ -62,6 +62,7 @@ OPERATIONS = {
         "process-response": f"{_OWN}/QuestionnaireResponse-process-response",
         "sign": f"{_OWN}/QuestionnaireResponse-sign",
     },
+    "DocumentReference": {"process-cda": f"{_OWN}/DocumentReference-process-cda"},
     "Measure": {
         "evaluate": f"{_OWN}/Measure-evaluate",
         "evaluate-measure": f"{_OWN}/Measure-evaluate-measure",

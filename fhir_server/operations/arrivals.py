@@ -50,8 +50,12 @@ def _fhir(message: Message, child: Child) -> bool:
         return True
     try:
         return bool(set(_identifiers(decode(message.raw))) & child.identifiers)
-    except ValueError:  # XML, or no JSON at all
-        return any(_holds(message.raw, value) for _, value in child.identifiers)
+    except (
+        ValueError
+    ):  # XML (a CDA document may space its numbers, and be UTF-16), or no JSON at all
+        plain = _IGNORED.sub(b"", message.raw.replace(b"\0", b""))
+        values = [value for _, value in child.identifiers]
+        return any(_holds(text, value) for text in (message.raw, plain) for value in values)
 
 
 def _names(text: bytes) -> Iterator[Named]:

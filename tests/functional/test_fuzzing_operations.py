@@ -56,6 +56,7 @@ KINDS: dict[str, Kinds] = {
     "$import": dict.fromkeys(["inputFormat", "inputSource", "input", "mode"], "string"),
     "$lastn": dict.fromkeys(["patient", "subject", "category", "code", "max", "date"], "string"),
     "$lookup": lookup.NAMES,
+    "$process-cda": {},
     "$process-response": process_response.NAMES,
     "$purge": {},
     "$sign": sign.NAMES,
