@@ -14,6 +14,7 @@ from fhir_server.commands import (
     inbox,
     load,
     load_terminology,
+    mappings,
     migrate,
     purge,
     reindex,
@@ -64,6 +65,7 @@ def parser() -> argparse.ArgumentParser:
     again = add("replay", "Process refused messages again.")
     again.add_argument("number", type=int, nargs="*", help="inbox numbers; none: all refused ones")
     again.set_defaults(run=lambda given: inbox.replay(Settings(), given.number))
+    _add_mappings(add)
     _add_storage(add)
     load_terminology.add_arguments(
         add("load-terminology", "Load a release of SNOMED CT, OPCS-4, ICD-10, ODS or LOINC.")
@@ -82,6 +84,15 @@ def parser() -> argparse.ArgumentParser:
     reference.add_argument("--check", action="store_true")
     reference.set_defaults(run=lambda given: docs.docs(check=given.check))
     return top
+
+
+def _add_mappings(add: Callable[[str, str], argparse.ArgumentParser]) -> None:
+    """Add the commands about mapping tables."""
+    tables = add("mappings", "Check HL7's own v2-to-FHIR tables: which rows compile, and why not.")
+    actions = tables.add_subparsers(required=True, metavar="action")
+    checked = actions.add_parser("check", help="account for every row; changes nothing")
+    checked.add_argument("place", type=Path, help="a folder of the tables, or an archive (.tgz)")
+    checked.set_defaults(run=lambda given: mappings.check(given.place))
 
 
 def _add_storage(add: Callable[[str, str], argparse.ArgumentParser]) -> None:
