@@ -27,7 +27,8 @@ def lines(report: Report) -> Iterator[str]:
         share = 100 * counts[Verdict.ERRATUM] / rows if rows else 0.0
         yield (
             f"{kind}: {rows} rows, {counts[Verdict.COMPILED]} compile, "
-            f"{counts[Verdict.DECIDED]} decided, {counts[Verdict.ERRATUM]} errata ({share:.1f} %), "
+            f"{counts[Verdict.DECIDED]} decided, {counts[Verdict.LEFT_OUT]} left out, "
+            f"{counts[Verdict.ERRATUM]} errata ({share:.1f} %), "
             f"{counts[Verdict.FAULT]} not accounted for"
         )
         if counts[Verdict.UNMAPPED]:
@@ -36,6 +37,7 @@ def lines(report: Report) -> Iterator[str]:
             yield f"  more than {official.PERCENT} % are errata"
     yield from _listed(report, Verdict.FAULT, "not accounted for:")
     yield from _listed(report, Verdict.ERRATUM, "errata:")
+    yield from _listed(report, Verdict.LEFT_OUT, "left out:")
     yield from _listed(report, Verdict.DECIDED, "decided:")
     if report.stale:
         yield f"{len(report.stale)} decisions of this release are about no row of these tables:"

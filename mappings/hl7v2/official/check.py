@@ -1,4 +1,7 @@
-"""Whether every row of HL7's tables is accounted for: it compiles, is decided, or is an erratum."""
+"""Whether every row of HL7's tables is accounted for.
+
+It compiles, is decided or left out with a reason, or is an erratum with a reason.
+"""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -19,10 +22,15 @@ PERCENT = 5
 
 
 class Verdict(StrEnum):
-    """What became of a row; `unmapped` is a code of FHIR's beside no code of v2."""
+    """What became of a row.
+
+    `decided` compiles because `narrative.csv` says `always`, `left out` does not run for its `never`;
+    `unmapped` is a code of FHIR's beside no code of v2.
+    """
 
     COMPILED = "compiles"
     DECIDED = "decided"
+    LEFT_OUT = "left out"
     ERRATUM = "erratum"
     UNMAPPED = "unmapped"
     FAULT = "fault"
@@ -100,7 +108,7 @@ def _account(
     if decision is not None:
         used.add(key)
         if decision.decision == NEVER:
-            return Account(kind, row.origin, row.target, Verdict.DECIDED, decision.reason)
+            return Account(kind, row.origin, row.target, Verdict.LEFT_OUT, decision.reason)
     elif sentence:
         return _refused(kind, row.origin, key, f"{sentence}, and nothing is decided of it", used)
     try:
@@ -148,7 +156,7 @@ def _code(row: CodeRow, used: set[Key]) -> Account:
             problem = "the condition is a sentence, and nothing is decided of it"
             return _refused("codesystems", row.origin, key, problem, used)
         used.add(key)
-        return Account("codesystems", row.origin, row.target, Verdict.DECIDED, decision.reason)
+        return Account("codesystems", row.origin, row.target, Verdict.LEFT_OUT, decision.reason)
     try:
         if row.antlr:
             condition(row.antlr)
