@@ -16,6 +16,7 @@ from fhir_server.commands import (
     inbox,
     load,
     load_terminology,
+    mappings,
     migrate,
     purge,
     reindex,
@@ -69,6 +70,7 @@ def parser() -> argparse.ArgumentParser:
     document = add("cda", "Take CDA operative notes from files, as the server's own door would.")
     document.add_argument("file", type=Path, nargs="+", help="a CDA document")
     document.set_defaults(run=lambda given: cda.cda(Settings(), given.file))
+    _add_mappings(add)
     _add_storage(add)
     load_terminology.add_arguments(
         add("load-terminology", "Load a release of SNOMED CT, OPCS-4, ICD-10, ODS or LOINC.")
@@ -88,6 +90,15 @@ def parser() -> argparse.ArgumentParser:
     reference.add_argument("--check", action="store_true")
     reference.set_defaults(run=lambda given: docs.docs(check=given.check))
     return top
+
+
+def _add_mappings(add: Callable[[str, str], argparse.ArgumentParser]) -> None:
+    """Add the commands about mapping tables."""
+    tables = add("mappings", "Check HL7's own v2-to-FHIR tables: which rows compile, and why not.")
+    actions = tables.add_subparsers(required=True, metavar="action")
+    checked = actions.add_parser("check", help="account for every row; changes nothing")
+    checked.add_argument("place", type=Path, help="a folder of the tables, or an archive (.tgz)")
+    checked.set_defaults(run=lambda given: mappings.check(given.place))
 
 
 def _add_storage(add: Callable[[str, str], argparse.ArgumentParser]) -> None:

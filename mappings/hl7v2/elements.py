@@ -5,7 +5,7 @@ reaches a single element stays, so a later row is a fallback; a list takes every
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -108,8 +108,7 @@ def place(resource_type: str, path: str, extension: str | None = None) -> Place:
         element, type_name = _element(owner, prefix, name, path)
         trail = f"{trail}.{name}[{tag}]"
         way.append(Step(name, trail if element["max"] != "1" else None))
-        nested = type_name in _NESTED
-        owner, prefix = (owner, f"{prefix}.{name}") if nested else (type_name, type_name)
+        owner, prefix = _within(owner, prefix, element, name, type_name)
     name, _ = _parsed(last, path)
     element, type_name = _element(owner, prefix, name, path)
     is_list = element["max"] != "1"
@@ -119,6 +118,33 @@ def place(resource_type: str, path: str, extension: str | None = None) -> Place:
     takes_text = element.get("binding", {}).get("strength") != "required"
     targets = _targets(element, type_name)
     return Place(tuple(way), name, is_list, type_name, targets, rivals, takes_text, extension)
+
+
+def children(resource_type: str, path: str = "") -> Mapping[str, str]:
+    """Map the elements right below a path to their types, but for choices and those of many types.
+
+    Raises ValueError where R4 has no such path.
+    """
+    owner = prefix = resource_type
+    for text in path.split(".") if path else ():
+        name, _ = _parsed(text, path)
+        element, type_name = _element(owner, prefix, name, path)
+        owner, prefix = _within(owner, prefix, element, name, type_name)
+    below = {
+        element["path"].rpartition(".")[2]: element.get("type", [])
+        for element in _elements(owner).values()
+        if element["path"].rpartition(".")[0] == prefix
+    }
+    return {name: types[0]["code"] for name, types in below.items() if len(types) == 1}
+
+
+def _within(
+    owner: str, prefix: str, element: Resource, name: str, type_name: str
+) -> tuple[str, str]:
+    """Return the type and path that what stands below an element is defined by."""
+    if "contentReference" in element:
+        return owner, element["contentReference"].removeprefix("#")
+    return (owner, f"{prefix}.{name}") if type_name in _NESTED else (type_name, type_name)
 
 
 def _parsed(text: str, path: str) -> tuple[str, str]:
@@ -132,6 +158,8 @@ def _element(owner: str, prefix: str, name: str, path: str) -> tuple[Resource, s
     elements = _elements(owner)
     element = elements.get(f"{prefix}.{name}")
     if element is not None:
+        if "contentReference" in element:
+            return element, "BackboneElement"
         types = element.get("type", [])
         if len(types) != 1:
             raise ValueError(f"{path}: {prefix}.{name} has no single type")

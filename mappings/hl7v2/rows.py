@@ -24,6 +24,8 @@ _MIDDLE = frozenset({"fhirattribute", "primarytarget"})
 """Where FHIR's columns begin: `Data Type` and `Cardinality` stand on both sides of it."""
 _PLACES = ("sortorder", "identifier", "name", "datatype", "cardinalitymin", "cardinalitymax")
 """The first columns, in case the headings leave them blank, as those of one of HL7's files do."""
+_BOTH_SIDES = ("code", "codesystem")
+"""What a table of codes has of v2, and again of FHIR."""
 _HEADINGS_WITHIN = 8
 
 
@@ -86,6 +88,54 @@ class MessageRow:
     request: str
     references: str
     comment: str
+
+
+@dataclass(frozen=True, slots=True)
+class CodeRow:
+    """A row of one of HL7's code tables: a code of v2, and what FHIR has for it; blanks are ""."""
+
+    origin: Origin
+    code: str
+    table: str
+    antlr: str
+    narrative: str
+    target: str
+    display: str
+    system: str
+
+
+def code_rows(text: str, layer: str, table: str) -> tuple[CodeRow, ...]:
+    """Read a code table: two codes stand in a row, v2's and then FHIR's.
+
+    Raises ValueError where it has not both, or a row is longer than the headings.
+    """
+    lines = _lines(text)
+    names = [_named(cell) for cell in lines[1][1]] if len(lines) > 1 else []
+    if [name for name in names if name in _BOTH_SIDES] != [*_BOTH_SIDES, *_BOTH_SIDES]:
+        raise ValueError(f"{table} is no table of codes")
+    middle = names.index("code", names.index("code") + 1)
+    source, system = names.index("codesystem"), names.index("codesystem", middle)
+    antlr = names.index("computableantlr" if "computableantlr" in names else "computable")
+    narrative, display = names.index("narrative"), names.index("display")
+    found = []
+    for line, row in lines[2:]:
+        if len(row) > len(names) and any(row[len(names) :]):
+            raise ValueError(f"{table}, line {line}: the row is longer than the heading")
+        cells = [*row, *[""] * (len(names) - len(row))]
+        if any(cells):
+            found.append(
+                CodeRow(
+                    origin=Origin(layer, table, line, cells[0]),
+                    code=cells[0],
+                    table=cells[source],
+                    antlr=cells[antlr],
+                    narrative=cells[narrative],
+                    target=cells[middle],
+                    display=cells[display],
+                    system=cells[system],
+                )
+            )
+    return tuple(found)
 
 
 def segment_rows(text: str, layer: str, table: str) -> tuple[SegmentRow, ...]:
