@@ -18,7 +18,6 @@ from r4.xml.parse import parse
 NAMESPACE = "urn:hl7-org:v2xml"
 MAX_BYTES = 16 * 1024 * 1024
 MAX_GROUPS = 16
-_HEADER = re.compile(rb"<MSH>.*?</MSH>", re.DOTALL)
 _HEADER_WITHIN = 65_536
 _SEGMENT_NAME = re.compile(r"[A-Z][A-Z0-9]{2}\Z")
 _NUMBERED = re.compile(r"[A-Za-z][A-Za-z0-9]*\.([1-9]\d{0,2})\Z")
@@ -69,11 +68,12 @@ def lines(head: bytes) -> tuple[list[str], Separators]:
 
 def header(head: bytes) -> tuple[Segment, Separators] | None:
     """Return MSH of a message that cannot be read as a whole, or None where it cannot be found."""
-    within = _HEADER.search(head[:_HEADER_WITHIN])
-    if within is None:
+    _, start, rest = head[:_HEADER_WITHIN].partition(b"<MSH>")
+    within, end, _ = rest.partition(b"</MSH>")
+    if not end:
         return None
     try:
-        element = _tree(within[0])
+        element = _tree(start + within + end)
         used = _separators(element)
         return Segment(_line(element, used), "MSH", 1, used), used
     except FhirError:
