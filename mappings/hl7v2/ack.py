@@ -8,6 +8,7 @@ import string
 from collections.abc import Sequence
 from typing import Literal
 
+from mappings.hl7v2 import xml
 from mappings.hl7v2.errors import TEXTS, condition
 from mappings.hl7v2.parse import IGNORED, Message, Segment, Separators, parse
 from r4.issue import FhirError, Issue
@@ -28,7 +29,8 @@ def ack(
 ) -> bytes:
     """Build the answer to a message, or to bytes in which not even an MSH could be read.
 
-    `control_id` is the answer's own MSH-10, `now` an ISO 8601 instant or an HL7 timestamp.
+    What came as v2.xml is answered as v2.xml. `control_id` is the answer's own MSH-10, `now` an
+    ISO 8601 instant or an HL7 timestamp.
     """
     msh, separators = _received(message)
     lines = [
@@ -36,13 +38,23 @@ def ack(
         _acknowledgement(msh, separators, code, issues),
         *(_error(found, separators) for found in issues),
     ]
+    if _is_xml(message):
+        return xml.written(lines, separators)
     return "".join(f"{line}\r" for line in lines).encode(separators.charset, errors="replace")
+
+
+def _is_xml(message: Message | bytes) -> bool:
+    if isinstance(message, Message):
+        return message.encoding == "xml"
+    return xml.is_answered_in_kind(message.lstrip(IGNORED))
 
 
 def _received(message: Message | bytes) -> tuple[Segment, Separators]:
     """Return MSH and its separators; of bytes, as far as their first line can be read."""
     if isinstance(message, Message):
         return message.all_segments[0], message.separators
+    if _is_xml(message):
+        return xml.header(message) or _guessed("")
     line = re.split(rb"[\r\n]", message.lstrip(IGNORED), maxsplit=1)[0][:_HEAD]
     try:
         return _received(parse(line))

@@ -67,14 +67,14 @@ def _within(line: str, separators: Separators) -> str | None:
     fields = line.split(separators.field)
     for position, value in enumerate(fields):
         name = value[-3:]
-        if _ENDS.match(value[-4:]) and _has_shape(fields[position:], name, separators):
+        if _ENDS.match(value[-4:]) and _has_shape(fields, position, name, separators):
             return name
     return None
 
 
-def _has_shape(fields: list[str], name: str, separators: Separators) -> bool:
+def _has_shape(fields: list[str], position: int, name: str, separators: Separators) -> bool:
     return all(
-        number < len(fields)
-        and pattern.match(fields[number].replace(separators.component, "^")) is not None
+        position + number < len(fields)
+        and pattern.match(fields[position + number].replace(separators.component, "^")) is not None
         for number, pattern in _PATTERNS[name].items()
     )

@@ -1,7 +1,7 @@
 """HL7 v2 bytes to a Message that is split only where somebody looks.
 
 Pipe encoding, HL7 v2.4 chapter 2: separators from MSH-1/2, escapes, repetitions, `""` as delete,
-segments ended by CR, LF or CRLF. Batches (FHS, BHS) are for `mappings.hl7v2.batch`.
+segments ended by CR, LF or CRLF. v2.xml is read by way of it. Batches are for `mappings.hl7v2.batch`.
 """
 
 import re
@@ -11,7 +11,7 @@ from functools import cached_property, partial
 from hashlib import sha256
 from typing import Literal
 
-from mappings.hl7v2 import glue
+from mappings.hl7v2 import glue, xml
 from mappings.hl7v2.characters import Separators, decode, refuse_wide, separators, unescape
 from mappings.hl7v2.errors import structural
 from mappings.hl7v2.leaves import (
@@ -141,11 +141,15 @@ class Message:
 def parse(raw: bytes, *, reads: Reads | None = None) -> Message:
     """Read one message; `reads` is told the place of every leaf that is read from it later.
 
-    Raises FhirError (status 400, rule 100) where the bytes are no HL7 v2 message in pipe encoding:
-    no MSH, unusable separators, a charset that cannot be read, a line that begins with no segment
-    name, two segments on one line, a batch.
+    Raises FhirError (status 400, rule 100) where the bytes are no HL7 v2 message: no MSH, broken
+    XML (see `mappings.hl7v2.xml.lines`), unusable separators, a charset that cannot be read, a line
+    that begins with no segment name, two segments on one line, a batch.
     """
     head = raw.lstrip(IGNORED)
+    if xml.is_xml(head):
+        lines, used = xml.lines(head)
+        segments = _segments(lines, used, reads)
+        return Message(raw, segments, used, guessed=False, encoding="xml")
     if not head.startswith(b"MSH"):
         refuse_wide(head)
         raise structural(_no_header(head))

@@ -1,70 +1,18 @@
 """A message as a tree of leaves: written with any separators, walked over, watched while read."""
 
-import string
-
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from mappings.hl7v2 import MappingContext, parse, to_bundle
-from mappings.hl7v2.parse import DELETE, Leaf, Place
+from mappings.hl7v2.leaves import DELETE, Place
 from tests.mappings.messages import CONTEXT, SEGMENTS
+from tests.mappings.trees import TREES, leaves, separators, written
 
 MSH = "MSH|^~\\&|EPR|RTH|CSOR|CSOR|202505060930||ADT^A01|42|P|2.4"
 RAW = "\r".join(SEGMENTS.values()).encode()
 
-NAMES = ["PID", "OBX", "NTE", "ZZ1"]
-TEXT = st.text(
-    st.characters(codec="utf-8", exclude_categories=["C", "Z"]) | st.just(" "), max_size=6
-).map(str.strip)
-
-
-def leaf_texts(values: st.SearchStrategy) -> st.SearchStrategy:
-    """Fields of repetitions of components of subcomponents."""
-    components = st.lists(values, min_size=1, max_size=3)
-    repetitions = st.lists(components, min_size=1, max_size=3)
-    return st.lists(st.lists(repetitions, min_size=1, max_size=2), max_size=4)
-
-
-@st.composite
-def separators(draw) -> str:
-    """MSH-1, component, repetition, escape, subcomponent: five different characters."""
-    marks = string.punctuation.replace(".", "")
-    return "".join(draw(st.permutations(marks))[:5])
-
-
-def written(tree: list, marks: str) -> str:
-    field, component, repetition, escape, part = marks
-    names = {field: "F", component: "S", repetition: "R", escape: "E", part: "T"}
-
-    def escaped(text: str) -> str:
-        return "".join(f"{escape}{names[c]}{escape}" if c in names else c for c in text)
-
-    def one(repeated: list) -> str:
-        return component.join(part.join(map(escaped, parts)) for parts in repeated)
-
-    lines = [
-        field.join([name, *(repetition.join(map(one, repeated)) for repeated in fields)])
-        for name, fields in tree
-    ]
-    return "\r".join([f"MSH{field}{component}{repetition}{escape}{part}{field}EPR", *lines])
-
-
-def leaves(tree: list) -> list[Leaf]:
-    counts = dict.fromkeys(NAMES, 0)
-    found = []
-    for name, fields in tree:
-        counts[name] += 1
-        for at, repeated in enumerate(fields, start=1):
-            for repetition, components in enumerate(repeated, start=1):
-                for component, parts in enumerate(components, start=1):
-                    for part, text in enumerate(parts, start=1):
-                        place = Place(name, counts[name], at, repetition, component, part)
-                        found.append(Leaf(place, text))
-    return [leaf for leaf in found if leaf.text]
-
 
 @settings(max_examples=150, deadline=None)
-@given(st.lists(st.tuples(st.sampled_from(NAMES), leaf_texts(TEXT)), max_size=4), separators())
+@given(TREES, separators())
 def test_what_was_written_is_what_is_walked_over(tree, marks):
     message = parse(written(tree, marks).encode())
     walked = list(message.walk())
@@ -73,7 +21,7 @@ def test_what_was_written_is_what_is_walked_over(tree, marks):
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.lists(st.tuples(st.sampled_from(NAMES), leaf_texts(TEXT)), max_size=4), separators())
+@given(TREES, separators())
 def test_each_leaf_is_found_by_its_numbers_and_its_reading_is_told(tree, marks):
     reads: list[Place] = []
     message = parse(written(tree, marks).encode(), reads=reads.append)

@@ -192,6 +192,12 @@ def test_what_is_no_message_is_refused_as_structural(raw):
     assert refused.value.issues[0].rule == "100"
 
 
+def test_a_line_of_nothing_but_such_values_is_read_in_one_pass():
+    many = 200_000
+    segment = parse(MSH + b"\rZZ1|" + b"|".join([b"xPID"] * many)).all_segments[1]
+    assert segment.size == many
+
+
 @given(st.binary(max_size=300))
 def test_any_bytes_are_a_message_or_a_fhir_error(raw):
     for candidate in (raw, b"MSH|^~\\&|" + raw):
