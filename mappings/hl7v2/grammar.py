@@ -1,8 +1,9 @@
 """A message table as a grammar of segments, and a message laid out on it as a tree.
 
-The `Syntax` rows are the grammar: `[{ OBX }]`, and begin and end rows of groups (`--- VISIT begin`),
-where `[` is optional and `{` repeats. Senders differ from it: a segment out of order goes to its
-place in the nearest group that has one, an unknown one (Z-segments) to none.
+The `Syntax` rows are the grammar: `[{ OBX }]`, and begin and end rows of groups (`[{`, `}]`; blank in
+rows named `--- PATIENT begin`), where `[` is optional and `{` repeats. `<`, `|` and `>` enclose a
+choice, of which nothing is required. Senders differ from it: a segment out of order goes to its place
+in the nearest group that has one, an unknown one (Z-segments) to none.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,6 +11,9 @@ from dataclasses import dataclass, field
 
 from mappings.hl7v2.parse import Message, Segment
 from mappings.hl7v2.rows import MessageRow
+
+_BEGINS = frozenset({"[", "{", "[{", "{[", "<"})
+_ENDS = frozenset({"]", "}", "}]", "]}", ">"})
 
 
 @dataclass(eq=False, slots=True)
@@ -21,6 +25,7 @@ class Node:
     required: bool
     children: list["Node"] = field(default_factory=list)
     rows: list[MessageRow] = field(default_factory=list)
+    is_choice: bool = False
     segments: frozenset[str] = frozenset()
 
     def seal(self) -> None:
@@ -61,14 +66,14 @@ def grammar(name: str, rows: Sequence[MessageRow]) -> Node:
     for row in rows:
         path, syntax = row.identifier, row.syntax.replace(" ", "")
         last = path.rpartition(".")[2]
-        if path.startswith("/"):
+        if syntax in _ENDS or (path.startswith("/") and not syntax):
             if not open_groups[1:] or open_groups.pop().name != last:
                 raise ValueError(f"{name}: {path} closes a group that is not open")
-        elif row.name.startswith("---"):
-            node = Node(last, repeats="{" in syntax, required="[" not in syntax)
-            open_groups[-1].children.append(node)
+        elif syntax in _BEGINS or (row.name.startswith("---") and not syntax):
+            node = _node(open_groups[-1], last, syntax)
+            node.is_choice = syntax == "<"
             open_groups.append(node)
-        else:
+        elif syntax != "|":
             _segment_node(open_groups[-1], last, syntax).rows.append(row)
     if len(open_groups) != 1:
         raise ValueError(f"{name}: group {open_groups[-1].name} does not end")
@@ -79,7 +84,12 @@ def grammar(name: str, rows: Sequence[MessageRow]) -> Node:
 def _segment_node(group: Node, name: str, syntax: str) -> Node:
     if group.children and group.children[-1].name == name:
         return group.children[-1]
-    node = Node(name, repeats="{" in syntax, required="[" not in syntax)
+    return _node(group, name, syntax)
+
+
+def _node(group: Node, name: str, syntax: str) -> Node:
+    required = "[" not in syntax and not group.is_choice
+    node = Node(name, repeats="{" in syntax, required=required)
     group.children.append(node)
     return node
 

@@ -3,17 +3,13 @@
 from fhir_server.__main__ import main
 from tests.support.v2_tables import segment, write
 
-ACCOUNTED = "0 not accounted for"
-
 
 def test_good_tables_are_counted_by_kind(tmp_path, capsys):
     write(tmp_path, "segments", "ZZ1[Patient]", [segment("ZZ1-1", "birthDate")])
     assert main(["mappings", "check", str(tmp_path)]) == 0
     told = capsys.readouterr().out.splitlines()
-    assert (
-        told[1]
-        == "segments: 1 rows, 1 compile, 0 decided, 0 left out, 0 errata (0.0 %), " + ACCOUNTED
-    )
+    assert told[1].startswith("segments: 1 rows, 1 compile, 0 decided, 0 left out, 0 errata")
+    assert told[1].endswith(" 0 not accounted for")
     assert told[4].endswith("decisions of this release are about no row of these tables:")
 
 

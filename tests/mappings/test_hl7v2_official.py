@@ -2,10 +2,13 @@
 
 import csv
 import tarfile
+from collections import Counter
 from importlib.resources import files
 
 import pytest
 
+from mappings.hl7v2 import parse
+from mappings.hl7v2.grammar import grammar, lay_out, missing
 from mappings.hl7v2.official import Verdict, check, read
 from mappings.hl7v2.official.codetables import code_tables
 from mappings.hl7v2.official.compile import Names, message_row, segment_row
@@ -129,6 +132,51 @@ def test_an_action_that_two_rows_give_differently_is_not_asked(official):
     v2 = "http://terminology.hl7.org/CodeSystem/v2-0206"
     assert found.translate("SegmentActionCode", v2, "A")
     assert found.translate("SegmentActionCode", v2, "U") == ()
+
+
+def test_every_message_table_is_a_grammar_and_a_result_stands_in_its_own_group_alone(official):
+    grammars = {name: grammar(name, rows) for name, rows in official.messages.items()}
+    assert len(grammars) == 13
+    results = "".join(f"OBX|{number}|NM|1||{number}\r" for number in range(1, 31))
+    sent = "MSH|^~\\&|EPR|RTH|CSOR|CSOR|202505060930||ORU^R01|M1|P|2.5\rPID|1\rPV1|1\rORC|RE\r"
+    laid = lay_out(grammars["ORU_R01"], parse(f"{sent}OBR|1\r{results}SPM|1\rOBX|31".encode()))
+    assert counted(laid) == {"OBSERVATION": 30, "SPECIMEN_OBSERVATION": 1}
+    assert list(missing(laid)) == []
+
+
+def counted(branch):
+    """Count the OBX segments directly in each group."""
+    found = Counter()
+    for child, parts in zip(branch.node.children, branch.found, strict=True):
+        for part in parts:
+            if child.children:
+                found += counted(part)
+            elif child.name == "OBX":
+                found[branch.node.name] += 1
+    return found
+
+
+def test_of_a_choice_no_segment_is_required(official):
+    orders = grammar("ORM_O01", official.messages["ORM_O01"])
+    choice = next(node for node in nodes(orders) if node.name == "CHOICE")
+    assert {child.name for child in choice.children} >= {"OBR", "RXO"}
+    assert not any(child.required for child in choice.children)
+
+
+def nodes(node):
+    yield node
+    for child in node.children:
+        yield from nodes(child)
+
+
+def test_a_message_table_whose_groups_do_not_close_is_told(tables):
+    begin = message("ZZZ_Z01.STARS", "", "")
+    begin[2] = "[{"
+    row = message("ZZZ_Z01.STARS.ZZ1", "Patient[1]", "ZZ1[Patient]")
+    write(tables, "messages", "ZZZ_Z01", [begin, row])
+    fault = check(read(tables)).accounts[0]
+    assert fault.verdict is Verdict.FAULT
+    assert fault.reason == "ZZZ_Z01: group STARS does not end"
 
 
 @pytest.fixture

@@ -4,11 +4,12 @@ It compiles, is decided or left out with a reason, or is an erratum with a reaso
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from mappings.hl7v2.conditions import condition
+from mappings.hl7v2.grammar import grammar
 from mappings.hl7v2.official import decisions
 from mappings.hl7v2.official.assignments import assignment
 from mappings.hl7v2.official.codetables import coding
@@ -83,10 +84,26 @@ def check(layer: Layer) -> Report:
 
 def _messages(layer: Layer, used: set[Key]) -> Iterator[Account]:
     names = Names.of(layer)
-    for rows in layer.messages.values():
-        for row in rows:
-            if row.target:
+    for name, rows in layer.messages.items():
+        problem = _unclosed(name, rows)
+        for row in filter(_has_target, rows):
+            if problem:
+                yield Account("messages", row.origin, row.target, Verdict.FAULT, problem)
+            else:
                 yield _account("messages", row, "", names, used)
+
+
+def _has_target(row: MessageRow) -> bool:
+    return bool(row.target)
+
+
+def _unclosed(name: str, rows: Sequence[MessageRow]) -> str:
+    """Say why the rows of a message table are no grammar; "" where they are one."""
+    try:
+        grammar(name, rows)
+    except ValueError as problem:
+        return str(problem)
+    return ""
 
 
 def _segments(layer: Layer, used: set[Key]) -> Iterator[Account]:
