@@ -1,4 +1,4 @@
-"""The rules of uk-interop (docs/hes.md) as SQL for DuckDB: window functions over the file itself.
+"""The rules of docs/hes.md as SQL for DuckDB: window functions over the file itself.
 
 Written from the rules, and sharing nothing with `mappings.hes`: tables `spell`, `stay`, `readmission`,
 `reoperation` are what its functions have to say of the same file.
