@@ -14,7 +14,16 @@ from fhir_server.interactions.entries import Entry, Patch
 from fhir_server.interactions.identity import cycle_issues, identity_issues
 from fhir_server.interactions.merge import merge
 from fhir_server.interactions.referred import Referred
-from fhir_server.interactions.targets import Target, find, locate, places, refuse_twins, standing
+from fhir_server.interactions.targets import (
+    Known,
+    Target,
+    find,
+    known,
+    locate,
+    places,
+    refuse_twins,
+    standing,
+)
 from fhir_server.store import read as store
 from fhir_server.store.index import Named, named_here, referred
 from fhir_server.store.read import Stored
@@ -43,8 +52,8 @@ class Outcome:
 class Plan:
     """The writes, what they rely on, and the outcome of each entry, in the entries' order.
 
-    All is stamped with one moment, `now` as an instant. `referred` finds what references lead to. With
-    `warnings`, what does not refuse is looked for too.
+    All is stamped with one moment, `now` as an instant. `referred` finds what references lead to,
+    `found` is what has been asked for before. With `warnings`, what does not refuse is looked for too.
     """
 
     referred: Referred
@@ -56,6 +65,7 @@ class Plan:
     outcomes: list[Outcome] = field(default_factory=list)
     targets: Sequence[Target] = ()
     literals: dict[str, str] = field(default_factory=dict)
+    found: Known = field(default_factory=dict)
 
     def take(self, targets: Sequence[Target]) -> None:
         """Say which resources the entries mean, and by that what their references lead to."""
@@ -75,7 +85,8 @@ def plan(context: Context, entries: Sequence[Entry], *, once: bool = False) -> P
     With `once`, a first entry that finds what it would create makes a plan that writes nothing.
     """
     made = begun(context)
-    targets = _all_located(context, entries, made.guards)
+    made.found = known(context, entries)
+    targets = _all_located(context, entries, made)
     if once and targets and not targets[0].writes and targets[0].current is not None:
         made.outcomes.append(_unchanged(targets[0].current))
         return made
@@ -105,13 +116,13 @@ def add(context: Context, made: Plan, target: Target) -> list[Issue]:
     return []
 
 
-def _all_located(context: Context, entries: Sequence[Entry], guards: list[Guard]) -> list[Target]:
+def _all_located(context: Context, entries: Sequence[Entry], made: Plan) -> list[Target]:
     """Locate every entry; raises FhirError with what is wrong with any of them."""
     found: list[Target] = []
     refusals: list[FhirError] = []
     for entry in entries:
         try:
-            found.append(locate(context, entry, guards))
+            found.append(locate(context, entry, made.guards, made.found))
         except FhirError as refusal:
             refusals.append(refusal)
     if refusals:
@@ -190,7 +201,7 @@ def _literal(
             issues.append(error("not-found", text, entry.at(entry.type), "reference"))
         elif wanted := conditional(reference):
             try:
-                query, found = find(context, wanted.type, wanted.query)
+                query, found = find(context, wanted.type, wanted.query, before=made.found)
             except FhirError as refusal:
                 issues.extend(replace(i, expression=entry.at(entry.type)) for i in refusal.issues)
                 return reference

@@ -3,7 +3,7 @@
 https://hl7.org/fhir/R4/http.html#trules, https://hl7.org/fhir/R4/http.html#ccreate
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import parse_qsl
 
@@ -18,10 +18,14 @@ from fhir_server.store.search.worded import Worded, identified, worded
 from fhir_server.store.write import Guard
 from r4.issue import FhirError, Issue, error
 from r4.json import decode
-from r4.reference import literal
+from r4.reference import conditional, literal, references
 
 MATCHES = 20
 """How many matches are looked at: more than the records that one person may have had."""
+
+
+Known = Mapping[Worded, list[Stored]]
+"""What searches found that were asked together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +38,29 @@ class Target:
     writes: bool
 
 
-def locate(context: Context, entry: Entry, guards: list[Guard]) -> Target:
+def known(context: Context, entries: Sequence[Entry]) -> Known:
+    """Ask together for all the identifiers by which entries, and references in them, mean resources."""
+    if len(entries) == 1 or not any(entry.query for entry in entries):
+        return {}
+    wanted = {(entry.type, entry.query): None for entry in entries if entry.query}
+    for entry in entries:
+        for text in references(entry.resource):
+            if "?identifier=" in text and (found := conditional(text)):
+                wanted[found.type, found.query] = None
+    asked = [each for one in wanted if (each := identified(*one, MATCHES)) is not None]
+    return dict(zip(asked, store.matching(context.database, asked), strict=True))
+
+
+def locate(
+    context: Context, entry: Entry, guards: list[Guard], found: Known | None = None
+) -> Target:
     """Find the resource that an entry means, and add what that relied on to the guards.
 
+    What has been found before is not looked for again.
     Raises FhirError 412 where If-Match does not hold or criteria match several resources.
     """
     if entry.query is not None:
-        return _conditional_target(context, entry, guards)
+        return _conditional_target(context, entry, guards, found or {})
     if entry.method == "POST":
         return Target(entry, context.new_id(), None, writes=True)
     current = store.current(context.database, entry.type, entry.id or "")
@@ -53,9 +73,11 @@ def locate(context: Context, entry: Entry, guards: list[Guard]) -> Target:
     return Target(entry, entry.id or "", current, writes=True)
 
 
-def _conditional_target(context: Context, entry: Entry, guards: list[Guard]) -> Target:
+def _conditional_target(
+    context: Context, entry: Entry, guards: list[Guard], before: Known
+) -> Target:
     try:
-        query, found = find(context, entry.type, entry.query or "")
+        query, found = find(context, entry.type, entry.query or "", before=before)
     except FhirError as refusal:
         issues = [replace(issue, expression=_criteria_place(entry)) for issue in refusal.issues]
         raise FhirError(refusal.status, issues) from None
@@ -115,23 +137,29 @@ def _without_identifiers_of(retired: Stored, entry: Entry) -> Entry:
 
 
 def find(
-    context: Context, resource_type: str, criteria: str, most: int = MATCHES
+    context: Context,
+    resource_type: str,
+    criteria: str,
+    most: int = MATCHES,
+    before: Known | None = None,
 ) -> tuple[Query | Worded, list[Stored]]:
     """Return the query of the criteria and its first matches; raises FhirError 400 or 412.
 
     What says how an answer looks is refused (400), but for the format of what is answered.
     """
-    if (known := identified(resource_type, criteria, most)) is not None:
-        return known, store.matching(context.database, [known])[0]
+    if (asked := identified(resource_type, criteria, most)) is not None:
+        if before and asked in before:
+            return asked, before[asked]
+        return asked, store.matching(context.database, [asked])[0]
     around = Around(context.terminology, microseconds(context.now()), context.base_url)
-    asked = parse(resource_type, criteria, around)
+    read = parse(resource_type, criteria, around)
     for name, _ in parse_qsl(criteria, keep_blank_values=True):
         if is_result(name) and name not in ("_format", "_pretty"):
             raise bad(name, f"{name} is no criterion: it says how an answer looks.")
-    if not asked.criteria and asked.ids is None and not asked.updated:
+    if not read.criteria and read.ids is None and not read.updated:
         text = f"{resource_type}?{criteria} has no criteria."
         raise FhirError(412, [error("required", text)])
-    query = replace(asked, count=most)
+    query = replace(read, count=most)
     if (of_words := worded(context.database.dialect, query)) is not None:
         return of_words, store.matching(context.database, [of_words])[0]
     return query, store.search(context.database, query)
