@@ -39,7 +39,8 @@ from tests.support.mutations import (
 )
 from tests.support.server import Served, served
 
-ROWS = [row for row in TABLE if "$" in row.path]
+ROWS = [row for row in TABLE if "$" in row.path and row.code != "$process-cda"]
+"""What is asked with parameters: the body of $process-cda is a document, damaged in test_cda_notes."""
 TEXTS: Kinds = dict.fromkeys(
     ["subject", "code", "system", "statistic", "duration", "limit"], "string"
 )
@@ -56,7 +57,6 @@ KINDS: dict[str, Kinds] = {
     "$import": dict.fromkeys(["inputFormat", "inputSource", "input", "mode"], "string"),
     "$lastn": dict.fromkeys(["patient", "subject", "category", "code", "max", "date"], "string"),
     "$lookup": lookup.NAMES,
-    "$process-cda": {},
     "$process-response": process_response.NAMES,
     "$purge": {},
     "$sign": sign.NAMES,
