@@ -15,7 +15,7 @@ from fhir_server.store.audit import Trail
 from fhir_server.store.concepts.releases import Systems
 from fhir_server.store.connection import Database, reading
 from fhir_server.store.packages import Held, generation
-from mappings.hl7v2 import MappingContext
+from mappings.hl7v2 import Engine, MappingContext, own
 from profiles import Options
 from profiles.findings import Resolve
 from r4 import artefacts
@@ -46,11 +46,13 @@ class _Told(NamedTuple):
 class Knowledge:
     """What the server goes by: definitions and terminologies, its own, R4's, and those loaded.
 
-    As they are at one moment; `renew` looks whether something has been loaded since.
+    As they are at one moment; `renew` looks whether something has been loaded since. The `engine` that
+    HL7 v2 is mapped by stays as it was at start.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, engine: Engine | None = None) -> None:
         self._database = database
+        self.engine = engine or own()
         self.systems = Systems(database)
         self._loaded: _Told | None = None
         self.renew()
@@ -85,7 +87,7 @@ class Knowledge:
         own = (each for package in PACKAGES for each in artefacts.load(package))
         self.catalogue = Catalogue.of(own, Held(self._database), told.generation)
         self.terminology = Terminology(self.catalogue, self.systems)
-        self.mapping = MappingContext(self.terminology)
+        self.mapping = MappingContext(self.terminology, engine=self.engine)
         return True
 
 

@@ -4,15 +4,16 @@ The tables (`messages/`, `segments/`, `*.csv`) are the mapping; `apply` runs the
 """
 
 from mappings.hl7v2.ack import AckCode, ack
-from mappings.hl7v2.apply import structures, to_bundle
+from mappings.hl7v2.apply import own, structures, to_bundle
 from mappings.hl7v2.batch import Batch, batch, batch_ack
 from mappings.hl7v2.errors import ack_code
 from mappings.hl7v2.parse import Header, Leaf, Message, Place, Segment, identity, parse
-from mappings.hl7v2.scope import MappingContext, Translator
+from mappings.hl7v2.scope import Engine, MappingContext, Translator
 
 __all__ = [
     "AckCode",
     "Batch",
+    "Engine",
     "Header",
     "Leaf",
     "MappingContext",
@@ -25,6 +26,7 @@ __all__ = [
     "batch",
     "batch_ack",
     "identity",
+    "own",
     "parse",
     "structures",
     "to_bundle",

@@ -5,13 +5,13 @@ names, then set the `References`; `bundle.build` makes the transaction.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
 from mappings.hl7v2 import tables
 from mappings.hl7v2.bundle import build, identify
-from mappings.hl7v2.compile import Rule, function, segment_maps
+from mappings.hl7v2.compile import Rule, datatypes_of, function, segments_of
 from mappings.hl7v2.elements import Place, place
 from mappings.hl7v2.errors import (
     DATA_TYPE,
@@ -27,13 +27,15 @@ from mappings.hl7v2.grammar import Branch, Node, grammar, lay_out, missing
 from mappings.hl7v2.parse import Header, Message, Segment
 from mappings.hl7v2.rows import MessageRow, Origin
 from mappings.hl7v2.scope import Compute, Here, MappingContext, Run, Scope
-from mappings.hl7v2.sites import site
+from mappings.hl7v2.sites import NOTHING, Site, every
 from r4.issue import FhirError, Issue, error
 from r4.json import Resource
 
 MOST_SEGMENTS = 5000
 """How many segments a message may have: more would hold up the messages behind it for seconds."""
 
+Maps = Mapping[str, tuple[Rule, ...]]
+"""Segment maps by name, compiled."""
 _SENDER = re.compile(r"[A-Za-z0-9 _.-]+\Z", re.ASCII)
 _SLOT = re.compile(r"(?P<type>[A-Z][A-Za-z]+)\[\d+\]\Z")
 _LINK = re.compile(
@@ -71,26 +73,46 @@ class Structure:
     actions: dict[Node, tuple[Action, ...]]
 
 
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """The tables of one stack of layers, compiled; `version` names all that they were made from."""
+
+    structures: Mapping[str, Structure]
+    sites: Mapping[str, Site]
+    version: str
+
+    def to_bundle(self, message: Message, context: MappingContext) -> Resource:
+        """Return the transaction Bundle of a message, as the function of this name does."""
+        _refuse_length(message)
+        event = _select(message.header)
+        structure = self.structures[event.structure]
+        tree = lay_out(structure.root, message)
+        _refuse(422, [*_header_issues(message.header), *_absent(tree)])
+        site = self.sites.get(message.header.sending_facility, NOTHING)
+        run = Run(message, event, site, context)
+        links: list[tuple[Scope, Link]] = []
+        _walk(tree, Scope(tree, None), run, structure, links)
+        _refuse(422, [*run.issues, *_visit_issues(run)])
+        for slot in run.slots:
+            identify(slot, message)
+        for scope, link in links:
+            _connect(scope, link)
+        return build(run)
+
+
 def to_bundle(message: Message, context: MappingContext) -> Resource:
-    """Return the transaction Bundle of a message.
+    """Return the transaction Bundle of a message, by the context's engine, else by our own tables.
 
     Raises FhirError: status 400 for a message that is not supported as such (AR), 422 for content
     that cannot be accepted (AE). Issues carry the table 0357 code (rule) and place (expression).
     """
-    _refuse_length(message)
-    event = _select(message.header)
-    structure = structures()[event.structure]
-    tree = lay_out(structure.root, message)
-    _refuse(422, [*_header_issues(message.header), *_absent(tree)])
-    run = Run(message, event, site(message.header.sending_facility), context)
-    links: list[tuple[Scope, Link]] = []
-    _walk(tree, Scope(tree, None), run, structure, links)
-    _refuse(422, [*run.issues, *_visit_issues(run)])
-    for slot in run.slots:
-        identify(slot, message)
-    for scope, link in links:
-        _connect(scope, link)
-    return build(run)
+    return (context.engine or own()).to_bundle(message, context)
+
+
+@cache
+def own() -> Engine:
+    """Compile the tables of this package, once. Raises ValueError for a bad row."""
+    return Engine(compiled(tables.own()), every(), tables.own().version)
 
 
 def _refuse_length(message: Message) -> None:
@@ -188,29 +210,34 @@ def _connect(scope: Scope, link: Link) -> None:
         link.place.put(source, {"reference": target.urn})
 
 
-@cache
-def structures() -> dict[str, Structure]:
-    """Compile every message table, segment map and datatype. Raises ValueError for a bad row."""
-    return {name: _structure(name, rows) for name, rows in tables.messages().items()}
+def structures() -> Mapping[str, Structure]:
+    """Return every message table of ours by its name, compiled."""
+    return own().structures
 
 
-def _structure(name: str, rows: Sequence[MessageRow]) -> Structure:
+def compiled(given: tables.Tables) -> dict[str, Structure]:
+    """Compile every message table of a stack, with the maps it names. Raises ValueError for a bad row."""
+    maps = segments_of(given.segments, datatypes_of(given.datatypes))
+    return {name: _structure(name, rows, maps) for name, rows in given.messages.items()}
+
+
+def _structure(name: str, rows: Sequence[MessageRow], maps: Maps) -> Structure:
     root = grammar(name, rows)
-    return Structure(root, dict(_actions(root)))
+    return Structure(root, dict(_actions(root, maps)))
 
 
-def _actions(node: Node) -> Iterator[tuple[Node, tuple[Action, ...]]]:
+def _actions(node: Node, maps: Maps) -> Iterator[tuple[Node, tuple[Action, ...]]]:
     for child in node.children:
         if child.children:
-            yield from _actions(child)
+            yield from _actions(child, maps)
         else:
-            yield child, tuple(_action(row) for row in child.rows if row.target)
+            yield child, tuple(_action(row, maps) for row in child.rows if row.target)
 
 
-def _action(row: MessageRow) -> Action:
+def _action(row: MessageRow, maps: Maps) -> Action:
     match = _SLOT.match(row.target)
     name = row.segment_map
-    if match is None or name not in segment_maps() or not _gives(name, match["type"]):
+    if match is None or name not in maps or not _gives(name, match["type"]):
         raise ValueError(f"{row.origin}: no segment map {name} for {row.target}")
     return Action(
         row.origin,
@@ -218,7 +245,7 @@ def _action(row: MessageRow) -> Action:
         row.target,
         match["type"],
         row.request or tables.requests()[match["type"]],
-        segment_maps()[name],
+        maps[name],
         tuple(_links(row)),
     )
 

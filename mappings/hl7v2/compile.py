@@ -5,7 +5,7 @@ not a message. A row without a target says that a field is known, and why it goe
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -19,6 +19,8 @@ from mappings.hl7v2.scope import Compute, Here
 
 Fill = Callable[[Here, Slot], None]
 Read = Callable[[Repetition, Here], Any]
+Reads = Mapping[str, tuple[Read, str]]
+"""Datatype maps by name: the reader of each, and the FHIR type that it gives."""
 
 _FIELD = re.compile(r"(?P<segment>[A-Z][A-Z0-9]{2})-(?P<field>\d+)(?:\.(?P<component>\d+))?\Z")
 _TARGET = re.compile(r"(?P<path>[^(]+)(?:\((?P<type>[A-Za-z]+)\))?\Z")
@@ -48,11 +50,18 @@ class Part:
 
 @cache
 def segment_maps() -> dict[str, tuple[Rule, ...]]:
-    """Compile every segment map by its name (`PID[Patient]`). Raises ValueError for a bad row."""
-    return {name: _compiled(name, rows) for name, rows in tables.segment_maps().items()}
+    """Compile every segment map of ours by its name (`PID[Patient]`)."""
+    return segments_of(tables.segment_maps(), datatype_maps())
 
 
-def _compiled(name: str, rows: Sequence[SegmentRow]) -> tuple[Rule, ...]:
+def segments_of(
+    maps: Mapping[str, Sequence[SegmentRow]], reads: Reads
+) -> dict[str, tuple[Rule, ...]]:
+    """Compile segment maps by name, for what reads datatypes. Raises ValueError for a bad row."""
+    return {name: _compiled(name, rows, reads) for name, rows in maps.items()}
+
+
+def _compiled(name: str, rows: Sequence[SegmentRow], reads: Reads) -> tuple[Rule, ...]:
     match = _MAP.match(name)
     if match is None:
         raise ValueError(f"{name} is no name of a segment map")
@@ -60,7 +69,7 @@ def _compiled(name: str, rows: Sequence[SegmentRow]) -> tuple[Rule, ...]:
     compiled = []
     for row in filter(_goes_somewhere, rows):
         try:
-            fill = compile_row(match["segment"], match["type"], row, attributes)
+            fill = compile_row(match["segment"], match["type"], row, attributes, reads)
         except ValueError as problem:
             raise ValueError(f"{row.origin}: {problem}") from None
         compiled.append(Rule(row.origin, fill))
@@ -76,11 +85,16 @@ def _goes_somewhere(row: SegmentRow) -> bool:
 
 
 def compile_row(
-    segment: str, resource_type: str, row: SegmentRow, attributes: frozenset[str] = frozenset()
+    segment: str,
+    resource_type: str,
+    row: SegmentRow,
+    attributes: frozenset[str] = frozenset(),
+    reads: Reads | None = None,
 ) -> Fill:
     """Compile one row. Raises ValueError where it cannot run.
 
-    `attributes` are those of all rows of the map: of a choice, only they can be rivals.
+    `attributes` are those of all rows of the map: of a choice, only they can be rivals. `reads` are
+    the datatype maps that it may name, by default ours.
     """
     target, resource = _target(resource_type, row)
     target = replace(target, rivals=tuple(attributes.intersection(target.rivals)))
@@ -93,7 +107,8 @@ def compile_row(
     elif row.assignment:
         fill = _literal_each(target, _assignment(target, row), int(match["field"]))
     else:
-        read = _reader(target, row, resource, int(match["component"] or 0))
+        known = datatype_maps() if reads is None else reads
+        read = _reader(target, row, resource, int(match["component"] or 0), known)
         required = f"{row.identifier} ({row.name})" if row.minimum else ""
         fill = _field(target, read, int(match["field"]), required)
     return _conditional(row.condition, fill)
@@ -203,7 +218,9 @@ def _miss(here: Here, number: int, required: str) -> None:
         here.at(number).fail(REQUIRED, f"{required} is missing.")
 
 
-def _reader(target: Place, row: SegmentRow, resource: str | None, component: int) -> Read:
+def _reader(
+    target: Place, row: SegmentRow, resource: str | None, component: int, reads: Reads
+) -> Read:
     if row.vocabulary:
         return _vocabulary(target, row.vocabulary, component or 1)
     name = row.datatype_map
@@ -211,7 +228,7 @@ def _reader(target: Place, row: SegmentRow, resource: str | None, component: int
         if target.type not in _TEXT_TYPES:
             raise ValueError(f"a {target.type} needs a Data Type Mapping")
         return _text(component or 1)
-    read, gives = datatype_maps().get(name, (None, ""))
+    read, gives = reads.get(name, (None, ""))
     if read is None:
         raise ValueError(f"there is no datatype mapping {name}")
     if gives not in (target.type, resource):
@@ -270,8 +287,13 @@ def _concept(coding: dict[str, Any] | None, code: str, text: str) -> Any:
 
 @cache
 def datatype_maps() -> dict[str, tuple[Read, str]]:
-    """Compile every datatype map by its name (`XAD[Address]`): to its reader and FHIR type."""
-    return {name: _datatype(name, rows) for name, rows in tables.datatype_maps().items()}
+    """Compile every datatype map of ours by its name (`XAD[Address]`)."""
+    return datatypes_of(tables.datatype_maps())
+
+
+def datatypes_of(maps: Mapping[str, Sequence[SegmentRow]]) -> dict[str, tuple[Read, str]]:
+    """Compile datatype maps by name. Raises ValueError for a bad row."""
+    return {name: _datatype(name, rows) for name, rows in maps.items()}
 
 
 def _datatype(name: str, rows: Sequence[SegmentRow]) -> tuple[Read, str]:

@@ -27,15 +27,30 @@ class Translator(Protocol):
         ...
 
 
+class Engine(Protocol):
+    """Tables that are compiled, as `apply.Engine` has them."""
+
+    @property
+    def version(self) -> str:
+        """Name the tables that it was made from, in 12 hex digits."""
+        ...
+
+    def to_bundle(self, message: Message, context: "MappingContext") -> Resource:
+        """Return the transaction Bundle of a message. Raises FhirError."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class MappingContext:
     """What a mapping needs from outside: terminology; `now` stands in for an absent MSH-7.
 
-    Translations are remembered: make one context for each state of the terminology.
+    Translations are remembered: make one context for each state of the terminology. Without an
+    `engine`, this package's own tables map.
     """
 
     terminology: Translator
     now: str | None = None
+    engine: Engine | None = None
     known: dict[tuple[str, str, str], Sequence[Resource]] = field(
         default_factory=dict, compare=False, repr=False
     )

@@ -20,21 +20,29 @@ class Site:
     reasons: tuple[str, ...] = ()
 
 
-_NOTHING = Site()
+NOTHING = Site()
+"""What a hospital without a file does differently."""
 
 
 def site(sender: str) -> Site:
     """Return the habits of a sender (MSH-4)."""
-    return every().get(sender, _NOTHING)
+    return every().get(sender, NOTHING)
 
 
 @cache
 def every() -> dict[str, Site]:
     """Read every site file. Raises ValueError where an entry lacks a key or its reason."""
-    folder = files("mappings.sites")
     return {
-        entry.name[:-5]: _site(entry.name, tomllib.loads(entry.read_text(encoding="utf-8")))
-        for entry in folder.iterdir()
+        name.removeprefix("sites/")[:-5]: _site(name, tomllib.loads(content.decode()))
+        for name, content in sources().items()
+    }
+
+
+def sources() -> dict[str, bytes]:
+    """Read every site file of this package by its name, `sites/RGT.toml`."""
+    return {
+        f"sites/{entry.name}": entry.read_bytes()
+        for entry in files("mappings.sites").iterdir()
         if entry.name.endswith(".toml")
     }
 
@@ -43,7 +51,7 @@ def _site(name: str, content: dict[str, Any]) -> Site:
     authorities = content.pop("authority", [])
     concept_maps = content.pop("vocabulary", [])
     if content:
-        raise ValueError(f"mappings/sites/{name}: unknown entries {sorted(content)}")
+        raise ValueError(f"mappings/{name}: unknown entries {sorted(content)}")
     try:
         return Site(
             {entry["field"]: entry["kind"] for entry in authorities},
@@ -51,4 +59,4 @@ def _site(name: str, content: dict[str, Any]) -> Site:
             tuple(entry["reason"] for entry in [*authorities, *concept_maps]),
         )
     except KeyError as problem:
-        raise ValueError(f"mappings/sites/{name}: an entry lacks {problem}") from None
+        raise ValueError(f"mappings/{name}: an entry lacks {problem}") from None

@@ -6,6 +6,7 @@ datatype functions are named, never written out: the tables hold no expressions.
 """
 
 import csv
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -14,11 +15,14 @@ from types import MappingProxyType
 from typing import TypeVar
 from urllib.parse import quote
 
+from mappings.hl7v2 import sites
 from mappings.hl7v2.rows import MessageRow, SegmentRow, message_rows, segment_rows
 from terminology import systems
 
 Row = dict[str, str]
 _OWN = "own"
+KINDS = ("messages", "segments", "datatypes")
+"""The folders that hold one file for each map."""
 _Table = TypeVar("_Table")
 _FOLDER = files("mappings.hl7v2")
 
@@ -31,6 +35,42 @@ def rows(name: str) -> list[Row]:
         if None in row or None in row.values():
             raise ValueError(f"{name}, line {number}: the row and the heading differ in length")
     return table
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """The rows of one stack of layers, by kind and name; `version` names all that they came from."""
+
+    messages: Mapping[str, tuple[MessageRow, ...]]
+    segments: Mapping[str, tuple[SegmentRow, ...]]
+    datatypes: Mapping[str, tuple[SegmentRow, ...]]
+    version: str
+
+
+@cache
+def own() -> Tables:
+    """Return the tables of this package alone."""
+    made_from = {**sources(), **sites.sources()}
+    return Tables(messages(), segment_maps(), datatype_maps(), version(made_from))
+
+
+def version(contents: Mapping[str, bytes]) -> str:
+    """Return 12 hex digits that stand for files by their names: other content, other digits."""
+    found = hashlib.sha256()
+    for name, content in sorted(contents.items()):
+        found.update(f"{name}\0{len(content)}\0".encode() + content)
+    return found.hexdigest()[:12]
+
+
+def sources() -> Mapping[str, bytes]:
+    """Read every table of this package by its name: `segments/PID[Patient].csv`, `events.csv`."""
+    folders = {"": _FOLDER, **{f"{kind}/": _FOLDER / kind for kind in KINDS}}
+    return {
+        f"{prefix}{entry.name}": entry.read_bytes()
+        for prefix, folder in folders.items()
+        for entry in folder.iterdir()
+        if entry.name.endswith(".csv")
+    }
 
 
 @cache
