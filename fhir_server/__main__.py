@@ -94,10 +94,14 @@ def parser() -> argparse.ArgumentParser:
 
 def _add_mappings(add: Callable[[str, str], argparse.ArgumentParser]) -> None:
     """Add the commands about mapping tables."""
-    tables = add("mappings", "Check HL7's own v2-to-FHIR tables: which rows compile, and why not.")
+    tables = add("mappings", "Check an operator's folder of mappings, or HL7's v2-to-FHIR tables.")
     actions = tables.add_subparsers(required=True, metavar="action")
-    checked = actions.add_parser("check", help="account for every row; changes nothing")
-    checked.add_argument("place", type=Path, help="a folder of the tables, or an archive (.tgz)")
+    checked = actions.add_parser(
+        "check", help="say what would be used, and why not; changes nothing"
+    )
+    checked.add_argument(
+        "place", type=Path, help="the folder of CSOR_MAPPINGS; or HL7's tables, a folder or a .tgz"
+    )
     checked.set_defaults(run=lambda given: mappings.check(given.place))
 
 

@@ -32,6 +32,7 @@ from fhir_server.store.connection import reading
 from fhir_server.store.database import open_database
 from fhir_server.store.failure import place
 from fhir_server.store.renewal import renew, under_way
+from mappings import layers
 
 T = TypeVar("T")
 logger = logging.getLogger("csor")
@@ -52,10 +53,11 @@ def context(
     apart: what is written is committed by a process of its own, which a server has the use of.
     """
     host = "127.0.0.1" if settings.fhir_host in ("0.0.0.0", "::") else settings.fhir_host  # noqa: S104
+    engine = layers.engine(settings.mappings)  # a fault in it must leave nothing open
     database = open_database(settings.database, apart=apart)
     return Context(
         database=database,
-        knowledge=Knowledge(database),
+        knowledge=Knowledge(database, engine),
         forms=questionnaires.forms(),
         now=now,
         new_id=new_id or _Ids(),

@@ -28,6 +28,13 @@ class Settings(BaseSettings):
     mllp_host: str = Field(default="127.0.0.1", description="Address of the MLLP listener.")
     mllp_port: int = Field(default=2575, ge=1, description="Port of the MLLP listener.")
     mllp: bool = Field(default=True, description="Whether HL7 v2 messages are listened for.")
+    mappings: Path | None = Field(
+        default=None,
+        description=(
+            "Folder of the operator's own mapping tables, site files and ConceptMaps for HL7 v2: see "
+            "docs/mapping-guide.md. A fault in it stops the server at start."
+        ),
+    )
     clients: Path | None = Field(
         default=None,
         description="TOML file of the clients that may call from elsewhere than this machine.",

@@ -1,22 +1,42 @@
-"""`mappings check`: tell what would become of HL7's own v2-to-FHIR tables, row by row."""
+"""`mappings check`: tell what an operator's folder of mappings holds, or what HL7's own tables do."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
+from mappings import layers
 from mappings.hl7v2 import official
 from mappings.hl7v2.official import Account, Report, Verdict
 from mappings.hl7v2.official.layer import KINDS
+from mappings.hl7v2.overlay import OPS
 
 
 def check(place: Path) -> int:
-    """Print the account of the tables in a folder or an archive; 0 where it is good, else 1.
+    """Print what an operator's folder holds, or the account of HL7's tables in a folder or an archive.
 
-    Raises OSError and ValueError where the place holds no tables.
+    Returns 0 where all is good, else 1. Raises OSError and ValueError, naming file and line, where the
+    place holds no tables or an operator's folder has a fault.
     """
+    if any((place / name).is_dir() for name in layers.FOLDERS):
+        for line in found(place):
+            print(line)
+        return 0
     report = official.check(official.read(place))
     for line in lines(report):
         print(line)
     return 0 if report.is_good else 1
+
+
+def found(place: Path) -> Iterator[str]:
+    """Yield the lines that tell what an operator's folder holds. Raises ValueError for a fault."""
+    engine, held = layers.check(place)
+    names = {name for name, _ in held.changes}
+    for name in sorted(names):
+        counted = ", ".join(f"{held.changes[name, op]} {op}" for op in OPS)
+        yield f"{name}: {counted}"
+    yield f"{len(held.sites)} hospitals: {', '.join(held.sites) or 'none'}"
+    yield f"{held.concept_maps} ConceptMaps"
+    yield from (f"  no site file names {name}" for name in held.unused)
+    yield f"good; the version is {engine.version}"
 
 
 def lines(report: Report) -> Iterator[str]:

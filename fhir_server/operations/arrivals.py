@@ -8,12 +8,13 @@ and its mapping gives that number the same system; a message that cannot be mapp
 import re
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote_plus
 
 from fhir_server.store.belonging import Child, Identifiers, Named, pairs_of
 from fhir_server.store.inbox import Message
-from mappings import hl7v2
+from mappings import hl7v2, layers
 from mappings.hl7v2 import MappingContext
 from r4.issue import FhirError
 from r4.json import decode
@@ -26,16 +27,16 @@ _APART = re.compile(rb"[|^~&\r\n\\]")
 _IGNORED = re.compile(rb"[\s-]")
 
 
-def carries(message: Message, child: Child) -> bool:
-    """Tell whether a message carries a child."""
+def carries(message: Message, child: Child, *, mappings: Path | None = None) -> bool:
+    """Tell whether a message carries a child. mappings: the operator's folder, where there is one."""
     if message.door == "mllp":
-        return _hl7v2(message.raw, child)
+        return _hl7v2(message.raw, child, _mapping(mappings))
     return _fhir(message, child)
 
 
 @cache
-def _mapping() -> MappingContext:
-    return MappingContext(Terminology.load())
+def _mapping(mappings: Path | None) -> MappingContext:
+    return MappingContext(Terminology.load(), engine=layers.engine(mappings))
 
 
 def _fhir(message: Message, child: Child) -> bool:
@@ -87,20 +88,20 @@ def _holds(text: bytes, value: str) -> bool:
     return re.search(rb"(?<![\w-])" + re.escape(value.encode()) + rb"(?![\w-])", text) is not None
 
 
-def _hl7v2(raw: bytes, child: Child) -> bool:
+def _hl7v2(raw: bytes, child: Child, mapping: MappingContext) -> bool:
     numbers = {_IGNORED.sub(b"", value.encode()) for _, value in child.identifiers}
     told = {
         _IGNORED.sub(b"", part)
         for segment in _WHO.findall(raw.replace(b"\r", b"\n"))
         for part in _APART.split(segment)
     }
-    return bool(numbers & told) and _same_child(raw, child.identifiers)
+    return bool(numbers & told) and _same_child(raw, child.identifiers, mapping)
 
 
-def _same_child(raw: bytes, identifiers: Identifiers) -> bool:
+def _same_child(raw: bytes, identifiers: Identifiers, mapping: MappingContext) -> bool:
     """Tell whether a message's number has the system of the child's; True where it cannot be mapped."""
     try:
-        bundle = hl7v2.to_bundle(hl7v2.parse(raw), _mapping())
+        bundle = hl7v2.to_bundle(hl7v2.parse(raw), mapping)
     except FhirError:
         return True
     return bool(set(_identifiers(bundle)) & identifiers)

@@ -37,7 +37,7 @@ async def purge(context: Context, patient: str, reason: str) -> Purged:
         instant(moment),
         f"{context.new_id()}{context.new_id()}",
         parameters_of("Patient"),
-        carries,
+        partial(carries, mappings=context.settings.mappings),
     )
     await context.audit.flush()  # what was read of the child until now is masked with the rest
     purged = await context.database.write(partial(store.purge, asked=asked))

@@ -8,7 +8,8 @@ from mappings.hl7v2.apply import own, structures, to_bundle
 from mappings.hl7v2.batch import Batch, batch, batch_ack
 from mappings.hl7v2.errors import ack_code
 from mappings.hl7v2.parse import Header, Leaf, Message, Place, Segment, identity, parse
-from mappings.hl7v2.scope import Engine, MappingContext, Translator
+from mappings.hl7v2.scope import Engine, MappingContext
+from mappings.hl7v2.sites import Translator
 
 __all__ = [
     "AckCode",

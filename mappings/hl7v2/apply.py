@@ -6,7 +6,7 @@ names, then set the `References`; `bundle.build` makes the transaction.
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 
 from mappings.hl7v2 import tables
@@ -75,16 +75,25 @@ class Structure:
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """The tables of one stack of layers, compiled; `version` names all that they were made from."""
+    """The tables of one stack of layers, compiled; `version` names all that they were made from.
+
+    `hospitals` are the engines of those senders (MSH-4) that have tables of their own.
+    """
 
     structures: Mapping[str, Structure]
     sites: Mapping[str, Site]
     version: str
+    hospitals: Mapping[str, "Engine"] = field(default_factory=dict)
 
     def to_bundle(self, message: Message, context: MappingContext) -> Resource:
         """Return the transaction Bundle of a message, as the function of this name does."""
+        own = self.hospitals.get(message.header.sending_facility)
+        return (own or self).mapped(message, context)
+
+    def mapped(self, message: Message, context: MappingContext) -> Resource:
+        """Map by these tables, whoever sent the message. Raises FhirError."""
         _refuse_length(message)
-        event = _select(message.header)
+        event = self._select(message.header)
         structure = self.structures[event.structure]
         tree = lay_out(structure.root, message)
         _refuse(422, [*_header_issues(message.header), *_absent(tree)])
@@ -98,6 +107,25 @@ class Engine:
         for scope, link in links:
             _connect(scope, link)
         return build(run)
+
+    def _select(self, header: Header) -> tables.Event:
+        """Choose the message table. Of our own MSH-9.3 is not asked: senders omit it, or write others.
+
+        Of a structure that only an operator's layer has it is, or else type and event together are.
+        """
+        _refuse_version(header)
+        code, trigger = header.message_code, header.trigger_event
+        event = tables.events().get((code, trigger))
+        if event is not None:
+            return event
+        for name in (header.structure, f"{code}_{trigger}"):
+            if name in self.structures and name not in tables.messages():
+                return tables.Event(name, "", needs_visit=False)
+        if code not in {known for known, _ in tables.events()}:
+            text = f"Message type `{code}` is not supported."
+            raise rejected(UNSUPPORTED_MESSAGE, text, "MSH^1^9^1^1")
+        text = f"Event `{trigger}` of message type {code} is not supported."
+        raise rejected(UNSUPPORTED_EVENT, text, "MSH^1^9^1^2")
 
 
 def to_bundle(message: Message, context: MappingContext) -> Resource:
@@ -127,23 +155,12 @@ def _refuse(status: int, issues: list[Issue]) -> None:
         raise FhirError(status, issues)
 
 
-def _select(header: Header) -> tables.Event:
-    """Choose the message table. MSH-9.3 is not asked: senders omit it, or write other structures."""
+def _refuse_version(header: Header) -> None:
     version = header.version
     if version not in tables.versions():
         supported = ", ".join(sorted(tables.versions()))
         text = f"HL7 version `{version}` is not supported; supported are {supported}."
         raise rejected(UNSUPPORTED_VERSION, text, "MSH^1^12")
-    code, trigger = header.message_code, header.trigger_event
-    event = tables.events().get((code, trigger))
-    if event is not None:
-        return event
-    if code not in {known for known, _ in tables.events()}:
-        raise rejected(
-            UNSUPPORTED_MESSAGE, f"Message type `{code}` is not supported.", "MSH^1^9^1^1"
-        )
-    text = f"Event `{trigger}` of message type {code} is not supported."
-    raise rejected(UNSUPPORTED_EVENT, text, "MSH^1^9^1^2")
 
 
 def _header_issues(header: Header) -> Iterator[Issue]:

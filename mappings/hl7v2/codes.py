@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from mappings.hl7v2.parse import Repetition
 from mappings.hl7v2.scope import Here
-from mappings.hl7v2.tables import coding_systems, units
+from mappings.hl7v2.tables import coding_systems, tidying, units
 from r4.json import Resource
 from terminology import systems
 
@@ -70,6 +70,9 @@ def _method(here: Here) -> str:
 def _system(name: str, here: Here) -> tuple[str, Callable[[str], str] | None]:
     if not name:
         return "", None
+    said = here.run.site.systems.get(name.upper())
+    if said is not None:
+        return said, TIDY.get(tidying().get(said, ""))
     table = coding_systems()
     place = f"{here.segment.name}-{here.field}"
     system = table.get((name.upper(), place)) or table.get((name.upper(), ""))

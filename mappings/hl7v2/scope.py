@@ -11,20 +11,12 @@ from mappings.hl7v2.elements import Slot
 from mappings.hl7v2.errors import issue
 from mappings.hl7v2.grammar import Branch
 from mappings.hl7v2.parse import Message, Segment
-from mappings.hl7v2.sites import Site
+from mappings.hl7v2.sites import Site, Translator
 from mappings.hl7v2.tables import Event, local_system, vocabularies
 from r4.issue import Issue
 from r4.json import Resource
 
 _REMEMBERED = 10_000
-
-
-class Translator(Protocol):
-    """What the mapping asks of terminology: the Codings that a ConceptMap gives a code."""
-
-    def translate(self, concept_map_url: str, system: str, code: str) -> Sequence[Resource]:
-        """List the target Codings; empty where the code is not mapped."""
-        ...
 
 
 class Engine(Protocol):
@@ -151,9 +143,10 @@ class Here:
 
     def translate(self, vocabulary: str, code: str) -> Resource | None:
         """Return the Coding of a code in a vocabulary (the hospital's own, if it has one)."""
-        table = vocabularies()[vocabulary]
-        concept_map = self.run.site.concept_maps.get(vocabulary, table.concept_map)
-        found = self.run.context.translate(concept_map, table.system, code)
+        table, site = vocabularies()[vocabulary], self.run.site
+        concept_map = site.concept_maps.get(vocabulary, table.concept_map)
+        translator = site.translators.get(concept_map, self.run.context)
+        found = translator.translate(concept_map, table.system, code)
         return found[0] if found else None
 
     def at(self, number: int, repetition: int = 1) -> "Here":

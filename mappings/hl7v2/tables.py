@@ -15,7 +15,6 @@ from types import MappingProxyType
 from typing import TypeVar
 from urllib.parse import quote
 
-from mappings.hl7v2 import sites
 from mappings.hl7v2.rows import MessageRow, SegmentRow, message_rows, segment_rows
 from terminology import systems
 
@@ -25,6 +24,7 @@ KINDS = ("messages", "segments", "datatypes")
 """The folders that hold one file for each map."""
 _Table = TypeVar("_Table")
 _FOLDER = files("mappings.hl7v2")
+_SITES = files("mappings.sites")
 
 
 def rows(name: str) -> list[Row]:
@@ -50,8 +50,7 @@ class Tables:
 @cache
 def own() -> Tables:
     """Return the tables of this package alone."""
-    made_from = {**sources(), **sites.sources()}
-    return Tables(messages(), segment_maps(), datatype_maps(), version(made_from))
+    return Tables(messages(), segment_maps(), datatype_maps(), version(sources()))
 
 
 def version(contents: Mapping[str, bytes]) -> str:
@@ -62,15 +61,18 @@ def version(contents: Mapping[str, bytes]) -> str:
     return found.hexdigest()[:12]
 
 
+@cache
 def sources() -> Mapping[str, bytes]:
-    """Read every table of this package by its name: `segments/PID[Patient].csv`, `events.csv`."""
-    folders = {"": _FOLDER, **{f"{kind}/": _FOLDER / kind for kind in KINDS}}
-    return {
-        f"{prefix}{entry.name}": entry.read_bytes()
-        for prefix, folder in folders.items()
-        for entry in folder.iterdir()
-        if entry.name.endswith(".csv")
-    }
+    """Read every table and site file of this package by its name: `events.csv`, `sites/RGT.toml`."""
+    folders = {"": _FOLDER, **{f"{kind}/": _FOLDER / kind for kind in KINDS}, "sites/": _SITES}
+    return MappingProxyType(
+        {
+            f"{prefix}{entry.name}": entry.read_bytes()
+            for prefix, folder in folders.items()
+            for entry in folder.iterdir()
+            if entry.name.endswith((".csv", ".toml"))
+        }
+    )
 
 
 @cache
@@ -164,6 +166,12 @@ def coding_systems() -> dict[tuple[str, str], CodingSystem]:
         (row["Coding System"].upper(), row["Identifier"]): CodingSystem(row["URI"], row["Function"])
         for row in rows("systems.csv")
     }
+
+
+@cache
+def tidying() -> dict[str, str]:
+    """Map the URI of a coding system to the function that tidies its codes, where it has one."""
+    return {system.uri: system.function for system in coding_systems().values() if system.function}
 
 
 @cache
