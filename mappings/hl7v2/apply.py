@@ -5,8 +5,8 @@ names, then set the `References`; `bundle.build` makes the transaction.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 
 from mappings.hl7v2 import tables
@@ -74,30 +74,68 @@ class Structure:
 
 
 @dataclass(frozen=True, slots=True)
+class LaidOut:
+    """A message before its rows run: what its event means, its compiled table, its tree, its sender."""
+
+    event: tables.Event
+    structure: Structure
+    tree: Branch
+    site: Site
+
+
+@dataclass(frozen=True, slots=True)
 class Engine:
-    """The tables of one stack of layers, compiled; `version` names all that they were made from."""
+    """The tables of one stack of layers, compiled; `version` names all that they were made from.
+
+    `rows` are what it was made from, for those who ask what a row says.
+    """
 
     structures: Mapping[str, Structure]
     sites: Mapping[str, Site]
     version: str
+    rows: tables.Tables = field(default_factory=tables.own)
 
     def to_bundle(self, message: Message, context: MappingContext) -> Resource:
         """Return the transaction Bundle of a message, as the function of this name does."""
+        laid_out = self.lay_out(message)
+        run = Run(message, laid_out.event, laid_out.site, context)
+        links = carry_out(laid_out, run)
+        _refuse(422, problems(run))
+        connect(run, links)
+        return build(run)
+
+    def lay_out(self, message: Message) -> LaidOut:
+        """Choose a message's table, and lay the message out on it.
+
+        Raises FhirError where the message is refused before any row runs.
+        """
         _refuse_length(message)
         event = _select(message.header)
         structure = self.structures[event.structure]
         tree = lay_out(structure.root, message)
         _refuse(422, [*_header_issues(message.header), *_absent(tree)])
         site = self.sites.get(message.header.sending_facility, NOTHING)
-        run = Run(message, event, site, context)
-        links: list[tuple[Scope, Link]] = []
-        _walk(tree, Scope(tree, None), run, structure, links)
-        _refuse(422, [*run.issues, *_visit_issues(run)])
-        for slot in run.slots:
-            identify(slot, message)
-        for scope, link in links:
-            _connect(scope, link)
-        return build(run)
+        return LaidOut(event, structure, tree, site)
+
+
+def carry_out(laid_out: LaidOut, run: Run) -> list[tuple[Scope, Link]]:
+    """Run the rows of a message; returns the references that are to be set."""
+    links: list[tuple[Scope, Link]] = []
+    _walk(laid_out.tree, Scope(laid_out.tree, None), run, laid_out.structure, links)
+    return links
+
+
+def problems(run: Run) -> list[Issue]:
+    """Return what refuses a message whose rows have run."""
+    return [*run.issues, *_visit_issues(run)]
+
+
+def connect(run: Run, links: Iterable[tuple[Scope, Link]]) -> None:
+    """Name the resources that the rows have made, and set references between them."""
+    for slot in run.slots:
+        identify(slot, run.message)
+    for scope, link in links:
+        _connect(scope, link)
 
 
 def to_bundle(message: Message, context: MappingContext) -> Resource:
