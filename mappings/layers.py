@@ -81,13 +81,11 @@ def _read(place: Path) -> tuple[Engine, Found]:
     habits = dict(_habits(files, maps))
     version = tables.version({**tables.sources(), **files})
     ours = _over(tables.own(), files, OVERLAY, counted)
-    for_all = Engine(apply.compiled(ours), habits, version)
-    hospitals = {
-        ods: replace(
-            for_all, structures=apply.compiled(_over(ours, files, f"{SITES}/{ods}", counted))
-        )
-        for ods in _hospitals(files)
-    }
+    for_all = Engine(apply.compiled(ours), habits, version, ours)
+    hospitals = {}
+    for ods in _hospitals(files):
+        theirs = _over(ours, files, f"{SITES}/{ods}", counted)
+        hospitals[ods] = replace(for_all, structures=apply.compiled(theirs), rows=theirs)
     named = {url for site in habits.values() for url in site.concept_maps.values()}
     unused = sorted(name for each in maps.values() for url, name in each.names if url not in named)
     found = Found(

@@ -3,10 +3,12 @@
 The tables (`messages/`, `segments/`, `*.csv`) are the mapping; `apply` runs them. See docs/hl7v2.md.
 """
 
+from mappings.hl7v2.accounting import Ignored
 from mappings.hl7v2.ack import AckCode, ack
 from mappings.hl7v2.apply import own, structures, to_bundle
 from mappings.hl7v2.batch import Batch, batch, batch_ack
 from mappings.hl7v2.errors import ack_code
+from mappings.hl7v2.explain import Conversion, Written, explain
 from mappings.hl7v2.parse import Header, Leaf, Message, Place, Segment, identity, parse
 from mappings.hl7v2.scope import Engine, MappingContext
 from mappings.hl7v2.sites import Translator
@@ -14,18 +16,22 @@ from mappings.hl7v2.sites import Translator
 __all__ = [
     "AckCode",
     "Batch",
+    "Conversion",
     "Engine",
     "Header",
+    "Ignored",
     "Leaf",
     "MappingContext",
     "Message",
     "Place",
     "Segment",
     "Translator",
+    "Written",
     "ack",
     "ack_code",
     "batch",
     "batch_ack",
+    "explain",
     "identity",
     "own",
     "parse",

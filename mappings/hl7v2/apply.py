@@ -5,7 +5,7 @@ names, then set the `References`; `bundle.build` makes the transaction.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -74,39 +74,54 @@ class Structure:
 
 
 @dataclass(frozen=True, slots=True)
+class LaidOut:
+    """A message before its rows run: what its event means, its compiled table, its tree, its sender."""
+
+    event: tables.Event
+    structure: Structure
+    tree: Branch
+    site: Site
+
+
+@dataclass(frozen=True, slots=True)
 class Engine:
     """The tables of one stack of layers, compiled; `version` names all that they were made from.
 
-    `hospitals` are the engines of those senders (MSH-4) that have tables of their own.
+    `rows` are the tables, for those who ask what a row says; `hospitals` are the engines of those
+    senders (MSH-4) that have tables of their own.
     """
 
     structures: Mapping[str, Structure]
     sites: Mapping[str, Site]
     version: str
+    rows: tables.Tables = field(default_factory=tables.own)
     hospitals: Mapping[str, "Engine"] = field(default_factory=dict)
+
+    def of(self, message: Message) -> "Engine":
+        """Return the engine of a message's sender: its own, or this one."""
+        return self.hospitals.get(message.header.sending_facility, self)
 
     def to_bundle(self, message: Message, context: MappingContext) -> Resource:
         """Return the transaction Bundle of a message, as the function of this name does."""
-        own = self.hospitals.get(message.header.sending_facility)
-        return (own or self).mapped(message, context)
+        laid_out = self.of(message).lay_out(message)
+        run = Run(message, laid_out.event, laid_out.site, context)
+        links = carry_out(laid_out, run)
+        _refuse(422, problems(run))
+        connect(run, links)
+        return build(run)
 
-    def mapped(self, message: Message, context: MappingContext) -> Resource:
-        """Map by these tables, whoever sent the message. Raises FhirError."""
+    def lay_out(self, message: Message) -> LaidOut:
+        """Choose a message's table, whoever sent it, and lay the message out on it.
+
+        Raises FhirError where the message is refused before any row runs.
+        """
         _refuse_length(message)
         event = self._select(message.header)
         structure = self.structures[event.structure]
         tree = lay_out(structure.root, message)
         _refuse(422, [*_header_issues(message.header), *_absent(tree)])
         site = self.sites.get(message.header.sending_facility, NOTHING)
-        run = Run(message, event, site, context)
-        links: list[tuple[Scope, Link]] = []
-        _walk(tree, Scope(tree, None), run, structure, links)
-        _refuse(422, [*run.issues, *_visit_issues(run)])
-        for slot in run.slots:
-            identify(slot, message)
-        for scope, link in links:
-            _connect(scope, link)
-        return build(run)
+        return LaidOut(event, structure, tree, site)
 
     def _select(self, header: Header) -> tables.Event:
         """Choose the message table. Of our own MSH-9.3 is not asked: senders omit it, or write others.
@@ -126,6 +141,26 @@ class Engine:
             raise rejected(UNSUPPORTED_MESSAGE, text, "MSH^1^9^1^1")
         text = f"Event `{trigger}` of message type {code} is not supported."
         raise rejected(UNSUPPORTED_EVENT, text, "MSH^1^9^1^2")
+
+
+def carry_out(laid_out: LaidOut, run: Run) -> list[tuple[Scope, Link]]:
+    """Run the rows of a message; returns the references that are to be set."""
+    links: list[tuple[Scope, Link]] = []
+    _walk(laid_out.tree, Scope(laid_out.tree, None), run, laid_out.structure, links)
+    return links
+
+
+def problems(run: Run) -> list[Issue]:
+    """Return what refuses a message whose rows have run."""
+    return [*run.issues, *_visit_issues(run)]
+
+
+def connect(run: Run, links: Iterable[tuple[Scope, Link]]) -> None:
+    """Name the resources that the rows have made, and set references between them."""
+    for slot in run.slots:
+        identify(slot, run.message)
+    for scope, link in links:
+        _connect(scope, link)
 
 
 def to_bundle(message: Message, context: MappingContext) -> Resource:

@@ -51,8 +51,10 @@ def codings(value: Repetition, here: Here) -> list[Resource]:
 
 
 def _coding(value: Repetition, start: int, here: Here) -> Resource | None:
+    if start == _ALTERNATE and not value.component(start + 2):
+        return None
     code = value.component(start)
-    if not code or (start == _ALTERNATE and not value.component(start + 2)):
+    if not code:
         return None
     name = value.component(start + 2) or (_method(here) if start == 1 else "")
     uri, tidy = _system(name, here)

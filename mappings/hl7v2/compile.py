@@ -304,7 +304,7 @@ def _datatype(name: str, rows: Sequence[SegmentRow]) -> tuple[Read, str]:
     parts = tuple(_part(gives, row) for row in targets)
 
     def run(value: Repetition, here: Here) -> Any:
-        slot = Slot({}, "")
+        slot = here.run.element()
         for part in parts:
             found = part.read(value, here)
             if found is not None:

@@ -60,9 +60,9 @@ def cwe(value: Repetition, here: Here) -> Resource | None:
 
 def xtn(value: Repetition, here: Here) -> Resource | None:
     """Return a ContactPoint: telephone numbers by component 1 or 6 and 7, e-mail by component 4."""
-    email = value.component(4)
-    number = value.component(1) or "".join(value.component(part) for part in (5, 6, 7, 12))
-    text = email if "@" in email else number
+    text = value.component(4)
+    if "@" not in text:
+        text = value.component(1) or "".join(value.component(part) for part in (5, 6, 7, 12))
     if not text:
         return None
     system = here.translate("TelecommunicationEquipment", value.component(3))

@@ -93,8 +93,9 @@ def _descend(node: Resource, step: Step, slot: Slot, repetition: int) -> Resourc
     key = (step.key, repetition)
     entry = slot.elements.get(key)
     if entry is None:
-        entry = slot.elements[key] = {}
-        node.setdefault(step.name, []).append(entry)
+        listed = node.setdefault(step.name, [])
+        listed.append({})
+        entry = slot.elements[key] = listed[-1]
     return entry
 
 

@@ -77,6 +77,10 @@ class Run:
         self.slots.append(slot)
         return slot
 
+    def element(self) -> Slot:
+        """Open a slot for an element that a datatype map puts together."""
+        return Slot({}, "")
+
     def occurrence(self, key: str) -> int:
         """Count how often a key has come up in this message, this time included."""
         self.counts[key] = self.counts.get(key, 0) + 1

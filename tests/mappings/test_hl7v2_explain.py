@@ -1,0 +1,259 @@
+"""A message is explained: every element has its row, and every leaf that is in none its reason."""
+
+from collections import Counter
+from dataclasses import replace
+from datetime import date, datetime
+from itertools import islice
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fhir_server.simulate import cohort, tables
+from fhir_server.simulate.events import LONDON
+from fhir_server.simulate.feed import feed
+from mappings.hl7v2 import explain, own, parse, to_bundle
+from r4.issue import FhirError
+from r4.json import decode
+from tests.mappings.messages import CONTEXT, SEGMENTS
+
+EXAMPLES = sorted((Path(__file__).parents[2] / "mappings/hl7v2/examples").glob("*.hl7"))
+MANY = 30
+"""How many of a simulated hospital's messages are looked at."""
+
+
+def explained(**changed):
+    return explain("\r".join((SEGMENTS | changed).values()).encode(), CONTEXT)
+
+
+def why(conversion, place):
+    """Return class and reason of an ignored leaf."""
+    (found,) = [each for each in conversion.ignored if str(each.place) == place]
+    return found.why, found.reason
+
+
+def sources(conversion, expression):
+    (found,) = [each for each in conversion.written if each.expression.endswith(expression)]
+    return [str(place) for place in found.source]
+
+
+def assert_accounted(conversion):
+    """Every leaf is a source, or is ignored once, and nothing is without an explanation."""
+    leaves = [leaf.place for leaf in conversion.message.walk()]
+    used = {place for each in conversion.written for place in each.source}
+    ignored = [each.place for each in conversion.ignored]
+    assert used | set(ignored) == set(leaves)
+    assert not used & set(ignored)
+    assert len(ignored) == len(set(ignored))
+    gaps = Counter(each.reason for each in conversion.ignored if each.why == "unexplained")
+    assert not gaps, "\n".join(gaps)
+    assert all(each.reason for each in conversion.ignored)
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_every_leaf_of_an_example_is_accounted_for(path):
+    conversion = explain(path.read_bytes(), CONTEXT)
+    assert conversion.bundle == decode(path.with_suffix(".bundle.json").read_bytes())
+    assert conversion.issues == ()
+    assert_accounted(conversion)
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_every_element_of_an_example_is_from_a_row(path):
+    conversion = explain(path.read_bytes(), CONTEXT)
+    rows = [each.expression for each in conversion.written]
+    for number, entry in enumerate(conversion.bundle["entry"]):
+        head = f"Bundle.entry[{number}].resource"
+        for place in primitives(entry["resource"], head):
+            if place in (f"{head}.resourceType",) or place.startswith(f"{head}.target["):
+                continue
+            assert any(place == row or place.startswith((f"{row}.", f"{row}[")) for row in rows), (
+                place
+            )
+
+
+def primitives(node, path):
+    if isinstance(node, dict):
+        for name, value in node.items():
+            yield from primitives(value, f"{path}.{name}")
+    elif isinstance(node, list):
+        for number, value in enumerate(node):
+            yield from primitives(value, f"{path}[{number}]")
+    else:
+        yield path
+
+
+def test_every_leaf_of_foreign_messages_is_accounted_for(library):
+    outcomes = Counter()
+    for path in sorted((library / "hl7v2").rglob("*.hl7")):
+        try:
+            conversion = explain(path.read_bytes(), CONTEXT)
+        except FhirError as refusal:  # two segments stand on one line
+            outcomes[refusal.issues[0].rule] += 1
+            continue
+        outcomes["mapped" if conversion.bundle else "refused"] += 1
+        assert_accounted(conversion)
+    assert outcomes["mapped"] >= 6
+    assert outcomes["100"] == 2
+
+
+@pytest.mark.parametrize("ods", [each.ods for each in tables.hospitals() if not each.sends_fhir])
+def test_every_leaf_of_simulated_messages_is_accounted_for(ods):
+    hospital = next(each for each in tables.hospitals() if each.ods == ods)
+    children = [each for each in cohort.plan(1, date(2018, 1, 1), 1, 1) if each.ods == ods]
+    until = datetime(2020, 1, 1, tzinfo=LONDON)
+    sent = (each for each in feed(hospital, children, until, {}, 1) if each.door == "mllp")
+    bundles = 0
+    for each in islice(sent, MANY):
+        try:
+            conversion = explain(each.body, CONTEXT)
+        except FhirError:
+            assert each.faulty
+            continue
+        bundles += conversion.bundle is not None
+        assert_accounted(conversion)
+    assert bundles > MANY / 2
+
+
+def test_an_element_names_its_leaf_and_its_rows():
+    conversion = explained()
+    (family,) = [each for each in conversion.written if each.expression.endswith(".family")]
+    assert family.expression == "Bundle.entry[1].resource.name[0].family"
+    assert [str(place) for place in family.source] == ["PID^1^5"]
+    assert (family.origin.layer, family.origin.table) == ("own", "segments/PID[Patient]")
+    assert (family.origin.identifier, family.part.identifier) == ("PID-5", "XPN.1")
+    text = Path("mappings/hl7v2") / f"{family.origin.table}.csv"
+    line = text.read_text().split("\n")[family.origin.line - 1]
+    assert line.split(",")[1] == "PID-5"
+
+
+def test_of_several_values_each_names_the_repetition_that_it_is_from():
+    conversion = explained()
+    assert sources(conversion, "[1].resource.identifier[0]") == ["PID^1^3", "PID^1^3^1^4"]
+    second = ["PID^1^3^2", "PID^1^3^2^4", "PID^1^3^2^5"]
+    assert sources(conversion, "[1].resource.identifier[1]") == second
+
+
+def test_what_decides_but_does_not_show_is_used_not_mapped():
+    conversion = explained(DG1="DG1|1||P77X^^I10|||F")
+    assert sources(conversion, "resource.code") == ["DG1^1^3"]
+    assert why(conversion, "DG1^1^3^1^3") == (
+        "used",
+        "read by DG1-3 to decide what it writes; it does not show there",
+    )
+
+
+def test_a_code_that_no_map_knows_is_used_by_a_row_that_writes_nothing():
+    conversion = explained(PID=SEGMENTS["PID"] + "|" * 16 + "?")
+    assert why(conversion, "PID^1^24") == ("used", "read by PID-24, which writes nothing here")
+
+
+def test_references_and_fixed_values_have_a_row_and_no_source():
+    conversion = explained()
+    (subject,) = [each for each in conversion.written if each.expression.endswith(".subject")]
+    assert (subject.source, subject.origin.table) == ((), "messages/ADT_A01")
+    assert sources(conversion, "resource.active") == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "place", "expected"),
+    [
+        ({}, "MSH^1^2", ("structure", "read by the parser")),
+        ({}, "PID^1^1", ("structure", "segments are told apart")),
+        ({"PID": SEGMENTS["PID"] + '|""'}, "PID^1^9", ("deleted", "has no value")),
+        ({"PID": SEGMENTS["PID"] + "|Alias"}, "PID^1^9", ("not-mapped", "known by its numbers")),
+        ({"PV1": "PV1|1|I|A^B^C^RTH||||||||||||||||V1"}, "PV1^1^3^1^4", ("not-mapped", "MSH-4")),
+        ({"PID": SEGMENTS["PID"] + "^^x"}, "PID^1^8^1^3", ("not-mapped", "code map")),
+        ({"ZU1": "ZU1|1"}, "ZU1^1^1", ("no-table", "no table maps ZU1")),
+        ({"NTE": "NTE|1||Note"}, "NTE^1^3", ("outside-structure", "ADT_A01 has no place for NTE")),
+        ({"PR1": "PR1|1", "ROL": "ROL|1"}, "ROL^1^1", ("not-mapped", "not mapped")),
+        ({"PV1": "PV1|1|I"}, "PV1^1^2", ("not-mapped", "`has_visit` does not hold")),
+    ],
+)
+def test_each_class_says_why(changed, place, expected):
+    found, reason = why(explained(**changed), place)
+    assert (found, expected[1] in reason) == (expected[0], True), reason
+
+
+def test_of_a_field_whose_first_repetition_alone_is_read_the_others_are_named():
+    obx = "OBX|1|NM|1-4^Test^LN||1~2|mmol/L|||||F"
+    assert why(explained(OBX=obx), "OBX^1^5^2") == (
+        "not-mapped",
+        "the first repetition alone is read",
+    )
+
+
+def test_a_message_that_is_refused_before_its_rows_run_has_every_leaf_refused():
+    conversion = explained(MSH=SEGMENTS["MSH"].replace("A01^ADT_A01", "Z99"))
+    assert (conversion.bundle, conversion.written) == (None, ())
+    assert [issue.rule for issue in conversion.issues] == ["201"]
+    assert {each.why for each in conversion.ignored} == {"refused"}
+    assert len(conversion.ignored) == len(list(conversion.message.walk()))
+
+
+def test_of_a_message_whose_content_is_refused_it_is_said_what_the_rest_would_become():
+    conversion = explained(PID=SEGMENTS["PID"].replace("20250430", "soon"))
+    assert conversion.bundle is None
+    assert [issue.expression for issue in conversion.issues] == ["PID^1^7"]
+    assert why(conversion, "PID^1^7") == ("used", "read by PID-7, which writes nothing here")
+    assert sources(conversion, ".family") == ["PID^1^5"]
+
+
+def test_a_row_that_is_missing_is_asked_for_by_table_and_field():
+    given = own()
+    rows = given.rows.segments["PID[Patient]"]
+    fewer = tuple(row for row in rows if row.identifier != "PID-9")
+    parts = tuple(row for row in given.rows.datatypes["PL[Reference]"] if row.target)
+    short = replace(
+        given.rows,
+        segments={**given.rows.segments, "PID[Patient]": fewer},
+        datatypes={**given.rows.datatypes, "PL[Reference]": parts},
+    )
+    changed = {"PID": SEGMENTS["PID"] + "|Alias", "PV1": "PV1|1|I|A^B^C^RTH|" + "|" * 15 + "V1"}
+    raw = "\r".join((SEGMENTS | changed).values()).encode()
+    conversion = explain(raw, replace(CONTEXT, engine=replace(given, rows=short)))
+    assert why(conversion, "PID^1^9") == (
+        "unexplained",
+        "segments/PID[Patient] needs a row PID-9",
+    )
+    assert why(conversion, "PV1^1^3^1^4") == (
+        "unexplained",
+        "datatypes/PL[Reference] needs a row PL.4 that says why it is left out",
+    )
+
+
+def test_the_version_is_that_of_the_tables():
+    assert explained().version == own().version
+
+
+FIELD = st.text(st.sampled_from('^^^~&\\"|0123456789ANHSR.:+- é'), max_size=24)
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.sampled_from([path.read_bytes() for path in EXAMPLES]), st.data())
+def test_a_damaged_message_is_explained_as_it_is_mapped(raw, data):
+    lines = raw.decode().rstrip("\r").split("\r")
+    for _ in range(data.draw(st.integers(1, 4))):
+        row = data.draw(st.integers(0, len(lines) - 1))
+        fields = lines[row].split("|")
+        column = data.draw(st.integers(2 if row == 0 else 1, len(fields) + 1))
+        fields += [""] * (column - len(fields) + 1)
+        fields[column] = data.draw(FIELD)
+        lines[row] = "|".join(fields)
+    damaged = "\r".join(lines).encode()
+    try:
+        parse(damaged)
+    except FhirError:
+        with pytest.raises(FhirError):
+            explain(damaged, CONTEXT)
+        return
+    conversion = explain(damaged, CONTEXT)
+    try:
+        bundle, issues = to_bundle(parse(damaged), CONTEXT), ()
+    except FhirError as refusal:
+        bundle, issues = None, tuple(refusal.issues)
+    assert (conversion.bundle, conversion.issues) == (bundle, issues)
+    leaves = {leaf.place for leaf in conversion.message.walk()}
+    used = {place for each in conversion.written for place in each.source}
+    assert used | {each.place for each in conversion.ignored} == leaves
