@@ -55,6 +55,8 @@ def applied(current: Resource, incoming: Resource, change: Change) -> tuple[Reso
         return current, {key: incoming[key] for key in ("status", "statusHistory")}
     if change.kind == "cancel-discharge":
         current = _undischarged(current)
+    elif after == "finished" and not changes and current.get("status") != "finished":
+        incoming = _undischarged(incoming)  # it comes too late: the discharge has been cancelled
     _set_class(current, incoming, change)
     _set_places(current, incoming, change)
     return current, incoming
@@ -74,8 +76,8 @@ def _changes(current: Resource, incoming: Resource, change: Change) -> bool:
         since = _end(history)
         return change.kind in _REVIVES and bool(since) and is_before(since, change.recorded)
     if before in ("finished", "onleave"):
-        return before == "onleave" and after == "finished"
-    return bool(after != "planned" or before == "unknown")
+        return bool(before == "onleave" and after == "finished")
+    return after != "planned" or before == "unknown"
 
 
 def _is_late(change: Change, since: str | None) -> bool:
@@ -122,15 +124,13 @@ def _code(coding: Resource) -> tuple[object, object]:
     return coding.get("system"), coding.get("code")
 
 
-def _undischarged(current: Resource) -> Resource:
-    """Return a visit without what its discharge had told."""
-    kept = dict(current)
-    period = {key: value for key, value in current.get("period", {}).items() if key != "end"}
-    stay = dict(current.get("hospitalization", {}))
+def _undischarged(visit: Resource) -> Resource:
+    """Return a visit without what a discharge tells of it."""
+    kept = dict(visit)
+    period = {key: value for key, value in visit.get("period", {}).items() if key != "end"}
+    stay = dict(visit.get("hospitalization", {}))
     stay.pop("dischargeDisposition", None)
-    extensions = [
-        each for each in current.get("extension", []) if each.get("url") != DISCHARGE_METHOD
-    ]
+    extensions = [e for e in visit.get("extension", []) if e.get("url") != DISCHARGE_METHOD]
     for name, value in (("period", period), ("hospitalization", stay), ("extension", extensions)):
         kept.pop(name, None)
         if value:

@@ -140,7 +140,9 @@ def test_what_was_recorded_before_the_last_change_does_not_undo_it(
     after = visit(server, child)
     assert (after["status"], stay(after)) == ("finished", stay(before))
     deliver(server, reopened, ended.replace("|V", "|late-V"))
-    assert visit(server, child)["status"] == "in-progress"
+    goes_on = visit(server, child)
+    assert (goes_on["status"], goes_on["period"].keys()) == ("in-progress", {"start"})
+    assert stay(goes_on) == [("WARD1", "completed", "06", "07"), ("WARD2", "active", "07", None)]
 
 
 def test_a_pre_admission_is_cancelled_and_only_before_it_begins(server: Served, child: str) -> None:
