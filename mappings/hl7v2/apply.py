@@ -50,6 +50,10 @@ class Link:
     target: str
 
 
+_Linked = tuple[int, Scope, Link]
+"""A link to be set, the scope of its slots, and the number of the segment that it stands beside."""
+
+
 @dataclass(frozen=True, slots=True)
 class Action:
     """A message row: which slot a segment goes to, by which map, and under which condition."""
@@ -83,13 +87,13 @@ def to_bundle(message: Message, context: MappingContext) -> Resource:
     tree = lay_out(structure.root, message)
     _refuse(422, [*_header_issues(message.header), *_absent(tree)])
     run = Run(message, event, site(message.header.sending_facility), context)
-    links: list[tuple[Scope, Link]] = []
+    links: list[_Linked] = []
     _walk(tree, Scope(tree, None), run, structure, links)
     _refuse(422, [*run.issues, *_visit_issues(run)])
     for slot in run.slots:
         identify(slot, message)
-    for scope, link in links:
-        _connect(scope, link)
+    for number, scope, link in links:
+        _connect(number, scope, link)
     return build(run)
 
 
@@ -152,7 +156,7 @@ def _walk(
     scope: Scope,
     run: Run,
     structure: Structure,
-    links: list[tuple[Scope, Link]],
+    links: list[_Linked],
 ) -> None:
     for node, found in zip(branch.node.children, branch.found, strict=True):
         if len(found) > 1 and not node.repeats:
@@ -168,9 +172,7 @@ def _walk(
                     _act(action, part, inner, run, links)
 
 
-def _act(
-    action: Action, segment: Segment, scope: Scope, run: Run, links: list[tuple[Scope, Link]]
-) -> None:
+def _act(action: Action, segment: Segment, scope: Scope, run: Run, links: list[_Linked]) -> None:
     here = Here(run, scope, segment)
     if action.condition is not None and not action.condition(here):
         return
@@ -179,14 +181,17 @@ def _act(
         slot = run.add({"resourceType": action.type}, action.request)
         scope.slots[action.slot] = slot
     here.slot = slot
+    slot.number = segment.number
     for rule in action.rules:
         rule.run(here, slot)
-    links.extend((scope, link) for link in action.links)
+    links.extend((segment.number, scope, link) for link in action.links)
 
 
-def _connect(scope: Scope, link: Link) -> None:
+def _connect(number: int, scope: Scope, link: Link) -> None:
     source, target = scope.slot(link.source), scope.slot(link.target)
-    if source is not None and target is not None:
+    if source is not None and target is not None and (link, target.urn) not in source.linked:
+        source.linked.add((link, target.urn))
+        source.number = number
         link.place.put(source, {"reference": target.urn})
 
 
