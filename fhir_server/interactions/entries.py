@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
+from fhir_server.interactions.visits import Change
 from r4 import definitions
 from r4.issue import FhirError, Issue, error
 from r4.json import Resource, decode
@@ -18,6 +19,9 @@ from terminology.systems import CSOR
 
 MERGE = f"{CSOR}/StructureDefinition/merge"
 MERGE_DELETE = f"{CSOR}/StructureDefinition/merge-delete"
+MERGE_EVENT = f"{CSOR}/StructureDefinition/merge-event"
+MERGE_RECORDED = f"{CSOR}/StructureDefinition/merge-recorded"
+MERGE_VISIT = f"{CSOR}/StructureDefinition/merge-visit"
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 Patch = Callable[[Resource], Resource]
 MOST_READS = 100
@@ -36,7 +40,7 @@ class Entry:
 
     `query` is the criteria of a conditional create, update or patch; `patch` makes the new version of
     the current one; `merge` tells whether an update keeps what the incoming resource does not mention,
-    `deletes` the elements that it removes all the same.
+    `deletes` the elements that it removes all the same, `change` the visit event that it carries.
     """
 
     method: str
@@ -49,6 +53,7 @@ class Entry:
     patch: Patch | None = None
     merge: bool = False
     deletes: tuple[str, ...] = ()
+    change: Change | None = None
     place: str | None = None
 
     def at(self, expression: str | None) -> str | None:
@@ -218,5 +223,13 @@ def _entry(entry: Resource, place: str, *, trusted: bool) -> Entry:
         if_match=request.get("ifMatch"),
         merge=any(e["url"] == MERGE and e.get("valueBoolean") for e in extensions),
         deletes=tuple(e["valueString"] for e in extensions if e["url"] == MERGE_DELETE),
+        change=_change(extensions),
         place=place,
     )
+
+
+def _change(extensions: list[Resource]) -> Change | None:
+    kinds = [e["valueCode"] for e in extensions if e["url"] == MERGE_EVENT]
+    recorded = [e["valueDateTime"] for e in extensions if e["url"] == MERGE_RECORDED]
+    visits = tuple(e["valueString"] for e in extensions if e["url"] == MERGE_VISIT)
+    return Change(kinds[0], recorded[0] if recorded else None, visits) if kinds else None

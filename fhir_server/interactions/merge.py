@@ -1,27 +1,82 @@
 """Merge an incoming resource into the current one: HL7 v2 sends what it knows, not the whole.
 
 Objects are merged, lists replaced; `identifier` keeps every system and value once, `extension` every
-url once (the incoming one wins). Pure.
+url once (the incoming one wins). An entry that carries a visit event says so (`visits.Change`). Pure.
 """
 
 from typing import Any
 
+from fhir_server.interactions.visits import UNFINISHED, Change, applied
 from r4.json import Resource
+from terminology.systems import CSOR
 
-UNFINISHED = ("planned", "arrived", "triaged", "in-progress", "onleave")
+TOLD_BY_DISCHARGE = f"{CSOR}/StructureDefinition/told-by-discharge"
+"""The extension of a Patient that names the visit whose discharge alone told of the death."""
+
+_DEATH = ("deceasedDateTime", "deceasedBoolean")
 
 
-def merge(current: Resource, incoming: Resource, deletes: tuple[str, ...] = ()) -> Resource:
+def merge(
+    current: Resource,
+    incoming: Resource,
+    deletes: tuple[str, ...] = (),
+    change: Change | None = None,
+) -> Resource:
     """Return the current resource with the incoming elements over it and the deleted ones gone."""
+    current, incoming = _of_death(current, incoming, deletes, change)
     if "deceasedDateTime" in current and incoming.get("deceasedBoolean") is True:
         # "Has died", sent without a date, says less than the date that is known.
         incoming = {key: value for key, value in incoming.items() if key != "deceasedBoolean"}
         deletes = tuple(element for element in deletes if element != "deceasedDateTime")
-    if _goes_back(current, incoming):
+    if change is not None and current.get("resourceType") == "Encounter":
+        current, incoming = applied(current, incoming, change)
+    elif _goes_back(current, incoming):
         # A late message does not reopen a spell that has ended, nor unmake one that has begun.
         incoming = {key: value for key, value in incoming.items() if key != "status"}
     merged = _objects(current, incoming)
     return {key: value for key, value in merged.items() if key not in deletes}
+
+
+def _of_death(
+    current: Resource, incoming: Resource, deletes: tuple[str, ...], change: Change | None
+) -> tuple[Resource, Resource]:
+    """Keep apart the death that a hospital tells of and the one that only a discharge means.
+
+    The first is not overwritten by the second; the second goes when its discharge is cancelled.
+    """
+    told_by = _told_by(current)
+    if told_by and change and change.kind == "cancel-discharge" and told_by in change.visits:
+        current = {key: value for key, value in _untold(current).items() if key not in _DEATH}
+    elif told_by and not _told_by(incoming) and _mentions_death(incoming, deletes):
+        current = _untold(current)
+    if _told_by(incoming) and not told_by and _has_died(current):
+        incoming = _untold(incoming)
+        if "deceasedDateTime" in current:
+            incoming = {key: value for key, value in incoming.items() if key not in _DEATH}
+    return current, incoming
+
+
+def _told_by(patient: Resource) -> str | None:
+    for extension in patient.get("extension", []):
+        if extension.get("url") == TOLD_BY_DISCHARGE:
+            visit = extension.get("valueIdentifier", {})
+            return f"{visit.get('system')}|{visit.get('value')}"
+    return None
+
+
+def _untold(patient: Resource) -> Resource:
+    """Return a Patient without the mark that a discharge told of the death."""
+    listed = [each for each in patient["extension"] if each.get("url") != TOLD_BY_DISCHARGE]
+    rest = {key: value for key, value in patient.items() if key != "extension"}
+    return {**rest, "extension": listed} if listed else rest
+
+
+def _mentions_death(incoming: Resource, deletes: tuple[str, ...]) -> bool:
+    return any(name in incoming for name in _DEATH) or any(name in deletes for name in _DEATH)
+
+
+def _has_died(patient: Resource) -> bool:
+    return "deceasedDateTime" in patient or patient.get("deceasedBoolean") is True
 
 
 def _goes_back(current: Resource, incoming: Resource) -> bool:

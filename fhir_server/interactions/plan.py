@@ -145,7 +145,7 @@ def _resource(
     if entry.merge and target.current is not None and not target.current.deleted:
         current = decode(target.current.body)
         issues.extend(_placed(entry, identity_issues(context, current, incoming)))
-        incoming = merge(current, incoming, entry.deletes)
+        incoming = merge(current, incoming, entry.deletes, entry.change)
         refers = referred(incoming)
     resource = {**incoming, "id": target.id}
     found = conformance.issues(context, resource, made.referred, made.now, warnings=made.warnings)

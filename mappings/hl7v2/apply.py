@@ -52,6 +52,10 @@ class Link:
     target: str
 
 
+Linked = tuple[int, Scope, Link]
+"""A link to be set, the scope of its slots, and the number of the segment that it stands beside."""
+
+
 @dataclass(frozen=True, slots=True)
 class Action:
     """A message row: which slot a segment goes to, by which map, and under which condition."""
@@ -143,9 +147,9 @@ class Engine:
         raise rejected(UNSUPPORTED_EVENT, text, "MSH^1^9^1^2")
 
 
-def carry_out(laid_out: LaidOut, run: Run) -> list[tuple[Scope, Link]]:
+def carry_out(laid_out: LaidOut, run: Run) -> list[Linked]:
     """Run the rows of a message; returns the references that are to be set."""
-    links: list[tuple[Scope, Link]] = []
+    links: list[Linked] = []
     _walk(laid_out.tree, Scope(laid_out.tree, None), run, laid_out.structure, links)
     return links
 
@@ -155,12 +159,12 @@ def problems(run: Run) -> list[Issue]:
     return [*run.issues, *_visit_issues(run)]
 
 
-def connect(run: Run, links: Iterable[tuple[Scope, Link]]) -> None:
+def connect(run: Run, links: Iterable[Linked]) -> None:
     """Name the resources that the rows have made, and set references between them."""
     for slot in run.slots:
         identify(slot, run.message)
-    for scope, link in links:
-        _connect(scope, link)
+    for number, scope, link in links:
+        _connect(number, scope, link)
 
 
 def to_bundle(message: Message, context: MappingContext) -> Resource:
@@ -209,9 +213,11 @@ def _header_issues(header: Header) -> Iterator[Issue]:
 
 
 def _visit_issues(run: Run) -> Iterator[Issue]:
-    written = any(slot.resource["resourceType"] == "Encounter" for slot in run.slots)
-    if run.event.needs_visit and not written:
-        yield issue(REQUIRED, "PV1-19, the visit number, is missing.", "PV1^1^19")
+    """Find the visits without a number; a swap of beds is about two."""
+    written = sum(slot.resource["resourceType"] == "Encounter" for slot in run.slots)
+    told = sum(segment.name == "PV1" for segment in run.message.all_segments)
+    if run.event.needs_visit and written < max(1, told):
+        yield issue(REQUIRED, "PV1-19, the visit number, is missing.", f"PV1^{written + 1}^19")
 
 
 def _absent(tree: Branch) -> Iterator[Issue]:
@@ -224,7 +230,7 @@ def _walk(
     scope: Scope,
     run: Run,
     structure: Structure,
-    links: list[tuple[Scope, Link]],
+    links: list[Linked],
 ) -> None:
     for node, found in zip(branch.node.children, branch.found, strict=True):
         if len(found) > 1 and not node.repeats:
@@ -240,9 +246,7 @@ def _walk(
                     _act(action, part, inner, run, links)
 
 
-def _act(
-    action: Action, segment: Segment, scope: Scope, run: Run, links: list[tuple[Scope, Link]]
-) -> None:
+def _act(action: Action, segment: Segment, scope: Scope, run: Run, links: list[Linked]) -> None:
     here = Here(run, scope, segment)
     if action.condition is not None and not action.condition(here):
         return
@@ -251,14 +255,17 @@ def _act(
         slot = run.add({"resourceType": action.type}, action.request)
         scope.slots[action.slot] = slot
     here.slot = slot
+    slot.number = segment.number
     for rule in action.rules:
         rule.run(here, slot)
-    links.extend((scope, link) for link in action.links)
+    links.extend((segment.number, scope, link) for link in action.links)
 
 
-def _connect(scope: Scope, link: Link) -> None:
+def _connect(number: int, scope: Scope, link: Link) -> None:
     source, target = scope.slot(link.source), scope.slot(link.target)
-    if source is not None and target is not None:
+    if source is not None and target is not None and (link, target.urn) not in source.linked:
+        source.linked.add((link, target.urn))
+        source.number = number
         link.place.put(source, {"reference": target.urn})
 
 

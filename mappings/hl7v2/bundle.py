@@ -9,6 +9,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 from mappings.hl7v2.elements import Slot
 from mappings.hl7v2.functions.identity import search
+from mappings.hl7v2.functions.visits import recorded_at
 from mappings.hl7v2.parse import Message
 from mappings.hl7v2.scope import Run
 from r4.json import Resource
@@ -16,6 +17,9 @@ from terminology import systems
 
 MERGE = f"{systems.CSOR}/StructureDefinition/merge"
 MERGE_DELETE = f"{systems.CSOR}/StructureDefinition/merge-delete"
+MERGE_EVENT = f"{systems.CSOR}/StructureDefinition/merge-event"
+MERGE_RECORDED = f"{systems.CSOR}/StructureDefinition/merge-recorded"
+MERGE_VISIT = f"{systems.CSOR}/StructureDefinition/merge-visit"
 
 
 def identify(slot: Slot, message: Message) -> None:
@@ -44,7 +48,7 @@ def build(run: Run) -> Resource:
     return {
         "resourceType": "Bundle",
         "type": "transaction",
-        "entry": [_entry(slot) for slot in slots.values()],
+        "entry": [_entry(slot, run) for slot in slots.values()],
     }
 
 
@@ -56,11 +60,11 @@ def _target_provenance(slots: list[Slot]) -> None:
             slot.resource = head | slot.resource
 
 
-def _entry(slot: Slot) -> Resource:
+def _entry(slot: Slot, run: Run) -> Resource:
     return {
         "fullUrl": slot.urn,
         "resource": _linked(slot.resource),
-        "request": _request(slot),
+        "request": _request(slot, run),
     }
 
 
@@ -79,7 +83,7 @@ def _value(value: object) -> object:
     return value
 
 
-def _request(slot: Slot) -> Resource:
+def _request(slot: Slot, run: Run) -> Resource:
     resource_type, criteria = slot.resource["resourceType"], query(slot)
     if slot.request == "post":
         return {"method": "POST", "url": resource_type}
@@ -87,7 +91,7 @@ def _request(slot: Slot) -> Resource:
         return {"method": "POST", "url": resource_type, "ifNoneExist": criteria}
     request: Resource = {"method": "PUT", "url": f"{resource_type}?{criteria}"}
     if slot.request == "merge":
-        request = {"extension": list(_merge(slot)), **request}
+        request = {"extension": [*_merge(slot), *_event(slot, run)], **request}
     return request
 
 
@@ -97,3 +101,17 @@ def _merge(slot: Slot) -> Iterator[Resource]:
     for name in slot.deleted:
         if name not in slot.resource:
             yield {"url": MERGE_DELETE, "valueString": name}
+
+
+def _event(slot: Slot, run: Run) -> Iterator[Resource]:
+    """Say which visit event the visit is merged by; a Patient is told of a discharge undone alone."""
+    event, resource_type = run.event.visit_event, slot.resource["resourceType"]
+    of_patient = resource_type == "Patient" and event == "cancel-discharge"
+    if not event or not (of_patient or resource_type == "Encounter"):
+        return
+    yield {"url": MERGE_EVENT, "valueCode": event}
+    if recorded := recorded_at(run):
+        yield {"url": MERGE_RECORDED, "valueDateTime": recorded}
+    visits = [s for s in run.slots if of_patient and s.resource["resourceType"] == "Encounter"]
+    for number in [number for visit in visits for number in visit.matches]:
+        yield {"url": MERGE_VISIT, "valueString": f"{number['system']}|{number['value']}"}

@@ -1,7 +1,8 @@
 """Target paths of the tables, checked against the R4 definitions and compiled to setters.
 
-A path is `name[1].given`: `[n]` tags one element among several and is no index. The first value that
-reaches a single element stays, so a later row is a fallback; a list takes every value.
+A path is `name[1].given`: `[1]` tags one element among several and is no index; `[n]` stands for one
+element for each segment that fills the resource. The first value that reaches a single element stays,
+so a later row is a fallback; a list takes every value.
 """
 
 import re
@@ -13,7 +14,7 @@ from typing import Any
 from r4.definitions import structure
 from r4.json import Resource
 
-_STEP = re.compile(r"(?P<name>[a-z][A-Za-z0-9]*)(?:\[(?P<tag>\d+)\])?\Z")
+_STEP = re.compile(r"(?P<name>[a-z][A-Za-z0-9]*)(?:\[(?P<tag>\d+|n)\])?\Z")
 _NESTED = {"BackboneElement", "Element"}
 
 
@@ -21,10 +22,14 @@ class Slot:
     """One resource in the making: what the tables have put in it, and which elements to delete.
 
     `matches` are the identifiers by any of which the resource may be known already; where there are
-    none, its first one.
+    none, its first one. `number` is that of the segment, among those of its name, that fills it now,
+    and `linked` what refers to which urn already.
     """
 
-    __slots__ = ("deleted", "elements", "matches", "request", "resource", "urn")
+    __slots__ = (
+        *("deleted", "elements", "linked", "matches"),
+        *("number", "request", "resource", "urn"),
+    )
 
     def __init__(self, resource: Resource, request: str) -> None:
         self.resource = resource
@@ -32,6 +37,8 @@ class Slot:
         self.elements: dict[tuple[str, int], Resource] = {}
         self.deleted: dict[str, None] = {}
         self.matches: list[Resource] = []
+        self.number = 0
+        self.linked: set[tuple[object, str]] = set()
         self.urn = ""
 
 
@@ -39,11 +46,13 @@ class Slot:
 class Step:
     """One step of a path: an element's name, and the key of its entry where it is a list.
 
-    Each repetition of a field has its own entry, and all rows with the same path share it.
+    Each repetition of a field has its own entry, and all rows with the same path share it; with
+    `by_segment` each segment has its own.
     """
 
     name: str
     key: str | None
+    by_segment: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +99,7 @@ def _descend(node: Resource, step: Step, slot: Slot, repetition: int) -> Resourc
     if step.key is None:
         child: Resource = node.setdefault(step.name, {})
         return child
-    key = (step.key, repetition)
+    key = (step.key, slot.number if step.by_segment else repetition)
     entry = slot.elements.get(key)
     if entry is None:
         listed = node.setdefault(step.name, [])
@@ -108,7 +117,7 @@ def place(resource_type: str, path: str, extension: str | None = None) -> Place:
         name, tag = _parsed(text, path)
         element, type_name = _element(owner, prefix, name, path)
         trail = f"{trail}.{name}[{tag}]"
-        way.append(Step(name, trail if element["max"] != "1" else None))
+        way.append(Step(name, trail if element["max"] != "1" else None, tag == "n"))
         owner, prefix = _within(owner, prefix, element, name, type_name)
     name, _ = _parsed(last, path)
     element, type_name = _element(owner, prefix, name, path)

@@ -107,11 +107,15 @@ def _maps(folder: str, read: Callable[[str, str, str], _Table]) -> Mapping[str, 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """What a message type and trigger event select: a message table, and what becomes of a visit."""
+    """What a message type and trigger event select: a message table, and what becomes of a visit.
+
+    `visit_event` is what the event does to a visit that is known already; "" where it is about none.
+    """
 
     structure: str
     encounter_status: str
     needs_visit: bool
+    visit_event: str = ""
 
 
 @cache
@@ -119,7 +123,10 @@ def events() -> dict[tuple[str, str], Event]:
     """Map (MSH-9.1, MSH-9.2) to its Event."""
     return {
         (row["Message Code"], row["Trigger Event"]): Event(
-            row["Structure"], row["Encounter Status"], row["Needs Visit"] == "yes"
+            row["Structure"],
+            row["Encounter Status"],
+            row["Needs Visit"] == "yes",
+            row["Visit Event"],
         )
         for row in rows("events.csv")
     }

@@ -11,13 +11,13 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from mappings.hl7v2 import leaves
-from mappings.hl7v2.apply import Action, Link, Structure, connect
+from mappings.hl7v2.apply import Action, Linked, Structure, connect
 from mappings.hl7v2.compile import Rule
 from mappings.hl7v2.elements import Slot
 from mappings.hl7v2.grammar import Node
 from mappings.hl7v2.parse import Message
 from mappings.hl7v2.rows import Origin
-from mappings.hl7v2.scope import Compute, Here, MappingContext, Run, Scope
+from mappings.hl7v2.scope import Compute, Here, MappingContext, Run
 from mappings.hl7v2.sites import Site
 from mappings.hl7v2.tables import Event
 from r4.json import Resource
@@ -99,7 +99,7 @@ class Trace:
             {node: tuple(map(self._action, listed)) for node, listed in actions.items()},
         )
 
-    def connect(self, structure: Structure, run: Run, links: Iterable[tuple[Scope, Link]]) -> None:
+    def connect(self, structure: Structure, run: Run, links: Iterable[Linked]) -> None:
         """Set references, and note each as written by the row that asks for it."""
         self.segment = ("", 0)
         origins = {
@@ -108,8 +108,8 @@ class Trace:
             for action in listed
             for link in action.links
         }
-        for scope, link in links:
-            self.run(origins[id(link)], None, partial(connect, run, [(scope, link)]))
+        for linked in links:
+            self.run(origins[id(linked[-1])], None, partial(connect, run, [linked]))
 
     def _action(self, action: Action) -> Action:
         name = action.rules[0].origin.table if action.rules else ""
