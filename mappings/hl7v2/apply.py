@@ -5,7 +5,7 @@ names, then set the `References`; `bundle.build` makes the transaction.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -111,7 +111,9 @@ class Engine:
         run = Run(message, laid_out.event, laid_out.site, context)
         links = carry_out(laid_out, run)
         _refuse(422, problems(run))
-        connect(run, links)
+        name(run)
+        for number, scope, link in links:
+            connect(number, scope, link)
         return build(run)
 
     def lay_out(self, message: Message) -> LaidOut:
@@ -159,12 +161,10 @@ def problems(run: Run) -> list[Issue]:
     return [*run.issues, *_visit_issues(run)]
 
 
-def connect(run: Run, links: Iterable[Linked]) -> None:
-    """Name the resources that the rows have made, and set references between them."""
+def name(run: Run) -> None:
+    """Name the resources that the rows have made, so that they can be referred to."""
     for slot in run.slots:
         identify(slot, run.message)
-    for number, scope, link in links:
-        _connect(number, scope, link)
 
 
 def to_bundle(message: Message, context: MappingContext) -> Resource:
@@ -261,7 +261,8 @@ def _act(action: Action, segment: Segment, scope: Scope, run: Run, links: list[L
     links.extend((segment.number, scope, link) for link in action.links)
 
 
-def _connect(number: int, scope: Scope, link: Link) -> None:
+def connect(number: int, scope: Scope, link: Link) -> None:
+    """Set a reference, where both resources are there; they have been named."""
     source, target = scope.slot(link.source), scope.slot(link.target)
     if source is not None and target is not None and (link, target.urn) not in source.linked:
         source.linked.add((link, target.urn))

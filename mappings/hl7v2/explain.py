@@ -4,12 +4,12 @@ Every leaf of the message is accounted for: it is among the sources of an elemen
 it is ignored, and it is said why (`mappings.hl7v2.accounting`).
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from mappings.hl7v2.accounting import Accounts, Ignored, Said, refused
-from mappings.hl7v2.apply import Engine, carry_out, connect, own, problems
+from mappings.hl7v2.apply import Engine, carry_out, name, own, problems
 from mappings.hl7v2.bundle import build
 from mappings.hl7v2.leaves import Place
 from mappings.hl7v2.parse import Message, parse
@@ -68,8 +68,8 @@ def explain(raw: bytes | Message, context: MappingContext) -> Conversion:
     run = TracedRun(message, laid_out.event, laid_out.site, context, trace)
     links = carry_out(replace(laid_out, structure=trace.structure(laid_out.structure)), run)
     issues = tuple(problems(run))
-    connect(run, ())
-    trace.connect(laid_out.structure, run, links)
+    name(run)
+    trace.connect(laid_out.structure, links)
     expressions = _Expressions(run)
     written = tuple(_written(trace, expressions, message, engine.rows))
     bundle = None if issues else build(run)
@@ -85,13 +85,12 @@ class _Expressions:
 
     def __init__(self, run: TracedRun) -> None:
         self._places: dict[int, tuple[Any, str]] = {}
-        entries: dict[str, int] = {}
+        entries: dict[str, tuple[int, Resource]] = {}
         for slot, root in zip(run.slots, run.roots, strict=True):
-            number = entries.setdefault(slot.urn, len(entries))
+            number, first = entries.setdefault(slot.urn, (len(entries), slot.resource))
             path = f"Bundle.entry[{number}].resource"
             self._walk(slot.resource, path)
-            first = next(each for each in run.slots if each.urn == slot.urn)
-            self._places[id(root)] = (first.resource, path)
+            self._places[id(root)] = (first, path)
 
     def _walk(self, node: Any, path: str) -> None:
         self._places.setdefault(id(node), (node, path))
@@ -110,14 +109,8 @@ class _Expressions:
         if put.key is None:
             return path
         if isinstance(put.container, Listed):
-            return self._listed(node, path, put)
+            return f"{path}[{put.key}]" if node is put.container else None
         return f"{path}.{put.key}" if _is_held(node, put) else None
-
-    def _listed(self, node: Any, path: str, put: Put) -> str | None:
-        number = next((at for at, each in enumerate(node) if each is put.value), None)
-        if number is None:
-            number = next((at for at, each in enumerate(node) if each == put.value), None)
-        return None if number is None else f"{path}[{number}]"
 
 
 def _is_held(node: Noted, put: Put) -> bool:
@@ -130,17 +123,22 @@ def _written(
 ) -> Iterator[Written]:
     texts = {leaf.place: leaf.text for leaf in message.walk()}
     rows = {row.origin: row for listed in given.segments.values() for row in listed}
+    read: dict[tuple[str, int, int], list[Place]] = {}
+    for place in trace.readers:
+        read.setdefault(place[:3], []).append(place)
     for put in trace.puts:
         expression = expressions.of(put)
         if expression is not None:
             row = rows.get(put.origin)
-            found = put.sources if row is None else _sources(put, row, trace)
+            found = put.sources if row is None else _sources(put, row, read)
             sources = tuple(shown(put, dict.fromkeys(found), texts))
             part = _part(given.datatypes.get(row.datatype_map, ()) if row else (), sources)
             yield Written(expression, sources, put.origin, part)
 
 
-def _sources(put: Put, row: SegmentRow, trace: Trace) -> tuple[Place, ...]:
+def _sources(
+    put: Put, row: SegmentRow, read: Mapping[tuple[str, int, int], Sequence[Place]]
+) -> Sequence[Place]:
     """Return the leaves that a row has read for a value: without a function, those of its own field."""
     if row.function and put.sources:
         return put.sources
@@ -151,12 +149,10 @@ def _sources(put: Put, row: SegmentRow, trace: Trace) -> tuple[Place, ...]:
     if not field:
         return ()
     own = (name, number, int(field))
-    found = put.sources or tuple(trace.readers)
-    listed = tuple(place for place in found if place[:3] == own)
-    if not put.sources or not listed:
-        return listed
-    last = listed[-1].repetition
-    return tuple(place for place in listed if place.repetition == last)
+    if not put.sources:  # read before its row ran, for the whole message
+        return read.get(own, ())
+    listed = [place for place in put.sources if place[:3] == own]
+    return [place for place in listed if place.repetition == listed[-1].repetition]
 
 
 def _part(rows: Iterable[SegmentRow], sources: Sequence[Place]) -> Origin | None:

@@ -99,7 +99,7 @@ class Trace:
             {node: tuple(map(self._action, listed)) for node, listed in actions.items()},
         )
 
-    def connect(self, structure: Structure, run: Run, links: Iterable[Linked]) -> None:
+    def connect(self, structure: Structure, links: Iterable[Linked]) -> None:
         """Set references, and note each as written by the row that asks for it."""
         self.segment = ("", 0)
         origins = {
@@ -109,7 +109,7 @@ class Trace:
             for link in action.links
         }
         for linked in links:
-            self.run(origins[id(linked[-1])], None, partial(connect, run, [linked]))
+            self.run(origins[id(linked[-1])], None, partial(connect, *linked))
 
     def _action(self, action: Action) -> Action:
         name = action.rules[0].origin.table if action.rules else ""
