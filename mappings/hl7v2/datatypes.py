@@ -16,6 +16,9 @@ from mappings.hl7v2.tables import kinds
 from r4.json import Resource
 from terminology import systems
 
+_USES = {("PID", 13): "home", ("PID", 14): "work", ("NK1", 6): "work"}
+"""What a telephone number is for where the field alone says it."""
+
 _GMC = re.compile(r"C?(\d{7})\Z", re.ASCII)
 
 
@@ -69,7 +72,7 @@ def xtn(value: Repetition, here: Here) -> Resource | None:
     default = "email" if "@" in text else "phone"
     point = {"system": system["code"] if system and "@" not in text else default, "value": text}
     use = here.translate("TelecommunicationUse", value.component(2))
-    fallback = {13: "home", 14: "work"}.get(here.field)
+    fallback = _USES.get((here.segment.name, here.field))
     chosen = use["code"] if use else fallback
     return point | ({"use": chosen} if chosen else {})
 

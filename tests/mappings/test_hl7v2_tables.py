@@ -242,12 +242,14 @@ def test_every_registered_function_is_named_by_a_table():
 def test_every_example_is_fictitious():
     for example in (files("mappings.hl7v2") / "examples").iterdir():
         if example.name.endswith(".hl7"):
-            pid = next(
-                line
-                for line in example.read_text().replace("\r", "\n").split("\n")
-                if line[:3] == "PID"
-            )
-            assert pid.split("|")[5].startswith("Testchild^")
+            lines = example.read_bytes().decode().splitlines()
+            fields = [line.split("|") for line in lines]
+            named = [each[5] for each in fields if each[0] == "PID"]
+            named += [each[2] for each in fields if each[0] == "NK1" and each[2]]
+            people = [part for each in fields for part in each if "^GMC" in part]
+            named += [person.partition("^")[2] for person in people if "^" in person]
+            assert named
+            assert {name[:4] for name in named} == {"Test"}
 
 
 def test_the_page_for_integrators_shows_the_tables():

@@ -1,8 +1,11 @@
-"""The person: death, and birth with others."""
+"""People: the child's death, and birth with others; its contacts, and those who treat it."""
+
+from collections.abc import Sequence
 
 from mappings.hl7v2 import timestamps
-from mappings.hl7v2.datatypes import ts
+from mappings.hl7v2.datatypes import ts, xon, xtn
 from mappings.hl7v2.functions.visits import has_visit, visit_numbers
+from mappings.hl7v2.parse import Repetition
 from mappings.hl7v2.scope import Compute, Here
 from r4.json import Resource
 
@@ -48,9 +51,48 @@ def multiple_birth(here: Here) -> bool | None:
     return None if coding is None else bool(coding["code"] == "Y")
 
 
+def can_be_reached(here: Here) -> bool:
+    """Tell whether NK1 gives a name, address, telephone number or organisation, as pat-1 demands."""
+    return (
+        _says(here, 2, (1, 2, 3))
+        or _says(here, 4, (1, 2, 3, 4, 5, 6, 8))
+        or any(xtn(found, here) for number in (5, 6, 40) for found in _repetitions(here, number))
+        or any(xon(found, here) for found in _repetitions(here, 13))
+    )
+
+
+def _says(here: Here, number: int, parts: tuple[int, ...]) -> bool:
+    found = _repetitions(here, number)
+    return any(one.component(part) for one in found for part in parts)
+
+
+def _repetitions(here: Here, number: int) -> Sequence[Repetition]:
+    return here.segment.field(number).repetitions
+
+
+def contact_gender(here: Here) -> str | None:
+    """Return NK1-15 where its code is known."""
+    coding = here.translate("AdministrativeSex", here.value("NK1", 15))
+    return coding["code"] if coding else None
+
+
+def takes_part(here: Here) -> bool:
+    """Tell whether ROL names a person who takes part, and has not ceased to (ROL-2 `DE`)."""
+    return _says(here, 4, (1, 2, 3, 6)) and here.value("ROL", 2).upper() != "DE"
+
+
+def takes_part_in_visit(here: Here) -> bool:
+    """Tell whether ROL names a person who takes part in a visit that the message is about."""
+    return takes_part(here) and has_visit(here)
+
+
 NAMED: tuple[Compute, ...] = (
+    can_be_reached,
+    contact_gender,
     death_flag,
     death_time,
     multiple_birth,
+    takes_part,
+    takes_part_in_visit,
     told_by_discharge,
 )
