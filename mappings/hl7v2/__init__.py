@@ -9,6 +9,7 @@ from mappings.hl7v2.batch import Batch, batch, batch_ack
 from mappings.hl7v2.errors import ack_code
 from mappings.hl7v2.parse import Header, Leaf, Message, Place, Segment, identity, parse
 from mappings.hl7v2.scope import MappingContext, Translator
+from mappings.hl7v2.told import tells_who, told
 
 __all__ = [
     "AckCode",
@@ -27,5 +28,7 @@ __all__ = [
     "identity",
     "parse",
     "structures",
+    "tells_who",
     "to_bundle",
+    "told",
 ]
