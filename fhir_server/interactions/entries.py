@@ -18,6 +18,7 @@ from terminology.systems import CSOR
 
 MERGE = f"{CSOR}/StructureDefinition/merge"
 MERGE_DELETE = f"{CSOR}/StructureDefinition/merge-delete"
+REQUEST_KIND = f"{CSOR}/StructureDefinition/request-kind"
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 Patch = Callable[[Resource], Resource]
 MOST_READS = 100
@@ -36,7 +37,8 @@ class Entry:
 
     `query` is the criteria of a conditional create, update or patch; `patch` makes the new version of
     the current one; `merge` tells whether an update keeps what the incoming resource does not mention,
-    `deletes` the elements that it removes all the same.
+    `deletes` the elements that it removes all the same, `kind` what else it does
+    (`interactions.moves`).
     """
 
     method: str
@@ -49,6 +51,7 @@ class Entry:
     patch: Patch | None = None
     merge: bool = False
     deletes: tuple[str, ...] = ()
+    kind: str = ""
     place: str | None = None
 
     def at(self, expression: str | None) -> str | None:
@@ -62,8 +65,8 @@ class Entry:
 def entries(bundle: Resource, largest: int, *, trusted: bool = False) -> list[Entry]:
     """Read the entries of a Bundle; raises FhirError 400 with every entry that cannot be read.
 
-    Raises FhirError 413 for more entries, or more that read, than are taken at once. The merge
-    extension is honoured in a trusted Bundle (one that a mapping made) alone.
+    Raises FhirError 413 for more entries, or more that read, than are taken at once. The
+    extensions of a request are honoured in a trusted Bundle (one that a mapping made) alone.
     """
     listed = bundle.get("entry", [])
     if not isinstance(listed, list):
@@ -218,5 +221,6 @@ def _entry(entry: Resource, place: str, *, trusted: bool) -> Entry:
         if_match=request.get("ifMatch"),
         merge=any(e["url"] == MERGE and e.get("valueBoolean") for e in extensions),
         deletes=tuple(e["valueString"] for e in extensions if e["url"] == MERGE_DELETE),
+        kind=next((e["valueCode"] for e in extensions if e["url"] == REQUEST_KIND), ""),
         place=place,
     )

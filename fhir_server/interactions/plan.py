@@ -11,8 +11,9 @@ from fhir_server.context import Context, instant, microseconds
 from fhir_server.interactions import conformance, subscriptions
 from fhir_server.interactions.cases import known_cases
 from fhir_server.interactions.entries import Entry, Patch
-from fhir_server.interactions.identity import cycle_issues, identity_issues
+from fhir_server.interactions.identity import cycle_issues, identity_issues, without_old
 from fhir_server.interactions.merge import merge
+from fhir_server.interactions.moves import moved
 from fhir_server.interactions.referred import Referred
 from fhir_server.interactions.source import Recency, Source, recency, supplemented
 from fhir_server.interactions.targets import (
@@ -96,6 +97,7 @@ def plan(
     if once and targets and not targets[0].writes and targets[0].current is not None:
         made.outcomes.append(_unchanged(targets[0].current))
         return made
+    targets = moved(context, targets, made.guards)
     refuse_twins(targets)
     made.take(known_cases(context, targets, made.guards))
     made.recency = recency(context, source, made.targets) if source else None
@@ -159,6 +161,8 @@ def _resource(
     if entry.merge and target.current is not None and not target.current.deleted:
         current = decode(target.current.body)
         issues.extend(_placed(entry, identity_issues(context, current, incoming)))
+        if entry.kind != "renumber":
+            incoming = without_old(current, incoming)
         if made.recency and made.recency.is_stale(target):
             incoming = supplemented(current, incoming)
         else:

@@ -23,6 +23,8 @@ from terminology.systems import CSOR
 STALE = f"{CSOR}/StructureDefinition/stale"
 KINDS = frozenset({"Patient", "Encounter", "Condition", "Procedure", "Observation"})
 """What messages tell again and again, and may tell late."""
+_MOVES = frozenset({"move", "moved", "join", "unlink"})
+"""Kinds of requests that are true whenever they are told (`interactions.moves`)."""
 _WHO = frozenset({"Patient", "Encounter"})
 _PRELIMINARY = ("registered", "preliminary")
 _CORRECTED = ("amended", "corrected", "entered-in-error", "cancelled")
@@ -61,7 +63,7 @@ class Recency:
         source, found = self.source, []
         for target in targets:
             kind = target.entry.type
-            if target.entry.method != "PUT" or kind not in KINDS:
+            if target.entry.method != "PUT" or kind not in KINDS or target.entry.kind in _MOVES:
                 continue
             if (kind in _WHO and not source.tells_who) or self.is_stale(target):
                 continue
@@ -88,7 +90,8 @@ def recency(context: Context, source: Source, targets: Sequence[Target]) -> Rece
     known = [
         target
         for target in targets
-        if target.entry.type in KINDS and target.current is not None and not target.current.deleted
+        if target.entry.type in KINDS and target.current is not None
+        if not target.current.deleted and target.entry.kind not in _MOVES
     ]
     places = {f"{each.entry.type}/{each.id}": place(each.entry.type, each.id) for each in known}
     moments = applied.moments(context.database, list(places.values())) if places else {}
@@ -130,6 +133,9 @@ def supplemented(current: Resource, incoming: Resource) -> Resource:
         if name in current or not chosen & set(_stems(current["resourceType"], name))
     }
     found: Resource = _added(current, more)
+    if "identifier" in current and "identifier" in incoming:
+        old = [each for each in incoming["identifier"] if each.get("use") == "old"]
+        found |= merge({"identifier": found["identifier"]}, {"identifier": old})
     if any(link.get("type") == "replaced-by" for link in incoming.get("link", ())):
         found |= merge(_merged(current), _merged(incoming))
     elif "link" in incoming:

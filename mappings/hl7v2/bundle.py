@@ -16,6 +16,7 @@ from terminology import systems
 
 MERGE = f"{systems.CSOR}/StructureDefinition/merge"
 MERGE_DELETE = f"{systems.CSOR}/StructureDefinition/merge-delete"
+REQUEST_KIND = f"{systems.CSOR}/StructureDefinition/request-kind"
 
 
 def identify(slot: Slot, message: Message) -> None:
@@ -86,14 +87,16 @@ def _request(slot: Slot) -> Resource:
     if slot.request == "create":
         return {"method": "POST", "url": resource_type, "ifNoneExist": criteria}
     request: Resource = {"method": "PUT", "url": f"{resource_type}?{criteria}"}
-    if slot.request == "merge":
+    if slot.request != "update":
         request = {"extension": list(_merge(slot)), **request}
     return request
 
 
 def _merge(slot: Slot) -> Iterator[Resource]:
-    """Ask for a merge, and name the elements that it must leave out."""
+    """Ask for a merge, say what else it does, and name the elements that it must leave out."""
     yield {"url": MERGE, "valueBoolean": True}
+    if slot.request != "merge":
+        yield {"url": REQUEST_KIND, "valueCode": slot.request}
     for name in slot.deleted:
         if name not in slot.resource:
             yield {"url": MERGE_DELETE, "valueString": name}
