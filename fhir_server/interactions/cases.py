@@ -12,7 +12,7 @@ from fhir_server.context import Context
 from fhir_server.interactions.targets import Target, find, places, standing
 from fhir_server.store.write import Guard
 from r4.issue import FhirError
-from r4.json import Resource
+from r4.json import Resource, decode
 from r4.reference import conditional, literal
 
 
@@ -45,9 +45,10 @@ def _known(
         return target
     query, found = find(context, "EpisodeOfCare", urlencode({"patient": child, "type": kind}))
     guards.append(Guard(query, tuple(stored.id for stored in found)))
-    if not found:
+    open_ = [case for case in found if decode(case.body)["status"] != "entered-in-error"]
+    if not open_:
         return target
-    oldest = min(found, key=lambda stored: stored.rid)
+    oldest = min(open_, key=lambda stored: stored.rid)
     return replace(target, id=oldest.id, current=oldest, writes=False)
 
 

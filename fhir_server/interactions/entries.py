@@ -22,6 +22,7 @@ MERGE_DELETE = f"{CSOR}/StructureDefinition/merge-delete"
 MERGE_EVENT = f"{CSOR}/StructureDefinition/merge-event"
 MERGE_RECORDED = f"{CSOR}/StructureDefinition/merge-recorded"
 MERGE_VISIT = f"{CSOR}/StructureDefinition/merge-visit"
+REQUEST_KIND = f"{CSOR}/StructureDefinition/request-kind"
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 Patch = Callable[[Resource], Resource]
 MOST_READS = 100
@@ -40,7 +41,8 @@ class Entry:
 
     `query` is the criteria of a conditional create, update or patch; `patch` makes the new version of
     the current one; `merge` tells whether an update keeps what the incoming resource does not mention,
-    `deletes` the elements that it removes all the same, `change` the visit event that it carries.
+    `deletes` the elements that it removes all the same, `change` the visit event that it carries,
+    `kind` what else it does (`interactions.moves`).
     """
 
     method: str
@@ -54,6 +56,7 @@ class Entry:
     merge: bool = False
     deletes: tuple[str, ...] = ()
     change: Change | None = None
+    kind: str = ""
     place: str | None = None
 
     def at(self, expression: str | None) -> str | None:
@@ -67,8 +70,8 @@ class Entry:
 def entries(bundle: Resource, largest: int, *, trusted: bool = False) -> list[Entry]:
     """Read the entries of a Bundle; raises FhirError 400 with every entry that cannot be read.
 
-    Raises FhirError 413 for more entries, or more that read, than are taken at once. The merge
-    extension is honoured in a trusted Bundle (one that a mapping made) alone.
+    Raises FhirError 413 for more entries, or more that read, than are taken at once. The
+    extensions of a request are honoured in a trusted Bundle (one that a mapping made) alone.
     """
     listed = bundle.get("entry", [])
     if not isinstance(listed, list):
@@ -224,6 +227,7 @@ def _entry(entry: Resource, place: str, *, trusted: bool) -> Entry:
         merge=any(e["url"] == MERGE and e.get("valueBoolean") for e in extensions),
         deletes=tuple(e["valueString"] for e in extensions if e["url"] == MERGE_DELETE),
         change=_change(extensions),
+        kind=next((e["valueCode"] for e in extensions if e["url"] == REQUEST_KIND), ""),
         place=place,
     )
 

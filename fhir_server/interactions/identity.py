@@ -10,7 +10,7 @@ from fhir_server.context import Context
 from fhir_server.interactions.targets import survivor
 from fhir_server.store import read as store
 from r4.issue import Issue, error
-from r4.json import Resource
+from r4.json import Resource, encode
 from r4.reference import literal
 from terminology.systems import CHI_NUMBER, NHS_NUMBER
 
@@ -26,18 +26,25 @@ def identity_issues(context: Context, current: Resource, incoming: Resource) -> 
         return
     for element in CHILD:
         before, after = _reference(current, element), _reference(incoming, element)
-        if before and after and _standing(context, before) != _standing(context, after):
-            text = (
-                f"This {current['resourceType']} is already that of {before}; its identifier has been "
-                f"used again for {after}. Nothing was changed."
-            )
-            yield error("duplicate", text, f"{current['resourceType']}.{element}", "other-child")
+        if before and after and standing_for(context, before) != standing_for(context, after):
+            yield other_child(current, after)
+
+
+def other_child(current: Resource, after: str) -> Issue:
+    """Say of a stored resource that it is another child's than the one who is named for it."""
+    kind = current["resourceType"]
+    element = next(name for name in CHILD if name in current)
+    text = (
+        f"This {kind} is already that of {_reference(current, element)}; its identifier has been "
+        f"used again for {after}. Nothing was changed."
+    )
+    return error("duplicate", text, f"{kind}.{element}", "other-child")
 
 
 def _other_number(current: Resource, incoming: Resource) -> Iterator[Issue]:
     for system in NATIONAL:
         before, after = _number(current, system), _number(incoming, system)
-        if before and after and before != after:
+        if before and after and before != after and not _is_old(incoming, system, before):
             text = (
                 "The hospital number is that of a child with another national number. Correct the "
                 "number, or send a merge (A40) if the two records are one child's."
@@ -45,9 +52,33 @@ def _other_number(current: Resource, incoming: Resource) -> Iterator[Issue]:
             yield error("duplicate", text, "Patient.identifier", "other-child")
 
 
+def _is_old(patient: Resource, system: str, value: str) -> bool:
+    """Tell whether a Patient says of a number that it is its own no longer."""
+    return any(
+        (each.get("use"), each.get("system"), each.get("value")) == ("old", system, value)
+        for each in patient.get("identifier", ())
+    )
+
+
+def without_old(current: Resource, incoming: Resource) -> Resource:
+    """Return an incoming resource without the numbers that the stored one has no longer.
+
+    A message that names an old number as if it were current does not make it so: that is A47's to say.
+    """
+    listed = incoming.get("identifier")
+    if not listed or b'"old"' not in encode(current.get("identifier", [])):
+        return incoming
+    left = [
+        each
+        for each in listed
+        if not _is_old(current, each.get("system", ""), each.get("value", ""))
+    ]
+    return {**incoming, "identifier": left}
+
+
 def _other_survivor(context: Context, current: Resource, incoming: Resource) -> Iterator[Issue]:
-    before, after = _replaced_by(current), _replaced_by(incoming)
-    if before and after and _standing(context, before) != _standing(context, after):
+    before, after = replaced_by(current), replaced_by(incoming)
+    if before and after and standing_for(context, before) != standing_for(context, after):
         text = f"This record was merged into {before} before; it cannot be merged into {after} too."
         yield error("conflict", text, "Patient.link", "other-survivor")
 
@@ -55,13 +86,13 @@ def _other_survivor(context: Context, current: Resource, incoming: Resource) -> 
 def cycle_issues(context: Context, patient: Resource) -> Iterator[Issue]:
     """Yield an issue if a Patient, its links literal, would in the end be replaced by itself."""
     itself = f"Patient/{patient['id']}"
-    following = _replaced_by(patient)
-    if following and _standing(context, following) == itself:
+    following = replaced_by(patient)
+    if following and standing_for(context, following) == itself:
         text = f"{following} has been merged into this record: the two would replace each other."
         yield error("conflict", text, "Patient.link", "merge-cycle")
 
 
-def _standing(context: Context, reference: str) -> str:
+def standing_for(context: Context, reference: str) -> str:
     """Return the reference to the record that stands for a child."""
     place = literal(reference)
     if place is None or place.type != "Patient":
@@ -94,7 +125,8 @@ def _number(patient: Resource, system: str) -> str | None:
     return found.get("value") if found else None
 
 
-def _replaced_by(patient: Resource) -> str | None:
+def replaced_by(patient: Resource) -> str | None:
+    """Return the reference to the Patient that a Patient was merged into."""
     for link in patient.get("link", []):
         if link.get("type") == "replaced-by":
             return _reference(link, "other")

@@ -115,6 +115,12 @@ def _element(key: str, current: Any, incoming: Any) -> Any:
 
 
 def _by(current: list[Resource], incoming: list[Resource], *keys: str) -> list[Resource]:
-    replaced = {tuple(item.get(key) for key in keys) for item in incoming}
-    kept = [item for item in current if tuple(item.get(key) for key in keys) not in replaced]
-    return [*kept, *incoming]
+    """Put the incoming items in the place of those of the same keys: what says the same changes nothing."""
+    fresh: dict[tuple[Any, ...], list[Resource]] = {}
+    for item in incoming:
+        fresh.setdefault(tuple(item.get(key) for key in keys), []).append(item)
+    replaced, found = set(fresh), []
+    for item in current:
+        name = tuple(item.get(key) for key in keys)
+        found += fresh.pop(name, []) if name in replaced else [item]
+    return [*found, *(item for items in fresh.values() for item in items)]

@@ -11,9 +11,11 @@ from fhir_server.context import Context, instant, microseconds
 from fhir_server.interactions import conformance, subscriptions
 from fhir_server.interactions.cases import known_cases
 from fhir_server.interactions.entries import Entry, Patch
-from fhir_server.interactions.identity import cycle_issues, identity_issues
+from fhir_server.interactions.identity import cycle_issues, identity_issues, without_old
 from fhir_server.interactions.merge import merge
+from fhir_server.interactions.moves import moved
 from fhir_server.interactions.referred import Referred
+from fhir_server.interactions.source import Recency, Source, recency, supplemented
 from fhir_server.interactions.targets import (
     Known,
     Target,
@@ -53,7 +55,8 @@ class Plan:
     """The writes, what they rely on, and the outcome of each entry, in the entries' order.
 
     All is stamped with one moment, `now` as an instant. `referred` finds what references lead to,
-    `found` is what has been asked for before. With `warnings`, what does not refuse is looked for too.
+    `found` is what has been asked for before, `recency` says what is no news. With `warnings`, what does
+    not refuse is looked for too.
     """
 
     referred: Referred
@@ -66,6 +69,7 @@ class Plan:
     targets: Sequence[Target] = ()
     literals: dict[str, str] = field(default_factory=dict)
     found: Known = field(default_factory=dict)
+    recency: Recency | None = None
 
     def take(self, targets: Sequence[Target]) -> None:
         """Say which resources the entries mean, and by that what their references lead to."""
@@ -79,9 +83,12 @@ def begun(context: Context, *, warnings: bool = False) -> Plan:
     return Plan(Referred(context), moment, instant(moment), warnings)
 
 
-def plan(context: Context, entries: Sequence[Entry], *, once: bool = False) -> Plan:
+def plan(
+    context: Context, entries: Sequence[Entry], *, once: bool = False, source: Source | None = None
+) -> Plan:
     """Plan the entries; raises FhirError with every issue of every entry.
 
+    What is older than what its source told before adds only what is absent.
     With `once`, a first entry that finds what it would create makes a plan that writes nothing.
     """
     made = begun(context)
@@ -90,8 +97,10 @@ def plan(context: Context, entries: Sequence[Entry], *, once: bool = False) -> P
     if once and targets and not targets[0].writes and targets[0].current is not None:
         made.outcomes.append(_unchanged(targets[0].current))
         return made
+    targets = moved(context, targets, made.guards)
     refuse_twins(targets)
     made.take(known_cases(context, targets, made.guards))
+    made.recency = recency(context, source, made.targets) if source else None
     issues = [issue for each in made.targets for issue in add(context, made, each)]
     if any(issue.is_error for issue in issues):
         issues.extend(dangling(context, made))
@@ -106,7 +115,7 @@ def add(context: Context, made: Plan, target: Target) -> list[Issue]:
     """
     if target.entry.method == "DELETE":
         _delete(made, target)
-    elif target.writes:
+    elif target.writes and not _is_kept(made, target):
         resource, refers, issues = _resource(context, target, made)
         if not any(issue.is_error for issue in issues):
             _add(made, target, resource, refers)
@@ -114,6 +123,11 @@ def add(context: Context, made: Plan, target: Target) -> list[Issue]:
     elif target.current is not None:
         made.outcomes.append(_unchanged(target.current))
     return []
+
+
+def _is_kept(made: Plan, target: Target) -> bool:
+    """Tell whether what would be replaced stays as it is, for it is newer."""
+    return made.recency is not None and not target.entry.merge and made.recency.is_stale(target)
 
 
 def _all_located(context: Context, entries: Sequence[Entry], made: Plan) -> list[Target]:
@@ -142,10 +156,17 @@ def _resource(
     refers: list[Named] = []
     if entry.type != "Bundle":  # a document Bundle is closed: its references are its own
         incoming, refers = _literal(context, entry, incoming, made, issues)
+    if entry.type == "Provenance" and made.recency:
+        incoming = made.recency.marked(incoming)
     if entry.merge and target.current is not None and not target.current.deleted:
         current = decode(target.current.body)
         issues.extend(_placed(entry, identity_issues(context, current, incoming)))
-        incoming = merge(current, incoming, entry.deletes, entry.change)
+        if entry.kind != "renumber":
+            incoming = without_old(current, incoming)
+        if made.recency and made.recency.is_stale(target):
+            incoming = supplemented(current, incoming, entry.change)
+        else:
+            incoming = merge(current, incoming, entry.deletes, entry.change)
         refers = referred(incoming)
     resource = {**incoming, "id": target.id}
     found = conformance.issues(context, resource, made.referred, made.now, warnings=made.warnings)

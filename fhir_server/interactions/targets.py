@@ -96,7 +96,7 @@ def _meant(context: Context, entry: Entry, found: list[Stored]) -> Stored:
 
     Patients that were merged come to the one that stands for them, and so do the cases of one child.
     """
-    if entry.method != "DELETE" and not _is_merge_of_patients(entry):
+    if entry.method != "DELETE" and entry.kind != "unlink" and not _is_merge_of_patients(entry):
         found = standing(context, found)
     if entry.type == "EpisodeOfCare" and entry.method == "POST" and len(found) > 1:
         children = {_child_of(context, case) for case in found}
@@ -211,7 +211,8 @@ def twins(targets: Sequence[Target]) -> Iterator[Issue]:
     for target in targets:
         place = (target.entry.type, target.id)
         twin = seen.setdefault(place, target)
-        if twin is not target and (twin.writes or target.writes):
+        is_joined = target.entry.kind == "join" and not target.writes
+        if twin is not target and (twin.writes or target.writes) and not is_joined:
             text = f"{twin.entry.place} and {target.entry.place} mean the same resource, {'/'.join(place)}."
             yield error("duplicate", text, target.entry.at(None))
     queries: dict[tuple[str, str], Entry] = {}

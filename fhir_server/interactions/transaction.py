@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from http import HTTPStatus
 from urllib.parse import parse_qsl
 
@@ -19,6 +20,7 @@ from fhir_server.interactions.plan import Outcome, Plan, missing, plan
 from fhir_server.interactions.read import read
 from fhir_server.interactions.referred import Referred
 from fhir_server.interactions.search import search
+from fhir_server.interactions.source import Source
 from fhir_server.store.commit import commit
 from fhir_server.store.failure import place
 from fhir_server.store.inbox import Settlement
@@ -46,10 +48,12 @@ async def transaction(
     trusted: bool = False,
     once: bool = False,
     settlement: Settlement | None = None,
+    source: Source | None = None,
 ) -> Resource:
     """Store every entry of a Bundle or none, and return the transaction-response.
 
-    A settlement is recorded in the same commit: the message it settles is then done, durably.
+    A settlement is recorded in the same commit: the message it settles is then done, durably. What is
+    older than what its source told before overwrites nothing, and the settlement says so.
     With `once`, a first entry that finds what it would create stores nothing, and is answered alone.
     GET entries are answered after the writes, and one that fails has its refusal as its answer.
     Raises FhirError 400, 409, 412, 413 or 422 with the issues of all entries, and
@@ -59,7 +63,7 @@ async def transaction(
     if issues := unreadable(context, listed):
         raise FhirError(400, issues)
     writing = [entry for entry in listed if entry.method != "GET"]
-    stored = await execute(context, writing, settlement, once=once)
+    stored = await execute(context, writing, settlement, once=once, source=source)
     if len(stored) < len(writing):
         listed = listed[: len(stored)]
     outcomes = iter(stored)
@@ -113,6 +117,7 @@ async def execute(
     *,
     once: bool = False,
     recorded: Recorded | None = None,
+    source: Source | None = None,
 ) -> list[Outcome]:
     """Plan and commit the entries; anew, one caller at a time, if others changed what a plan relied on.
 
@@ -124,8 +129,11 @@ async def execute(
     if context.alone.locked():
         async with context.alone:
             pass
+    work = partial(
+        _execute, context, listed, settlement, once=once, recorded=recorded, source=source
+    )
     try:
-        return await _execute(context, listed, settlement, once=once, recorded=recorded)
+        return await work()
     except ConflictError:
         pass
     async with (
@@ -134,7 +142,7 @@ async def execute(
         for attempt in range(ATTEMPTS):
             with suppress(ConflictError):
                 async with context.alone if attempt >= PATIENCE else nullcontext():
-                    return await _execute(context, listed, settlement, once=once, recorded=recorded)
+                    return await work()
     text = "Others keep changing the same resources: try again."
     raise FhirError(409, [error("conflict", text)])
 
@@ -146,13 +154,16 @@ async def _execute(
     *,
     once: bool,
     recorded: Recorded | None,
+    source: Source | None,
 ) -> list[Outcome]:
     with context.underway():
-        made: Plan = plan(context, listed, once=once)
+        made: Plan = plan(context, listed, once=once, source=source)
+        told = made.recency.told(made.targets) if made.recency else ()
+        settlement = _noted(settlement, made)
         progress = recorded(made.outcomes) if recorded else None
         if made.writes or settlement is not None or progress is not None:
             principal = context.principal.name
-            asked = Commit(made.writes, made.guards, settlement, progress, principal)
+            asked = Commit(made.writes, made.guards, settlement, progress, principal, told)
             try:
                 await commit(context.database, asked)
             except MissingError as refusal:
@@ -160,6 +171,14 @@ async def _execute(
             except ReferredError as refusal:
                 raise FhirError(409, [still_referred(made, *refusal.args)]) from None
     return made.outcomes
+
+
+def _noted(settlement: Settlement | None, made: Plan) -> Settlement | None:
+    """Say with a message that it was stale, and for what."""
+    if settlement is None or made.recency is None or not made.recency.stale:
+        return settlement
+    kinds = ", ".join(sorted({place.partition("/")[0] for place in made.recency.stale}))
+    return replace(settlement, reason=f"stale: its sender had told newer of {kinds} before")
 
 
 def still_referred(made: Plan, named: Named, others: Sequence[Named]) -> Issue:

@@ -20,6 +20,8 @@ Record = list[Resource]
 
 KINDS = ("EpisodeOfCare", "Condition", "Encounter", "Procedure", "Observation")
 LINKS = ("replaced-by", "replaces")
+_OPENED = {"status:not": "entered-in-error"}
+"""A case that was opened in error is none."""
 ASKED_AT_ONCE = 100
 """Patients looked for by one search: enough to make one child cheap, few enough to stall nobody."""
 READ_AT_ONCE = 20
@@ -33,7 +35,7 @@ async def one(context: Context, patient: str, types: str) -> AsyncIterator[Recor
     """
     children = await _children(context, [patient.rpartition("/")[2]])
     for patients in children:
-        criteria = urlencode({"type": types, "patient": _references(patients)})
+        criteria = urlencode({"type": types, "patient": _references(patients)} | _OPENED)
         if store.every(context.database, "EpisodeOfCare", criteria):
             yield _records(context, [patients])[0]
 
@@ -43,7 +45,7 @@ async def every(context: Context, hospital: str | None, types: str) -> AsyncIter
 
     A case whose Patient is not here is a record of its own. Others are served between two children.
     """
-    criteria = {"type": types} | ({"organization": hospital} if hospital else {})
+    criteria = {"type": types} | _OPENED | ({"organization": hospital} if hospital else {})
     found = store.every(context.database, "EpisodeOfCare", urlencode(criteria))
     cases = [decode(stored.body) for stored in found]
     children = await _children(context, [_child(case) for case in cases])
@@ -127,6 +129,8 @@ def _records(context: Context, children: Sequence[Sequence[str]]) -> list[Record
     for kind in KINDS:
         for stored in store.every(context.database, kind, criteria):
             resource = decode(stored.body)
+            if resource.get("status") == "entered-in-error" and kind == "EpisodeOfCare":
+                continue
             if (id := _child(resource)) in found:
                 found[id].append(resource)
     return [[each for id in patients for each in found[id]] for patients in children]

@@ -9,6 +9,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from fhir_server.context import Context, instant, microseconds
+from fhir_server.interactions.source import Source
 from fhir_server.interactions.transaction import transaction
 from fhir_server.store import inbox
 from fhir_server.store.failure import place
@@ -49,7 +50,8 @@ async def _work(context: Context, message: Message, parsed: hl7v2.Message | None
         mapping = replace(context.mapping, now=instant(moment))
         bundle = hl7v2.to_bundle(parsed, mapping)
         settlement = settlement_of(message, received, "processed", moment, ())
-        await transaction(context, bundle, trusted=True, settlement=settlement)
+        source = source_of(message, parsed)
+        await transaction(context, bundle, trusted=True, settlement=settlement, source=source)
     except FhirError as refusal:
         settlement = settlement_of(message, received, "refused", moment, refusal.issues)
         if (
@@ -71,6 +73,18 @@ def _refuse_reuse(context: Context, message: Message) -> None:
     if message.control_id and inbox.reused(context.database, message):
         text = f"MSH-10 {message.control_id} has been used before, with other content."
         raise FhirError(409, [error("duplicate", text, "MSH^1^10", "205")])
+
+
+def source_of(message: Message, parsed: hl7v2.Message) -> Source | None:
+    """Return who says what a message says, and when; None where it does not say when.
+
+    What is said to come from the future is as new as its receipt.
+    """
+    told = hl7v2.told(parsed)
+    if told is None:
+        return None
+    first, last = (min(microseconds(each), message.received) for each in told)
+    return Source(message.sender, first, last, message.id, hl7v2.tells_who(parsed))
 
 
 def settlement_of(

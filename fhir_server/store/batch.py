@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from fhir_server.store import inbox, jobs, renewal
+from fhir_server.store import applied, inbox, jobs, renewal
 from fhir_server.store.connection import Connection, Row
 from fhir_server.store.index import EMPTY, Named, Rows, rows
 from fhir_server.store.indexing import index_rows
@@ -63,6 +63,9 @@ class _Batch:
         self.words: dict[str, dict[str, frozenset[int]]] = defaultdict(dict)
         self.superseded: dict[int, int] = {}
         self.audit: list[Row] = []
+        self.told: dict[applied.Key, applied.Applied] = {}
+        told = [each.place for commit in commits for each in commit.applied if not each.is_new]
+        self.moments = applied.moments(connection, told) if told else {}
         self.index_is_whole = False
         self.found = self._before(commits)
 
@@ -72,6 +75,7 @@ class _Batch:
         try:
             for write in commit.writes:
                 self._follows(write)
+            self._precede(commit)
             for guard in commit.guards:
                 self._hold(guard)
             self._refer(commit, own)
@@ -86,12 +90,21 @@ class _Batch:
             return refusal
         for write in commit.writes:
             self._accept(write, commit.principal)
+        for each in commit.applied:
+            self.told[each.key] = each
+            self.moments[each.key] = each.moment
         return None
 
     def _follows(self, write: Write) -> None:
         previous = self.current.get((write.type, write.id))
         if (previous.version if previous else 0) != write.version - 1:
             raise ConflictError
+
+    def _precede(self, commit: Commit) -> None:
+        """Raise ConflictError where a sender has told something since the commit was planned."""
+        for each in commit.applied:
+            if not each.is_new and self.moments.get(each.key) != each.before:
+                raise ConflictError
 
     def _before(self, commits: Sequence[Commit]) -> dict[Worded, list[str]]:
         """Ask what the guards by words find before anything of the batch is stored."""
@@ -190,6 +203,9 @@ class _Batch:
 
     def flush(self) -> None:
         """Store what is accepted."""
+        if self.told:
+            applied.record(self.connection, self.told)
+            self.told = {}
         if not self.writes:
             return
         resources: list[Row] = []

@@ -122,6 +122,11 @@ def _structure(read: Read, dialect: Dialect) -> Iterator[Problem]:
         )
         for (rid,) in orphans:
             yield Problem(f"{table}, row {rid}", "is of no version")
+    for where, sender in read(
+        "SELECT a.place, a.sender FROM applied AS a WHERE NOT EXISTS"
+        f" (SELECT 1 FROM resource AS r WHERE r.place = a.place) LIMIT {_MOST}"
+    ):
+        yield Problem(f"applied, place {where} of {sender}", "is of no version")
 
 
 def _versions(

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from fhir_server.store.applied import Applied
 from fhir_server.store.inbox import Settlement
 from fhir_server.store.index import Named
 from fhir_server.store.jobs import Progress
@@ -39,8 +40,8 @@ class Guard(msgspec.Struct, frozen=True):
 class Commit(msgspec.Struct, frozen=True):
     """Writes that are stored together or not at all, and what they rely on.
 
-    principal: who writes, for the audit. A settlement, and how far a job has come, are recorded in the
-    same transaction.
+    principal: who writes, for the audit. A settlement, how far a job has come, and when which sender
+    told what (`applied`) are recorded in the same transaction.
     """
 
     writes: Sequence[Write]
@@ -48,6 +49,7 @@ class Commit(msgspec.Struct, frozen=True):
     settlement: Settlement | None = None
     progress: Progress | None = None
     principal: str = ""
+    applied: Sequence[Applied] = ()
 
 
 class ConflictError(Exception):

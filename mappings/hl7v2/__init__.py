@@ -12,6 +12,7 @@ from mappings.hl7v2.explain import Conversion, Written, explain
 from mappings.hl7v2.parse import Header, Leaf, Message, Place, Segment, identity, parse
 from mappings.hl7v2.scope import Engine, MappingContext
 from mappings.hl7v2.sites import Translator
+from mappings.hl7v2.told import tells_who, told
 
 __all__ = [
     "AckCode",
@@ -36,5 +37,7 @@ __all__ = [
     "own",
     "parse",
     "structures",
+    "tells_who",
     "to_bundle",
+    "told",
 ]

@@ -20,6 +20,7 @@ MERGE_DELETE = f"{systems.CSOR}/StructureDefinition/merge-delete"
 MERGE_EVENT = f"{systems.CSOR}/StructureDefinition/merge-event"
 MERGE_RECORDED = f"{systems.CSOR}/StructureDefinition/merge-recorded"
 MERGE_VISIT = f"{systems.CSOR}/StructureDefinition/merge-visit"
+REQUEST_KIND = f"{systems.CSOR}/StructureDefinition/request-kind"
 
 
 def identify(slot: Slot, message: Message) -> None:
@@ -90,14 +91,16 @@ def _request(slot: Slot, run: Run) -> Resource:
     if slot.request == "create":
         return {"method": "POST", "url": resource_type, "ifNoneExist": criteria}
     request: Resource = {"method": "PUT", "url": f"{resource_type}?{criteria}"}
-    if slot.request == "merge":
+    if slot.request != "update":
         request = {"extension": [*_merge(slot), *_event(slot, run)], **request}
     return request
 
 
 def _merge(slot: Slot) -> Iterator[Resource]:
-    """Ask for a merge, and name the elements that it must leave out."""
+    """Ask for a merge, say what else it does, and name the elements that it must leave out."""
     yield {"url": MERGE, "valueBoolean": True}
+    if slot.request != "merge":
+        yield {"url": REQUEST_KIND, "valueCode": slot.request}
     for name in slot.deleted:
         if name not in slot.resource:
             yield {"url": MERGE_DELETE, "valueString": name}

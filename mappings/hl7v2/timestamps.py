@@ -5,7 +5,7 @@ An hour that the autumn clock change repeats is read as its first passing.
 """
 
 import re
-from datetime import datetime, timedelta, timezone, tzinfo
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from zoneinfo import ZoneInfo
 
 LONDON = ZoneInfo("Europe/London")
@@ -35,6 +35,23 @@ def date(text: str) -> str | None:
     """Return the FHIR date of a timestamp (its time is dropped), None where it is none."""
     match = _FORM.match(text)
     return None if match is None else _date(match)
+
+
+def span(text: str) -> tuple[datetime, datetime] | None:
+    """Return the first and the last moment that a timestamp may mean; None without a time of day.
+
+    It may mean all of a minute or second and, in the hour that the autumn clock change repeats, both.
+    """
+    match = _FORM.match(text)
+    if match is None or match["hour"] is None or (moment := _instant(match)) is None:
+        return None
+    first = datetime.fromisoformat(moment).replace(tzinfo=_zone(match["zone"]))
+    last = first.replace(fold=1)
+    if match["fraction"] is None:
+        seconds = 59 if match["second"] is None else last.second
+        minutes = 59 if match["minute"] is None else last.minute
+        last = last.replace(minute=minutes, second=seconds, microsecond=999_999)
+    return first.astimezone(UTC), last.astimezone(UTC)
 
 
 def is_before(first: str, second: str) -> bool:

@@ -9,6 +9,7 @@ Index rows outlive their version: a page of a search is what was current when th
 
 from sqlmodel import SQLModel
 
+from fhir_server.store.tables.applied import AppliedMoment
 from fhir_server.store.tables.inbox import InboxMessage
 from fhir_server.store.tables.index import (
     SearchDate,
@@ -45,6 +46,7 @@ from fhir_server.store.tables.terminology import (
 
 __all__ = (
     "COLUMNS",
+    "AppliedMoment",
     "Audit",
     "ClosureConcept",
     "CodeSystemFile",

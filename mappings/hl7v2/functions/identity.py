@@ -64,7 +64,7 @@ def patient_identifiers(here: Here) -> list[Resource]:
 
     The child may be known by any of them: a newborn has a hospital number before an NHS number.
     """
-    found = _identifiers(here, (3, 2, 4))
+    found = identifiers_of(here, (3, 2, 4))
     if not _matched(found, here) and not here.run.issues:
         here.at(3).fail(REQUIRED, "PID-3 has no usable identifier: no NHS, CHI or hospital number.")
     return found
@@ -72,7 +72,7 @@ def patient_identifiers(here: Here) -> list[Resource]:
 
 def prior_identifiers(here: Here) -> list[Resource]:
     """Return the identifiers of MRG-1 and MRG-4; the survivor is known by the others of PID-3."""
-    found = _identifiers(here, (1, 4))
+    found = identifiers_of(here, (1, 4))
     here.at(1)
     if not _matched(found, here) and not here.run.issues:
         here.fail(REQUIRED, "MRG-1 has no usable identifier: no NHS, CHI or hospital number.")
@@ -87,10 +87,15 @@ def prior_identifiers(here: Here) -> list[Resource]:
 
 def _matched(found: list[Resource], here: Here) -> bool:
     """Let the resource be found by each of its identifiers that names a child, if there is any."""
-    usable = [one for one in found if rank(one, here) < UNUSABLE]
+    named = usable(found, here)
     if here.slot is not None:
-        here.slot.matches = usable
-    return bool(usable)
+        here.slot.matches = named
+    return bool(named)
+
+
+def usable(found: list[Resource], here: Here) -> list[Resource]:
+    """Return the identifiers by which a child can be known."""
+    return [one for one in found if rank(one, here) < UNUSABLE]
 
 
 def _leave_out(survivor: Slot, prior: set[tuple[str, str]]) -> None:
@@ -100,7 +105,8 @@ def _leave_out(survivor: Slot, prior: set[tuple[str, str]]) -> None:
     survivor.resource["identifier"] = [one for one in listed if _key(one) not in prior]
 
 
-def _identifiers(here: Here, fields: tuple[int, ...]) -> list[Resource]:
+def identifiers_of(here: Here, fields: tuple[int, ...]) -> list[Resource]:
+    """Return the identifiers in fields of the segment, each once, the one that names best first."""
     found: dict[tuple[str, str], Resource] = {}
     for number in fields:
         field = here.segment.field(number)

@@ -1,0 +1,78 @@
+"""When each sender last told something about a record, by the time that its messages say themselves.
+
+Written in the commit that applies a message, and read to plan the next one: what is older than that is
+no news. A place is the key of a resource's type and id (`store.search.keys.place`).
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import islice
+
+import msgspec
+
+from fhir_server.store.connection import Connection
+from fhir_server.store.search.worded import Reader
+
+Key = tuple[int, str]
+"""A place and a sender."""
+_MANY = 500
+"""Most values in one statement."""
+_ROWS = 200
+"""Most rows in one statement."""
+
+
+class Applied(msgspec.Struct, frozen=True):
+    """That a message of a sender counts for a place: its moment, in microseconds, and its number.
+
+    before: the moment that stood there when this was planned; where another one stands by then, the
+    plan does not hold. is_new: nothing was stored at the place, and its own guard says so.
+    """
+
+    place: int
+    sender: str
+    moment: int
+    message: int
+    before: int | None = None
+    is_new: bool = False
+
+    @property
+    def key(self) -> Key:
+        """The place and the sender."""
+        return self.place, self.sender
+
+
+def moments(reader: Reader, places: Collection[int]) -> dict[Key, int]:
+    """Return when each sender last told something about each of some places, in one query."""
+    found: dict[Key, int] = {}
+    listed = list(dict.fromkeys(places))
+    for start in range(0, len(listed), _MANY):
+        among = reader.dialect.among("place", listed[start : start + _MANY])
+        rows = reader.read(
+            f"SELECT place, sender, moment FROM applied WHERE {among.text}", among.parameters
+        )
+        found |= {(row[0], row[1]): row[2] for row in rows}
+    return found
+
+
+def record(connection: Connection, told: Mapping[Key, Applied]) -> None:
+    """Record what has been applied, in the transaction of the caller."""
+    left = iter(told.values())
+    while some := list(islice(left, _ROWS)):
+        values = ", ".join("(?, ?, ?, ?)" for _ in some)
+        connection.execute(
+            f"INSERT INTO applied (place, sender, moment, message) VALUES {values}"
+            " ON CONFLICT (place, sender)"
+            " DO UPDATE SET moment = excluded.moment, message = excluded.message",
+            [value for each in some for value in _row(each)],
+        )
+
+
+def _row(told: Applied) -> Sequence[int | str]:
+    return told.place, told.sender, told.moment, told.message
+
+
+def forget(connection: Connection, places: Iterable[int]) -> None:
+    """Forget what has been told about some places, in the transaction of the caller."""
+    listed = list(dict.fromkeys(places))
+    for start in range(0, len(listed), _MANY):
+        among = connection.dialect.among("place", listed[start : start + _MANY])
+        connection.execute(f"DELETE FROM applied WHERE {among.text}", among.parameters)
