@@ -56,6 +56,13 @@ def _of_death(
     return current, incoming
 
 
+def confirmed(current: Resource, incoming: Resource) -> Resource:
+    """Return a Patient whose death is no longer its discharge's alone, where the hospital tells of it."""
+    if _told_by(current) and not _told_by(incoming) and _has_died(incoming):
+        return _untold(current)
+    return current
+
+
 def _told_by(patient: Resource) -> str | None:
     for extension in patient.get("extension", []):
         if extension.get("url") == TOLD_BY_DISCHARGE:

@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any
 
 from fhir_server.context import Context
-from fhir_server.interactions.merge import merge
+from fhir_server.interactions.merge import confirmed, merge
 from fhir_server.interactions.targets import Target
 from fhir_server.interactions.visits import Change
 from fhir_server.store import applied
@@ -29,6 +29,8 @@ _MOVES = frozenset({"move", "moved", "join", "unlink"})
 _WHO = frozenset({"Patient", "Encounter"})
 _PRELIMINARY = ("registered", "preliminary")
 _CORRECTED = ("amended", "corrected", "entered-in-error", "cancelled")
+_NO_LONGER = ("update", "discharge")
+"""Visit events that a newer message contradicts which does not tell the same."""
 _KEYS = {"identifier": ("system", "value"), "extension": ("url",)}
 
 
@@ -123,9 +125,11 @@ def supplemented(current: Resource, incoming: Resource, change: Change | None = 
     """Return a stored resource with what it lacks of an incoming one; nothing in it is changed.
 
     A visit that goes on gets no end. A link to another record is added: that two records were merged
-    is true whenever it is told. So is a visit event: its rules know by its time what it still does.
+    is true whenever it is told. So is a death, and a visit event: its rules know by its time what it
+    still does.
     """
-    if change is not None and change.kind != "update":
+    current = confirmed(current, incoming)
+    if change is not None and change.kind not in _NO_LONGER:
         current = merge(current, _of_event(incoming, change), (), change)
     if current["resourceType"] == "Encounter" and current.get("status") != "finished":
         incoming = _without_end(incoming)
