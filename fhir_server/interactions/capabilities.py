@@ -46,6 +46,7 @@ OPERATIONS = {
         "export": f"{_BULK}/export",
         "import": f"{_OWN}/import",
         "closure": f"{_HL7}/ConceptMap-closure",
+        "convert": f"{_OWN}/convert",
     },
     "CodeSystem": {
         "lookup": f"{_OWN}/CodeSystem-lookup",

@@ -10,7 +10,16 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from fhir_server.context import Context
-from fhir_server.rest import answers, bulk, cda, operations, purge, subscriptions, terminology
+from fhir_server.rest import (
+    answers,
+    bulk,
+    cda,
+    convert,
+    operations,
+    purge,
+    subscriptions,
+    terminology,
+)
 from fhir_server.rest.answers import Answer, Asked
 from r4 import definitions
 
@@ -55,6 +64,7 @@ TABLE = (
         operations.process_response,
     ),
     Interaction("POST", "/DocumentReference/$process-cda", "$process-cda", cda.process_cda),
+    Interaction("POST", "/$convert", "$convert", convert.convert),
     Interaction("GET", "/Measure/$evaluate", "$evaluate", operations.evaluate),
     Interaction("POST", "/Measure/$evaluate", "$evaluate", operations.evaluate),
     Interaction("GET", "/Measure/$evaluate-measure", "$evaluate", operations.evaluate_measure),
