@@ -14,8 +14,8 @@ def contacts(*segments):
 
 def test_each_next_of_kin_is_a_contact_of_its_own():
     mother, friend = contacts(
-        "NK1|1|Testparent^Pat~Testother^Pat|MTH^Mother^HL70063|1 Road^^Oxford"
-        "|01632 960001~01632 960002||N^Next-of-Kin^HL70131|20250430",
+        "NK1|1|Testparent^Pat~Testother^Pat|MTH^Mother^HL70063|1 Road^^Oxford|"
+        "01632 960001~01632 960002||N^Next-of-Kin^HL70131|20250430",
         "NK1|2|Testfriend^Kim|||||||20250601",
     )
     assert mother["name"]["family"] == "Testparent"

@@ -160,6 +160,38 @@ def test_another_diagnosis_opens_none(code):
     assert entries(mapped(DG1=f"DG1|1||{code}"), "EpisodeOfCare") == []
 
 
+@pytest.mark.parametrize(
+    ("code", "condition"),
+    [
+        ("G073^x^OPCS4", "oesophageal-atresia"),
+        ("T28.1^x^OPCS4", "gastroschisis"),
+        ("T164^x^OPCS4", "diaphragmatic-hernia"),
+        ("275014009^x^SCT", "hirschsprung"),
+    ],
+)
+def test_a_procedure_that_names_a_registry_condition_opens_its_case_without_a_diagnosis(
+    code, condition
+):
+    bundle = mapped(PR1=f"PR1|1||{code}||20250507")
+    (case,) = entries(bundle, "EpisodeOfCare")
+    assert case["resource"]["identifier"][0]["value"] == f"9990000018.{condition}"
+    assert case["resource"]["type"][0]["coding"][0]["code"] == condition
+    assert "diagnosis" not in case["resource"]
+
+
+def test_a_diagnosis_and_a_procedure_open_one_case_that_refers_to_the_diagnosis():
+    bundle = mapped(DG1="DG1|1||Q79.3^x^I10", PR1="PR1|1||T28.1^x^OPCS4||20250507")
+    case = one(bundle, "EpisodeOfCare")
+    assert (
+        case["diagnosis"][0]["condition"]["reference"] == entries(bundle, "Condition")[0]["fullUrl"]
+    )
+
+
+@pytest.mark.parametrize("code", ["H41.1", "H41.4", "G07.1", "M76.5", "T16.1", "T28.8", "G74.2"])
+def test_a_procedure_that_proves_no_condition_opens_no_case(code):
+    assert entries(mapped(PR1=f"PR1|1||{code}^x^OPCS4||20250507"), "EpisodeOfCare") == []
+
+
 def test_a_case_without_national_number_is_known_by_hospital_and_its_number():
     for number, value in (
         ("12345^^^RTH^MR", "RTH:12345.hirschsprung"),

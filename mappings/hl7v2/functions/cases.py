@@ -7,11 +7,15 @@ from mappings.hl7v2.scope import Compute, Here
 from r4.json import Resource
 from terminology import systems
 
-_CASE_MAP = f"{systems.CSOR}/ConceptMap/registry-diagnosis"
+_CASE_MAPS = {
+    "DG1": ("Condition[1]", f"{systems.CSOR}/ConceptMap/registry-diagnosis"),
+    "PR1": ("Procedure[1]", f"{systems.CSOR}/ConceptMap/registry-procedure"),
+}
+"""What a segment has been mapped to, and the map that says whether its code names a condition."""
 
 
 def opens_case(here: Here) -> bool:
-    """Tell whether a DG1 diagnosis is one of the registry's conditions."""
+    """Tell whether a diagnosis is one of the registry's conditions, or a procedure names one."""
     return registry_condition(here) is not None
 
 
@@ -38,11 +42,12 @@ def _code(here: Here) -> str:
 
 
 def registry_condition(here: Here) -> Resource | None:
-    """Return the registry's condition for a diagnosis, None where it is not one of them."""
-    slot = here.scope.slot("Condition[1]")
+    """Return the registry's condition that a diagnosis or procedure names; None where it names none."""
+    name, concept_map = _CASE_MAPS[here.segment.name]
+    slot = here.scope.slot(name)
     codings = slot.resource.get("code", {}).get("coding", []) if slot else []
     for coding in codings:
-        found = here.run.context.translate(_CASE_MAP, coding.get("system", ""), coding["code"])
+        found = here.run.context.translate(concept_map, coding.get("system", ""), coding["code"])
         if found:
             return found[0]
     return None
