@@ -185,7 +185,11 @@ def _pointed(resource: Resource, visit: str, to: Resource) -> Resource:
 def _unlinked(target: Target, targets: Sequence[Target]) -> Target:
     """Undo that one of two Patients has been merged into the other; what is not so stays."""
     patient = _current(target)
-    (other,) = [t for t in targets if t.entry.kind == "unlink" and t is not target]
+    others = [t for t in targets if t.entry.kind == "unlink" and t is not target]
+    if len(others) != 1:
+        text = "Both PID name the same patient: nothing can be unlinked."
+        raise FhirError(422, [error("duplicate", text, target.entry.at("Patient.identifier"))])
+    other = others[0]
     return unlinked(target, patient, f"Patient/{other.id}", _current(other))
 
 

@@ -26,6 +26,7 @@ from r4.json import Resource, decode
 
 ATTEMPTS = 5
 _CHANGED = 412
+_TWO = 2
 _UNTOUCHED = frozenset({"Patient", "Provenance", "Practitioner", "Organization"})
 _Number = tuple[str, str]
 
@@ -73,7 +74,7 @@ async def unmerge(context: Context, number: int, *, dry_run: bool = False) -> Un
 async def completed(context: Context, bundle: Resource) -> Resource:
     """Return the Bundle of an A37 with what is the retired record's again; any other as it is."""
     entries = [each for each in bundle["entry"] if _kind(each) == "unlink"]
-    if not entries:
+    if len(entries) != _TWO:
         return bundle
     found = [_matches(context, each) for each in entries]
     pair = _pair(*(each[0] for each in found)) if all(len(each) == 1 for each in found) else None
