@@ -22,6 +22,7 @@ from fhir_server.commands import (
     reindex,
     serve,
     unload,
+    unmerge,
     verify,
 )
 from fhir_server.settings import Settings
@@ -67,6 +68,12 @@ def parser() -> argparse.ArgumentParser:
     again = add("replay", "Process refused messages again.")
     again.add_argument("number", type=int, nargs="*", help="inbox numbers; none: all refused ones")
     again.set_defaults(run=lambda given: inbox.replay(Settings(), given.number))
+    undone = add("unmerge", "Undo the merge that a message of the inbox has asked for.")
+    undone.add_argument("number", type=int, help="the inbox number of the merge")
+    undone.add_argument("--dry-run", action="store_true", help="say what would change")
+    undone.set_defaults(
+        run=lambda given: unmerge.unmerge(Settings(), given.number, dry_run=given.dry_run)
+    )
     document = add("cda", "Take CDA operative notes from files, as the server's own door would.")
     document.add_argument("file", type=Path, nargs="+", help="a CDA document")
     document.set_defaults(run=lambda given: cda.cda(Settings(), given.file))

@@ -30,6 +30,7 @@ CHILD = ("subject", "patient", "for")
 MOST = 1000
 """Most resources of a type that may belong to a visit that is moved."""
 _VISIT = ("encounter", "context")
+_NOT_TOLD = ("id", "meta", "identifier", "link", "active")
 Change = Callable[[Resource], Resource]
 
 
@@ -74,7 +75,7 @@ def _moved(
         return [replace(target, writes=False)]
     if now not in others:
         raise FhirError(409, [other_child(visit, to)])
-    theirs = _of_visit(context, target.id, guards)
+    theirs = of_visit(context, target.id, guards)
     return [_put(target.current, given(visit, to), target), *belongings(context, theirs, to)]
 
 
@@ -135,7 +136,7 @@ def _joined(
         return [*before, replace(prior, id=before[number].id, current=known, writes=False)]
     visit, gone = _current(stands), _current(prior)
     numbers = [{**each, "use": "old"} for each in gone.pop("identifier", ())]
-    theirs = _of_visit(context, prior.id, guards)
+    theirs = of_visit(context, prior.id, guards)
     before[number] = _put(stands.current, _with_all(visit, gone, numbers), stands)
     to = {"reference": f"Encounter/{stands.id}"}
     rest = [_put(each, _pointed(decode(each.body), prior.id, to)) for each in theirs]
@@ -184,25 +185,37 @@ def _pointed(resource: Resource, visit: str, to: Resource) -> Resource:
 def _unlinked(target: Target, targets: Sequence[Target]) -> Target:
     """Undo that one of two Patients has been merged into the other; what is not so stays."""
     patient = _current(target)
-    (other,) = [t for t in targets if t.entry.kind == "unlink" and t is not target]
+    others = [t for t in targets if t.entry.kind == "unlink" and t is not target]
+    if len(others) != 1:
+        text = "Both PID name the same patient: nothing can be unlinked."
+        raise FhirError(422, [error("duplicate", text, target.entry.at("Patient.identifier"))])
+    other = others[0]
     return unlinked(target, patient, f"Patient/{other.id}", _current(other))
 
 
 def unlinked(target: Target, patient: Resource, name: str, other: Resource) -> Target:
-    """Return the update by which a Patient and another one (`Patient/id`) are no longer one child's."""
+    """Return the update by which a Patient and another one (`Patient/id`) are no longer one child's.
+
+    What is told of the Patient besides, its numbers aside, is stored too.
+    """
     itself = f"Patient/{patient['id']}"
     if replaced_by(patient) != name and replaced_by(other) != itself:
         return replace(target, writes=False)
     links = [link for link in patient.get("link", ()) if link["other"].get("reference") != name]
-    found = {key: value for key, value in patient.items() if key != "link"}
+    told = {k: v for k, v in (target.entry.resource or {}).items() if k not in _NOT_TOLD}
+    found = merge(patient, told)
+    found = {key: value for key, value in found.items() if key != "link"}
     found |= {"link": links} if links else {}
     if replaced_by(patient) == name:
         found["active"] = True
     return _put(target.current, found, target)
 
 
-def _of_visit(context: Context, visit: str, guards: list[Guard]) -> list[Stored]:
-    """Return what says that it belongs to a visit, and rely on it that no more does."""
+def of_visit(context: Context, visit: str, guards: list[Guard]) -> list[Stored]:
+    """Return what says that it belongs to a visit, and rely on it that no more does.
+
+    Raises FhirError 413 where that is more than is moved at once.
+    """
     found: list[Stored] = []
     for kind in _kinds_of_visits():
         query, some = find(context, kind, f"encounter=Encounter/{visit}", MOST + 1)

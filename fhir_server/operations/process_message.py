@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from fhir_server.context import Context, instant, microseconds
 from fhir_server.interactions.source import Source
 from fhir_server.interactions.transaction import transaction
+from fhir_server.operations.unmerge import completed
 from fhir_server.store import inbox
 from fhir_server.store.failure import place
 from fhir_server.store.inbox import Message, Settlement, Status
@@ -50,6 +51,7 @@ async def _work(context: Context, message: Message, parsed: hl7v2.Message | None
         mapping = replace(context.mapping, now=instant(moment))
         bundle = hl7v2.to_bundle(parsed, mapping)
         settlement = settlement_of(message, received, "processed", moment, ())
+        bundle = await completed(context, bundle)
         source = source_of(message, parsed)
         await transaction(context, bundle, trusted=True, settlement=settlement, source=source)
     except FhirError as refusal:

@@ -171,6 +171,16 @@ def waiting(database: Database, status: Status, limit: int = 1000, after: int = 
     return [Message(*row) for row in rows]
 
 
+def settled_since(database: Database, moment: int, after: int) -> list[Message]:
+    """Return one page of the messages processed since a moment, oldest first, numbers above `after`."""
+    rows = database.read(
+        f"SELECT {COLUMNS} FROM inbox WHERE status = 'processed' AND settled >= ? AND id > ?"
+        " ORDER BY id LIMIT ?",
+        (moment, after, PAGE),
+    )
+    return [Message(*row) for row in rows]
+
+
 def every(database: Database, status: Status) -> Iterator[Message]:
     """Yield each message of a status, oldest first; what arrives meanwhile is left for next time."""
     ((last,),) = database.read("SELECT coalesce(max(id), 0) FROM inbox")
