@@ -55,7 +55,9 @@ def _read(raw: bytes) -> _Read:
     try:
         parsed = hl7v2.parse(raw)
         sender, control_id, sha256 = hl7v2.identity(parsed)
-        return _Read(Arrival("mllp", sender, control_id, sha256, "", raw), parsed, keys(parsed))
+        origin = hl7v2.origin(parsed)
+        arrival = Arrival("mllp", sender, control_id, sha256, "", raw, None, *origin)
+        return _Read(arrival, parsed, keys(parsed))
     except FhirError:
         sha256 = hashlib.sha256(raw).hexdigest()
         return _Read(Arrival("mllp", "", "", sha256, "", raw), None, frozenset())
@@ -64,7 +66,7 @@ def _read(raw: bytes) -> _Read:
 async def _settled(context: Context, message: Message, read: _Read, *, is_known: bool) -> bytes:
     """Return a message's answer, the first one where it has been processed in the meantime."""
     now = (inbox.read(context.database, message.id) or message) if is_known else message
-    if now.status == "processed" and now.answer is not None:
+    if now.status in ("processed", "dismissed") and now.answer is not None:
         return now.answer
     return await work(context, now, read.parsed)
 

@@ -6,7 +6,9 @@ The tables (`messages/`, `segments/`, `*.csv`) are the mapping; `apply` runs the
 from mappings.hl7v2.ack import AckCode, ack
 from mappings.hl7v2.apply import structures, to_bundle
 from mappings.hl7v2.batch import Batch, batch, batch_ack
+from mappings.hl7v2.edition import version
 from mappings.hl7v2.errors import ack_code
+from mappings.hl7v2.origin import Origin, origin
 from mappings.hl7v2.parse import Header, Leaf, Message, Place, Segment, identity, parse
 from mappings.hl7v2.scope import MappingContext, Translator
 
@@ -17,6 +19,7 @@ __all__ = [
     "Leaf",
     "MappingContext",
     "Message",
+    "Origin",
     "Place",
     "Segment",
     "Translator",
@@ -25,7 +28,9 @@ __all__ = [
     "batch",
     "batch_ack",
     "identity",
+    "origin",
     "parse",
     "structures",
     "to_bundle",
+    "version",
 ]
