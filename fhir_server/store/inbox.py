@@ -48,9 +48,10 @@ class Arrival:
 class Settlement:
     """What became of a message: its new status, the answer it got and, if refused, why.
 
-    map_version: of the tables that it was mapped with. waits_for: the message that it waits for; its own
-    number where later messages of its child wait for it. corrects: refused messages that it stands
-    for. again: how often the message, which is processed, had been worked; it keeps its answer.
+    map_version: of the tables that it was mapped with. code: the acknowledgement (MSA-1). waits_for: the
+    message that it waits for; its own number where later messages of its child wait for it. corrects:
+    refused messages that it stands for. again: how often the message, which is processed, had been
+    worked; it keeps its answer.
     """
 
     id: int
@@ -59,6 +60,7 @@ class Settlement:
     answer: bytes
     reason: str | None = None
     map_version: str | None = None
+    code: str = ""
     waits_for: int | None = None
     corrects: tuple[int, ...] = ()
     again: int | None = None
