@@ -59,14 +59,7 @@ def parser() -> argparse.ArgumentParser:
     simulated = add("simulate", "Send a synthetic registry to a server, by its public doors.")
     simulate.add_arguments(simulated)
     simulated.set_defaults(run=_simulate)
-    messages = add("inbox", "List what arrived: refused, received or processed.")
-    messages.add_argument(
-        "--status", choices=("refused", "received", "processed"), default="refused"
-    )
-    messages.set_defaults(run=lambda given: inbox.listing(Settings(), given.status))
-    again = add("replay", "Process refused messages again.")
-    again.add_argument("number", type=int, nargs="*", help="inbox numbers; none: all refused ones")
-    again.set_defaults(run=lambda given: inbox.replay(Settings(), given.number))
+    inbox.add_arguments(add)
     document = add("cda", "Take CDA operative notes from files, as the server's own door would.")
     document.add_argument("file", type=Path, nargs="+", help="a CDA document")
     document.set_defaults(run=lambda given: cda.cda(Settings(), given.file))

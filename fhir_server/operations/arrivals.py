@@ -28,7 +28,7 @@ _IGNORED = re.compile(rb"[\s-]")
 
 def carries(message: Message, child: Child) -> bool:
     """Tell whether a message carries a child."""
-    if message.door == "mllp":
+    if message.is_hl7v2:
         return _hl7v2(message.raw, child)
     return _fhir(message, child)
 

@@ -95,6 +95,11 @@ class Message:
     waits_for: int | None = None
     namesakes: bool = True
 
+    @property
+    def is_hl7v2(self) -> bool:
+        """Tell whether it came by a door for HL7 v2: every one but that for FHIR (http)."""
+        return self.door != "http"
+
 
 @dataclass(frozen=True, slots=True)
 class Chosen:

@@ -15,7 +15,7 @@ from fhir_server.operations.receive import finish
 from fhir_server.settings import Settings
 from fhir_server.store import inbox
 from mappings import hl7v2
-from tests.support.databases import KINDS
+from tests.support.databases import KINDS, new_database
 from tests.support.feed import Feed, feed, hospital
 
 WRONG = "9990000019"
@@ -124,7 +124,7 @@ class TestPark:
     async def test_they_are_worked_in_order_once_it_is_mended(
         self, kind: str, tmp_path: Path
     ) -> None:
-        async with feed(tmp_path, kind, PARK) as registry:
+        async with feed(new_database(kind, tmp_path), PARK) as registry:
             await self._mended(registry)
 
     async def _mended(self, registry: Feed) -> None:

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from fhir_server.app import context
@@ -17,7 +16,6 @@ from fhir_server.settings import Settings
 from fhir_server.store import inbox
 from r4.json import decode
 from terminology import nhs_number
-from tests.support.databases import new_database
 
 ODS = "https://fhir.nhs.uk/Id/ods-organization-code"
 NHS = "https://fhir.nhs.uk/Id/nhs-number"
@@ -103,11 +101,9 @@ def code(answer: bytes) -> str:
 
 
 @asynccontextmanager
-async def feed(
-    folder: Path, kind: str = "sqlite", policy: Policy | None = None
-) -> AsyncIterator[Feed]:
-    """Open a new registry that knows hospital RTH."""
-    made = context(Settings(database=new_database(kind, folder)))
+async def feed(where: str, policy: Policy | None = None) -> AsyncIterator[Feed]:
+    """Open a registry, which knows hospital RTH then, where CSOR_DATABASE says it is."""
+    made = context(Settings(database=where))
     try:
         await hospital(made, "RTH")
         yield Feed(made, policy or Policy())
