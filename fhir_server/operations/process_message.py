@@ -82,14 +82,19 @@ async def _worked(
     Where the writer ended nobody knows what is stored: a second attempt finds out, for what is settled
     cannot be settled again.
     """
-    policy = policy_of(message.connection)
+    policy, began = policy_of(message.connection), context.now()
     try:
         try:
-            return await _work(context, message, parsed, policy)
+            settled = await _work(context, message, parsed, policy)
         except WriterEndedError:
-            return await _work(context, message, parsed, policy)
+            settled = await _work(context, message, parsed, policy)
     except inbox.SettledError:
         return None
+    seconds = (context.now() - began).total_seconds()
+    context.metrics.message(
+        message.door, message.hospital, message.kind, settled.code, max(0.0, seconds)
+    )
+    return settled
 
 
 async def _work(
