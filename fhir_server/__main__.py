@@ -60,14 +60,7 @@ def parser() -> argparse.ArgumentParser:
     simulated = add("simulate", "Send a synthetic registry to a server, by its public doors.")
     simulate.add_arguments(simulated)
     simulated.set_defaults(run=_simulate)
-    messages = add("inbox", "List what arrived: refused, received or processed.")
-    messages.add_argument(
-        "--status", choices=("refused", "received", "processed"), default="refused"
-    )
-    messages.set_defaults(run=lambda given: inbox.listing(Settings(), given.status))
-    again = add("replay", "Process refused messages again.")
-    again.add_argument("number", type=int, nargs="*", help="inbox numbers; none: all refused ones")
-    again.set_defaults(run=lambda given: inbox.replay(Settings(), given.number))
+    inbox.add_arguments(add)
     undone = add("unmerge", "Undo the merge that a message of the inbox has asked for.")
     undone.add_argument("number", type=int, help="the inbox number of the merge")
     undone.add_argument("--dry-run", action="store_true", help="say what would change")

@@ -15,7 +15,7 @@ from fastapi import FastAPI
 
 import questionnaires
 from fhir_server import mllp
-from fhir_server.access import LOCAL, clients, refuse_open_doors
+from fhir_server.access import LOCAL, Callers, clients, refuse_open_doors
 from fhir_server.context import Context, Knowledge
 from fhir_server.interactions.capabilities import release
 from fhir_server.operations.lanes import Lanes
@@ -23,6 +23,7 @@ from fhir_server.operations.notify import notifying
 from fhir_server.operations.receive import finish, receive, refuse_oversize
 from fhir_server.operations.working import work_off
 from fhir_server.rest.application import FhirApplication
+from fhir_server.rest.metrics import metrics
 from fhir_server.rest.reading import resource
 from fhir_server.rest.transport import GatheringProtocol
 from fhir_server.settings import Settings
@@ -108,7 +109,9 @@ def application(made: Context) -> FhirApplication:
         held = await reading(made.database, lambda: inbox.tally(made.database))
         return {"status": "ok", "inbox": held}
 
-    return FhirApplication(made, clients(made.settings.clients), app)
+    registered = clients(made.settings.clients)
+    app.add_route("/metrics", metrics(made, Callers(registered)))
+    return FhirApplication(made, registered, app)
 
 
 @asynccontextmanager
@@ -123,6 +126,9 @@ async def running(made: Context) -> AsyncIterator[tuple[str, int | None]]:
     )  # fmt: skip
     server = _Server(config)
     lanes = Lanes()
+    made.metrics.watch(
+        "csor_lanes_busy", "gauge", "Children whose messages are worked.", lambda: lanes.busy
+    )
     await made.knowledge.renewed()
     if not await _is_renewing(made):
         await _finish(made, lanes)
@@ -147,6 +153,7 @@ async def running(made: Context) -> AsyncIterator[tuple[str, int | None]]:
             )
             doors.push_async_callback(listener.close)
             port = listener.port
+            _watch(made, listener.counts)
         working = asyncio.create_task(work_off(made, resource))
         doors.push_async_callback(_ended, working)
         serving = asyncio.create_task(server.serve())
@@ -163,6 +170,16 @@ async def running(made: Context) -> AsyncIterator[tuple[str, int | None]]:
             server.should_exit = True
             await serving
             await made.audit.flush()
+
+
+def _watch(made: Context, counts: mllp.Counts) -> None:
+    """Let the metrics tell what a listener has seen."""
+    watch = made.metrics.watch
+    watch("csor_mllp_connections_total", "counter", "Accepted.", lambda: counts.connections)
+    watch("csor_mllp_frames_total", "counter", "Frames read.", lambda: counts.frames)
+    watch("csor_mllp_oversize_total", "counter", "Frames too large.", lambda: counts.oversize)
+    about = "Bytes outside a frame, passed over."
+    watch("csor_mllp_skipped_bytes_total", "counter", about, lambda: counts.skipped_bytes)
 
 
 async def _is_renewing(made: Context) -> bool:

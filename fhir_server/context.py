@@ -14,6 +14,7 @@ from fhir_server.settings import Settings
 from fhir_server.store.audit import Trail
 from fhir_server.store.concepts.releases import Systems
 from fhir_server.store.connection import Database, reading
+from fhir_server.store.metrics import Metrics
 from fhir_server.store.packages import Held, generation
 from mappings.hl7v2 import Engine, MappingContext, own
 from profiles import Options
@@ -111,6 +112,8 @@ class Context:
     """Held by the one validation that is done in a thread."""
     waiting: asyncio.Event = field(default_factory=asyncio.Event)
     """Set where an asynchronous job waits to be worked off, or removed."""
+    metrics: Metrics = field(default_factory=Metrics)
+    """What this process has counted since it started."""
     _began: list[datetime] = field(default_factory=list)
 
     @property

@@ -1,34 +1,88 @@
-"""`inbox`: see what arrived and was refused, and send it through again once the cause is mended."""
+"""`inbox`, `replay`, `dismiss`, `release`: see what arrived, and decide about what was not processed."""
 
+import argparse
 import asyncio
-import contextlib
-from typing import Any
-from urllib.parse import unquote, urlsplit
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
 
-import httpx
-
-from fhir_server.app import alone, application, context
-from fhir_server.context import Context
-from fhir_server.interactions.entries import Entry, entries
-from fhir_server.interactions.targets import find
-from fhir_server.operations.process_message import work
-from fhir_server.rest.keeping import REPLAYED, Sending, sent
-from fhir_server.rest.reading import resource
+from fhir_server.app import alone, context
+from fhir_server.commands.resending import send_again
+from fhir_server.context import Context, instant, microseconds
+from fhir_server.operations import replay as operation
+from fhir_server.operations.policies import PolicyOf, usual
+from fhir_server.operations.process_message import go_on, map_version, work
 from fhir_server.settings import Settings
 from fhir_server.store import inbox
-from fhir_server.store import read as store
-from fhir_server.store.inbox import Message, SettledError, Status
-from fhir_server.store.read import Stored
-from r4.issue import FhirError
+from fhir_server.store.inbox import Chosen, Message, Status
+from fhir_server.store.search.keys import bounds
+
+_STATUSES = ("refused", "quarantined", "parked", "received", "dismissed", "processed")
+_REPLAYED = ("refused", "parked", "dismissed", "processed")
+_SHOWN = 500
+"""Messages after which a replay says how far it is."""
+_KEPT = {
+    "received": "the server works it by itself",
+    "quarantined": "release or dismiss it",
+    "processed": "with --processed it is mapped anew",
+}
+"""Why a message of a status is not replayed."""
 
 
-def listing(settings: Settings, status: Status) -> None:
-    """Print the messages of one status: number, door, sender, control id and reason; no content."""
+def add_arguments(add: Callable[[str, str], argparse.ArgumentParser]) -> None:
+    """Add the commands about the inbox."""
+    listed = add(
+        "inbox", "List what arrived and was not processed, and why; or anything else of it."
+    )
+    listed.add_argument("--status", choices=_STATUSES, default="refused")
+    _add_filters(listed)
+    listed.set_defaults(run=lambda given: listing(Settings(), _chosen(given, given.status)))
+    again = add("replay", "Work messages again: refused ones, or processed ones with newer tables.")
+    again.add_argument(
+        "number", type=int, nargs="*", help="inbox numbers; none: all that are chosen"
+    )
+    again.add_argument("--status", choices=_REPLAYED, default="refused")
+    again.add_argument(
+        "--processed", action="store_const", const="processed", dest="status",
+        help="those that other tables have mapped than those of this release",
+    )  # fmt: skip
+    again.add_argument("--map-version", help="those that these tables have mapped")
+    again.add_argument("--dry-run", action="store_true", help="say what would become of each")
+    _add_filters(again)
+    again.set_defaults(run=_run_replay)
+    dismissed = add("dismiss", "Set a message aside for good, that was refused or waits.")
+    dismissed.add_argument("number", type=int)
+    dismissed.add_argument("--reason", required=True, help="kept beside the message")
+    dismissed.set_defaults(run=lambda given: dismiss(Settings(), given.number, given.reason))
+    released = add("release", "Work a quarantined message: its control id says nothing.")
+    released.add_argument("number", type=int)
+    released.set_defaults(run=lambda given: release(Settings(), given.number))
+
+
+def _add_filters(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--sender", help="as the list shows it: MSH-3|MSH-4, or a client's name")
+    command.add_argument("--hospital", help="MSH-4")
+    command.add_argument("--kind", help="as ADT^A08")
+    command.add_argument("--since", help="what arrived since a date or an instant")
+    command.add_argument("--until", help="what arrived before a date or an instant")
+
+
+def _chosen(given: argparse.Namespace, status: Status) -> Chosen:
+    """Return what the arguments choose; raises ValueError for a date that is none."""
+    return Chosen(
+        status, given.sender, given.hospital, given.kind,
+        bounds(given.since)[0] if given.since else None,
+        bounds(given.until)[0] if given.until else None,
+    )  # fmt: skip
+
+
+def listing(settings: Settings, chosen: Status | Chosen) -> None:
+    """Print the chosen messages: number, arrival, door, hospital, kind, sender, id, reason; no content."""
     made = context(settings)
     try:
-        for message in inbox.every(made.database, status):
-            what = message.control_id if message.door == "mllp" else message.target
-            print(f"{message.id}\t{message.door}\t{message.sender}\t{what}\t{message.reason or ''}")
+        for message in inbox.every(made.database, chosen):
+            print(_line(message))
         print(
             ", ".join(f"{n} {s}" for s, n in sorted(inbox.tally(made.database).items())) or "empty"
         )
@@ -36,88 +90,135 @@ def listing(settings: Settings, status: Status) -> None:
         made.database.close()
 
 
-def replay(settings: Settings, numbers: list[int]) -> int:
-    """Process refused messages again, all of them or those named, and print what became of each.
+def _line(message: Message) -> str:
+    moment = instant(datetime.fromtimestamp(message.received / 1_000_000, UTC))
+    what = message.control_id if message.is_hl7v2 else message.target
+    why = "; ".join(each for each in (message.reason, message.note) if each)
+    told = (
+        str(message.id), moment, message.door, message.hospital or "-", message.kind or "-",
+        message.sender, what, f"{message.attempts or 0} attempts", why,
+    )  # fmt: skip
+    return "\t".join(told)
 
-    Returns exit status 1 where a message that was named cannot be sent again.
+
+def _run_replay(given: argparse.Namespace) -> int:
+    chosen = replace(_chosen(given, given.status), map_version=given.map_version)
+    if given.status == "processed" and given.map_version is None:
+        chosen = replace(chosen, not_version=map_version())
+    return replay(Settings(), given.number, chosen, dry_run=given.dry_run)
+
+
+def replay(
+    settings: Settings,
+    numbers: list[int],
+    chosen: Chosen = Chosen("refused"),  # noqa: B008 - frozen
+    *,
+    dry_run: bool = False,
+    policy_of: PolicyOf = usual,
+) -> int:
+    """Work messages again, those chosen or those named, and print what became of each.
+
+    A dry run changes nothing, and prints what would become of each. Returns exit status 1 where a message
+    that was named is not worked again.
     """
-    return asyncio.run(alone(settings, lambda made: _replay(made, numbers)))
+    run = _Replay(chosen, dry_run=dry_run, policy_of=policy_of)
+    return asyncio.run(alone(settings, lambda made: run(made, numbers)))
 
 
-async def _replay(made: Context, numbers: list[int]) -> int:
-    named = [(number, inbox.read(made.database, number)) for number in numbers]
-    refused = [message for _, message in named if message and message.status == "refused"]
-    for number, message in named:
-        if message is None or message.status != "refused":
-            status = message.status if message else "unknown"
-            print(f"{number}\t{status}\tnot replayed: only refused messages are")
-    for message in refused if numbers else inbox.every(made.database, "refused"):
-        reason = await _again(made, message)
-        after = inbox.read(made.database, message.id)
-        if after is not None:
-            print(f"{message.id}\t{after.status}\t{reason or after.reason or ''}")
-    return int(len(refused) < len(numbers))
+class _Replay:
+    """One run of the command."""
 
+    def __init__(self, chosen: Chosen, *, dry_run: bool, policy_of: PolicyOf) -> None:
+        self.chosen, self.dry_run, self.policy_of = chosen, dry_run, policy_of
+        self.done = 0
 
-async def _again(made: Context, message: Message) -> str | None:
-    """Send one message through again; returns why not, where that would do harm."""
-    if message.door == "mllp":
-        with contextlib.suppress(SettledError):
-            await work(made, message)
+    async def __call__(self, made: Context, numbers: list[int]) -> int:
+        self.made = made
+        if not numbers:
+            self.all = inbox.count(made.database, self.chosen)
+            await self._replayed(inbox.every(made.database, self.chosen))
+            return 0
+        named = [(number, inbox.read(made.database, number)) for number in numbers]
+        fit = [message for _, message in named if message and self._is_replayed(message)]
+        for number, message in named:
+            if message is None or not self._is_replayed(message):
+                status = message.status if message else "unknown"
+                why = _KEPT.get(status, "there is no such message")
+                print(f"{number}\t{status}\tnot replayed: {why}")
+        self.all = len(fit)
+        await self._replayed(iter(sorted(fit, key=lambda message: message.id)))
+        return int(len(fit) < len(numbers))
+
+    def _is_replayed(self, message: Message) -> bool:
+        if message.status == "processed":
+            return self.chosen.status == "processed"
+        return message.status in _REPLAYED
+
+    async def _replayed(self, messages: Iterator[Message]) -> None:
+        if self.dry_run:
+            for message in messages:
+                print(_rehearsal(self.made, message))
+            return
+        await operation.replay(self.made, messages, self._again, self._told)
+        await go_on(self.made, self.policy_of)
+
+    async def _again(self, message: Message) -> str | None:
+        """Work one message again; returns why not, where it is left as it is."""
+        if not message.is_hl7v2:
+            if message.status == "processed":
+                return "not replayed: it is a FHIR request, and no table maps it"
+            return await send_again(self.made, message)
+        if message.status == "dismissed":
+            await inbox.reopen(self.made.database, message.id)
+        await work(self.made, message, None, self.policy_of)
         return None
-    write = sent(message)
-    if write is None:
-        return "not replayed: it was too large, and its beginning alone is kept"
-    if place := _overtaken(made, message, write):
-        return f"not replayed: {place} has been changed since"
-    await _send(made, message, write)
-    return None
+
+    async def _told(self, message: Message, why: str | None) -> None:
+        after = inbox.read(self.made.database, message.id)
+        if after is not None:
+            print(f"{message.id}\t{after.status}\t{why or after.note or after.reason or ''}")
+        self.done += 1
+        if self.done % _SHOWN == 0:
+            print(f"{self.done} of {self.all}", file=sys.stderr)
 
 
-async def _send(made: Context, message: Message, write: Sending) -> None:
-    served = application(made)
-
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        await served({**scope, REPLAYED: message.id}, receive, send)
-
-    headers = {"Content-Type": "application/fhir+json", **write.headers}
-    transport = httpx.ASGITransport(app, client=("127.0.0.1", 0))
-    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
-        await client.request(
-            write.method, write.url, content=write.raw,
-            headers=[(name.encode(), value.encode("latin-1")) for name, value in headers.items()],
-        )  # fmt: skip
+def _rehearsal(made: Context, message: Message) -> str:
+    if not message.is_hl7v2:
+        return f"{message.id}\tnot rehearsed\tit is a FHIR request: $validate says what it would do"
+    found = operation.rehearsed(made, message)
+    if found.refused:
+        return f"{message.id}\twould be refused\t" + "; ".join(i.diagnostics for i in found.refused)
+    done = (f"{many} {what}" for what, many in sorted(found.done.items()))
+    return f"{message.id}\twould be accepted\t{', '.join(done)}"
 
 
-def _overtaken(made: Context, message: Message, write: Sending) -> str | None:
-    """Return a resource that the write would replace by what is older than it, or None."""
-    for entry in _updates(made, write):
-        try:
-            found = _current(made, entry)
-        except FhirError:
-            continue  # the replay will say what is wrong with it
-        if found is not None and found.updated > message.received:
-            return f"{found.type}/{found.id}"
-    return None
+def dismiss(settings: Settings, number: int, reason: str, policy_of: PolicyOf = usual) -> int:
+    """Set a message aside for good, and work what waited for it; returns exit status 1 without one."""
+
+    async def dismissed(made: Context) -> int:
+        moment = microseconds(made.now())
+        if not await inbox.dismiss(made.database, number, moment, f"dismissed: {reason}"):
+            print(f"{number} is no message that was refused, or waits")
+            return 1
+        freed = await go_on(made, policy_of)
+        print(f"{number}\tdismissed\t{freed} messages that waited for it have been worked")
+        return 0
+
+    return asyncio.run(alone(settings, dismissed))
 
 
-def _updates(made: Context, write: Sending) -> list[Entry]:
-    """Return the updates that a write asks for, those aside that name the version they follow."""
-    parts = urlsplit(write.url)
-    if write.method == "PUT":
-        kind, _, name = parts.path.removeprefix("/fhir/").partition("/")
-        listed = [Entry("PUT", kind, unquote(name) or None, query=parts.query)]
-        return [] if "If-Match" in write.headers else listed
-    try:
-        bundle = resource(write.raw)
-        listed = entries(bundle, made.settings.max_entries) if bundle.get("entry") else []
-    except FhirError:
-        return []
-    return [each for each in listed if each.method == "PUT" and each.if_match is None]
+def release(settings: Settings, number: int, policy_of: PolicyOf = usual) -> int:
+    """Work a quarantined message; returns exit status 1 where it is none, or is refused."""
 
+    async def released(made: Context) -> int:
+        message = inbox.read(made.database, number)
+        if message is None or message.status != "quarantined":
+            print(f"{number} is no message that is quarantined")
+            return 1
+        await operation.release(made, message, policy_of)
+        after = inbox.read(made.database, number)
+        status = after.status if after else "unknown"
+        print(f"{number}\t{status}\t{(after and after.reason) or ''}")
+        return int(status != "processed")
 
-def _current(made: Context, entry: Entry) -> Stored | None:
-    if entry.id is not None:
-        return store.current(made.database, entry.type, entry.id)
-    _, found = find(made, entry.type, entry.query or "")
-    return found[0] if len(found) == 1 else None
+    return asyncio.run(alone(settings, released))

@@ -29,7 +29,7 @@ _IGNORED = re.compile(rb"[\s-]")
 
 def carries(message: Message, child: Child, *, mappings: Path | None = None) -> bool:
     """Tell whether a message carries a child. mappings: the operator's folder, where there is one."""
-    if message.door == "mllp":
+    if message.is_hl7v2:
         return _hl7v2(message.raw, child, _mapping(mappings))
     return _fhir(message, child)
 

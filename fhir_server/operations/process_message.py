@@ -11,10 +11,15 @@ from zoneinfo import ZoneInfo
 from fhir_server.context import Context, instant, microseconds
 from fhir_server.interactions.source import Source
 from fhir_server.interactions.transaction import transaction
+from fhir_server.operations.lanes import keys
+from fhir_server.operations.parked import blocker, freed, misled
+from fhir_server.operations.policies import Policy, PolicyOf, usual
 from fhir_server.operations.unmerge import completed
 from fhir_server.store import inbox
+from fhir_server.store.apart import WriterEndedError
 from fhir_server.store.failure import place
 from fhir_server.store.inbox import Message, Settlement, Status
+from fhir_server.store.parking import park, repoint
 from mappings import hl7v2
 from r4.issue import FhirError, Issue, error
 
@@ -26,55 +31,177 @@ LONDON = ZoneInfo("Europe/London")
 _UNAVAILABLE = 503
 
 
-async def work(context: Context, message: Message, parsed: hl7v2.Message | None = None) -> bytes:
+def map_version() -> str:
+    """Return which tables a message is mapped with now."""
+    return hl7v2.version()
+
+
+async def work(
+    context: Context,
+    message: Message,
+    parsed: hl7v2.Message | None = None,
+    policy_of: PolicyOf = usual,
+) -> bytes:
     """Map and store a message that the inbox holds, settle it there, and return its answer.
 
-    parsed: what its bytes say, where somebody has read them already.
+    parsed: what its bytes say, where somebody has read them already. policy_of: what is agreed with whom.
 
-    Where the same message has been processed meanwhile, on another connection, its answer is this one's.
+    Where the same message has been settled meanwhile, on another connection, its answer is this one's.
+    One that is processed is mapped anew and keeps its answer. What waited for the message, and need not
+    any more, is worked before this returns.
     """
+    settled = await _worked(context, message, parsed, policy_of)
+    if settled is None:
+        found = inbox.read(context.database, message.id)
+        if found is None or found.answer is None:
+            raise inbox.SettledError
+        return found.answer
+    if settled.corrects or (message.waits_for is not None and settled.waits_for is None):
+        await go_on(context, policy_of)
+    return settled.answer
+
+
+async def go_on(context: Context, policy_of: PolicyOf = usual) -> int:
+    """Work the parked messages that nothing holds up any more, oldest first; returns how many."""
+    done: set[int] = set()
+    while ready := [each for each in freed(context.database) if each not in done]:
+        for number in ready:
+            message = inbox.read(context.database, number)
+            if message is not None:
+                await _worked(context, message, None, policy_of)
+        done.update(ready)
+    if done:
+        for number, other in misled(context.database):
+            await repoint(context.database, number, other, _waits(other))
+    return len(done)
+
+
+async def _worked(
+    context: Context, message: Message, parsed: hl7v2.Message | None, policy_of: PolicyOf
+) -> Settlement | None:
+    """Return what became of a message; None where it has been settled for good meanwhile.
+
+    Where the writer ended nobody knows what is stored: a second attempt finds out, for what is settled
+    cannot be settled again.
+    """
+    policy, began = policy_of(message.connection), context.now()
     try:
-        return await _work(context, message, parsed)
+        try:
+            settled = await _work(context, message, parsed, policy)
+        except WriterEndedError:
+            settled = await _work(context, message, parsed, policy)
     except inbox.SettledError:
-        settled = inbox.read(context.database, message.id)
-        if settled is None or settled.answer is None:
-            raise
-        return settled.answer
+        return None
+    seconds = (context.now() - began).total_seconds()
+    context.metrics.message(
+        message.door, message.hospital, message.kind, settled.code, max(0.0, seconds)
+    )
+    return settled
 
 
-async def _work(context: Context, message: Message, parsed: hl7v2.Message | None) -> bytes:
+async def _work(
+    context: Context, message: Message, parsed: hl7v2.Message | None, policy: Policy
+) -> Settlement:
     moment = context.now()
     received: hl7v2.Message | bytes = message.raw
     try:
         received = parsed = parsed or hl7v2.parse(message.raw)
-        _refuse_reuse(context, message)
+        if aside := await _set_aside(context, message, parsed, policy, moment):
+            return aside
         mapping = replace(context.mapping, now=instant(moment))
         bundle = hl7v2.to_bundle(parsed, mapping)
-        settlement = settlement_of(message, received, "processed", moment, ())
+        settlement = replace(
+            settlement_of(message, received, "processed", moment, ()),
+            corrects=_corrects(context, message, policy),
+            again=_again(message),
+        )
         bundle = await completed(context, bundle)
         source = source_of(message, parsed)
         await transaction(context, bundle, trusted=True, settlement=settlement, source=source)
     except FhirError as refusal:
-        settlement = settlement_of(message, received, "refused", moment, refusal.issues)
-        if (
-            refusal.status != _UNAVAILABLE
-        ):  # the message stays received, and is worked through later
-            await inbox.refuse(context.database, settlement)
-    except inbox.SettledError:
+        issues = refusal.issues
+        if refusal.status == _UNAVAILABLE:  # it stays received, and is worked through later
+            return settlement_of(message, received, "refused", moment, issues)
+    except (inbox.SettledError, WriterEndedError):
         raise
     except Exception as unforeseen:
         logger.error("message %d: %s", message.id, place(unforeseen))  # noqa: TRY400 - no content
         text = "The registry failed to process this message; it is kept and will be looked at."
         issues = (error("exception", text),)
-        settlement = settlement_of(message, received, "refused", moment, issues)
-        await inbox.refuse(context.database, settlement)
-    return settlement.answer
+    else:
+        return settlement
+    settlement = settlement_of(message, received, "refused", moment, issues)
+    return await _recorded(context, message, settlement, policy)
 
 
-def _refuse_reuse(context: Context, message: Message) -> None:
-    if message.control_id and inbox.reused(context.database, message):
-        text = f"MSH-10 {message.control_id} has been used before, with other content."
-        raise FhirError(409, [error("duplicate", text, "MSH^1^10", "205")])
+def _again(message: Message) -> int | None:
+    """Return how often a message that is processed was worked before; None of any other."""
+    return (message.attempts or 0) if message.status == "processed" else None
+
+
+def _corrects(context: Context, message: Message, policy: Policy) -> tuple[int, ...]:
+    """Return the refused messages that a message stands for: a sender that says what is what mends them."""
+    if policy.reused == "accept" or not message.namesakes or message.status == "processed":
+        return ()
+    return inbox.corrected(context.database, message)
+
+
+async def _set_aside(
+    context: Context, message: Message, parsed: hl7v2.Message, policy: Policy, moment: datetime
+) -> Settlement | None:
+    """Quarantine or park a message where the policy asks for it; returns what became of it then."""
+    if message.status == "processed":
+        return None
+    if policy.reused == "quarantine" and _is_reused(context, message):
+        text = (
+            f"MSH-10 {message.control_id} has been used before, with other content. The message is "
+            f"kept as number {message.id}: send it with an MSH-10 of its own, or ask the registry "
+            "to release it."
+        )
+        issues = (error("duplicate", text, "MSH^1^10", "205"),)
+        kept = settlement_of(message, parsed, "quarantined", moment, issues)
+        return await _recorded(context, message, kept, policy)
+    while policy.failing == "park":
+        first = blocker(context.database, message, keys(parsed))
+        if first is None:
+            return None
+        issues = (error("conflict", _waits(first), "MSH^1^10", "206"),)
+        kept = settlement_of(message, parsed, "parked", moment, issues)
+        kept = replace(kept, waits_for=first)
+        if await park(context.database, kept):
+            return kept
+    return None
+
+
+def _is_reused(context: Context, message: Message) -> bool:
+    return (
+        bool(message.control_id) and message.namesakes and inbox.reused(context.database, message)
+    )
+
+
+def _waits(number: int) -> str:
+    return (
+        f"The message waits for message {number} about the same child, which failed: it is kept, and "
+        f"worked once that one has been mended. It need not be sent again."
+    )
+
+
+async def _recorded(
+    context: Context, message: Message, settlement: Settlement, policy: Policy
+) -> Settlement:
+    """Record a refusal durably; what is processed stays so, with a note beside it.
+
+    Where the policy parks, later messages of the child wait for one whose content failed (AE): one that is
+    refused as such (AR) tells nothing that they build on.
+    """
+    if message.status == "processed":
+        note = f"not mapped anew with {settlement.map_version}: {settlement.reason}"
+        await inbox.annotate(context.database, message.id, note)
+        return settlement
+    if policy.failing == "park" and settlement.code == "AE":
+        settlement = replace(settlement, waits_for=message.id)
+    await inbox.refuse(context.database, settlement)
+    return settlement
 
 
 def source_of(message: Message, parsed: hl7v2.Message) -> Source | None:
@@ -97,13 +224,11 @@ def settlement_of(
     issues: tuple[Issue, ...],
 ) -> Settlement:
     """Return what becomes of a message at a moment, with the answer that says so."""
-    now = moment.astimezone(LONDON).strftime("%Y%m%d%H%M%S")
+    now, code = moment.astimezone(LONDON).strftime("%Y%m%d%H%M%S"), hl7v2.ack_code(issues)
     answer = hl7v2.ack(
-        received,
-        code=hl7v2.ack_code(issues),
-        issues=issues,
-        control_id=f"CSOR{message.id}",
-        now=now,
-    )
+        received, code=code, issues=issues, control_id=f"CSOR{message.id}", now=now
+    )  # fmt: skip
     reason = "; ".join(issue.diagnostics for issue in issues) or None
-    return Settlement(message.id, status, microseconds(moment), answer, reason)
+    return Settlement(
+        message.id, status, microseconds(moment), answer, reason, map_version(), code
+    )  # fmt: skip

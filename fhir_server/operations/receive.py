@@ -13,7 +13,8 @@ from typing import NamedTuple
 from fhir_server.access import admit
 from fhir_server.context import Context, microseconds
 from fhir_server.operations.lanes import Lanes, keys
-from fhir_server.operations.process_message import settlement_of, work
+from fhir_server.operations.policies import PolicyOf, usual
+from fhir_server.operations.process_message import go_on, settlement_of, work
 from fhir_server.store import inbox
 from fhir_server.store.connection import reading
 from fhir_server.store.inbox import Arrival, Message
@@ -32,7 +33,9 @@ class _Read(NamedTuple):
     lanes: frozenset[str]
 
 
-def receive(context: Context, lanes: Lanes, raw: bytes) -> asyncio.Task[bytes]:
+def receive(
+    context: Context, lanes: Lanes, raw: bytes, policy_of: PolicyOf = usual
+) -> asyncio.Task[bytes]:
     """Return the acknowledgement (AA, AE or AR) of a message, which comes once all it says is durable.
 
     Calls are to come in the order of arrival: it is that of the inbox, and of each lane.
@@ -45,7 +48,9 @@ def receive(context: Context, lanes: Lanes, raw: bytes) -> asyncio.Task[bytes]:
     async def worked() -> bytes:
         message = await kept
         is_known = message.received != received
-        return await context.database.driven(_settled(context, message, read, is_known=is_known))
+        return await context.database.driven(
+            _settled(context, message, read, policy_of, is_known=is_known)
+        )
 
     return lanes.run(read.lanes, worked)
 
@@ -55,18 +60,22 @@ def _read(raw: bytes) -> _Read:
     try:
         parsed = hl7v2.parse(raw)
         sender, control_id, sha256 = hl7v2.identity(parsed)
-        return _Read(Arrival("mllp", sender, control_id, sha256, "", raw), parsed, keys(parsed))
+        origin = hl7v2.origin(parsed)
+        arrival = Arrival("mllp", sender, control_id, sha256, "", raw, None, *origin)
+        return _Read(arrival, parsed, keys(parsed))
     except FhirError:
         sha256 = hashlib.sha256(raw).hexdigest()
         return _Read(Arrival("mllp", "", "", sha256, "", raw), None, frozenset())
 
 
-async def _settled(context: Context, message: Message, read: _Read, *, is_known: bool) -> bytes:
-    """Return a message's answer, the first one where it has been processed in the meantime."""
+async def _settled(
+    context: Context, message: Message, read: _Read, policy_of: PolicyOf, *, is_known: bool
+) -> bytes:
+    """Return a message's answer, the first one where it has been settled in the meantime."""
     now = (inbox.read(context.database, message.id) or message) if is_known else message
-    if now.status == "processed" and now.answer is not None:
+    if now.status in ("processed", "dismissed") and now.answer is not None:
         return now.answer
-    return await work(context, now, read.parsed)
+    return await work(context, now, read.parsed, policy_of)
 
 
 async def refuse_oversize(context: Context, beginning: bytes) -> bytes:
@@ -82,14 +91,15 @@ async def refuse_oversize(context: Context, beginning: bytes) -> bytes:
     return settlement.answer
 
 
-async def finish(context: Context, lanes: Lanes) -> int:
+async def finish(context: Context, lanes: Lanes, policy_of: PolicyOf = usual) -> int:
     """Work through what an interrupted server had received but not settled; returns how many.
 
-    In lanes, oldest first: what a sender sends meanwhile comes after what is already here.
+    What was parked and need not wait any more comes first. In lanes, oldest first: what a sender sends
+    meanwhile comes after what is already here.
     """
-    done = after = 0
+    done, after = await context.database.driven(go_on(context, policy_of)), 0
     while left := await reading(context.database, partial(_left, context, after)):
-        await asyncio.gather(*(_again(context, lanes, message) for message in left))
+        await asyncio.gather(*(_again(context, lanes, message, policy_of) for message in left))
         after, done = left[-1].id, done + len(left)
     return done
 
@@ -98,10 +108,14 @@ def _left(context: Context, after: int) -> list[Message]:
     return inbox.waiting(context.database, "received", _AT_ONCE, after)
 
 
-def _again(context: Context, lanes: Lanes, message: Message) -> asyncio.Task[bytes]:
+def _again(
+    context: Context, lanes: Lanes, message: Message, policy_of: PolicyOf
+) -> asyncio.Task[bytes]:
     read = _read(message.raw)
 
     async def worked() -> bytes:
-        return await context.database.driven(_settled(context, message, read, is_known=True))
+        return await context.database.driven(
+            _settled(context, message, read, policy_of, is_known=True)
+        )
 
     return lanes.run(read.lanes, worked)

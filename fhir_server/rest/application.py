@@ -64,6 +64,7 @@ class FhirApplication:
         found = self._routes.find(segments)
         exchange = _Exchange(self, asked, found, scope.get(REPLAYED))
         answer = await self.context.database.driven(exchange.answered(receive))
+        self.context.metrics.request(asked.method, answer.status)
         await sending.send(asked, answer, shared, send)
 
     def asked_by(self, principal: Principal) -> Context:

@@ -1,28 +1,36 @@
 """The inbox: what arrived, byte for byte, before it is interpreted; and what became of it.
 
-A message is `received` (kept, not yet worked through), `processed`, or `refused` (kept, answered with
-the reason, and replayable). The key of an HL7 v2 message is its sender, MSH-10 and SHA-256. What has
-been processed stays processed: it can be settled once.
+A message is `received` (kept, not yet worked through), `processed`, `refused` (kept, answered with the
+reason, and replayable), `quarantined` (its control id was used before, for other content), `parked` (it
+waits for an earlier message of the same child that failed) or `dismissed` (by an operator, or by the
+message that corrects it). The key of an HL7 v2 message is its sender, MSH-10 and SHA-256. What has
+been processed or dismissed stays so: it can be settled once.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
 from fhir_server.store.connection import Connection, Database
 
-Status = Literal["received", "processed", "refused"]
+Status = Literal["received", "processed", "refused", "quarantined", "parked", "dismissed"]
+
+
 PAGE = 100
 
 
 class SettledError(Exception):
-    """The message has been processed already: nothing of this attempt may be stored."""
+    """The message is settled for good: nothing of this attempt may be stored."""
 
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """Something that arrived: door (mllp, http), who sent it, its own id, its hash, where to."""
+    """Something that arrived: door (mllp, http), who sent it, its own id, its hash, where to.
+
+    connection: by which of the registered connections it came. hospital and kind: MSH-4 and MSH-9, as
+    `ADT^A01`. occurred: when what it tells happened, in microseconds.
+    """
 
     door: str
     sender: str
@@ -30,22 +38,40 @@ class Arrival:
     sha256: str
     target: str
     raw: bytes
+    connection: str | None = None
+    hospital: str | None = None
+    kind: str | None = None
+    occurred: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """What became of a message: its new status, the answer it got and, if refused, why."""
+    """What became of a message: its new status, the answer it got and, if refused, why.
+
+    map_version: of the tables that it was mapped with. code: the acknowledgement (MSA-1). waits_for: the
+    message that it waits for; its own number where later messages of its child wait for it. corrects:
+    refused messages that it stands for. again: how often the message, which is processed, had been
+    worked; it keeps its answer.
+    """
 
     id: int
     status: Status
     settled: int
     answer: bytes
     reason: str | None = None
+    map_version: str | None = None
+    code: str = ""
+    waits_for: int | None = None
+    corrects: tuple[int, ...] = ()
+    again: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message in the inbox."""
+    """A message in the inbox.
+
+    attempts: how often it has been worked. namesakes: whether its control id may have come before.
+    """
 
     id: int
     received: int
@@ -56,25 +82,98 @@ class Message:
     target: str
     raw: bytes
     status: Status
-    settled: int | None
-    answer: bytes | None
-    reason: str | None
+    settled: int | None = None
+    answer: bytes | None = None
+    reason: str | None = None
+    connection: str | None = None
+    hospital: str | None = None
+    kind: str | None = None
+    occurred: int | None = None
+    map_version: str | None = None
+    attempts: int | None = None
+    note: str | None = None
+    waits_for: int | None = None
+    namesakes: bool = True
+
+    @property
+    def is_hl7v2(self) -> bool:
+        """Tell whether it came by a door for HL7 v2: every one but that for FHIR (http)."""
+        return self.door != "http"
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What a message must be, each None asking for nothing; moments are those of its arrival.
+
+    map_version: the tables that it was mapped with. not_version: those that it was not mapped with.
+    """
+
+    status: Status | None = None
+    sender: str | None = None
+    hospital: str | None = None
+    kind: str | None = None
+    since: int | None = None
+    until: int | None = None
+    map_version: str | None = None
+    not_version: str | None = None
+
+    def conditions(self) -> dict[str, object]:
+        """Return the conditions, in SQL, each with its value."""
+        asked = {
+            "status = ?": self.status,
+            "sender = ?": self.sender,
+            "hospital = ?": self.hospital,
+            "kind = ?": self.kind,
+            "received >= ?": self.since,
+            "received < ?": self.until,
+            "map_version = ?": self.map_version,
+            "coalesce(map_version, '') != ?": self.not_version,
+        }
+        return {condition: value for condition, value in asked.items() if value is not None}
 
 
 COLUMNS = (
-    "id, received, door, sender, control_id, sha256, target, raw, status, settled, answer, reason"
+    "id, received, door, sender, control_id, sha256, target, raw, status, settled, answer, reason,"
+    " connection, hospital, kind, occurred, map_version, attempts, note, waits_for"
 )
 _SAME = "sender = ? AND control_id = ? AND sha256 = ? AND door = ? AND control_id != ''"
+_OTHER = "sender = ? AND control_id = ? AND sha256 != ? AND door = ? AND control_id != ''"
+_KNOWN = (
+    f"SELECT (SELECT min(id) FROM inbox WHERE {_SAME}), EXISTS (SELECT 1 FROM inbox WHERE {_OTHER})"
+)
+_FINAL = "('processed', 'dismissed')"
+
+
+class _Kept(NamedTuple):
+    """Where an arrival is in the inbox, whether it had been there, and whether its id had."""
+
+    id: int
+    known: bool
+    namesakes: bool
 
 
 async def receive(database: Database, arrival: Arrival, received: int) -> Message:
     """Keep an arrival durably; one that is already there (same key) is returned as it stands."""
-    return await database.write(partial(_receive, arrival=arrival, received=received))
+    kept = await database.write(partial(_receive, arrival=arrival, received=received))
+    if isinstance(kept, Message):
+        return kept
+    return Message(
+        kept.id, received, arrival.door, arrival.sender, arrival.control_id, arrival.sha256,
+        arrival.target, arrival.raw, "received", connection=arrival.connection,
+        hospital=arrival.hospital, kind=arrival.kind, occurred=arrival.occurred,
+        namesakes=kept.namesakes,
+    )  # fmt: skip
 
 
-def _receive(connection: Connection, arrival: Arrival, received: int) -> Message:
-    known = connection.read(f"SELECT {COLUMNS} FROM inbox WHERE {_SAME}", _key(arrival))
-    return Message(*known[0]) if known else _insert(connection, arrival, received)
+def _receive(connection: Connection, arrival: Arrival, received: int) -> Message | _Kept:
+    """Return what is known of a message in full; of a new one, what its sender cannot know."""
+    number, namesakes = None, False
+    if arrival.control_id:
+        key = _key(arrival)
+        ((number, namesakes),) = connection.read(_KNOWN, (*key, *key))
+    if number is None:
+        return _Kept(_insert(connection, arrival, received), False, bool(namesakes))
+    return Message(*connection.read(f"SELECT {COLUMNS} FROM inbox WHERE id = ?", (number,))[0])
 
 
 async def keep(
@@ -87,9 +186,9 @@ async def keep(
 
 def _keep(connection: Connection, arrival: Arrival, refusal: Settlement) -> None:
     known = connection.read(
-        f"SELECT id FROM inbox WHERE {_SAME} AND status != 'processed'", _key(arrival)
+        f"SELECT id FROM inbox WHERE {_SAME} AND status NOT IN {_FINAL}", _key(arrival)
     )
-    number = known[0][0] if known else _insert(connection, arrival, refusal.settled).id
+    number = known[0][0] if known else _insert(connection, arrival, refusal.settled)
     settle(connection, replace(refusal, id=number))
 
 
@@ -109,41 +208,59 @@ def refusals(database: Database, door: str) -> list[tuple[str, str]]:
     return [(sender, control_id) for sender, control_id in rows]
 
 
-def _key(arrival: Arrival) -> tuple[str, ...]:
+def _key(arrival: Arrival | Message) -> tuple[str, ...]:
     return (arrival.sender, arrival.control_id, arrival.sha256, arrival.door)
 
 
-def _insert(connection: Connection, arrival: Arrival, received: int) -> Message:
+def _insert(connection: Connection, arrival: Arrival, received: int) -> int:
     ((number,),) = connection.read(
-        "INSERT INTO inbox (received, door, sender, control_id, sha256, target, raw, status)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, 'received') RETURNING id",
+        "INSERT INTO inbox (received, door, sender, control_id, sha256, target, raw, status,"
+        " connection, hospital, kind, occurred)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, 'received', ?, ?, ?, ?) RETURNING id",
         (received, arrival.door, arrival.sender, arrival.control_id, arrival.sha256,
-         arrival.target, arrival.raw),
+         arrival.target, arrival.raw, arrival.connection, arrival.hospital, arrival.kind,
+         arrival.occurred),
     )  # fmt: skip
-    return Message(
-        number, received, arrival.door, arrival.sender, arrival.control_id, arrival.sha256,
-        arrival.target, arrival.raw, "received", None, None, None,
-    )  # fmt: skip
+    return int(number)
 
 
 def settle(connection: Connection, settlement: Settlement) -> None:
     """Record what became of a message, in the transaction of the caller.
 
-    Raises SettledError where it has been processed already, which undoes that transaction: two
+    Raises SettledError where it has been settled for good already, which undoes that transaction: two
     connections may work through the same message at the same time, and one of them is first.
     """
+    if settlement.again is not None:
+        _settle_again(connection, settlement)
+        return
     changed = connection.execute(
-        "UPDATE inbox SET status = ?, settled = ?, answer = ?, reason = ?"
-        " WHERE id = ? AND status != 'processed'",
+        "UPDATE inbox SET status = ?, settled = ?, answer = ?, reason = ?, map_version = ?,"
+        " waits_for = ?, attempts = coalesce(attempts, 0) + 1"
+        f" WHERE id = ? AND status NOT IN {_FINAL}",
         (settlement.status, settlement.settled, settlement.answer, settlement.reason,
-         settlement.id),
+         settlement.map_version, settlement.waits_for, settlement.id),
     )  # fmt: skip
+    if not changed:
+        raise SettledError
+    for number in settlement.corrects:
+        note = f"corrected by message {settlement.id}"
+        _dismiss(connection, number, settlement.settled, note)
+
+
+def _settle_again(connection: Connection, settlement: Settlement) -> None:
+    """Record of a processed message that it has been mapped anew, and by which tables."""
+    changed = connection.execute(
+        "UPDATE inbox SET settled = ?, map_version = ?, note = NULL,"
+        " attempts = coalesce(attempts, 0) + 1"
+        " WHERE id = ? AND status = 'processed' AND coalesce(attempts, 0) = ?",
+        (settlement.settled, settlement.map_version, settlement.id, settlement.again),
+    )
     if not changed:
         raise SettledError
 
 
 async def refuse(database: Database, settlement: Settlement) -> None:
-    """Record a refusal durably; raises SettledError where the message has been processed already."""
+    """Record a refusal durably; raises SettledError where the message is settled for good."""
     await database.write(partial(settle, settlement=settlement))
 
 
@@ -151,6 +268,40 @@ async def accept(database: Database, number: int, moment: int, answer: bytes) ->
     """Record durably that a message has been processed; raises SettledError where it had been."""
     settlement = Settlement(number, "processed", moment, answer)
     await database.write(partial(settle, settlement=settlement))
+
+
+async def annotate(database: Database, number: int, note: str) -> None:
+    """Write a note beside a message, for operators; its status stays."""
+    await database.write(partial(_annotate, number=number, note=note))
+
+
+def _annotate(connection: Connection, number: int, note: str) -> None:
+    connection.execute("UPDATE inbox SET note = ? WHERE id = ?", (note, number))
+
+
+async def dismiss(database: Database, number: int, moment: int, note: str) -> bool:
+    """Set aside for good a message that is not processed; returns whether there was one."""
+    job = partial(_dismiss, number=number, moment=moment, note=note)
+    return bool(await database.write(job))
+
+
+def _dismiss(connection: Connection, number: int, moment: int, note: str) -> int:
+    return connection.execute(
+        "UPDATE inbox SET status = 'dismissed', settled = ?, note = ?, waits_for = NULL"
+        " WHERE id = ? AND status IN ('refused', 'quarantined', 'parked')",
+        (moment, note, number),
+    )
+
+
+async def reopen(database: Database, number: int) -> None:
+    """Let a dismissed message be worked again: it is refused, as it was."""
+    await database.write(partial(_reopen, number=number))
+
+
+def _reopen(connection: Connection, number: int) -> None:
+    connection.execute(
+        "UPDATE inbox SET status = 'refused' WHERE id = ? AND status = 'dismissed'", (number,)
+    )
 
 
 def read(database: Database, number: int) -> Message | None:
@@ -162,11 +313,38 @@ def read(database: Database, number: int) -> Message | None:
     return Message(*rows[0]) if rows else None
 
 
+def reused(database: Database, message: Message) -> bool:
+    """Tell whether its sender has used the same control id before, for other content.
+
+    What was refused or dismissed does not count: a sender mends it, and sends it by the same id.
+    """
+    return bool(_namesakes(database, message, "status NOT IN ('refused', 'dismissed') LIMIT 1"))
+
+
+def corrected(database: Database, message: Message) -> tuple[int, ...]:
+    """Return the numbers of the refused messages that a message, by its control id, corrects."""
+    rows = _namesakes(database, message, "status = 'refused' LIMIT 1000")
+    return tuple(row[0] for row in rows)
+
+
+def _namesakes(database: Database, message: Message, which: str) -> list[Sequence[Any]]:
+    return database.read(
+        f"SELECT id FROM inbox WHERE {_OTHER} AND id < ? AND {which}",
+        (*_key(message), message.id),
+    )
+
+
 def waiting(database: Database, status: Status, limit: int = 1000, after: int = 0) -> list[Message]:
     """Return one page of the messages of a status, oldest first, those with higher numbers alone."""
+    return page(database, Chosen(status), limit, after)
+
+
+def page(database: Database, chosen: Chosen, limit: int, after: int) -> list[Message]:
+    """Return so many of the messages that are chosen, oldest first, those with higher numbers alone."""
+    asked = chosen.conditions()
     rows = database.read(
-        f"SELECT {COLUMNS} FROM inbox WHERE status = ? AND id > ? ORDER BY id LIMIT ?",
-        (status, after, limit),
+        f"SELECT {COLUMNS} FROM inbox WHERE {' AND '.join([*asked, 'id > ?'])} ORDER BY id LIMIT ?",
+        (*asked.values(), after, limit),
     )
     return [Message(*row) for row in rows]
 
@@ -181,26 +359,24 @@ def settled_since(database: Database, moment: int, after: int) -> list[Message]:
     return [Message(*row) for row in rows]
 
 
-def every(database: Database, status: Status) -> Iterator[Message]:
-    """Yield each message of a status, oldest first; what arrives meanwhile is left for next time."""
+def every(database: Database, chosen: Status | Chosen) -> Iterator[Message]:
+    """Yield each chosen message, oldest first; what arrives meanwhile is left for next time."""
+    asked = chosen if isinstance(chosen, Chosen) else Chosen(chosen)
     ((last,),) = database.read("SELECT coalesce(max(id), 0) FROM inbox")
     after = 0
-    while page := waiting(database, status, PAGE, after):
-        for message in page:
+    while found := page(database, asked, PAGE, after):
+        for message in found:
             if message.id > last:
                 return
             yield message
-        after = page[-1].id
+        after = found[-1].id
 
 
-def reused(database: Database, message: Message) -> bool:
-    """Tell whether its sender has used the same control id before, with other content."""
-    rows = database.read(
-        "SELECT 1 FROM inbox WHERE sender = ? AND control_id = ? AND door = ? AND id < ?"
-        " AND sha256 != ? LIMIT 1",
-        (message.sender, message.control_id, message.door, message.id, message.sha256),
-    )
-    return bool(rows)
+def count(database: Database, chosen: Chosen) -> int:
+    """Count the chosen messages."""
+    asked = chosen.conditions()
+    where = f" WHERE {' AND '.join(asked)}" if asked else ""
+    return int(database.read(f"SELECT count(*) FROM inbox{where}", tuple(asked.values()))[0][0])
 
 
 def tally(database: Database) -> dict[str, int]:
@@ -209,3 +385,13 @@ def tally(database: Database) -> dict[str, int]:
         row[0]: row[1]
         for row in database.read("SELECT status, count(*) FROM inbox GROUP BY status")
     }
+
+
+def backlog(database: Database) -> tuple[dict[str, int], int | None]:
+    """Count by status what somebody has still to see to; and say when the oldest `received` came."""
+    rows = database.read(
+        "SELECT status, count(*), min(received) FROM inbox"
+        " WHERE status IN ('received', 'refused', 'quarantined', 'parked') GROUP BY status"
+    )
+    oldest = {status: moment for status, _, moment in rows}
+    return {status: many for status, many, _ in rows}, oldest.get("received")

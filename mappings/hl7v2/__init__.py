@@ -7,8 +7,10 @@ from mappings.hl7v2.accounting import Ignored
 from mappings.hl7v2.ack import AckCode, ack
 from mappings.hl7v2.apply import own, structures, to_bundle
 from mappings.hl7v2.batch import Batch, batch, batch_ack
+from mappings.hl7v2.edition import version
 from mappings.hl7v2.errors import ack_code
 from mappings.hl7v2.explain import Conversion, Written, explain
+from mappings.hl7v2.origin import Origin, origin
 from mappings.hl7v2.parse import Header, Leaf, Message, Place, Segment, identity, parse
 from mappings.hl7v2.scope import Engine, MappingContext
 from mappings.hl7v2.sites import Translator
@@ -24,6 +26,7 @@ __all__ = [
     "Leaf",
     "MappingContext",
     "Message",
+    "Origin",
     "Place",
     "Segment",
     "Translator",
@@ -34,10 +37,12 @@ __all__ = [
     "batch_ack",
     "explain",
     "identity",
+    "origin",
     "own",
     "parse",
     "structures",
     "tells_who",
     "to_bundle",
     "told",
+    "version",
 ]

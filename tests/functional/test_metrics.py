@@ -1,0 +1,147 @@
+"""GET /metrics: what operators watch, as Prometheus reads it; nobody can be told by it."""
+
+import asyncio
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from fhir_server.app import application, context
+from fhir_server.context import Context
+from fhir_server.operations.lanes import Lanes
+from fhir_server.operations.receive import receive
+from fhir_server.settings import Settings
+from fhir_server.store import inbox
+from fhir_server.store.metrics import Metrics
+from tests.support.feed import Feed, admit, feed
+from tests.support.server import Served
+
+_LINE = re.compile(r'([a-z_]+)(\{(?:[a-z]+="(?:[^"\\\n]|\\.)*",?)+\})? ([0-9.e+-]+|\+Inf)')
+
+
+def told(text: str) -> dict[str, float]:
+    """Read the text format: each series by its name and labels; every one has its help and type."""
+    described: dict[str, str] = {}
+    found = {}
+    for line in text.splitlines():
+        if line.startswith("# TYPE "):
+            _, _, name, kind = line.split(" ")
+            described[name] = kind
+        elif not line.startswith("# HELP "):
+            match = _LINE.fullmatch(line)
+            assert match, line
+            name = re.sub("_(bucket|sum|count)$", "", match[1])
+            assert {match[1], name} & described.keys(), line
+            found[match[1] + (match[2] or "")] = float(match[3])
+    return found
+
+
+async def asked(made: Context, host: str = "127.0.0.1", **headers: str) -> httpx.Response:
+    transport = httpx.ASGITransport(application(made), client=(host, 1))
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+        return await client.get("/metrics", headers=headers)
+
+
+@pytest.fixture
+async def registry(tmp_path: Path) -> Iterator[Feed]:
+    async with feed(str(tmp_path / "csor.db")) as made:
+        yield made
+
+
+async def test_messages_are_counted_by_door_hospital_kind_and_answer(registry: Feed) -> None:
+    await registry.send(
+        registry.admit("1", registry.wren),
+        registry.admit("2", registry.wren, event="A01"),
+        registry.admit("3", registry.lark, ods="RGT"),
+        registry.admit("4", registry.lark),
+        b"nonsense",
+    )
+    answer = await asked(registry.context)
+    assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    found = told(answer.text)
+    head = 'csor_messages_total{door="mllp",'
+    assert {name: many for name, many in found.items() if name.startswith(head)} == {
+        head + 'hospital="RTH",kind="ADT^A08",answer="AA"}': 2,
+        head + 'hospital="RTH",kind="ADT^A01",answer="AA"}': 1,
+        head + 'hospital="RGT",kind="ADT^A08",answer="AE"}': 1,
+        head + 'hospital="other",kind="other",answer="AR"}': 1,
+    }
+    assert found["csor_message_seconds_count"] == 5
+    assert found['csor_message_seconds_bucket{le="+Inf"}'] == 5
+    assert found['csor_inbox_messages{status="refused"}'] == 2
+    assert found['csor_inbox_messages{status="received"}'] == 0
+    assert found["csor_inbox_lag_seconds"] == 0
+
+
+async def test_the_lag_is_the_age_of_the_oldest_message_that_is_not_worked(registry: Feed) -> None:
+    now = round(registry.context.now().timestamp() * 1_000_000)
+    for number, age in enumerate((60, 3600, 5)):
+        arrival = inbox.Arrival("mllp", "PAS|RTH", str(number), str(number), "", b"MSH")
+        await inbox.receive(registry.context.database, arrival, now - age * 1_000_000)
+    found = told((await asked(registry.context)).text)
+    assert found['csor_inbox_messages{status="received"}'] == 3
+    assert 3600 <= found["csor_inbox_lag_seconds"] < 3700
+
+
+async def test_nobody_is_told_by_it(registry: Feed) -> None:
+    secret = registry.wren
+    await registry.send(
+        registry.admit("1", secret, "Testchild-Secret", ods=secret),
+        registry.admit("2", secret, "Testchild-Secret", event=secret),
+    )
+    text = (await asked(registry.context)).text
+    assert secret not in text
+    assert "Testchild" not in text
+
+
+async def test_strangers_are_not_told(registry: Feed) -> None:
+    assert (await asked(registry.context, "192.0.2.7")).status_code == 401
+    assert (await asked(registry.context, Origin="https://elsewhere.example")).status_code == 401
+    assert (await asked(registry.context, Authorization="Bearer wrong")).status_code == 401
+    assert (await asked(registry.context)).status_code == 200
+
+
+def test_ever_new_labels_do_not_fill_the_memory() -> None:
+    counted = Metrics()
+    for number in range(3000):
+        counted.message("mllp", f"{number:04}", "ADT^A01", "AE", 0.001)
+    assert len(counted.messages) <= 1001
+    assert counted.messages["mllp", "other", "other", "AE"] == 2000
+    assert sum(counted.messages.values()) == 3000 == sum(counted.buckets)
+
+
+def test_a_server_tells_of_its_door_and_its_requests(server: Served) -> None:
+    async def junk() -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.mllp_port)
+        writer.write(b"junk\x0bMSH|nonsense\x1c\x0d")
+        await asyncio.wait_for(reader.readuntil(b"\x1c\x0d"), 10)
+        writer.close()
+
+    asyncio.run(junk())
+    server.http.get("/Patient?nonsense=1")
+    root = server.base_url.removesuffix("/fhir")
+    found = told(httpx.get(f"{root}/metrics").text)
+    assert found["csor_mllp_skipped_bytes_total"] == 4
+    assert found["csor_mllp_frames_total"] == 1
+    assert found["csor_lanes_busy"] == 0
+    assert found['csor_requests_total{method="GET",status="4xx"}'] >= 1
+
+
+async def test_a_message_in_work_is_a_busy_lane(registry: Feed) -> None:
+    lanes = Lanes()
+    task = receive(registry.context, lanes, admit("busy", registry.wren))
+    assert lanes.busy == 1
+    await task
+    assert lanes.busy == 0
+
+
+def test_the_bounds_of_a_bucket_are_in_it(tmp_path: Path) -> None:
+    counted = Metrics()
+    for seconds in (0.005, 0.0051, 11.0):
+        counted.message("mllp", "RTH", "ADT^A01", "AA", seconds)
+    assert (counted.buckets[0], counted.buckets[1], counted.buckets[-1]) == (1, 1, 1)
+    made = context(Settings(database=tmp_path / "csor.db"))
+    made.database.close()
+    assert made.metrics.messages == {}, "a process counts from its own start"

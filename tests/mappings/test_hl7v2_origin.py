@@ -1,0 +1,61 @@
+"""What the inbox notes of a message beside its bytes: hospital, kind and time, nothing of the child."""
+
+from pathlib import Path
+
+import pytest
+
+from mappings import hl7v2
+from mappings.hl7v2 import edition
+
+
+def origin(kind: str, sent: str, *segments: str) -> hl7v2.Origin:
+    head = f"MSH|^~\\&|PAS|RTH|CSOR|CSOR|{sent}||{kind}|1|P|2.4"
+    return hl7v2.origin(hl7v2.parse("\r".join([head, *segments, ""]).encode()))
+
+
+def test_it_is_the_hospital_the_kind_and_when_it_happened() -> None:
+    found = origin("ADT^A08^ADT_A01", "20200103", "EVN|A08|202001031015", "PID|1||9990000018")
+    assert found == ("RTH", "ADT^A08", 1_578_046_500_000_000)
+
+
+@pytest.mark.parametrize("recorded", ["", "Sub", "2020", '""'])
+def test_without_a_time_of_the_event_that_of_the_message_counts(recorded: str) -> None:
+    found = origin("ADT^A08", "20200703101530.5+0100", f"EVN|A08|{recorded}")
+    assert found.occurred == 1_593_767_730_500_000
+
+
+def test_a_day_alone_begins_at_midnight_in_london() -> None:
+    assert origin("ADT^A08", "20200703").occurred == 1_593_730_800_000_000
+
+
+@pytest.mark.parametrize(
+    "sent", ["", "now", "00010101000000+1400", "99991231235959-1200", "202002301200"]
+)
+def test_a_time_that_is_none_or_far_away_does_no_harm(sent: str) -> None:
+    found = origin("ADT^A08", sent).occurred
+    assert found is None or abs(found) < 2**62
+
+
+@pytest.mark.parametrize("kind", ["", "ADT", "ADT^A8", "Testchild^Wren", "9990000018^A01"])
+def test_what_is_no_kind_of_message_is_not_noted(kind: str) -> None:
+    assert origin(kind, "20200703").kind is None
+
+
+def test_the_edition_changes_with_every_table_and_with_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(edition, "files", lambda _: tmp_path)
+    (tmp_path / "segments").mkdir()
+    (tmp_path / "official").mkdir()
+
+    def after(path: str, text: str) -> str:
+        (tmp_path / path).write_text(text)
+        return edition.version.__wrapped__()
+
+    first = after("segments/PID[Patient].csv", "PID-7")
+    assert after("segments/PID[Patient].csv", "PID-8") != first
+    assert after("segments/PID[Patient].csv", "PID-7") == first
+    assert after("official/PID.csv", "PID-7") == first
+    assert after("apply.py", "pass") == first
+    assert after("RTH.toml", "") != first
+    assert len(first) == 12
