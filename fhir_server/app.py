@@ -16,13 +16,17 @@ from fastapi import FastAPI
 import questionnaires
 from fhir_server import mllp
 from fhir_server.access import LOCAL, clients, refuse_open_doors
+from fhir_server.access.senders import Listener
+from fhir_server.access.senders import senders as registered_senders
 from fhir_server.context import Context, Knowledge
 from fhir_server.interactions.capabilities import release
 from fhir_server.operations.lanes import Lanes
 from fhir_server.operations.notify import notifying
-from fhir_server.operations.receive import finish, receive, refuse_oversize
+from fhir_server.operations.receive import finish
+from fhir_server.operations.reception import Reception
 from fhir_server.operations.working import work_off
 from fhir_server.rest.application import FhirApplication
+from fhir_server.rest.hl7v2 import Hl7v2Application
 from fhir_server.rest.reading import resource
 from fhir_server.rest.transport import GatheringProtocol
 from fhir_server.settings import Settings
@@ -96,8 +100,11 @@ async def alone(settings: Settings, work: Callable[[Context], Coroutine[Any, Any
         made.database.close()
 
 
-def application(made: Context) -> FhirApplication:
-    """Return the ASGI application: the FHIR endpoint under /fhir, and FastAPI for what is beside it."""
+def application(made: Context, reception: Reception | None = None) -> FhirApplication:
+    """Return the ASGI application: the FHIR endpoint under /fhir, and what is beside it.
+
+    That is `/health`, and `/hl7v2` where there is a reception for HL7 v2.
+    """
     app = FastAPI(title="CSOR", version=release(), docs_url=None, redoc_url=None, openapi_url=None)
 
     @app.get("/health")
@@ -106,45 +113,38 @@ def application(made: Context) -> FhirApplication:
         held = await reading(made.database, lambda: inbox.tally(made.database))
         return {"status": "ok", "inbox": held}
 
-    return FhirApplication(made, clients(made.settings.clients), app)
+    registered = clients(made.settings.clients)
+    beside = Hl7v2Application(reception, registered, app) if reception is not None else app
+    return FhirApplication(made, registered, beside)
 
 
 @asynccontextmanager
-async def running(made: Context) -> AsyncIterator[tuple[str, int | None]]:
-    """Serve both doors until left; yields the FHIR base URL and the MLLP port."""
+async def running(made: Context) -> AsyncIterator[tuple[str, tuple[mllp.Server, ...]]]:
+    """Serve every door until left; yields the FHIR base URL and the MLLP listeners.
+
+    Raises ValueError where a door would be open to callers that cannot be told apart.
+    """
     settings = made.settings
     refuse_open_doors(settings)
+    senders = registered_senders(settings)
+    lanes = Lanes()
+    reception = Reception(made, lanes, senders)
     config = uvicorn.Config(
-        application(made), settings.fhir_host, settings.fhir_port,
+        application(made, reception), settings.fhir_host, settings.fhir_port,
         log_level="warning", access_log=False, lifespan="off",
         proxy_headers=False, server_header=False, http=GatheringProtocol,
     )  # fmt: skip
     server = _Server(config)
-    lanes = Lanes()
     await made.knowledge.renewed()
     if not await _is_renewing(made):
         await _finish(made, lanes)
     async with contextlib.AsyncExitStack() as doors:
         tending = asyncio.create_task(_tend(made, lanes))
         doors.push_async_callback(_ended, tending)
-        port = None
-        if settings.mllp:
-
-            def handle(frame: bytes, _peer: str) -> asyncio.Task[bytes]:
-                return receive(made, lanes, frame)
-
-            def oversize(beginning: bytes, _peer: str) -> asyncio.Task[bytes]:
-                return asyncio.create_task(refuse_oversize(made, beginning))
-
-            listener = await mllp.serve(
-                settings.mllp_host,
-                settings.mllp_port,
-                handle,
-                on_oversize=oversize,
-                limits=mllp.Limits(frame=settings.max_body),
-            )
-            doors.push_async_callback(listener.close)
-            port = listener.port
+        listening = [
+            await doors.enter_async_context(_listening(reception, each, settings.max_body))
+            for each in senders.listeners
+        ]
         working = asyncio.create_task(work_off(made, resource))
         doors.push_async_callback(_ended, working)
         serving = asyncio.create_task(server.serve())
@@ -156,11 +156,38 @@ async def running(made: Context) -> AsyncIterator[tuple[str, int | None]]:
         if settings.subscriptions:
             await doors.enter_async_context(notifying(made))
         try:
-            yield made.base_url, port
+            yield made.base_url, tuple(listening)
         finally:
             server.should_exit = True
             await serving
             await made.audit.flush()
+
+
+@asynccontextmanager
+async def _listening(
+    reception: Reception, listener: Listener, largest: int
+) -> AsyncIterator[mllp.Server]:
+    """Listen for MLLP connections until left."""
+    given = {
+        name: value
+        for name in ("connections", "idle_seconds")
+        if (value := getattr(listener, name)) is not None
+    }
+    files = None
+    if listener.certificate is not None and listener.key is not None:
+        files = mllp.Files(listener.certificate, listener.key, listener.client_ca)
+    server = await mllp.serve(
+        listener.host,
+        listener.port,
+        reception.receive,
+        on_oversize=reception.oversize,
+        limits=mllp.Limits(frame=listener.frame or largest, **given),
+        files=files,
+    )
+    try:
+        yield server
+    finally:
+        await server.close()
 
 
 async def _is_renewing(made: Context) -> bool:

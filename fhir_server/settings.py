@@ -28,6 +28,13 @@ class Settings(BaseSettings):
     mllp_host: str = Field(default="127.0.0.1", description="Address of the MLLP listener.")
     mllp_port: int = Field(default=2575, ge=1, description="Port of the MLLP listener.")
     mllp: bool = Field(default=True, description="Whether HL7 v2 messages are listened for.")
+    hl7v2_senders: Path | None = Field(
+        default=None,
+        description=(
+            "TOML file of the connections that may send HL7 v2, the hospitals that each may speak "
+            "for, and the MLLP listeners; without it, this machine alone, for any hospital."
+        ),
+    )
     clients: Path | None = Field(
         default=None,
         description="TOML file of the clients that may call from elsewhere than this machine.",

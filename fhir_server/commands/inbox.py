@@ -7,11 +7,13 @@ from urllib.parse import unquote, urlsplit
 
 import httpx
 
+from fhir_server.access.senders import DOORS
 from fhir_server.app import alone, application, context
 from fhir_server.context import Context
 from fhir_server.interactions.entries import Entry, entries
 from fhir_server.interactions.targets import find
 from fhir_server.operations.process_message import work
+from fhir_server.operations.receive import withheld
 from fhir_server.rest.keeping import REPLAYED, Sending, sent
 from fhir_server.rest.reading import resource
 from fhir_server.settings import Settings
@@ -27,7 +29,7 @@ def listing(settings: Settings, status: Status) -> None:
     made = context(settings)
     try:
         for message in inbox.every(made.database, status):
-            what = message.control_id if message.door == "mllp" else message.target
+            what = message.control_id if message.door in DOORS else message.target
             print(f"{message.id}\t{message.door}\t{message.sender}\t{what}\t{message.reason or ''}")
         print(
             ", ".join(f"{n} {s}" for s, n in sorted(inbox.tally(made.database).items())) or "empty"
@@ -61,7 +63,9 @@ async def _replay(made: Context, numbers: list[int]) -> int:
 
 async def _again(made: Context, message: Message) -> str | None:
     """Send one message through again; returns why not, where that would do harm."""
-    if message.door == "mllp":
+    if message.door in DOORS:
+        if why := withheld(message):
+            return f"not replayed: {why}"
         with contextlib.suppress(SettledError):
             await work(made, message)
         return None

@@ -11,6 +11,7 @@ from functools import cache
 from typing import Any
 from urllib.parse import unquote_plus
 
+from fhir_server.access.senders import DOORS
 from fhir_server.store.belonging import Child, Identifiers, Named, pairs_of
 from fhir_server.store.inbox import Message
 from mappings import hl7v2
@@ -28,7 +29,7 @@ _IGNORED = re.compile(rb"[\s-]")
 
 def carries(message: Message, child: Child) -> bool:
     """Tell whether a message carries a child."""
-    if message.door == "mllp":
+    if message.door in DOORS:
         return _hl7v2(message.raw, child)
     return _fhir(message, child)
 

@@ -4,7 +4,7 @@ The tables (`messages/`, `segments/`, `*.csv`) are the mapping; `apply` runs the
 """
 
 from mappings.hl7v2.ack import AckCode, ack
-from mappings.hl7v2.apply import structures, to_bundle
+from mappings.hl7v2.apply import refuse_unsupported, structures, to_bundle
 from mappings.hl7v2.batch import Batch, batch, batch_ack
 from mappings.hl7v2.errors import ack_code
 from mappings.hl7v2.parse import Header, Leaf, Message, Place, Segment, identity, parse
@@ -26,6 +26,7 @@ __all__ = [
     "batch_ack",
     "identity",
     "parse",
+    "refuse_unsupported",
     "structures",
     "to_bundle",
 ]

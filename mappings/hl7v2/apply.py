@@ -93,6 +93,11 @@ def to_bundle(message: Message, context: MappingContext) -> Resource:
     return build(run)
 
 
+def refuse_unsupported(message: Message) -> None:
+    """Raise FhirError 400 (AR) for a message whose version, type or event is not mapped."""
+    _select(message.header)
+
+
 def _refuse_length(message: Message) -> None:
     count = len(message.all_segments)
     if count > MOST_SEGMENTS:
