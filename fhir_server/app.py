@@ -5,9 +5,10 @@ import contextlib
 import logging
 import os
 import uuid
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, TypeVar
 
 import uvicorn
@@ -16,13 +17,17 @@ from fastapi import FastAPI
 import questionnaires
 from fhir_server import mllp
 from fhir_server.access import LOCAL, Callers, clients, refuse_open_doors
+from fhir_server.access.senders import Listener
+from fhir_server.access.senders import senders as registered_senders
 from fhir_server.context import Context, Knowledge
 from fhir_server.interactions.capabilities import release
 from fhir_server.operations.lanes import Lanes
 from fhir_server.operations.notify import notifying
-from fhir_server.operations.receive import finish, receive, refuse_oversize
+from fhir_server.operations.receive import finish
+from fhir_server.operations.reception import Reception
 from fhir_server.operations.working import work_off
 from fhir_server.rest.application import FhirApplication
+from fhir_server.rest.hl7v2 import Hl7v2Application
 from fhir_server.rest.metrics import metrics
 from fhir_server.rest.reading import resource
 from fhir_server.rest.transport import GatheringProtocol
@@ -38,6 +43,13 @@ from mappings import layers
 T = TypeVar("T")
 logger = logging.getLogger("csor")
 
+_SEEN: tuple[tuple[str, Callable[[mllp.Counts], int], str], ...] = (
+    ("connections", lambda counts: counts.connections, "Accepted."),
+    ("frames", lambda counts: counts.frames, "Frames read."),
+    ("oversize", lambda counts: counts.oversize, "Frames too large."),
+    ("skipped_bytes", lambda counts: counts.skipped_bytes, "Bytes outside a frame, passed over."),
+)
+"""What is counted of MLLP connections: name, where it is counted, and what it says."""
 _TENDED = 1.0
 """Seconds between two looks whether something was loaded, or a renewal of the index announced."""
 
@@ -99,8 +111,11 @@ async def alone(settings: Settings, work: Callable[[Context], Coroutine[Any, Any
         made.database.close()
 
 
-def application(made: Context) -> FhirApplication:
-    """Return the ASGI application: the FHIR endpoint under /fhir, and FastAPI for what is beside it."""
+def application(made: Context, reception: Reception | None = None) -> FhirApplication:
+    """Return the ASGI application: the FHIR endpoint under /fhir, and what is beside it.
+
+    That is `/health`, and `/hl7v2` where there is a reception for HL7 v2.
+    """
     app = FastAPI(title="CSOR", version=release(), docs_url=None, redoc_url=None, openapi_url=None)
 
     @app.get("/health")
@@ -111,49 +126,41 @@ def application(made: Context) -> FhirApplication:
 
     registered = clients(made.settings.clients)
     app.add_route("/metrics", metrics(made, Callers(registered)))
-    return FhirApplication(made, registered, app)
+    beside = Hl7v2Application(reception, registered, app) if reception is not None else app
+    return FhirApplication(made, registered, beside)
 
 
 @asynccontextmanager
-async def running(made: Context) -> AsyncIterator[tuple[str, int | None]]:
-    """Serve both doors until left; yields the FHIR base URL and the MLLP port."""
+async def running(made: Context) -> AsyncIterator[tuple[str, tuple[mllp.Server, ...]]]:
+    """Serve every door until left; yields the FHIR base URL and the MLLP listeners.
+
+    Raises ValueError where a door would be open to callers that cannot be told apart.
+    """
     settings = made.settings
     refuse_open_doors(settings)
+    senders = registered_senders(settings)
+    lanes = Lanes()
+    reception = Reception(made, lanes, senders)
     config = uvicorn.Config(
-        application(made), settings.fhir_host, settings.fhir_port,
+        application(made, reception), settings.fhir_host, settings.fhir_port,
         log_level="warning", access_log=False, lifespan="off",
         proxy_headers=False, server_header=False, http=GatheringProtocol,
     )  # fmt: skip
     server = _Server(config)
-    lanes = Lanes()
     made.metrics.watch(
         "csor_lanes_busy", "gauge", "Children whose messages are worked.", lambda: lanes.busy
     )
     await made.knowledge.renewed()
     if not await _is_renewing(made):
-        await _finish(made, lanes)
+        await _finish(made, reception)
     async with contextlib.AsyncExitStack() as doors:
-        tending = asyncio.create_task(_tend(made, lanes))
+        tending = asyncio.create_task(_tend(made, reception))
         doors.push_async_callback(_ended, tending)
-        port = None
-        if settings.mllp:
-
-            def handle(frame: bytes, _peer: str) -> asyncio.Task[bytes]:
-                return receive(made, lanes, frame)
-
-            def oversize(beginning: bytes, _peer: str) -> asyncio.Task[bytes]:
-                return asyncio.create_task(refuse_oversize(made, beginning))
-
-            listener = await mllp.serve(
-                settings.mllp_host,
-                settings.mllp_port,
-                handle,
-                on_oversize=oversize,
-                limits=mllp.Limits(frame=settings.max_body),
-            )
-            doors.push_async_callback(listener.close)
-            port = listener.port
-            _watch(made, listener.counts)
+        listening = [
+            await doors.enter_async_context(_listening(reception, each, settings.max_body))
+            for each in senders.listeners
+        ]
+        _watch(made, listening)
         working = asyncio.create_task(work_off(made, resource))
         doors.push_async_callback(_ended, working)
         serving = asyncio.create_task(server.serve())
@@ -165,33 +172,60 @@ async def running(made: Context) -> AsyncIterator[tuple[str, int | None]]:
         if settings.subscriptions:
             await doors.enter_async_context(notifying(made))
         try:
-            yield made.base_url, port
+            yield made.base_url, tuple(listening)
         finally:
             server.should_exit = True
             await serving
             await made.audit.flush()
 
 
-def _watch(made: Context, counts: mllp.Counts) -> None:
-    """Let the metrics tell what a listener has seen."""
-    watch = made.metrics.watch
-    watch("csor_mllp_connections_total", "counter", "Accepted.", lambda: counts.connections)
-    watch("csor_mllp_frames_total", "counter", "Frames read.", lambda: counts.frames)
-    watch("csor_mllp_oversize_total", "counter", "Frames too large.", lambda: counts.oversize)
-    about = "Bytes outside a frame, passed over."
-    watch("csor_mllp_skipped_bytes_total", "counter", about, lambda: counts.skipped_bytes)
+def _watch(made: Context, listening: Sequence[mllp.Server]) -> None:
+    """Let the metrics tell what the listeners have seen."""
+
+    def seen(count: Callable[[mllp.Counts], int]) -> int:
+        return sum(count(each.counts) for each in listening)
+
+    for name, count, about in _SEEN:
+        made.metrics.watch(f"csor_mllp_{name}_total", "counter", about, partial(seen, count))
+
+
+@asynccontextmanager
+async def _listening(
+    reception: Reception, listener: Listener, largest: int
+) -> AsyncIterator[mllp.Server]:
+    """Listen for MLLP connections until left."""
+    given = {
+        name: value
+        for name in ("connections", "idle_seconds")
+        if (value := getattr(listener, name)) is not None
+    }
+    files = None
+    if listener.certificate is not None and listener.key is not None:
+        files = mllp.Files(listener.certificate, listener.key, listener.client_ca)
+    server = await mllp.serve(
+        listener.host,
+        listener.port,
+        reception.receive,
+        on_oversize=reception.oversize,
+        limits=mllp.Limits(frame=listener.frame or largest, **given),
+        files=files,
+    )
+    try:
+        yield server
+    finally:
+        await server.close()
 
 
 async def _is_renewing(made: Context) -> bool:
     return await reading(made.database, lambda: under_way(made.database.read)) is not None
 
 
-async def _finish(made: Context, lanes: Lanes) -> None:
-    if left := await finish(made, lanes):
+async def _finish(made: Context, reception: Reception) -> None:
+    if left := await finish(made, reception.lanes, reception.policy_of):
         logger.info("worked through %d messages that an earlier run had received", left)
 
 
-async def _tend(made: Context, lanes: Lanes) -> None:
+async def _tend(made: Context, reception: Reception) -> None:
     """See what has been loaded; carry renewals of the index through, then the messages that waited."""
     while True:
         try:
@@ -201,7 +235,7 @@ async def _tend(made: Context, lanes: Lanes) -> None:
                 logger.info("the search index is being made anew; searches are answered with 503")
                 slices = await made.database.driven(renew(made.database))
                 logger.info("the search index is new, after %d commits", slices)
-                await _finish(made, lanes)
+                await _finish(made, reception)
         except Exception as failure:
             logger.error("the search index is not made anew: %s", place(failure))  # noqa: TRY400 - no content
         await asyncio.sleep(_TENDED)

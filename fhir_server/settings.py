@@ -35,6 +35,13 @@ class Settings(BaseSettings):
             "docs/mapping-guide.md. A fault in it stops the server at start."
         ),
     )
+    hl7v2_senders: Path | None = Field(
+        default=None,
+        description=(
+            "TOML file of the connections that may send HL7 v2, the hospitals that each may speak "
+            "for, and the MLLP listeners; without it, this machine alone, for any hospital."
+        ),
+    )
     clients: Path | None = Field(
         default=None,
         description="TOML file of the clients that may call from elsewhere than this machine.",

@@ -55,17 +55,14 @@ def clients(file: Path | None) -> tuple[Client, ...]:
 
 
 def refuse_open_doors(settings: Settings) -> None:
-    """Raise ValueError if a door would be open to callers that cannot be told apart."""
+    """Raise ValueError if the HTTP door would be open to callers that cannot be told apart.
+
+    Of the MLLP listeners, `access.senders.senders` sees to that.
+    """
     if not is_local(settings.fhir_host) and settings.clients is None:
         raise ValueError(
             f"CSOR_FHIR_HOST={settings.fhir_host} can be reached from other machines, but no client "
             "is registered. Set CSOR_CLIENTS to a TOML file of clients, or keep to 127.0.0.1."
-        )
-    if settings.mllp and not is_local(settings.mllp_host):
-        raise ValueError(
-            f"CSOR_MLLP_HOST={settings.mllp_host} can be reached from other machines, and MLLP "
-            "carries no identity here: keep it on 127.0.0.1 behind a tunnel that authenticates, or "
-            "set CSOR_MLLP=false."
         )
 
 

@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from fhir_server.access.senders import senders
 from fhir_server.app import alone, context
 from fhir_server.commands.resending import send_again
 from fhir_server.context import Context, instant, microseconds
 from fhir_server.operations import replay as operation
-from fhir_server.operations.policies import PolicyOf, usual
+from fhir_server.operations.policies import PolicyOf, agreed
 from fhir_server.operations.process_message import go_on, map_version, work
+from fhir_server.operations.receive import withheld
 from fhir_server.settings import Settings
 from fhir_server.store import inbox
 from fhir_server.store.inbox import Chosen, Message, Status
@@ -114,14 +116,15 @@ def replay(
     chosen: Chosen = Chosen("refused"),  # noqa: B008 - frozen
     *,
     dry_run: bool = False,
-    policy_of: PolicyOf = usual,
+    policy_of: PolicyOf | None = None,
 ) -> int:
     """Work messages again, those chosen or those named, and print what became of each.
 
     A dry run changes nothing, and prints what would become of each. Returns exit status 1 where a message
     that was named is not worked again.
     """
-    run = _Replay(chosen, dry_run=dry_run, policy_of=policy_of)
+    by = policy_of or agreed(senders(settings))
+    run = _Replay(chosen, dry_run=dry_run, policy_of=by)
     return asyncio.run(alone(settings, lambda made: run(made, numbers)))
 
 
@@ -164,6 +167,8 @@ class _Replay:
 
     async def _again(self, message: Message) -> str | None:
         """Work one message again; returns why not, where it is left as it is."""
+        if why := withheld(message):
+            return f"not replayed: {why}"
         if not message.is_hl7v2:
             if message.status == "processed":
                 return "not replayed: it is a FHIR request, and no table maps it"
@@ -185,6 +190,8 @@ class _Replay:
 def _rehearsal(made: Context, message: Message) -> str:
     if not message.is_hl7v2:
         return f"{message.id}\tnot rehearsed\tit is a FHIR request: $validate says what it would do"
+    if why := withheld(message):
+        return f"{message.id}\tnot replayed\t{why}"
     found = operation.rehearsed(made, message)
     if found.refused:
         return f"{message.id}\twould be refused\t" + "; ".join(i.diagnostics for i in found.refused)
@@ -192,30 +199,32 @@ def _rehearsal(made: Context, message: Message) -> str:
     return f"{message.id}\twould be accepted\t{', '.join(done)}"
 
 
-def dismiss(settings: Settings, number: int, reason: str, policy_of: PolicyOf = usual) -> int:
+def dismiss(settings: Settings, number: int, reason: str, policy_of: PolicyOf | None = None) -> int:
     """Set a message aside for good, and work what waited for it; returns exit status 1 without one."""
+    by = policy_of or agreed(senders(settings))
 
     async def dismissed(made: Context) -> int:
         moment = microseconds(made.now())
         if not await inbox.dismiss(made.database, number, moment, f"dismissed: {reason}"):
             print(f"{number} is no message that was refused, or waits")
             return 1
-        freed = await go_on(made, policy_of)
+        freed = await go_on(made, by)
         print(f"{number}\tdismissed\t{freed} messages that waited for it have been worked")
         return 0
 
     return asyncio.run(alone(settings, dismissed))
 
 
-def release(settings: Settings, number: int, policy_of: PolicyOf = usual) -> int:
+def release(settings: Settings, number: int, policy_of: PolicyOf | None = None) -> int:
     """Work a quarantined message; returns exit status 1 where it is none, or is refused."""
+    by = policy_of or agreed(senders(settings))
 
     async def released(made: Context) -> int:
         message = inbox.read(made.database, number)
         if message is None or message.status != "quarantined":
             print(f"{number} is no message that is quarantined")
             return 1
-        await operation.release(made, message, policy_of)
+        await operation.release(made, message, by)
         after = inbox.read(made.database, number)
         status = after.status if after else "unknown"
         print(f"{number}\t{status}\t{(after and after.reason) or ''}")

@@ -1,16 +1,20 @@
-"""`serve`: open both doors and keep them open until told to stop."""
+"""`serve`: open every door and keep them open until told to stop."""
 
 import asyncio
 import gc
 import logging
 import signal
 import sys
+from collections.abc import Sequence
 
 from uvicorn.loops.auto import auto_loop_factory
 
 from fhir_server.app import context, running
 from fhir_server.commands.load import load_artefacts
+from fhir_server.mllp import Server
 from fhir_server.settings import Settings
+
+logger = logging.getLogger("csor.serve")
 
 _SWITCH = 0.0005
 """Seconds after which a busy thread lets another one run: the writer's steps between two statements."""
@@ -21,7 +25,10 @@ _GARBAGE = 50_000
 
 
 def serve(settings: Settings) -> None:
-    """Serve until SIGINT or SIGTERM; raises OSError where a port is taken."""
+    """Serve until SIGINT or SIGTERM; SIGHUP has certificates read anew.
+
+    Raises OSError where a port is taken, ValueError where a door would be open to anybody.
+    """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     for chatty in ("alembic", "httpx", "httpcore"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
@@ -38,14 +45,25 @@ async def _serve(settings: Settings) -> None:
     made = context(settings, apart=True)
     try:
         stored = await made.database.driven(load_artefacts(made))
-        async with running(made) as (base_url, port):
+        async with running(made) as (base_url, listeners):
             print(f"FHIR R4       {base_url}")
-            if port is not None:
-                print(f"HL7 v2 MLLP   {settings.mllp_host}:{port}")
+            for listener in listeners:
+                print(f"HL7 v2 MLLP   {listener.address}{' (TLS)' if listener.files else ''}")
             where = made.database.dialect.name
             print(f"database      {where} ({stored} artefacts new or changed)", flush=True)
+            loop.add_signal_handler(signal.SIGHUP, _renew, listeners)
             gc.freeze()  # what is loaded by now stays: collecting it again would stall every request
             gc.set_threshold(_GARBAGE)
             await stop.wait()
     finally:
         made.database.close()
+
+
+def _renew(listeners: Sequence[Server]) -> None:
+    """Show the certificates that the files hold now; where they are no good, those of before."""
+    for listener in listeners:
+        try:
+            listener.renew()
+            logger.info("mllp %s: the files for TLS are read anew", listener.address)
+        except ValueError as wrong:
+            logger.error("mllp %s: %s", listener.address, wrong)  # noqa: TRY400 - the files are named

@@ -2,27 +2,49 @@
 
 The raw bytes are durable before anything they say is stored. A processed message that is sent again
 gets the same answer and changes nothing; a refused one is tried again, for what it lacked may have
-come. HL7 v2.4 §2.9 (original acknowledgement).
+come. What comes of a hospital that its connection may not speak for, or is too large, is kept and goes
+no further. HL7 v2.4 §2.9.
 """
 
 import asyncio
 import hashlib
+from datetime import UTC, datetime
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from fhir_server.access import admit
+from fhir_server.access.senders import LOCAL_SENDER, Door, Sender
 from fhir_server.context import Context, microseconds
+from fhir_server.operations.acknowledge import (
+    ORIGINAL,
+    Reply,
+    Wanted,
+    begun,
+    code_of,
+    seen,
+    unsupported,
+    wanted,
+)
 from fhir_server.operations.lanes import Lanes, keys
 from fhir_server.operations.policies import PolicyOf, usual
-from fhir_server.operations.process_message import go_on, settlement_of, work
+from fhir_server.operations.process_message import LONDON, go_on
+from fhir_server.operations.process_message import work as process
 from fhir_server.store import inbox
 from fhir_server.store.connection import reading
 from fhir_server.store.inbox import Arrival, Message
 from mappings import hl7v2
-from r4.issue import FhirError, error
+from mappings.hl7v2.parse import IGNORED
+from r4.issue import FhirError, Issue, error
 
 _AT_ONCE = 32
 """How many messages of an earlier run are worked through at the same time."""
+_OVERSIZE, _DISAGREEING, _BATCH = "oversize", "hospital", "batch"
+_WITHHELD = {
+    _OVERSIZE: "it was too large, and its beginning alone is kept",
+    _DISAGREEING: "its connection may not speak for its hospital; once it may, it is to be sent again",
+    _BATCH: "it is a batch that cannot be divided, and is to be sent again once it is mended",
+}
+"""What is kept without being worked through, by the target that it has in the inbox, and why."""
 
 
 class _Read(NamedTuple):
@@ -34,14 +56,24 @@ class _Read(NamedTuple):
 
 
 def receive(
-    context: Context, lanes: Lanes, raw: bytes, policy_of: PolicyOf = usual
-) -> asyncio.Task[bytes]:
-    """Return the acknowledgement (AA, AE or AR) of a message, which comes once all it says is durable.
+    context: Context,
+    lanes: Lanes,
+    raw: bytes,
+    sender: Sender = LOCAL_SENDER,
+    door: Door = "mllp",
+    policy_of: PolicyOf = usual,
+) -> Reply:
+    """Take a message of a sender, and return what it is told, and when.
 
-    Calls are to come in the order of arrival: it is that of the inbox, and of each lane.
+    Nothing is said before the raw bytes are durable, and AA only once all that the message says is,
+    unless the sender has it said as soon as the message is kept. Calls are to come in the order of
+    arrival: it is that of the inbox, and of each lane.
     """
     admit(context.principal, "process-message")
-    read = _read(raw)
+    read = _read(raw, door, sender.name)
+    asked = wanted(read.parsed, sender)
+    if read.parsed is not None and not sender.speaks_for(read.parsed.header.sending_facility):
+        return _disagreeing(context, read.parsed, sender, door)
     received = microseconds(context.now())
     kept = asyncio.create_task(inbox.receive(context.database, read.arrival, received))
 
@@ -52,20 +84,146 @@ def receive(
             _settled(context, message, read, policy_of, is_known=is_known)
         )
 
-    return lanes.run(read.lanes, worked)
+    work = lanes.run(read.lanes, worked)
+    work.add_done_callback(seen)
+    if asked == ORIGINAL:
+        return Reply(work, None, work)
+    return _enhanced(asked, read, unsupported(read.parsed, context.mapping), kept, work)
 
 
-def _read(raw: bytes) -> _Read:
+def _enhanced(
+    asked: Wanted,
+    read: _Read,
+    issues: tuple[Issue, ...],
+    kept: "asyncio.Task[Message]",
+    work: "asyncio.Task[bytes]",
+) -> Reply:
+    """Return what is said once a message is kept, and, unless that refuses it, once it is worked.
+
+    issues: why its header alone refuses it.
+    """
+    at_once = asked.at_once(issues)
+
+    async def accepted() -> bytes | None:
+        message = await asyncio.shield(kept)
+        return None if at_once is None else _accepted(message, read, at_once, issues)
+
+    async def applied() -> bytes | None:
+        answer = await asyncio.shield(work)
+        is_said = at_once is None or not issues
+        return answer if is_said and asked.worked_off(code_of(answer)) else None
+
+    answer = begun(applied() if asked.kept == "NE" else accepted())
+    later = None if "NE" in (asked.kept, asked.worked) else begun(applied())
+    return Reply(answer, later, work)
+
+
+def _accepted(
+    message: Message, read: _Read, code: hl7v2.AckCode, issues: tuple[Issue, ...]
+) -> bytes:
+    """Return the answer to a message that is kept: the same one whenever it is sent again."""
+    return hl7v2.ack(
+        read.parsed or message.raw,
+        code=code,
+        issues=issues,
+        control_id=f"CSOR{message.id}C",
+        now=_timestamp(datetime.fromtimestamp(message.received / 1_000_000, UTC)),
+    )
+
+
+def _timestamp(moment: datetime) -> str:
+    return moment.astimezone(LONDON).strftime("%Y%m%d%H%M%S")
+
+
+def _disagreeing(context: Context, parsed: hl7v2.Message, sender: Sender, door: Door) -> Reply:
+    """Refuse a message of a hospital that its connection may not speak for.
+
+    It is kept under the connection's name, not under that of the sender it claims to be.
+    """
+    facility = parsed.header.sending_facility
+    hospitals = ", ".join(sorted(sender.hospitals or ()))
+    text = (
+        f"MSH-4 is `{facility}`, but this connection ({sender.name}) speaks for {hospitals}. Send "
+        "the ODS code of one of these, or have the registry list the hospital for this connection."
+    )
+    issues = (error("not-found", text, "MSH^1^4", "204"),)
+    arrival = Arrival(
+        door, sender.name, parsed.header.control_id, parsed.digest, _DISAGREEING, parsed.raw,
+        sender.name,
+    )  # fmt: skip
+    return _withheld(context, arrival, parsed, wanted(parsed, sender), issues)
+
+
+def refuse_oversize(
+    context: Context, beginning: bytes, sender: Sender = LOCAL_SENDER, door: Door = "mllp"
+) -> Reply:
+    """Refuse (AR) a message that is larger than is taken; its beginning is kept in the inbox."""
+    sha256 = hashlib.sha256(beginning).hexdigest()
+    arrival = Arrival(door, "", "", sha256, _OVERSIZE, beginning)
+    text = "The message is larger than what is taken here at once; its beginning is kept."
+    issues = (error("too-long", text, "MSH^1", "100"),)
+    try:
+        header = hl7v2.parse(beginning.lstrip(IGNORED).partition(b"\r")[0])
+    except FhirError:
+        header = None
+    return _withheld(context, arrival, beginning, wanted(header, sender), issues)
+
+
+def refuse_batch(context: Context, raw: bytes, refusal: FhirError, door: Door) -> Reply:
+    """Refuse (AR) a batch that cannot be divided; it is kept, and nothing of it is worked through."""
+    arrival = Arrival(door, "", "", hashlib.sha256(raw).hexdigest(), _BATCH, raw)
+    return _withheld(context, arrival, raw, ORIGINAL, refusal.issues)
+
+
+def _withheld(
+    context: Context,
+    arrival: Arrival,
+    message: hl7v2.Message | bytes,
+    asked: Wanted,
+    issues: tuple[Issue, ...],
+) -> Reply:
+    """Keep a message that is not worked through, and say so, where that is wanted."""
+    admit(context.principal, "process-message")
+    said = asked.refusal(issues)
+    moment = context.now()
+    answer = hl7v2.ack(
+        message,
+        code=said or hl7v2.ack_code(issues),
+        issues=issues,
+        control_id=f"CSOR{arrival.sha256[:12]}",
+        now=_timestamp(moment),
+    )
+
+    async def kept() -> bytes:
+        reason = "; ".join(issue.diagnostics for issue in issues)
+        await inbox.keep(context.database, arrival, microseconds(moment), answer, reason)
+        return answer
+
+    async def told() -> bytes | None:
+        await asyncio.shield(work)
+        return answer if said else None
+
+    work = asyncio.create_task(kept())
+    work.add_done_callback(seen)
+    return Reply(begun(told()), None, work)
+
+
+def withheld(message: Message) -> str | None:
+    """Return why a message of the inbox is not to be worked through, now or later; None if it is."""
+    return _WITHHELD.get(message.target)
+
+
+def _read(raw: bytes, door: Door, connection: str | None) -> _Read:
     """Return who sent a message, and its lanes; what cannot be read is known by its hash alone."""
     try:
         parsed = hl7v2.parse(raw)
         sender, control_id, sha256 = hl7v2.identity(parsed)
         origin = hl7v2.origin(parsed)
-        arrival = Arrival("mllp", sender, control_id, sha256, "", raw, None, *origin)
+        arrival = Arrival(door, sender, control_id, sha256, "", raw, connection, *origin)
         return _Read(arrival, parsed, keys(parsed))
     except FhirError:
         sha256 = hashlib.sha256(raw).hexdigest()
-        return _Read(Arrival("mllp", "", "", sha256, "", raw), None, frozenset())
+        return _Read(Arrival(door, "", "", sha256, "", raw, connection), None, frozenset())
 
 
 async def _settled(
@@ -75,20 +233,7 @@ async def _settled(
     now = (inbox.read(context.database, message.id) or message) if is_known else message
     if now.status in ("processed", "dismissed") and now.answer is not None:
         return now.answer
-    return await work(context, now, read.parsed, policy_of)
-
-
-async def refuse_oversize(context: Context, beginning: bytes) -> bytes:
-    """Return the AR of a frame that is larger than is taken; its beginning is kept in the inbox."""
-    sha256 = hashlib.sha256(beginning).hexdigest()
-    arrival = Arrival("mllp", "", "", sha256, "oversize", beginning)
-    moment = context.now()
-    message = await inbox.receive(context.database, arrival, microseconds(moment))
-    text = f"The message is larger than the {context.settings.max_body} bytes that are taken."
-    issues = (error("too-long", text, "MSH^1", "100"),)
-    settlement = settlement_of(message, beginning, "refused", moment, issues)
-    await inbox.refuse(context.database, settlement)
-    return settlement.answer
+    return await process(context, now, read.parsed, policy_of)
 
 
 async def finish(context: Context, lanes: Lanes, policy_of: PolicyOf = usual) -> int:
@@ -111,7 +256,7 @@ def _left(context: Context, after: int) -> list[Message]:
 def _again(
     context: Context, lanes: Lanes, message: Message, policy_of: PolicyOf
 ) -> asyncio.Task[bytes]:
-    read = _read(message.raw)
+    read = _read(message.raw, cast(Door, message.door), message.connection)
 
     async def worked() -> bytes:
         return await context.database.driven(

@@ -15,7 +15,7 @@ from r4.json import encode
 
 logger = logging.getLogger("csor.rest")
 
-_HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": "10"}}
+HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": "10"}}
 
 
 def refusal(request: Request, failure: FhirError, served: str = "") -> Answer:
@@ -23,7 +23,7 @@ def refusal(request: Request, failure: FhirError, served: str = "") -> Answer:
 
     `served` are the methods of the URL, which a 405 names.
     """
-    headers = dict(_HEADERS.get(failure.status, {}))
+    headers = dict(HEADERS.get(failure.status, {}))
     if failure.status == 405:  # noqa: PLR2004
         headers["Allow"] = served
     try:

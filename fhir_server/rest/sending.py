@@ -16,7 +16,7 @@ from fhir_server.rest.request import Request, Send
 _Header = tuple[bytes, bytes]
 _CHUNK = 256 * 1024
 _BODILESS = frozenset({204, 304})
-_COMPRESSED = ("application/fhir+", "application/json", "text/")
+_COMPRESSED = ("application/fhir+", "application/json", "application/hl7-v2", "text/")
 """How the media types begin that gzip makes smaller."""
 
 

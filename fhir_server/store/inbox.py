@@ -16,7 +16,8 @@ from fhir_server.store.connection import Connection, Database
 
 Status = Literal["received", "processed", "refused", "quarantined", "parked", "dismissed"]
 
-
+HL7V2_DOORS = frozenset({"mllp", "http-hl7v2"})
+"""The doors whose messages are HL7 v2."""
 PAGE = 100
 
 
@@ -26,7 +27,7 @@ class SettledError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """Something that arrived: door (mllp, http), who sent it, its own id, its hash, where to.
+    """Something that arrived: door (mllp, http-hl7v2, http), who sent it, its own id, its hash, where to.
 
     connection: by which of the registered connections it came. hospital and kind: MSH-4 and MSH-9, as
     `ADT^A01`. occurred: when what it tells happened, in microseconds.
@@ -97,8 +98,8 @@ class Message:
 
     @property
     def is_hl7v2(self) -> bool:
-        """Tell whether it came by a door for HL7 v2: every one but that for FHIR (http)."""
-        return self.door != "http"
+        """Tell whether it came by a door for HL7 v2."""
+        return self.door in HL7V2_DOORS
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ The tables (`messages/`, `segments/`, `*.csv`) are the mapping; `apply` runs the
 
 from mappings.hl7v2.accounting import Ignored
 from mappings.hl7v2.ack import AckCode, ack
-from mappings.hl7v2.apply import own, structures, to_bundle
+from mappings.hl7v2.apply import own, refuse_unsupported, structures, to_bundle
 from mappings.hl7v2.batch import Batch, batch, batch_ack
 from mappings.hl7v2.edition import version
 from mappings.hl7v2.errors import ack_code
@@ -40,6 +40,7 @@ __all__ = [
     "origin",
     "own",
     "parse",
+    "refuse_unsupported",
     "structures",
     "tells_who",
     "to_bundle",

@@ -15,7 +15,7 @@ from r4.issue import FhirError, Issue
 
 AckCode = Literal["AA", "AE", "AR", "CA", "CE", "CR"]
 _SEVERITY = {"fatal": "F", "error": "E", "warning": "W", "information": "I"}
-_HEAD = 4096
+_HEAD = 64 * 1024
 _LOCATION = re.compile(r"[A-Z][A-Z0-9]{2}(\^\d+){0,5}\Z")
 
 

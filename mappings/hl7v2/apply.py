@@ -122,14 +122,14 @@ class Engine:
         Raises FhirError where the message is refused before any row runs.
         """
         _refuse_length(message)
-        event = self._select(message.header)
+        event = self.select(message.header)
         structure = self.structures[event.structure]
         tree = lay_out(structure.root, message)
         _refuse(422, [*_header_issues(message.header), *_absent(tree)])
         site = self.sites.get(message.header.sending_facility, NOTHING)
         return LaidOut(event, structure, tree, site)
 
-    def _select(self, header: Header) -> tables.Event:
+    def select(self, header: Header) -> tables.Event:
         """Choose the message table. Of our own MSH-9.3 is not asked: senders omit it, or write others.
 
         Of a structure that only an operator's layer has it is, or else type and event together are.
@@ -180,6 +180,12 @@ def to_bundle(message: Message, context: MappingContext) -> Resource:
 def own() -> Engine:
     """Compile the tables of this package, once. Raises ValueError for a bad row."""
     return Engine(compiled(tables.own()), every(), tables.own().version)
+
+
+def refuse_unsupported(message: Message, context: MappingContext) -> None:
+    """Raise FhirError 400 (AR) for a message whose version, type or event is not mapped."""
+    engine = context.engine if isinstance(context.engine, Engine) else own()
+    engine.of(message).select(message.header)
 
 
 def _refuse_length(message: Message) -> None:

@@ -62,14 +62,16 @@ def batch_ack(batch: Batch, answers: Sequence[bytes], *, control_id: str, now: s
     """Put the acknowledgements of a batch's messages, in their order, into a batch of the same form.
 
     `control_id` becomes the answer's BHS-11 and FHS-11, and BHS-12 and FHS-12 name what is
-    answered; `now` is an ISO 8601 instant or an HL7 timestamp. Raises ValueError where there is not
-    one answer for each message.
+    answered; `now` is an ISO 8601 instant or an HL7 timestamp. An empty answer, to a message that
+    asked for none, is left out. Raises ValueError where there is not one answer for each message.
     """
     if len(answers) != len(batch.messages):
         raise ValueError(f"{len(batch.messages)} messages have {len(answers)} answers")
     left = iter(answers)
     parts = [
-        _enclosed(part.header, [next(left) for _ in part.messages], control_id, now)
+        _enclosed(
+            part.header, [each for _ in part.messages if (each := next(left))], control_id, now
+        )
         for part in batch.parts
     ]
     return _enclosed(batch.header, parts, control_id, now)

@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from fhir_server.access import admit, clients, identify, is_local, refuse_open_doors
+from fhir_server.access.senders import senders
 from fhir_server.app import application, context
 from fhir_server.context import Principal
 from fhir_server.settings import Settings
@@ -72,11 +73,16 @@ def test_a_door_that_would_be_open_to_anyone_is_not_opened(
     settings: dict[str, object], allowed: bool
 ) -> None:
     chosen = Settings(**settings)
-    if allowed:
+
+    def opened() -> None:
         refuse_open_doors(chosen)
+        senders(chosen)
+
+    if allowed:
+        opened()
     else:
         with pytest.raises(ValueError, match="can be reached from other machines"):
-            refuse_open_doors(chosen)
+            opened()
 
 
 def test_a_door_open_to_registered_clients_is(registered: Path) -> None:

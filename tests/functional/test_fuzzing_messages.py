@@ -14,7 +14,7 @@ from tests.support.server import Served, served
 
 ODS = "https://fhir.nhs.uk/Id/ods-organization-code"
 MESSAGES = [
-    file.read_bytes()
+    file.read_bytes().replace(b"|AL|NE|", b"|||")
     for file in sorted((Path(mappings.__file__).parent / "hl7v2" / "examples").glob("*.hl7"))
 ]
 HOSPITALS = sorted({message.split(b"|")[3].decode() for message in MESSAGES})
@@ -89,8 +89,8 @@ def test_any_message_is_acknowledged(port: Served, length: int) -> None:
         (code,) = [segment[1] for segment in segments if segment[0] == b"MSA"]
         codes.add(code)
         errors = [segment for segment in segments if segment[0] == b"ERR"]
-        assert (code == b"AA") == (not errors), (message, answer)
+        assert (code in (b"AA", b"CA")) == (not errors), (message, answer)
         assert not any(INTERNAL in mark.join(error[:5]) for error in errors), (message, answer)
 
     every(length, check, messages())
-    assert codes == {b"AA", b"AE", b"AR"}
+    assert {b"AA", b"AE", b"AR"} <= codes <= {b"AA", b"AE", b"AR", b"CA", b"CR"}

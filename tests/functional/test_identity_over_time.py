@@ -90,7 +90,7 @@ def worked(template: Context, folder: str, messages: Sequence[bytes]) -> tuple[A
     async def deliver() -> None:
         lanes = Lanes()
         for raw in messages:
-            answer = await receive(made, lanes, raw)
+            answer = await receive(made, lanes, raw).work
             assert b"|207^" not in answer, answer
 
     try:

@@ -131,7 +131,7 @@ def test_a_server_tells_of_its_door_and_its_requests(server: Served) -> None:
 
 async def test_a_message_in_work_is_a_busy_lane(registry: Feed) -> None:
     lanes = Lanes()
-    task = receive(registry.context, lanes, admit("busy", registry.wren))
+    task = receive(registry.context, lanes, admit("busy", registry.wren)).work
     assert lanes.busy == 1
     await task
     assert lanes.busy == 0

@@ -10,7 +10,9 @@ from hl7.client import MLLPClient
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fhir_server.access.senders import Peer
 from fhir_server.mllp import Counts, Deframer, Frame, Limits, Server, serve
+from fhir_server.operations.acknowledge import Reply
 
 ADT = b"MSH|^~\\&|EPR|RTH|CSOR|CSOR|202505060930||ADT^A01|%d|P|2.4\rPID|1||9990000018^^^NHS\r"
 
@@ -19,17 +21,22 @@ def framed(message: bytes) -> bytes:
     return b"\x0b" + message + b"\x1c\x0d"
 
 
-async def acknowledge(message: bytes, _peer: str) -> bytes:
+async def acknowledge(message: bytes, _peer: Peer) -> bytes:
     return b"ACK " + message.split(b"|")[9]
 
 
-async def reject(beginning: bytes, _peer: str) -> bytes:
+async def reject(beginning: bytes, _peer: Peer) -> bytes:
     return b"AR " + beginning.split(b"|")[9]
 
 
 def begun(handle):
     """Begin to work through each message as it comes, as the server's lanes do."""
-    return lambda message, peer: asyncio.create_task(handle(message, peer))
+
+    def begin(message: bytes, peer: Peer) -> Reply:
+        work = asyncio.create_task(handle(message, peer))
+        return Reply(work, None, work)
+
+    return begin
 
 
 @asynccontextmanager
@@ -86,7 +93,7 @@ async def test_a_message_in_single_bytes_arrives_whole():
 async def test_pipelined_messages_are_answered_in_order_of_arrival():
     done = []
 
-    async def slow_first(message: bytes, peer: str) -> bytes:
+    async def slow_first(message: bytes, peer: Peer) -> bytes:
         found = await acknowledge(message, peer)
         await asyncio.sleep(0.05 if found == b"ACK 0" else 0)
         done.append(found)
@@ -101,7 +108,7 @@ async def test_pipelined_messages_are_answered_in_order_of_arrival():
 async def test_what_is_under_way_is_bounded_for_a_connection_and_for_all():
     now, most = 0, 0
 
-    async def counted(message: bytes, peer: str) -> bytes:
+    async def counted(message: bytes, peer: Peer) -> bytes:
         nonlocal now, most
         now += 1
         most = max(most, now)
@@ -126,7 +133,7 @@ async def test_what_is_under_way_is_bounded_for_a_connection_and_for_all():
 
 
 async def test_who_does_not_read_answers_keeps_nobody_else_waiting():
-    async def large(message: bytes, peer: str) -> bytes:
+    async def large(message: bytes, peer: Peer) -> bytes:
         return await acknowledge(message, peer) + b"." * 4_000_000
 
     async with (
@@ -149,7 +156,7 @@ async def answer_of_any_size(reader: asyncio.StreamReader) -> bytes:
 
 
 async def test_a_failure_after_answers_closes_the_connection_once_those_are_sent():
-    async def failing(message: bytes, peer: str) -> bytes:
+    async def failing(message: bytes, peer: Peer) -> bytes:
         found = await acknowledge(message, peer)
         if found == b"ACK 2":
             raise RuntimeError("out of disk")
@@ -245,7 +252,7 @@ async def test_a_silent_connection_is_closed():
 
 
 async def test_a_handler_that_fails_closes_its_connection_and_no_other(caplog):
-    async def failing(message: bytes, peer: str) -> bytes:
+    async def failing(message: bytes, peer: Peer) -> bytes:
         found = await acknowledge(message, peer)
         if found == b"ACK 1":
             raise RuntimeError("out of disk")
@@ -264,7 +271,7 @@ async def test_a_handler_that_fails_closes_its_connection_and_no_other(caplog):
 async def test_closing_answers_what_was_read_and_takes_no_more():
     started = asyncio.Event()
 
-    async def slow(message: bytes, peer: str) -> bytes:
+    async def slow(message: bytes, peer: Peer) -> bytes:
         started.set()
         await asyncio.sleep(0.1)
         return await acknowledge(message, peer)

