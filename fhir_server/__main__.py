@@ -50,7 +50,9 @@ def parser() -> argparse.ArgumentParser:
         return commands.add_parser(name, help=text, description=text)
 
     add("serve", "Serve FHIR and HL7 v2.").set_defaults(run=lambda _: serve.serve(Settings()))
-    loading = add("load", "Store this release's artefacts, or load FHIR packages and folders.")
+    loading = add(
+        "load", "Store this release's artefacts; load FHIR packages and folders, HL7's tables."
+    )
     loading.add_argument("place", type=Path, nargs="*", help="a folder, or a package (.tgz)")
     loading.set_defaults(run=lambda given: load.load(Settings(), given.place))
     demonstrate = add("demo", "Serve, simulate three years, evaluate, and keep serving.")

@@ -36,6 +36,9 @@ def found(place: Path) -> Iterator[str]:
     yield f"{len(held.sites)} hospitals: {', '.join(held.sites) or 'none'}"
     yield f"{held.concept_maps} ConceptMaps"
     yield from (f"  no site file names {name}" for name in held.unused)
+    if held.messages:
+        yield f"base: maps {', '.join(held.messages)}; {len(held.idle)} rows cannot be run:"
+        yield from (f"  {origin}: {reason}" for origin, reason in held.idle)
     yield f"good; the version is {engine.version}"
 
 

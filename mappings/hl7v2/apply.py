@@ -5,7 +5,7 @@ names, then set the `References`; `bundle.build` makes the transaction.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -65,12 +65,26 @@ class Action:
     links: tuple[Link, ...]
 
 
+def _nothing(_: Run) -> None:
+    """Leave what the rows of a table of ours made."""
+
+
+def _whole(_: Run) -> Iterable[Issue]:
+    """Miss nothing: the rows of a table of ours make resources that are whole."""
+    return ()
+
+
 @dataclass(frozen=True, slots=True)
 class Structure:
-    """A compiled message table."""
+    """A compiled message table.
+
+    `finish` is done once all of its rows have run, and `lacking` asked once all is linked.
+    """
 
     root: Node
     actions: dict[Node, tuple[Action, ...]]
+    finish: Callable[[Run], None] = _nothing
+    lacking: Callable[[Run], Iterable[Issue]] = _whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +115,13 @@ class Engine:
         run = Run(message, event, site, context)
         links: list[tuple[Scope, Link]] = []
         _walk(tree, Scope(tree, None), run, structure, links)
+        structure.finish(run)
         _refuse(422, [*run.issues, *_visit_issues(run)])
         for slot in run.slots:
-            identify(slot, message)
+            identify(slot, run)
         for scope, link in links:
             _connect(scope, link)
+        _refuse(422, list(structure.lacking(run)))
         return build(run)
 
     def _select(self, header: Header) -> tables.Event:
@@ -116,11 +132,11 @@ class Engine:
         _refuse_version(header)
         code, trigger = header.message_code, header.trigger_event
         event = tables.events().get((code, trigger))
-        if event is not None:
+        if event is not None and event.structure in self.structures:
             return event
         for name in (header.structure, f"{code}_{trigger}"):
             if name in self.structures and name not in tables.messages():
-                return tables.Event(name, "", needs_visit=False)
+                return tables.Event(name, "unknown", needs_visit=False)
         if code not in {known for known, _ in tables.events()}:
             text = f"Message type `{code}` is not supported."
             raise rejected(UNSUPPORTED_MESSAGE, text, "MSH^1^9^1^1")
@@ -223,7 +239,7 @@ def _act(
 
 def _connect(scope: Scope, link: Link) -> None:
     source, target = scope.slot(link.source), scope.slot(link.target)
-    if source is not None and target is not None:
+    if source is not None and target is not None and target.urn:
         link.place.put(source, {"reference": target.urn})
 
 
@@ -234,7 +250,11 @@ def structures() -> Mapping[str, Structure]:
 
 def compiled(given: tables.Tables) -> dict[str, Structure]:
     """Compile every message table of a stack, with the maps it names. Raises ValueError for a bad row."""
-    maps = segments_of(given.segments, datatypes_of(given.datatypes))
+    return structures_of(given, segments_of(given.segments, datatypes_of(given.datatypes)))
+
+
+def structures_of(given: tables.Tables, maps: Maps) -> dict[str, Structure]:
+    """Compile every message table of a stack, whose segment maps are compiled already."""
     return {name: _structure(name, rows, maps) for name, rows in given.messages.items()}
 
 
