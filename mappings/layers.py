@@ -221,6 +221,11 @@ def _concept_maps(files: Mapping[str, bytes]) -> Mapping[str, _Maps]:
         first, _ = held.setdefault(resource["url"], (name, resource))
         if first != name:
             raise ValueError(f"{name}: {first} has the url {resource['url']} too")
+    for held in theirs.values():
+        known_urls = {*held, *artefacts.by_url("terminology", "ConceptMap")}
+        for name, resource in held.values():
+            if unknown := sorted(_handed_over(resource) - known_urls):
+                raise ValueError(f"{name}: it hands over to {unknown[0]}, which is not here")
     return {
         ods: _Maps(
             tuple((url, name) for url, (name, _) in held.items()),
@@ -246,6 +251,12 @@ def _concept_map(name: str, content: bytes, known: Terminology) -> Resource:
     if "url" not in resource:
         raise ValueError(f"{name}: the ConceptMap has no url, by which a site file could name it")
     return resource
+
+
+def _handed_over(concept_map: Resource) -> set[str]:
+    """List the ConceptMaps that are asked about what one does not map."""
+    groups = concept_map.get("group", ())
+    return {group["unmapped"]["url"] for group in groups if "url" in group.get("unmapped", {})}
 
 
 def _sources(concept_map: Resource) -> frozenset[str]:
