@@ -51,7 +51,9 @@ def parser() -> argparse.ArgumentParser:
         return commands.add_parser(name, help=text, description=text)
 
     add("serve", "Serve FHIR and HL7 v2.").set_defaults(run=lambda _: serve.serve(Settings()))
-    loading = add("load", "Store this release's artefacts, or load FHIR packages and folders.")
+    loading = add(
+        "load", "Store this release's artefacts; load FHIR packages and folders, HL7's tables."
+    )
     loading.add_argument("place", type=Path, nargs="*", help="a folder, or a package (.tgz)")
     loading.set_defaults(run=lambda given: load.load(Settings(), given.place))
     demonstrate = add("demo", "Serve, simulate three years, evaluate, and keep serving.")
@@ -103,6 +105,10 @@ def _add_mappings(add: Callable[[str, str], argparse.ArgumentParser]) -> None:
         "place", type=Path, help="the folder of CSOR_MAPPINGS; or HL7's tables, a folder or a .tgz"
     )
     checked.set_defaults(run=lambda given: mappings.check(given.place))
+    agreed = actions.add_parser("agree", help="compare HL7's tables with ours, row by row")
+    agreed.add_argument("place", type=Path, help="HL7's tables, a folder or a .tgz")
+    agreed.add_argument("--csv", action="store_true", help="write every row as CSV")
+    agreed.set_defaults(run=lambda given: mappings.agree(given.place, as_csv=given.csv))
 
 
 def _add_storage(add: Callable[[str, str], argparse.ArgumentParser]) -> None:

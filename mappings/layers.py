@@ -13,11 +13,16 @@ from pathlib import Path
 from typing import TypeVar
 
 from mappings.hl7v2 import apply, sites, tables
-from mappings.hl7v2.apply import Engine
+from mappings.hl7v2.apply import Engine, Structure
+from mappings.hl7v2.compile import datatypes_of, segments_of
+from mappings.hl7v2.official import layer
+from mappings.hl7v2.official.layer import Layer
+from mappings.hl7v2.official.underlay import Ours, base
 from mappings.hl7v2.overlay import laid_over
 from mappings.hl7v2.rows import (
     Change,
     MessageRow,
+    Origin,
     SegmentRow,
     message_changes,
     segment_changes,
@@ -32,14 +37,15 @@ from r4.issue import FhirError
 from r4.json import Resource, decode
 from terminology import Terminology
 
-OVERLAY, SITES, CONCEPT_MAPS = "overlay", "sites", "conceptmaps"
-FOLDERS = (OVERLAY, SITES, CONCEPT_MAPS)
+BASE, OVERLAY, SITES, CONCEPT_MAPS = "base", "overlay", "sites", "conceptmaps"
+FOLDERS = (BASE, OVERLAY, SITES, CONCEPT_MAPS)
 LARGEST = 8 * 1024 * 1024
 """Bytes that one file may have."""
 _ODS = r"(?P<ods>[A-Za-z0-9 _.-]+)"
 _TABLE = re.compile(
     rf"(?P<layer>{OVERLAY}|{SITES}/{_ODS})/(?P<kind>{'|'.join(KINDS)})/(?P<name>[^/]+)\.csv"
 )
+_BASE = re.compile(rf"{BASE}/(?:{'|'.join(layer.KINDS)})/[^/]+\.csv")
 _SITE = re.compile(rf"{SITES}/{_ODS}\.toml")
 _MAP = re.compile(rf"{CONCEPT_MAPS}/{_ODS}/[^/]+\.json")
 _NOTES = (".md", ".txt")
@@ -51,13 +57,16 @@ _Row = TypeVar("_Row", SegmentRow, MessageRow)
 class Found:
     """What an operator's folder holds: how many changes of which kind, and for whom.
 
-    `unused` are the ConceptMaps that no site file names.
+    `unused` are the ConceptMaps that no site file names; `messages` those that HL7's own tables map,
+    and `idle` the rows of these that cannot be run, with the reason.
     """
 
     changes: Counter[tuple[str, str]]
     sites: tuple[str, ...]
     concept_maps: int
     unused: tuple[str, ...]
+    messages: tuple[str, ...] = ()
+    idle: tuple[tuple[Origin, str], ...] = ()
 
 
 def engine(place: Path | None) -> Engine:
@@ -76,16 +85,18 @@ def check(place: Path) -> tuple[Engine, Found]:
 
 def _read(place: Path) -> tuple[Engine, Found]:
     files = dict(_files(place))
+    under = layer.read(place / BASE) if any(map(_BASE.fullmatch, files)) else None
     counted: Counter[tuple[str, str]] = Counter()
     maps = _concept_maps(files)
     habits = dict(_habits(files, maps))
     version = tables.version({**tables.sources(), **files})
     ours = _over(tables.own(), files, OVERLAY, counted)
-    for_all = Engine(apply.compiled(ours), habits, version, ours)
+    structures, idle = stacked(ours, under)
+    for_all = Engine(structures, habits, version, ours)
     hospitals = {}
     for ods in _hospitals(files):
         theirs = _over(ours, files, f"{SITES}/{ods}", counted)
-        hospitals[ods] = replace(for_all, structures=apply.compiled(theirs), rows=theirs)
+        hospitals[ods] = replace(for_all, structures=stacked(theirs, under)[0], rows=theirs)
     named = {url for site in habits.values() for url in site.concept_maps.values()}
     unused = sorted(name for each in maps.values() for url, name in each.names if url not in named)
     found = Found(
@@ -93,8 +104,28 @@ def _read(place: Path) -> tuple[Engine, Found]:
         tuple(sorted({*hospitals, *_written(files)})),
         sum(len(each.names) for each in maps.values()),
         tuple(unused),
+        tuple(sorted(set(structures) - set(ours.messages))),
+        idle,
     )
     return replace(for_all, hospitals=hospitals), found
+
+
+def stacked(
+    ours: Tables, under: Layer | None
+) -> tuple[Mapping[str, Structure], tuple[tuple[Origin, str], ...]]:
+    """Compile tables of ours over HL7's own, which map what ours do not; and tell which rows cannot run.
+
+    Raises ValueError for a bad row.
+    """
+    reads = datatypes_of(ours.datatypes)
+    maps = segments_of(ours.segments, reads)
+    structures = apply.structures_of(ours, maps)
+    if under is None:
+        return structures, ()
+    rows = (row for table in ours.messages.values() for row in table if row.condition)
+    conditions = {row.segment_map: row.condition for row in rows}
+    found = base(under, Ours(maps, reads, conditions), frozenset(ours.messages))
+    return {**found.structures, **structures}, tuple(dict.fromkeys(found.idle))
 
 
 def _files(place: Path) -> Iterator[tuple[str, bytes]]:
@@ -106,7 +137,7 @@ def _files(place: Path) -> Iterator[tuple[str, bytes]]:
         hidden = any(part.startswith(".") for part in name.split("/"))
         if path.is_dir() or hidden or path.suffix in _NOTES:
             continue
-        if not any(pattern.fullmatch(name) for pattern in (_TABLE, _SITE, _MAP)):
+        if not any(pattern.fullmatch(name) for pattern in (_BASE, _TABLE, _SITE, _MAP)):
             raise ValueError(f"{name}: no such file is read here; see docs/mapping-guide.md")
         if path.stat().st_size > LARGEST:
             raise ValueError(f"{name} is larger than {LARGEST} bytes")
@@ -188,6 +219,11 @@ def _concept_maps(files: Mapping[str, bytes]) -> Mapping[str, _Maps]:
         first, _ = held.setdefault(resource["url"], (name, resource))
         if first != name:
             raise ValueError(f"{name}: {first} has the url {resource['url']} too")
+    for held in theirs.values():
+        known_urls = {*held, *artefacts.by_url("terminology", "ConceptMap")}
+        for name, resource in held.values():
+            if unknown := sorted(_handed_over(resource) - known_urls):
+                raise ValueError(f"{name}: it hands over to {unknown[0]}, which is not here")
     return {
         ods: _Maps(
             tuple((url, name) for url, (name, _) in held.items()),
@@ -213,6 +249,12 @@ def _concept_map(name: str, content: bytes, known: Terminology) -> Resource:
     if "url" not in resource:
         raise ValueError(f"{name}: the ConceptMap has no url, by which a site file could name it")
     return resource
+
+
+def _handed_over(concept_map: Resource) -> set[str]:
+    """List the ConceptMaps that are asked about what one does not map."""
+    groups = concept_map.get("group", ())
+    return {group["unmapped"]["url"] for group in groups if "url" in group.get("unmapped", {})}
 
 
 def _sources(concept_map: Resource) -> frozenset[str]:

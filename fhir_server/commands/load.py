@@ -14,12 +14,14 @@ from pathlib import Path
 
 import profiles
 from fhir_server.app import alone
+from fhir_server.commands import load_mappings
 from fhir_server.commands.package_files import Found, Package, Refused, described, read
 from fhir_server.context import PACKAGES, Context, instant
 from fhir_server.interactions.transaction import transaction
 from fhir_server.settings import Settings
 from fhir_server.store import packages
 from fhir_server.store import read as store
+from mappings.hl7v2 import official
 from r4 import artefacts
 from r4.canonical import newest
 from r4.definitions.build import VERSION
@@ -89,17 +91,24 @@ async def load_artefacts(made: Context) -> int:
 def load(settings: Settings, places: Sequence[Path] = ()) -> int:
     """Store the artefacts and say how many were new; or load packages and folders, and report on each.
 
+    HL7's v2-to-FHIR tables become the base layer of the mappings, for the next start.
+
     Returns the exit status: 1 where a file was refused. Raises ValueError for a place that is neither.
     """
     if not places:
         print(f"{asyncio.run(alone(settings, load_artefacts))} artefacts new or changed")
         return 0
+    tables = [place for place in places if official.has_tables(place)]
+    failed = [load_mappings.load(settings.mappings, place) for place in tables]
+    places = [place for place in places if place not in tables]
+    if not places:
+        return max(failed)
     listed = [(place, described(place)) for place in places]
     reports = asyncio.run(alone(settings, partial(load_packages, places=listed)))
     for (place, _), report in zip(listed, reports, strict=True):
         for line in report.lines(place):
             print(line)
-    return int(any(report.refused for report in reports))
+    return max(int(any(report.refused for report in reports)), *failed, 0)
 
 
 async def load_packages(made: Context, places: Sequence[tuple[Path, Package]]) -> list[Report]:

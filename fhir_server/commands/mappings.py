@@ -1,11 +1,16 @@
-"""`mappings check`: tell what an operator's folder of mappings holds, or what HL7's own tables do."""
+"""`mappings`: tell what an operator's folder of mappings holds, what HL7's tables do, and how ours agree."""
 
+import csv
+import sys
+from collections import Counter
 from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 
 from mappings import layers
 from mappings.hl7v2 import official
 from mappings.hl7v2.official import Account, Report, Verdict
+from mappings.hl7v2.official.agreement import Agreement, Outcome, agreement
 from mappings.hl7v2.official.layer import KINDS
 from mappings.hl7v2.overlay import OPS
 
@@ -26,6 +31,48 @@ def check(place: Path) -> int:
     return 0 if report.is_good else 1
 
 
+def agree(place: Path, *, as_csv: bool = False) -> int:
+    """Print how HL7's tables in a folder or an archive stand to ours, row by row, and why they differ.
+
+    Returns 0 where each difference has a reason, else 1. Raises OSError and ValueError where the place
+    holds no tables.
+    """
+    compared = agreement(official.read(place))
+    if as_csv:
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(("table", "line", "identifier", "target", "outcome", "ours", "reason"))
+        for row in compared.rows:
+            named = (row.key.table, row.line, row.key.identifier, row.key.target)
+            writer.writerow((*named, row.outcome, row.ours, row.reason))
+    else:
+        for line in compared_lines(compared):
+            print(line)
+    return 1 if compared.unexplained else 0
+
+
+def compared_lines(compared: Agreement) -> Iterator[str]:
+    """Yield the lines that an analyst reads: what differs and why, what nobody explains."""
+    for kind in KINDS:
+        counts = compared.counts(kind)
+        yield f"{kind}: " + ", ".join(f"{counts[outcome]} {outcome}" for outcome in Outcome)
+    for name, rows in groupby(compared.rows, key=lambda row: row.key.table):
+        listed = list(rows)
+        counts = Counter(row.outcome for row in listed)
+        yield f"{name}: {', '.join(f'{counts[one]} {one}' for one in Outcome if counts[one])}"
+        if counts[Outcome.NO_TABLE]:
+            continue  # all of it: the base layer maps what no table of ours does
+        for row in listed:
+            if row.outcome is not Outcome.SAME:
+                instead = f" ({row.ours})" if row.ours else ""
+                told = f"line {row.line} ({row.key.identifier}) {row.key.target}"
+                yield f"  {told}: {row.outcome}{instead}: {row.reason or 'NO REASON'}"
+    if compared.unexplained:
+        yield f"{len(compared.unexplained)} differences have no reason: say it in the comment of our"
+        yield "row, or in mappings/hl7v2/official/agreement.csv"
+    for key in compared.stale:
+        yield f"agreement.csv explains nothing by {key.table}, {key.identifier}, {key.target}"
+
+
 def found(place: Path) -> Iterator[str]:
     """Yield the lines that tell what an operator's folder holds. Raises ValueError for a fault."""
     engine, held = layers.check(place)
@@ -36,6 +83,9 @@ def found(place: Path) -> Iterator[str]:
     yield f"{len(held.sites)} hospitals: {', '.join(held.sites) or 'none'}"
     yield f"{held.concept_maps} ConceptMaps"
     yield from (f"  no site file names {name}" for name in held.unused)
+    if held.messages:
+        yield f"base: maps {', '.join(held.messages)}; {len(held.idle)} rows cannot be run:"
+        yield from (f"  {origin}: {reason}" for origin, reason in held.idle)
     yield f"good; the version is {engine.version}"
 
 

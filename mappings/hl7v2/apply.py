@@ -5,7 +5,7 @@ names, then set the `References`; `bundle.build` makes the transaction.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -69,12 +69,26 @@ class Action:
     links: tuple[Link, ...]
 
 
+def _nothing(_: Run) -> None:
+    """Leave what the rows of a table of ours made."""
+
+
+def _whole(_: Run) -> Iterable[Issue]:
+    """Miss nothing: the rows of a table of ours make resources that are whole."""
+    return ()
+
+
 @dataclass(frozen=True, slots=True)
 class Structure:
-    """A compiled message table."""
+    """A compiled message table.
+
+    `finish` is done once all of its rows have run, and `lacking` asked once all is linked.
+    """
 
     root: Node
     actions: dict[Node, tuple[Action, ...]]
+    finish: Callable[[Run], None] = _nothing
+    lacking: Callable[[Run], Iterable[Issue]] = _whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +128,7 @@ class Engine:
         name(run)
         for number, scope, link in links:
             connect(number, scope, link)
+        _refuse(422, list(laid_out.structure.lacking(run)))
         return build(run)
 
     def lay_out(self, message: Message) -> LaidOut:
@@ -137,11 +152,11 @@ class Engine:
         _refuse_version(header)
         code, trigger = header.message_code, header.trigger_event
         event = tables.events().get((code, trigger))
-        if event is not None:
+        if event is not None and event.structure in self.structures:
             return event
         for name in (header.structure, f"{code}_{trigger}"):
             if name in self.structures and name not in tables.messages():
-                return tables.Event(name, "", needs_visit=False)
+                return tables.Event(name, "unknown", needs_visit=False)
         if code not in {known for known, _ in tables.events()}:
             text = f"Message type `{code}` is not supported."
             raise rejected(UNSUPPORTED_MESSAGE, text, "MSH^1^9^1^1")
@@ -153,6 +168,7 @@ def carry_out(laid_out: LaidOut, run: Run) -> list[Linked]:
     """Run the rows of a message; returns the references that are to be set."""
     links: list[Linked] = []
     _walk(laid_out.tree, Scope(laid_out.tree, None), run, laid_out.structure, links)
+    laid_out.structure.finish(run)
     return links
 
 
@@ -164,7 +180,7 @@ def problems(run: Run) -> list[Issue]:
 def name(run: Run) -> None:
     """Name the resources that the rows have made, so that they can be referred to."""
     for slot in run.slots:
-        identify(slot, run.message)
+        identify(slot, run)
 
 
 def to_bundle(message: Message, context: MappingContext) -> Resource:
@@ -270,7 +286,9 @@ def _act(action: Action, segment: Segment, scope: Scope, run: Run, links: list[L
 def connect(number: int, scope: Scope, link: Link) -> None:
     """Set a reference, where both resources are there; they have been named."""
     source, target = scope.slot(link.source), scope.slot(link.target)
-    if source is not None and target is not None and (link, target.urn) not in source.linked:
+    if source is None or target is None or not target.urn:
+        return
+    if (link, target.urn) not in source.linked:
         source.linked.add((link, target.urn))
         source.number = number
         link.place.put(source, {"reference": target.urn})
@@ -283,7 +301,11 @@ def structures() -> Mapping[str, Structure]:
 
 def compiled(given: tables.Tables) -> dict[str, Structure]:
     """Compile every message table of a stack, with the maps it names. Raises ValueError for a bad row."""
-    maps = segments_of(given.segments, datatypes_of(given.datatypes))
+    return structures_of(given, segments_of(given.segments, datatypes_of(given.datatypes)))
+
+
+def structures_of(given: tables.Tables, maps: Maps) -> dict[str, Structure]:
+    """Compile every message table of a stack, whose segment maps are compiled already."""
     return {name: _structure(name, rows, maps) for name, rows in given.messages.items()}
 
 

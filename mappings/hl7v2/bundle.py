@@ -10,7 +10,6 @@ from uuid import NAMESPACE_URL, uuid5
 from mappings.hl7v2.elements import Slot
 from mappings.hl7v2.functions.identity import search
 from mappings.hl7v2.functions.visits import recorded_at
-from mappings.hl7v2.parse import Message
 from mappings.hl7v2.scope import Run
 from r4.json import Resource
 from terminology import systems
@@ -23,18 +22,30 @@ MERGE_VISIT = f"{systems.CSOR}/StructureDefinition/merge-visit"
 REQUEST_KIND = f"{systems.CSOR}/StructureDefinition/request-kind"
 
 
-def identify(slot: Slot, message: Message) -> None:
-    """Give a slot its urn: the same for the same identity in the same message."""
-    header = message.header
-    resource = slot.resource
-    what = f"{resource['resourceType']}?{search(*resource.get('identifier', [])[:1])}"
+def identify(slot: Slot, run: Run) -> None:
+    """Give a slot its urn: the same for the same identity in the same message.
+
+    Without an identifier each is another resource.
+    """
+    header = run.message.header
+    criteria = search(*_known_by(slot))
+    what = f"{slot.resource['resourceType']}?{criteria}"
+    if not criteria and (number := run.occurrence(f"urn {what}")) > 1:
+        what = f"{what}#{number}"
     name = f"{header.sending_application}|{header.sending_facility}|{header.control_id}|{what}"
     slot.urn = f"urn:uuid:{uuid5(NAMESPACE_URL, name)}"
 
 
 def query(slot: Slot) -> str:
     """Return the search that finds a resource by any number it may be known by; "" without one."""
-    return search(*(slot.matches or slot.resource.get("identifier", [])[:1]))
+    return search(*(slot.matches or _known_by(slot)))
+
+
+def _known_by(slot: Slot) -> list[Resource]:
+    """List the first identifier that a resource can be found by: HL7's tables make some without."""
+    found = slot.resource.get("identifier", [])
+    listed = found if isinstance(found, list) else [found]
+    return [one for one in listed if "system" in one and "value" in one][:1]
 
 
 def build(run: Run) -> Resource:
@@ -86,7 +97,7 @@ def _value(value: object) -> object:
 
 def _request(slot: Slot, run: Run) -> Resource:
     resource_type, criteria = slot.resource["resourceType"], query(slot)
-    if slot.request == "post":
+    if slot.request == "post" or not criteria:
         return {"method": "POST", "url": resource_type}
     if slot.request == "create":
         return {"method": "POST", "url": resource_type, "ifNoneExist": criteria}

@@ -83,6 +83,11 @@ def _system(name: str, here: Here) -> tuple[str, Callable[[str], str] | None]:
     return system.uri, TIDY.get(system.function)
 
 
+def system_of(name: str, here: Here) -> str:
+    """Return the URI of a coding system by the name that the sender gives it; "" for no name."""
+    return _system(name, here)[0]
+
+
 def unit(value: Repetition) -> Resource:
     """Return the unit part of a Quantity; only units known as UCUM get a code."""
     code, text, system = (value.component(number) for number in (1, 2, 3))

@@ -70,6 +70,7 @@ def explain(raw: bytes | Message, context: MappingContext) -> Conversion:
     issues = tuple(problems(run))
     name(run)
     trace.connect(laid_out.structure, links)
+    issues = issues or tuple(laid_out.structure.lacking(run))
     expressions = _Expressions(run)
     written = tuple(_written(trace, expressions, message, engine.rows))
     bundle = None if issues else build(run)

@@ -3,7 +3,7 @@
 Functions named in the tables take a Here and nothing else, so they cannot reach what they may not.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -70,6 +70,8 @@ class Run:
         self.slots: list[Slot] = []
         self.issues: list[Issue] = []
         self.counts: dict[str, int] = {}
+        self.referred: dict[Hashable, tuple[Slot, Slot]] = {}
+        """Resources that rows of HL7's tables made on the way, and the one that refers to each."""
 
     def add(self, resource: Resource, request: str) -> Slot:
         """Open a slot for a resource."""

@@ -66,6 +66,20 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
+class Hop:
+    """A place in one resource on the way, and the type and tag of the resource it refers to, or "".
+
+    `key` names the element at the place, as `elements` names those on the way to it: two rows with one
+    key write to one element.
+    """
+
+    place: Place
+    key: str
+    type: str
+    tag: str
+
+
+@dataclass(frozen=True, slots=True)
 class Bound:
     """A target that R4 has: a place in each resource on the way, and the type at the end.
 
@@ -73,9 +87,14 @@ class Bound:
     every repair that was needed.
     """
 
-    places: tuple[Place, ...]
+    hops: tuple[Hop, ...]
     type: str
     repairs: tuple[str, ...]
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """List the place in each resource on the way."""
+        return tuple(hop.place for hop in self.hops)
 
 
 def parse(cell: str) -> Target:
@@ -154,7 +173,8 @@ def bind(target: Target, base: str, *, hint: str = "", made: str = "") -> Bound:
     `hint` is the row's Data Type, `made` the one type of the resources that the table makes. Raises
     ValueError where R4 has no such element, or where an element cannot refer to such a resource.
     """
-    places, repairs = [], list(target.repairs)
+    hops: list[Hop] = []
+    repairs = list(target.repairs)
     if target.group and made:
         base = made
         repairs.append("r9")
@@ -164,15 +184,15 @@ def bind(target: Target, base: str, *, hint: str = "", made: str = "") -> Bound:
         here, mended = _dissolved(at, end)
         repairs += mended
         if here.steps and not _is_whole(here):
-            found, mended = _bound(end, here, hint if here.inner is None else "")
-            places.append(found)
+            found, key, mended = _bound(end, here, hint if here.inner is None else "")
+            hops.append(Hop(found, key, here.types[0] if here.types else "", here.tag))
             repairs += mended
             end = found.type
         if here.types:
-            _check_types(here, places[-1] if here.steps else None)
+            _check_types(here, hops[-1].place if here.steps else None)
             end = here.types[0]
         at = here.inner
-    return Bound(tuple(places), end, tuple(dict.fromkeys(repairs)))
+    return Bound(tuple(hops), end, tuple(dict.fromkeys(repairs)))
 
 
 def _is_whole(target: Target) -> bool:
@@ -212,17 +232,27 @@ def _check_types(target: Target, at: Place | None) -> None:
 
 
 def _text(steps: tuple[Step, ...]) -> str:
-    """Write steps as `elements` reads them: it asks whether a step is tagged, not how."""
-    return ".".join(f"{step.name}[1]" if step.tag else step.name for step in steps)
+    """Write steps as `elements` reads them, which takes numbers alone for tags."""
+    return ".".join(
+        f"{step.name}[{_number(step.tag)}]" if step.tag else step.name for step in steps
+    )
 
 
-def _bound(base: str, target: Target, hint: str) -> tuple[Place, list[str]]:
+def _number(tag: str) -> str:
+    return tag if tag.isdecimal() else str(int.from_bytes(tag.encode()))
+
+
+def _key(owner: str, steps: tuple[Step, ...]) -> str:
+    return ".".join((owner, *(f"{step.name}[{_number(step.tag or '1')}]" for step in steps)))
+
+
+def _bound(base: str, target: Target, hint: str) -> tuple[Place, str, list[str]]:
     owner, _, rest = base.partition(".")
     steps = (*(Step(name) for name in rest.split(".") if name), *target.steps)
     if target.types and len(steps) > 1 and steps[-1].name in _REFERENCE:
         steps = steps[:-1]
     try:
-        return place(owner, _text(steps)), []
+        return place(owner, _text(steps)), _key(owner, steps), []
     except ValueError as refused:
         problem = refused
     repairs = []
@@ -232,7 +262,7 @@ def _bound(base: str, target: Target, hint: str) -> tuple[Place, list[str]]:
             steps = mended
             repairs.append(name)
             try:
-                return place(owner, _text(steps)), repairs
+                return place(owner, _text(steps)), _key(owner, steps), repairs
             except ValueError:
                 continue
     raise problem

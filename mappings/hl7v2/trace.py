@@ -94,10 +94,8 @@ class Trace:
     def structure(self, structure: Structure) -> Structure:
         """Wrap every row of a message table and of its segment maps."""
         actions: Mapping[Node, Iterable[Action]] = structure.actions
-        return Structure(
-            structure.root,
-            {node: tuple(map(self._action, listed)) for node, listed in actions.items()},
-        )
+        traced = {node: tuple(map(self._action, listed)) for node, listed in actions.items()}
+        return replace(structure, actions=traced)
 
     def connect(self, structure: Structure, links: Iterable[Linked]) -> None:
         """Set references, and note each as written by the row that asks for it."""

@@ -277,6 +277,14 @@ def test_a_concept_map_that_hands_over_to_ours_takes_what_ours_gives(tmp_path):
     assert mapped(tmp_path) == mapped(None)
 
 
+def test_a_concept_map_that_hands_over_to_an_unknown_one_is_refused(tmp_path):
+    handing = concept_map(ADMISSIONS, V2_0007, METHOD, GP="22")
+    handing["group"][0]["unmapped"] = {"mode": "other-map", "url": "urn:example:absent"}
+    keep(tmp_path, "conceptmaps/RTH/admissions.json", handing)
+    with pytest.raises(ValueError, match="hands over to urn:example:absent, which is not here"):
+        layers.engine(tmp_path)
+
+
 def test_a_concept_map_of_other_codes_than_the_vocabularys_is_refused(tmp_path):
     keep(tmp_path, "conceptmaps/RTH/a.json", concept_map(ADMISSIONS, "urn:x", METHOD, GP="22"))
     keep(tmp_path, "sites/RTH.toml", NAMED)

@@ -11,9 +11,8 @@ from enum import StrEnum
 from mappings.hl7v2.conditions import condition
 from mappings.hl7v2.grammar import grammar
 from mappings.hl7v2.official import decisions
-from mappings.hl7v2.official.assignments import assignment
 from mappings.hl7v2.official.codetables import coding
-from mappings.hl7v2.official.compile import Names, is_sentence, made, message_row, segment_row
+from mappings.hl7v2.official.compile import Names, made, message_row, segment_row, sentence
 from mappings.hl7v2.official.decisions import NEVER, Key
 from mappings.hl7v2.official.layer import Layer
 from mappings.hl7v2.rows import CodeRow, MessageRow, Origin, SegmentRow
@@ -120,14 +119,14 @@ def _account(
     kind: str, row: MessageRow | SegmentRow, numbered: str, names: Names, used: set[Key]
 ) -> Account:
     key = Key(row.origin.table, row.identifier, row.target)
-    sentence = _sentence(row)
-    decision = decisions.narrative().get(key) if sentence else None
+    found = sentence(row)
+    decision = decisions.narrative().get(key) if found else None
     if decision is not None:
         used.add(key)
         if decision.decision == NEVER:
             return Account(kind, row.origin, row.target, Verdict.LEFT_OUT, decision.reason)
-    elif sentence:
-        return _refused(kind, row.origin, key, f"{sentence}, and nothing is decided of it", used)
+    elif found:
+        return _refused(kind, row.origin, key, f"{found}, and nothing is decided of it", used)
     try:
         if isinstance(row, MessageRow):
             repairs = message_row(row, names).repairs
@@ -147,15 +146,6 @@ def _refused(kind: str, origin: Origin, key: Key, problem: str, used: set[Key]) 
         return Account(kind, origin, key.target, Verdict.FAULT, problem)
     used.add(key)
     return Account(kind, origin, key.target, Verdict.ERRATUM, erratum.reason)
-
-
-def _sentence(row: MessageRow | SegmentRow) -> str:
-    """Say what of a row is for people alone; "" where a machine can read all of it."""
-    if (row.narrative and not row.antlr) or (row.antlr and is_sentence(row.antlr, condition)):
-        return "the condition is a sentence"
-    if isinstance(row, SegmentRow) and row.assignment and is_sentence(row.assignment, assignment):
-        return "the assignment is a sentence"
-    return ""
 
 
 def _codes(layer: Layer, used: set[Key]) -> Iterator[Account]:

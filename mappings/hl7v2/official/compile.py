@@ -57,9 +57,11 @@ class Compiled:
 class Link:
     """A reference that a message row sets: `place` is about the resource of that type and tag.
 
-    Or, where `literal` is given, a value that it sets there.
+    It stands in the resource of the type and tag of `source`. Or, where `literal` is given, a value
+    that it sets there.
     """
 
+    source: tuple[str, str]
     target: Bound
     place: Place
     type: str
@@ -71,6 +73,8 @@ class Link:
 class CompiledMessage:
     """A row of a message table that can run: the resource, the map that fills it, and its links."""
 
+    type: str
+    tag: str
     target: Bound
     condition: Condition | None
     literal: str | None
@@ -92,18 +96,19 @@ def made(rows: tuple[SegmentRow, ...]) -> str:
 
 
 def segment_row(
-    row: SegmentRow, made_type: str, names: Names, *, at_face_value: bool = False
+    row: SegmentRow, made_type: str, names: Names, *, at_face_value: bool = False, about: str = ""
 ) -> Compiled:
     """Compile a row of a segment or datatype map. Raises ValueError where it cannot run.
 
-    `at_face_value` passes over a condition or an assignment that is a sentence: the row then always
+    `about` is the type that it is about, in the place of the one that its table names. `at_face_value`
+    passes over a condition or an assignment that is a sentence: the row then always
     gives what its field holds.
     """
     base = _MAP.match(row.origin.table.partition("/")[2])
     if base is None:
         raise ValueError(f"{row.origin.table} does not say what it maps to")
     target = parse(row.target)
-    found = bind(target, base["type"], hint=row.fhir_type, made=made_type)
+    found = bind(target, about or base["type"], hint=row.fhir_type, made=made_type)
     value = None
     if target.literal is not None:
         value = assignment(f'"{target.literal}"')
@@ -117,6 +122,15 @@ def segment_row(
     if value is None:
         _check_value(found, datatype_map, vocabulary)
     return Compiled(found, when, value, datatype_map, vocabulary)
+
+
+def sentence(row: MessageRow | SegmentRow) -> str:
+    """Say what of a row is for people alone; "" where a machine can read all of it."""
+    if (row.narrative and not row.antlr) or (row.antlr and is_sentence(row.antlr, condition)):
+        return "the condition is a sentence"
+    if isinstance(row, SegmentRow) and row.assignment and is_sentence(row.assignment, assignment):
+        return "the assignment is a sentence"
+    return ""
 
 
 def is_sentence(cell: str, compiled: Callable[[str], object]) -> bool:
@@ -164,7 +178,9 @@ def message_row(row: MessageRow, names: Names) -> CompiledMessage:
     when = condition(row.antlr) if row.antlr else None
     links = tuple(_link(cell) for cell in re.split(r"[;\n]", row.references) if cell.strip())
     segment_map = _named(names.segments, row.segment_map, "map of segments")
-    return CompiledMessage(found, when, target.literal, segment_map, links)
+    return CompiledMessage(
+        target.types[0], target.tag, found, when, target.literal, segment_map, links
+    )
 
 
 def _named(names: Mapping[str, str], name: str, kind: str) -> str:
@@ -179,8 +195,10 @@ def _named(names: Mapping[str, str], name: str, kind: str) -> str:
 def _link(cell: str) -> Link:
     left, _, right = "".join(cell.split()).partition("=")
     if right.startswith('"'):
-        bound = bind(parse_resource(left), "")
-        return Link(bound, bound.places[-1], "", "", right.strip('"'))
+        target = parse_resource(left)
+        bound = bind(target, "")
+        source = (target.types[0], target.tag)
+        return Link(source, bound, bound.places[-1], "", "", right.strip('"'))
     match = _REFERRED.match(right)
     if match is None:
         raise ValueError(f"`{cell.strip()}` refers to no resource")
@@ -194,7 +212,8 @@ def _link(cell: str) -> Link:
         raise ValueError(f"`{left}` is no reference")
     if end.targets and not end.targets & {match["type"], "Resource"}:
         raise ValueError(f"`{left}` cannot refer to {match['type']}")
-    return Link(bound, end, match["type"], match["tag"] or "", None)
+    source = (target.types[0], target.tag)
+    return Link(source, bound, end, match["type"], match["tag"] or "", None)
 
 
 def _with_reference(target: Target, wanted: str) -> Target:

@@ -6,6 +6,7 @@ The files are called `HL7 Segment - FHIR R4_ PID[Patient] - Sheet1.csv`, and lie
 
 import re
 import tarfile
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -42,7 +43,7 @@ def read(place: Path) -> Layer:
     Raises OSError where the place cannot be read.
     """
     found: dict[str, dict[str, str]] = {kind: {} for kind in KINDS}
-    for kind, file, raw in _files(place):
+    for kind, file, raw in files(place):
         match = _NAMED.match(file)
         name = match["name"] if match else file.removesuffix(".csv")
         if name in found[kind]:
@@ -72,8 +73,16 @@ def read(place: Path) -> Layer:
     )
 
 
-def _files(place: Path) -> Iterator[tuple[str, str, bytes]]:
-    """Yield kind, file name and content of each table."""
+def has_tables(place: Path) -> bool:
+    """Tell whether there are tables at a place that can be read, whatever is in them."""
+    try:
+        return any(True for _ in files(place))
+    except (ValueError, OSError, EOFError, zlib.error):
+        return False
+
+
+def files(place: Path) -> Iterator[tuple[str, str, bytes]]:
+    """Yield kind, file name and content of each table. Raises ValueError for what is neither."""
     if place.is_dir():
         for path in sorted(place.rglob("*.csv")):
             if path.parent.name in KINDS:
