@@ -61,7 +61,7 @@ async def _serve(settings: Settings) -> None:
 
 def _renew(listeners: Sequence[Server]) -> None:
     """Show the certificates that the files hold now; where they are no good, those of before."""
-    for listener in listeners:
+    for listener in (each for each in listeners if each.files is not None):
         try:
             listener.renew()
             logger.info("mllp %s: the files for TLS are read anew", listener.address)

@@ -30,6 +30,8 @@ _QUEUE = 128
 _HANDSHAKES = 64
 """How many TLS handshakes may be under way; one more, and the oldest of them is dropped."""
 _RETRY_SECONDS = 1.0
+_CLOSING_SECONDS = 10.0
+"""How long a peer has to take its last answer, and to take leave where there is TLS."""
 
 Handle = Callable[[bytes, Peer], Reply]
 """Takes a message and who sends it; called in the order of arrival."""
@@ -205,7 +207,11 @@ class Server:
             connection.close()
             return
         if self._tls is not None:
-            await self._seated()
+            try:
+                await self._seated()
+            except asyncio.CancelledError:
+                writer.transport.abort()
+                raise
         await self._converse(reader, writer)
 
     async def _seated(self) -> None:
@@ -249,7 +255,7 @@ class Server:
             for each in working:
                 each.cancel()
             await asyncio.gather(*working, return_exceptions=True)
-            writer.close()
+            await _closed(writer)
 
     async def _read(self, talk: _Talk) -> None:
         deframer = Deframer(self.limits.frame, self.counts)
@@ -345,6 +351,17 @@ async def serve(
     server = Server(handle, on_oversize, limits or Limits(), files)
     await server.start(host, port)
     return server
+
+
+async def _closed(writer: asyncio.StreamWriter) -> None:
+    """Close a connection once its peer has taken what was written, or has had time to."""
+    writer.close()
+    try:
+        await asyncio.wait_for(writer.wait_closed(), _CLOSING_SECONDS)
+    except (OSError, TimeoutError):
+        pass
+    finally:
+        writer.transport.abort()
 
 
 def _peer(writer: asyncio.StreamWriter) -> Peer:

@@ -60,8 +60,8 @@ class Reception:
 
     def _refused(self, raw: bytes, refusal: FhirError) -> Reply:
         """Answer AR to a message that is neither read nor kept."""
-        now = instant(self.context.now())
-        said = hl7v2.ack(raw, code="AR", issues=refusal.issues, control_id="CSOR", now=now)
+        now, number = instant(self.context.now()), self.context.new_id()[:20]
+        said = hl7v2.ack(raw, code="AR", issues=refusal.issues, control_id=number, now=now)
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         answer.set_result(said)
         return Reply(answer, None, answer)

@@ -219,6 +219,23 @@ def test_a_body_that_is_too_large_is_rejected_where_msh_came(
     assert post(server, b"x" * (LARGEST + 1)).status_code == 413
 
 
+def test_a_purge_takes_what_came_by_this_door(server: Served) -> None:
+    number = "9990000077"
+    for control_id, facility in (("W-12", "RTH"), ("W-13", "RGT")):
+        post(server, person(control_id, number, facility=facility))
+    (entry,) = server.http.get(f"/Patient?identifier={number}").json()["entry"]
+    reason = {"name": "reason", "valueString": "request 7"}
+    answer = server.http.post(
+        f"/Patient/{entry['resource']['id']}/$purge",
+        json={"resourceType": "Parameters", "parameter": [reason]},
+    )
+    assert answer.status_code == 200, answer.text
+    database = server.context.database
+    kept = [each for status in ("processed", "refused") for each in inbox.every(database, status)]
+    assert not any(number.encode() in each.raw for each in kept)
+    assert kept
+
+
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "OPTIONS"])
 def test_only_post_is_served(server: Served, method: str) -> None:
     url = server.base_url.removesuffix("/fhir") + "/hl7v2/"

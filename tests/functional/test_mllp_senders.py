@@ -18,6 +18,8 @@ from tests.support.certificates import Authority, client, sha256
 from tests.support.mllp import acknowledged, answers, found, person, register
 from tests.support.server import Served, free_port, served
 
+LARGEST = 50_000
+
 
 @dataclass(frozen=True)
 class Doors:
@@ -40,6 +42,7 @@ def doors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doors]:
     senders.write_text(f"""
         [[listener]]
         port = {plain}
+        frame = {LARGEST}
         [[listener]]
         port = {mutual}
         certificate = "server.pem"
@@ -84,6 +87,37 @@ def test_another_hospitals_message_is_refused_and_kept_but_not_worked_through(
     database = doors.server.context.database
     (kept,) = [each for each in inbox.every(database, "refused") if each.raw == message]
     assert (kept.sender, withheld(kept) is not None) == ("tunnel", True)
+
+
+def test_who_asks_for_receipts_is_told_ce_and_nothing_more(doors: Doors) -> None:
+    asking = [
+        person("S-9", asks="AL|AL"),
+        person("S-10", asks="NE|AL"),
+        person("S-11", asks="SU|SU"),
+    ]
+    told = asyncio.run(answers(doors.plain, [*asking, person("S-12", facility="RP4")], 3))
+    assert [acknowledged(each) for each in told] == [
+        ("CE", "S-9"), ("AE", "S-10"), ("AA", "S-12"),
+    ]  # fmt: skip
+
+
+def test_what_is_larger_than_the_listener_takes_is_rejected_as_it_asks(doors: Doors) -> None:
+    large = b"NTE|1||" + b"x" * LARGEST
+    sent = [
+        person("S-13", facility="RP4") + large,
+        person("S-14", facility="RP4", asks="AL|AL") + large,
+        person("S-15", facility="RP4"),
+    ]
+    told = asyncio.run(answers(doors.plain, sent, 3))
+    assert [acknowledged(each) for each in told] == [
+        ("AR", "S-13"), ("CR", "S-14"), ("AA", "S-15"),
+    ]  # fmt: skip
+    kept = [
+        each
+        for each in inbox.every(doors.server.context.database, "refused")
+        if each.raw in sent[0] and each.raw.startswith(b"MSH")
+    ]
+    assert [withheld(each) is not None for each in kept] == [True]
 
 
 def test_what_was_refused_does_not_stand_in_its_true_senders_way(doors: Doors) -> None:

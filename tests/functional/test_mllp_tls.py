@@ -172,6 +172,8 @@ async def test_pipelined_messages_over_tls_are_answered_in_order(
             answer = await asyncio.wait_for(reader.readuntil(b"\x1c\x0d"), 5)
             assert answer == b"\x0b%d None\x1c\x0d" % number
         writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
 
 
 async def test_new_certificates_are_shown_once_they_are_read_anew(
