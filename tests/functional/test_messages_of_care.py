@@ -1,0 +1,99 @@
+"""Results through the MLLP port: sent, sent again, corrected, withdrawn, found and purged."""
+
+from typing import Any
+
+import hl7.client
+import pytest
+
+from tests.support.server import Served
+
+ODS = "https://fhir.nhs.uk/Id/ods-organization-code"
+NHS = "https://fhir.nhs.uk/Id/nhs-number"
+CHILD = "9990000018"
+PID = f"PID|1||{CHILD}^^^NHS~70018^^^RTH^MR||Testchild-Wren^Fictitious||20200102|1"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _hospital(server: Served) -> None:
+    hospital = {
+        "resourceType": "Organization",
+        "identifier": [{"system": ODS, "value": "RTH"}],
+        "name": "A hospital",
+    }
+    assert server.http.put(f"/Organization?identifier={ODS}|RTH", json=hospital).status_code == 201
+
+
+def send(server: Served, control_id: str, event: str, *lines: str) -> str:
+    """Send a message about the child twice; return its acknowledgement, the same both times."""
+    msh = f"MSH|^~\\&|EPR|RTH|CSOR|CSOR|202005061200||{event}|{control_id}|P|2.5"
+    message = "\r".join((msh, *lines, ""))
+    with hl7.client.MLLPClient("127.0.0.1", server.mllp_port) as client:
+        answers = [client.send_message(message).decode() for _ in range(2)]
+    assert answers[0] == answers[1]
+    return next(line.split("|")[1] for line in answers[0].split("\r") if line[:3] == "MSA")
+
+
+def found(server: Served, query: str) -> list[dict[str, Any]]:
+    answer = server.http.get(f"/{query}").json()
+    assert answer["resourceType"] == "Bundle", answer
+    return [entry["resource"] for entry in answer.get("entry", [])]
+
+
+def one(server: Served, query: str) -> dict[str, Any]:
+    (resource,) = found(server, query)
+    return resource
+
+
+def result(server: Served, control_id: str, status: str, value: str, code: str = "C") -> str:
+    return send(
+        server,
+        control_id,
+        "ORU^R01^ORU_R01",
+        PID,
+        "ORC|RE|P-1^EPR|F-1^LAB",
+        f"OBR|1|P-1^EPR|F-1^LAB|fbc^Full blood count^L|||202005061000|||||||||||||||||LAB|{status}",
+        f"OBX|1|NM|hb^Haemoglobin^L||{value}|g/L|||||{code}",
+        "OBX|2|ED|letter^Letter^L||^application^pdf^Base64^JVBERg==||||||F",
+        "SPM|1|S-1^S-2||BLD^Blood^L",
+    )
+
+
+def test_a_result_is_corrected_and_withdrawn_as_one_resource(server: Served) -> None:
+    assert result(server, "R-1", "P", "95", "P") == "AA"
+    report = one(server, "DiagnosticReport?patient.identifier=" + f"{NHS}|{CHILD}")
+    assert report["status"] == "preliminary"
+    assert result(server, "R-2", "C", "105") == "AA"
+    assert result(server, "R-3", "C", "105", "W") == "AA"
+    again = one(server, f"DiagnosticReport?patient=Patient/{child(server)}")
+    assert (again["id"], again["status"]) == (report["id"], "corrected")
+    assert again["meta"]["versionId"] == "2", "the third says the same of the report"
+    (reference,) = again["result"]
+    observation = server.http.get(f"/{reference['reference']}").json()
+    assert (observation["status"], observation["meta"]["versionId"]) == ("entered-in-error", "3")
+    assert one(server, f"Specimen?patient={child(server)}")["meta"]["versionId"] == "1"
+    assert one(server, "DiagnosticReport?identifier=F-1")["id"] == report["id"]
+
+
+def child(server: Served) -> str:
+    return str(one(server, f"Patient?identifier={NHS}|{CHILD}")["id"])
+
+
+KINDS = ("DiagnosticReport", "Observation", "Specimen")
+
+
+def test_each_kind_is_in_the_childs_compartment_and_leaves_with_it(server: Served) -> None:
+    """Runs last: what the tests above have stored is what is purged."""
+    patient = child(server)
+    for kind in KINDS:
+        assert found(server, f"Patient/{patient}/{kind}"), kind
+    everything = found(server, f"Patient/{patient}/$everything?_count=100")
+    assert {resource["resourceType"] for resource in everything} >= {"Patient", *KINDS}
+    body = {
+        "resourceType": "Parameters",
+        "parameter": [{"name": "reason", "valueString": "request 12 of the family"}],
+    }
+    answer = server.http.post(f"/Patient/{patient}/$purge", json=body)
+    assert answer.status_code == 200, answer.text
+    for kind in ("Patient", *KINDS):
+        assert found(server, kind) == [], kind
+        assert f"1 {kind}" in answer.json()["issue"][0]["diagnostics"]
