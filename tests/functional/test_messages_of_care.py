@@ -1,4 +1,4 @@
-"""Results through the MLLP port: sent, sent again, corrected, withdrawn, found and purged."""
+"""Orders and results through the MLLP port: sent, sent again, corrected, cancelled, found, purged."""
 
 from typing import Any
 
@@ -71,14 +71,41 @@ def test_a_result_is_corrected_and_withdrawn_as_one_resource(server: Served) -> 
     observation = server.http.get(f"/{reference['reference']}").json()
     assert (observation["status"], observation["meta"]["versionId"]) == ("entered-in-error", "3")
     assert one(server, f"Specimen?patient={child(server)}")["meta"]["versionId"] == "1"
+    assert report["basedOn"][0]["identifier"]["value"] == "P-1"
     assert one(server, "DiagnosticReport?identifier=F-1")["id"] == report["id"]
+
+
+ORDER = "OML^O21^OML_O21"
+ASKED = "OBR|1|P-1^EPR||fbc^Full blood count^L|||||||||for theatre"
+
+
+def test_an_order_is_one_resource_from_its_writing_to_its_cancelling(server: Served) -> None:
+    new = ("ORC|NW|P-1^EPR|||||||202005060900", ASKED, "SPM|1|S-1||BLD^Blood^L")
+    assert send(server, "O-1", ORDER, PID, *new) == "AA"
+    order = one(server, f"ServiceRequest?patient={child(server)}")
+    assert (order["status"], order["meta"]["versionId"]) == ("active", "1")
+    assert send(server, "O-2", "ORM^O01", PID, "ORC|OK|P-1^EPR|F-1^LAB") == "AA"
+    assert send(server, "O-3", ORDER, PID, "ORC|SC||F-1^LAB||CM") == "AA"
+    done = one(server, "ServiceRequest?identifier=F-1")
+    assert (done["id"], done["status"]) == (order["id"], "completed")
+    assert [number["value"] for number in done["identifier"]] == ["P-1", "F-1"]
+    assert done["note"] == [{"text": "for theatre"}], "what later messages do not mention stays"
+    assert send(server, "O-4", ORDER, PID, "ORC|CA|P-1^EPR") == "AA"
+    assert one(server, "ServiceRequest?identifier=P-1")["status"] == "revoked"
+    assert send(server, "O-5", ORDER, PID, "ORC|SS|P-1^EPR") == "AE"
+
+
+def test_a_drug_order_is_rejected_and_stores_nothing(server: Served) -> None:
+    assert send(server, "D-1", "ORM^O01", PID, "ORC|NW|P-9^EPR", "RXO|paracetamol^^L") == "AR"
+    assert send(server, "D-2", "RDE^O11", PID, "ORC|NW|P-9^EPR") == "AR"
+    assert found(server, "ServiceRequest?identifier=P-9") == []
 
 
 def child(server: Served) -> str:
     return str(one(server, f"Patient?identifier={NHS}|{CHILD}")["id"])
 
 
-KINDS = ("DiagnosticReport", "Observation", "Specimen")
+KINDS = ("DiagnosticReport", "Observation", "ServiceRequest", "Specimen")
 
 
 def test_each_kind_is_in_the_childs_compartment_and_leaves_with_it(server: Served) -> None:

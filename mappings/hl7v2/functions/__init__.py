@@ -9,6 +9,7 @@ from itertools import chain
 from mappings.hl7v2.functions import (
     cases,
     identity,
+    orders,
     people,
     results,
     specimens,
@@ -17,7 +18,7 @@ from mappings.hl7v2.functions import (
 )
 from mappings.hl7v2.scope import Compute
 
-_MODULES = (cases, identity, people, results, specimens, values, visits)
+_MODULES = (cases, identity, orders, people, results, specimens, values, visits)
 
 
 def _register() -> dict[str, Compute]:

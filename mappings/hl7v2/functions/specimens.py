@@ -38,7 +38,7 @@ def order_specimen_identifier(here: Here) -> Resource:
 def _of_order(here: Here, set_id: str) -> Resource:
     numbers = order_numbers(here)
     message = f"{here.run.message.header.control_id}.{patient_values(here)[0]}"
-    order = str(numbers[-1]["value"]) if numbers else message
+    order = str(numbers[0]["value"]) if numbers else message
     key = f"{order}.{set_id}" if set_id else order
     return {"system": here.local("specimen"), "value": key}
 

@@ -250,9 +250,7 @@ def _check_type(here: Here) -> None:
         return
     text = f"OBX-2 type `{kind}` is not supported."
     if kind in ("ED", "RP"):
-        text = (
-            f"An attachment (OBX-2 `{kind}`) belongs to a report: send it after an OBR with OBR-4."
-        )
+        text = f"A document (OBX-2 `{kind}`) belongs to a report: send it in an ORU, after OBR-4."
     here.at(2).fail(DATA_TYPE, text)
 
 
