@@ -1,4 +1,4 @@
-"""Orders and results through the MLLP port: sent, sent again, corrected, cancelled, found, purged."""
+"""Orders, results, appointments through the MLLP port: sent, sent again, corrected, cancelled, purged."""
 
 from typing import Any
 
@@ -101,11 +101,35 @@ def test_a_drug_order_is_rejected_and_stores_nothing(server: Served) -> None:
     assert found(server, "ServiceRequest?identifier=P-9") == []
 
 
+def booking(server: Served, control_id: str, event: str, sch: str, *lines: str) -> str:
+    return send(server, control_id, f"SIU^{event}^SIU_S12", sch, PID, *lines)
+
+
+def test_an_appointment_is_booked_moved_and_cancelled_as_one_resource(server: Served) -> None:
+    people = ("RGS|1", "AIP|1||C9999991^Testsurgeon^Ann^^^Dr^^^GMC", "AIS|1||clinic^Clinic^L")
+    first = f"SCH|P-7^PAS{'|' * 8}30|MIN|^^^20200620090000"
+    assert booking(server, "S-1", "S12", first, *people) == "AA"
+    booked = one(server, f"Appointment?patient={child(server)}")
+    assert (booked["status"], booked["end"][11:16]) == ("booked", "09:30")
+    second = f"SCH|P-7^PAS|F-7{'|' * 9}^^^20200627090000^20200627100000"
+    assert booking(server, "S-2", "S13", second, *people) == "AA"
+    moved = one(server, "Appointment?identifier=F-7")
+    assert (moved["id"], moved["start"][:10]) == (booked["id"], "2020-06-27")
+    assert "minutesDuration" not in moved
+    assert booking(server, "S-3", "S15", "SCH||F-7||||ILL^Child is ill^L") == "AA"
+    cancelled = one(server, f"Appointment?patient={child(server)}&status=cancelled")
+    assert (cancelled["id"], cancelled["meta"]["versionId"]) == (booked["id"], "3")
+    assert cancelled["start"] == moved["start"], "a cancellation need not repeat the time"
+    assert booking(server, "S-4", "S13", second, *people) == "AA"
+    again = one(server, "Appointment?identifier=P-7")
+    assert (again["status"], "cancelationReason" in again) == ("booked", False)
+
+
 def child(server: Served) -> str:
     return str(one(server, f"Patient?identifier={NHS}|{CHILD}")["id"])
 
 
-KINDS = ("DiagnosticReport", "Observation", "ServiceRequest", "Specimen")
+KINDS = ("Appointment", "DiagnosticReport", "Observation", "ServiceRequest", "Specimen")
 
 
 def test_each_kind_is_in_the_childs_compartment_and_leaves_with_it(server: Served) -> None:

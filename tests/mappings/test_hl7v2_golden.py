@@ -53,6 +53,7 @@ def test_the_examples_show_every_supported_event_and_nine_hospitals():
     assert {header.trigger_event for header in headers} == {
         *("A01", "A03", "A04", "A05", "A08", "A28", "A31", "A40", "R01"),
         *("O01", "O19", "O21", "O23"),
+        *("S12", "S13", "S14", "S15", "S16", "S17", "S18", "S19", "S20", "S21", "S22", "S26"),
     }
     hospitals = {header.sending_facility for header in headers}
     assert hospitals == {"RTH", "RHM", "RGT", "RQM", "RQ3", "RJ1", "RBS", "R0A", "G513H"}

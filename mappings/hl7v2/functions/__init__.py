@@ -7,6 +7,7 @@ lists its own as `NAMED`: a function that stands there, and no other, can be nam
 from itertools import chain
 
 from mappings.hl7v2.functions import (
+    appointments,
     cases,
     identity,
     orders,
@@ -18,7 +19,17 @@ from mappings.hl7v2.functions import (
 )
 from mappings.hl7v2.scope import Compute
 
-_MODULES = (cases, identity, orders, people, results, specimens, values, visits)
+_MODULES = (
+    appointments,
+    cases,
+    identity,
+    orders,
+    people,
+    results,
+    specimens,
+    values,
+    visits,
+)
 
 
 def _register() -> dict[str, Compute]:

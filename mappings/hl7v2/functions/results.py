@@ -134,11 +134,16 @@ def _report_status(here: Here) -> str:
 
 def conclusion(here: Here) -> str | None:
     """Return the notes on a report as one text; each NTE adds its lines to those before it."""
+    return joined_notes(here, "conclusion")
+
+
+def joined_notes(here: Here, element: str) -> str | None:
+    """Return the lines of NTE-3 after those that the element has; the element is emptied for them."""
     lines = [value.text for value in here.segment.field(3).repetitions]
     text = "\n".join(filter(None, lines))
     if not text or here.slot is None:
         return None
-    before = here.slot.resource.pop("conclusion", None)
+    before = here.slot.resource.pop(element, None)
     return f"{before}\n{text}" if before else text
 
 
