@@ -103,3 +103,27 @@ def test_a_damaged_message_is_mapped_to_something_valid_or_refused(raw, data):
     except FhirError:
         return
     assert not [issue for issue in validate(bundle, TERMINOLOGY) if issue.is_error]
+
+
+ORDERLY = [path.read_bytes() for path in EXAMPLES if not path.stem.startswith("ADT")]
+
+
+@settings(deadline=None)
+@given(st.sampled_from(ORDERLY), st.data())
+def test_a_message_with_other_lines_is_mapped_to_something_valid_or_refused(raw, data):
+    """Segments of results, orders and appointments are dropped, repeated, moved or taken from others."""
+    lines = raw.decode().rstrip("\r").split("\r")
+    others = b"\r".join(ORDERLY).decode().split("\r")
+    for _ in range(data.draw(st.integers(1, 4))):
+        row = data.draw(st.integers(1, len(lines)))
+        change = data.draw(st.sampled_from(["drop", "repeat", "move", "other"]))
+        line = lines[row - 1] if change == "repeat" else data.draw(st.sampled_from(others))
+        if change in ("drop", "move") and 1 < row < len(lines):
+            line = lines.pop(row)
+        if change != "drop":
+            lines.insert(data.draw(st.integers(1, len(lines))), line)
+    try:
+        bundle = to_bundle(parse("\r".join(lines).encode()), CONTEXT)
+    except FhirError:
+        return
+    assert not [issue for issue in validate(bundle, TERMINOLOGY) if issue.is_error]

@@ -132,6 +132,7 @@ def test_a_document_that_is_withdrawn_is_not_in_its_report():
     [
         ((obr(), "OBX|1|ED|x||^^PDF^Base64^AA*A"), "OBX^1^5"),
         ((obr(), "OBX|1|ED|x||^^PDF^Hex^8G"), "OBX^1^5"),
+        ((obr(), "OBX|1|ED|x||^^PDF^Base64"), "OBX^1^5"),
         ((obr(), "OBX|1|ED|x||^^PDF^uuencode^AAAA"), "OBX^1^5"),
         ((obr(), "OBX|1|RP|x||two words^^x^y"), "OBX^1^5"),
         (("OBX|1|ED|x||^^PDF^Base64^AAAA",), "OBX^1^2"),

@@ -70,6 +70,7 @@ def test_values_by_type(obx, element, value):
         ("TM|x||noon", "OBX^1^5"),
         ("XCN|x||^Doe^Ann", "OBX^1^2"),
         ("NM|x||5~six", "OBX^1^5^2"),
+        ("NM|||5~6", "OBX^1^3"),
         ("NM|x||5||||||?", "OBX^1^11"),
         ("NM|||5", "OBX^1^3"),
     ],

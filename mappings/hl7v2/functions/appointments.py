@@ -95,7 +95,10 @@ def _after(start: str, here: Here) -> str | None:
         text = "The end of the appointment is missing: SCH-11.5, TQ1-8 or a duration in SCH-9."
         here.at(11).fail(REQUIRED, text)
         return None
-    return _later(start, minutes)
+    end = _later(start, minutes)
+    if end is None:
+        here.at(11).fail(DATA_TYPE, f"The appointment ends after the last day there is ({start}).")
+    return end
 
 
 def _later(start: str, minutes: float) -> str | None:

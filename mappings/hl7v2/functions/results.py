@@ -189,8 +189,8 @@ def attachments(here: Here) -> list[Resource]:
 
 def _embedded(value: Repetition, here: Here) -> Resource | None:
     data = _decoded(value.component(5), value.component(4).upper())
-    if data is None:
-        text = f"The document is not in the encoding that ED.4 names (`{value.component(4)}`)."
+    if not data:
+        text = f"ED.5 is empty, or not in the encoding that ED.4 names (`{value.component(4)}`)."
         here.fail(DATA_TYPE, text)
         return None
     return {

@@ -96,7 +96,7 @@ def value_components(here: Here) -> list[Resource] | None:
     """Return a component for each repetition of a value that is not text, where it has several."""
     kind = here.segment.text(2).upper()
     repetitions = here.segment.field(5).repetitions
-    if kind in _TEXT or not _is_repeated(repetitions):
+    if kind in _TEXT or not _is_repeated(repetitions) or not here.segment.text(3):
         return None
     code = cwe(here.segment.field(3).repetitions[0], here.at(3))
     found = []
