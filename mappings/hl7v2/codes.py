@@ -57,7 +57,7 @@ def _coding(value: Repetition, start: int, here: Here) -> Resource | None:
     if not code:
         return None
     name = value.component(start + 2) or (_method(here) if start == 1 else "")
-    uri, tidy = _system(name, here)
+    uri, tidy = coding_system(name, here)
     display = value.component(start + 1)
     coding: Resource = {"system": uri} if uri else {}
     coding["code"] = " ".join((tidy(code) if tidy else code).split())
@@ -69,7 +69,8 @@ def _method(here: Here) -> str:
     return here.segment.field(2).value if here.segment.name in ("DG1", "PR1") else ""
 
 
-def _system(name: str, here: Here) -> tuple[str, Callable[[str], str] | None]:
+def coding_system(name: str, here: Here) -> tuple[str, Callable[[str], str] | None]:
+    """Return the URI of a coding system as senders name it, and what tidies its codes; "" for none."""
     if not name:
         return "", None
     said = here.run.site.systems.get(name.upper())
@@ -85,12 +86,16 @@ def _system(name: str, here: Here) -> tuple[str, Callable[[str], str] | None]:
 
 def system_of(name: str, here: Here) -> str:
     """Return the URI of a coding system by the name that the sender gives it; "" for no name."""
-    return _system(name, here)[0]
+    return coding_system(name, here)[0]
 
 
 def unit(value: Repetition) -> Resource:
     """Return the unit part of a Quantity; only units known as UCUM get a code."""
-    code, text, system = (value.component(number) for number in (1, 2, 3))
+    return unit_of(*(value.component(number) for number in (1, 2, 3)))
+
+
+def unit_of(code: str, text: str, system: str) -> Resource:
+    """Return the unit part of a Quantity from the parts of a coded element."""
     if not code and not text:
         return {}
     ucum = code if system.upper() == "UCUM" else units().get(code.lower())

@@ -5,10 +5,11 @@ read it reports (`Here.fail`). Datatypes that need no logic are tables in `datat
 """
 
 import re
+from decimal import Decimal
 from typing import Any
 
 from mappings.hl7v2 import timestamps
-from mappings.hl7v2.codes import codings
+from mappings.hl7v2.codes import codings, unit_of
 from mappings.hl7v2.errors import DATA_TYPE
 from mappings.hl7v2.parse import Repetition
 from mappings.hl7v2.scope import Here
@@ -84,6 +85,32 @@ def xcn(value: Repetition, here: Here) -> Resource | None:
     number = _gmc_number(value)
     if number is None:
         return _named(value.component(1), shown, here)
+    return _practitioner(number, family, given, prefix)
+
+
+def ndl(value: Repetition, here: Here) -> Resource | None:
+    """Return who read a result, as xcn does: NDL.1 is a name in subcomponents, or laid out as XCN."""
+    code, family, given, prefix = (value.subcomponent(1, part) for part in (1, 2, 3, 6))
+    if not family and not given:
+        return xcn(value, here)
+    authorities = {value.subcomponent(1, part).upper() for part in (8, 9, 10)}
+    match = _GMC.match(code)
+    if match and (code.startswith("C") or "GMC" in authorities):
+        return _practitioner(match[1], family, given, prefix)
+    return _named(code, " ".join(part for part in (prefix, given, family) if part), here)
+
+
+def cq(value: Repetition, here: Here) -> Resource | None:
+    """Return a Quantity: CQ.1 a number, CQ.2 its unit."""
+    text = value.component(1)
+    if not re.fullmatch(r"[+-]?\d{1,20}(?:\.\d{1,20})?", text, re.ASCII):
+        if text:
+            here.fail(DATA_TYPE, f"`{text}` is not a number.")
+        return None
+    return {"value": Decimal(text), **unit_of(*(value.subcomponent(2, part) for part in (1, 2, 3)))}
+
+
+def _practitioner(number: str, family: str, given: str, prefix: str) -> Resource:
     name = {
         "family": family,
         "given": [given] if given else [],

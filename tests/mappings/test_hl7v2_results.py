@@ -52,6 +52,8 @@ def result(obx: str, obr: str = "OBR|1||F1^LAB|c^Panel^L|||202505060800") -> dic
         ("DT|x||20250506", "valueDateTime", '"2025-05-06"'),
         ("TS|x||202505061200", "valueDateTime", '"2025-05-06T12:00:00+01:00"'),
         ("TM|x||0930", "valueTime", '"09:30:00"'),
+        ("NR|x||10^20", "valueRange", '{"low":{"value":10},"high":{"value":20}}'),
+        ("DR|x||20250506^20250507", "valuePeriod", '{"start":"2025-05-06","end":"2025-05-07"}'),
     ],
 )
 def test_values_by_type(obx, element, value):
@@ -66,7 +68,9 @@ def test_values_by_type(obx, element, value):
         ("NM|x||five", "OBX^1^5"),
         ("DT|x||soon", "OBX^1^5"),
         ("TM|x||noon", "OBX^1^5"),
-        ("ED|x||^^PDF^Base64^AAAA", "OBX^1^2"),
+        ("XCN|x||^Doe^Ann", "OBX^1^2"),
+        ("NM|x||5~six", "OBX^1^5^2"),
+        ("NM|||5~6", "OBX^1^3"),
         ("NM|x||5||||||?", "OBX^1^11"),
         ("NM|||5", "OBX^1^3"),
     ],
@@ -75,6 +79,47 @@ def test_values_that_cannot_be_read_are_refused(obx, place):
     with pytest.raises(FhirError) as error:
         result(f"OBX|1|{obx}")
     assert [issue.expression for issue in error.value.issues] == [place]
+
+
+def test_a_value_that_repeats_has_a_component_for_each():
+    observation = result("OBX|1|NM|x^X^L||5~~7.5|mm")
+    assert [key for key in observation if key.startswith("value")] == []
+    assert [part["code"]["text"] for part in observation["component"]] == ["X", "X"]
+    values = [part["valueQuantity"] for part in observation["component"]]
+    assert [str(value["value"]) for value in values] == ["5", "7.5"]
+    assert {value["code"] for value in values} == {"mm"}
+
+
+@pytest.mark.parametrize(
+    ("value", "status", "expected"),
+    [
+        ("5", "D", "entered-in-error"),
+        ('""', "D", "entered-in-error"),
+        ("5", "W", "entered-in-error"),
+        ("", "X", "cancelled"),
+        ("", "N", "cancelled"),
+        ("5", "V", "final"),
+        ("5", "B", "amended"),
+    ],
+)
+def test_the_status_of_a_result_follows_table_0085(value, status, expected):
+    observation = result(f"OBX|1|NM|x^^L||{value}|mm|||||{status}")
+    assert observation["status"] == expected
+    assert ("valueQuantity" in observation) == (value == "5")
+    assert ("dataAbsentReason" in observation) == (status == "N")
+
+
+def test_a_result_without_a_status_has_that_of_its_report():
+    statuses = {
+        code: result("OBX|1|NM|x^^L||5", f"OBR|1||F1|c^^L|{'|' * 20}{code}")["status"]
+        for code in ("F", "A", "S", "")
+    }
+    assert statuses == {"F": "final", "A": "preliminary", "S": "registered", "": "unknown"}
+
+
+def test_every_note_on_a_result_is_kept():
+    observation = result("OBX|1|NM|x^^L||5\rNTE|1||one~two\rNTE|2||three")
+    assert [note["text"] for note in observation["note"]] == ["one", "two", "three"]
 
 
 @pytest.mark.parametrize(

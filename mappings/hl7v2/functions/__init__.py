@@ -6,10 +6,32 @@ lists its own as `NAMED`: a function that stands there, and no other, can be nam
 
 from itertools import chain
 
-from mappings.hl7v2.functions import cases, identity, moves, people, results, visits
+from mappings.hl7v2.functions import (
+    appointments,
+    cases,
+    identity,
+    moves,
+    orders,
+    people,
+    results,
+    specimens,
+    values,
+    visits,
+)
 from mappings.hl7v2.scope import Compute
 
-_MODULES = (cases, identity, moves, people, results, visits)
+_MODULES = (
+    appointments,
+    cases,
+    identity,
+    moves,
+    orders,
+    people,
+    results,
+    specimens,
+    values,
+    visits,
+)
 
 
 def _register() -> dict[str, Compute]:

@@ -1,35 +1,26 @@
-"""Results: which observation, its state, and OBX-5 by the type that OBX-2 names.
+"""Results: which observation and which report, how far they have come, and what is attached.
 
-HL7 v2.4 chapter 7.4.2. Not supported, and refused: embedded and referenced data (ED, RP), and the
-composite types that no measurement uses.
+HL7 v2.4 chapter 7.4. A report is an OBR that says what was asked (OBR-4); its OBX are its results.
 """
 
+import binascii
 import re
-from decimal import Decimal
+from base64 import b64decode, b64encode
+from hashlib import sha1
 
 from mappings.hl7v2 import timestamps
-from mappings.hl7v2.codes import codings, unit
-from mappings.hl7v2.datatypes import cwe, ts
-from mappings.hl7v2.errors import DATA_TYPE
+from mappings.hl7v2.datatypes import ts
+from mappings.hl7v2.errors import DATA_TYPE, TABLE_VALUE
 from mappings.hl7v2.functions.identity import patient_values
+from mappings.hl7v2.functions.numbers import order_numbers, order_reference
 from mappings.hl7v2.parse import Repetition
 from mappings.hl7v2.scope import Compute, Here
 from r4.json import Resource
 
-_NUMBER = re.compile(
-    r"(?P<comparator><=|>=|<|>)?\s*(?P<number>[+-]?(?:\d+\.?\d*|\.\d+))\Z", re.ASCII
-)
-_YES_NO = "http://terminology.hl7.org/CodeSystem/v2-0136"
-_KINDS = {
-    "number": {"NM"},
-    "structured": {"SN"},
-    "coded": {"CE", "CWE", "CNE", "CF"},
-    "text": {"ST", "TX", "FT", "IS", "ID", ""},
-    "time": {"DT", "TS", "DTM"},
-    "clock": {"TM"},
-}
-_LARGEST_INTEGER = 2**31 - 1
-_LONGEST_NUMBER = 40
+_ATTACHMENTS = ("ED", "RP")
+_WITHDRAWN = ("D", "W", "X")
+_MEDIA_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+\Z", re.ASCII)
+_TOP_LEVEL = ("application", "audio", "image", "text", "video")
 
 
 def observation_identifier(here: Here) -> Resource:
@@ -37,14 +28,42 @@ def observation_identifier(here: Here) -> Resource:
 
     Without an order the message and the child stand for it; a repeated key is numbered.
     """
-    message = f"{here.run.message.header.control_id}.{patient_values(here)[0]}"
-    order = here.value("OBR", 3) or here.value("OBR", 2) or message
     observed_code = here.segment.field(3)
     code = observed_code.component(1) or observed_code.component(2)
-    key = ".".join(part for part in (order, code, here.value("OBX", 4)) if part)
-    occurrence = here.run.occurrence(f"OBX {key}")
+    key = ".".join(part for part in (_order(here), code, here.value("OBX", 4)) if part)
+    return _numbered(here, "observation", "OBX", key)
+
+
+def report_identifiers(here: Here) -> list[Resource]:
+    """Return the report's own number (order and OBR-4), then the order's numbers.
+
+    Laboratories give one number to several OBR of a message, so the number alone is no key.
+    """
+    asked = here.segment.field(4)
+    key = f"{_order(here)}.{asked.component(1) or asked.component(2)}"
+    return [_numbered(here, "report", "OBR", key), *order_numbers(here)]
+
+
+def _order(here: Here) -> str:
+    message = f"{here.run.message.header.control_id}.{patient_values(here)[0]}"
+    return here.value("OBR", 3) or here.value("OBR", 2) or message
+
+
+def _numbered(here: Here, kind: str, segment: str, key: str) -> Resource:
+    occurrence = here.run.occurrence(f"{segment} {key}")
     value = key if occurrence == 1 else f"{key}.{occurrence}"
-    return {"system": here.local("observation"), "value": value}
+    return {"system": here.local(kind), "value": value}
+
+
+def has_report(here: Here) -> bool:
+    """Tell whether an OBR says what was asked (OBR-4): a report without that has no code."""
+    asked = here.segment.field(4)
+    return bool(asked.component(1) or asked.component(2) or asked.component(5))
+
+
+def report_order(here: Here) -> list[Resource]:
+    """Return the order that the report answers, by its number: it may not be known here."""
+    return [order_reference(one) for one in order_numbers(here)[:1]]
 
 
 def observed(here: Here) -> str | None:
@@ -56,11 +75,40 @@ def observed(here: Here) -> str | None:
     return None
 
 
+def effective_time(here: Here) -> str | None:
+    """Return OBR-7, where OBR-8 does not make it a period."""
+    field = here.segment.field(7)
+    return ts(field.repetitions[0], here) if field.value and not here.value("OBR", 8) else None
+
+
+def effective_period(here: Here) -> Resource | None:
+    """Return OBR-7 to OBR-8; refuse an end before the start."""
+    if not here.value("OBR", 8):
+        return None
+    start, end = (
+        ts(here.segment.field(number).repetitions[0], here.at(number))
+        if here.value("OBR", number)
+        else None
+        for number in (7, 8)
+    )
+    if start and end and timestamps.is_before(end, start):
+        here.at(8).fail(DATA_TYPE, "OBR-8, the end, comes before OBR-7, the start.")
+    return {"start": start, "end": end} if start else {"end": end}
+
+
+def issued(here: Here) -> str | None:
+    """Return OBR-22 where it has a time of day: FHIR has no other instant."""
+    field = here.segment.field(22)
+    moment = ts(field.repetitions[0], here) if field.value else None
+    return moment if moment and "T" in moment else None
+
+
 def observation_status(here: Here) -> str | None:
     """Return the result status of OBX-11, else of OBR-25; `unknown` where neither says."""
-    code = here.value("OBX", 11) or here.value("OBR", 25)
+    code = here.value("OBX", 11)
     if not code:
-        return "unknown"
+        status = _report_status(here)
+        return "preliminary" if status == "partial" else status
     coding = here.translate("ObservationStatus", code)
     if coding is None:
         here.at(11).fail(DATA_TYPE, f"The result status `{code}` is not in table 0085.")
@@ -68,164 +116,143 @@ def observation_status(here: Here) -> str | None:
     return str(coding["code"])
 
 
-def _value(here: Here, kind: str) -> Repetition | None:
-    if here.segment.text(2).upper() not in _KINDS[kind]:
+def report_status(here: Here) -> str:
+    """Return the status of OBR-25, `unknown` where it is empty; refuse what is not in table 0123."""
+    code = here.value("OBR", 25)
+    if code and here.translate("ReportStatus", code) is None:
+        here.fail(
+            TABLE_VALUE, f"The result status `{code}` does not say how far a report has come."
+        )
+    return _report_status(here)
+
+
+def _report_status(here: Here) -> str:
+    code = here.value("OBR", 25)
+    coding = here.translate("ReportStatus", code) if code else None
+    return str(coding["code"]) if coding else "unknown"
+
+
+def conclusion(here: Here) -> str | None:
+    """Return the notes on a report as one text; each NTE adds its lines to those before it."""
+    return joined_notes(here, "conclusion")
+
+
+def joined_notes(here: Here, element: str) -> str | None:
+    """Return the lines of NTE-3 after those that the element has; the element is emptied for them."""
+    lines = [value.text for value in here.segment.field(3).repetitions]
+    text = "\n".join(filter(None, lines))
+    if not text or here.slot is None:
         return None
-    found = here.at(5).segment.field(5).repetitions
-    return found[0] if found and found[0] else None
+    before = here.slot.resource.pop(element, None)
+    return f"{before}\n{text}" if before else text
 
 
-def value_quantity(here: Here) -> Resource | None:
-    """Return a number with its unit, or one that is not whole, or that has a comparator."""
-    number = _number(here)
-    if number is None or _is_bare_integer(number, here):
-        return None
-    return number | _unit(here)
+def annotations(here: Here) -> list[Resource]:
+    """Return an Annotation for each repetition of NTE-3."""
+    return [{"text": value.text} for value in here.segment.field(3).repetitions if value.text]
 
 
-def value_integer(here: Here) -> int | None:
-    """Return a whole number without a unit: a score, a count."""
-    number = _number(here)
-    if number is None or not _is_bare_integer(number, here):
-        return None
-    return int(number["value"])
-
-
-def _number(here: Here) -> Resource | None:
-    value = _value(here, "number")
-    if value is not None:
-        return _read(value.component(1), here)
-    value = _value(here, "structured")
-    if value is None or value.component(3) or value.component(4):
-        return None
-    return _read(value.component(1).removeprefix("=") + value.component(2), here)
-
-
-def _read(text: str, here: Here) -> Resource | None:
-    match = _NUMBER.match(text)
-    if match is None or len(text) > _LONGEST_NUMBER:
-        _refuse(here, f"`{text}` is not a number.")
-        return None
-    found: Resource = {"comparator": match["comparator"]} if match["comparator"] else {}
-    return {"value": Decimal(match["number"].rstrip(".")), **found}
-
-
-def _is_bare_integer(number: Resource, here: Here) -> bool:
-    value = number["value"]
-    plain = "comparator" not in number and value == value.to_integral_value()
-    return plain and not _unit(here) and "." not in str(value) and abs(value) <= _LARGEST_INTEGER
-
-
-def _unit(here: Here) -> Resource:
-    found = here.segment.field(6).repetitions
-    return unit(found[0]) if found else {}
-
-
-def value_range(here: Here) -> Resource | None:
-    """Return the range of a structured numeric with a hyphen: `^10^-^20`."""
-    value = _value(here, "structured")
-    if value is None or value.component(3) != "-" or not value.component(4):
-        return None
-    low, high = _read(value.component(2), here), _read(value.component(4), here)
-    if low is None or high is None:
-        return None
-    return {"low": low | _unit(here), "high": high | _unit(here)}
-
-
-def value_ratio(here: Here) -> Resource | None:
-    """Return the ratio of a structured numeric with a colon or slash: `^1^:^128`."""
-    value = _value(here, "structured")
-    if value is None or value.component(3) not in (":", "/") or not value.component(4):
-        return None
-    upper, lower = _read(value.component(2), here), _read(value.component(4), here)
-    if upper is None or lower is None:
-        return None
-    return {"numerator": upper, "denominator": lower}
-
-
-def value_boolean(here: Here) -> bool | None:
-    """Return a code of HL7's yes/no table."""
-    coded = _value(here, "coded")
-    if coded is not None:
-        found = next((one for one in codings(coded, here) if one.get("system") == _YES_NO), None)
-        code = found["code"] if found else ""
-    else:
-        answer = _value(here, "text") if here.segment.text(2).upper() == "ID" else None
-        code = answer.component(1) if answer else ""
-    yes_no = here.translate("YesNo", code) if code else None
-    return None if yes_no is None else bool(yes_no["code"] == "Y")
-
-
-def value_concept(here: Here) -> Resource | None:
-    """Return a coded value that is not yes or no."""
-    value = _value(here, "coded")
-    if value is None or value_boolean(here) is not None:
-        return None
-    return cwe(value, here)
-
-
-def value_string(here: Here) -> str | None:
-    """Return text: every repetition a line; a structured numeric with a suffix as written."""
-    if _value(here, "text") is not None:
-        if value_boolean(here) is not None:
-            return None
-        lines = (value.text for value in here.segment.field(5).repetitions)
-        return "\n".join(line for line in lines if line) or None
-    value = _value(here, "structured")
-    if value is None or not value.component(3) or value.component(4):
-        return None
-    return "".join(value.component(part) for part in (1, 2, 3)) or None
-
-
-def value_date_time(here: Here) -> str | None:
-    """Return a date or time stamp; refuse the OBX-2 types that cannot be mapped."""
-    _check_type(here)
-    value = _value(here, "time")
-    if value is None:
-        return None
-    moment = timestamps.date_time(value.component(1))
-    if moment is None:
-        _refuse(here, f"`{value.component(1)}` is not a date and time.")
-    return moment
-
-
-def value_time(here: Here) -> str | None:
-    """Return a time of day."""
-    value = _value(here, "clock")
-    if value is None:
-        return None
-    match = re.match(r"([01]\d|2[0-3]):?([0-5]\d)(?::?([0-5]\d))?\Z", value.component(1), re.ASCII)
-    if match is None:
-        _refuse(here, f"`{value.component(1)}` is not a time of day.")
-        return None
-    return f"{match[1]}:{match[2]}:{match[3] or '00'}"
-
-
-def _check_type(here: Here) -> None:
+def is_attachment(here: Here) -> bool:
+    """Tell whether an OBX holds a document (ED, RP), and there is a report that can have it."""
     kind = here.segment.text(2).upper()
-    if here.segment.text(5) and not any(kind in kinds for kinds in _KINDS.values()):
-        here.at(2).fail(DATA_TYPE, f"OBX-2 type `{kind}` is not supported.")
+    return kind in _ATTACHMENTS and in_report(here)
 
 
-def _refuse(here: Here, text: str) -> None:
-    """Report a value once, though several functions look at it."""
-    here.at(5)
-    expression = f"OBX^{here.segment.number}^5"
-    if not any(found.expression == expression for found in here.run.issues):
+def is_observation(here: Here) -> bool:
+    """Tell whether an OBX holds a value, not a document of the report."""
+    return not is_attachment(here)
+
+
+def in_report(here: Here) -> bool:
+    """Tell whether there is a report that a note can be about."""
+    return here.scope.slot("DiagnosticReport[1]") is not None
+
+
+def in_observation(here: Here) -> bool:
+    """Tell whether there is an observation that a note can be about."""
+    return here.scope.slot("Observation[1]") is not None
+
+
+def attachments(here: Here) -> list[Resource]:
+    """Return the documents in OBX-5, but for those that OBX-11 withdraws.
+
+    ED: type, subtype, encoding (Base64, Hex or A) and data; RP: pointer, type and subtype.
+    """
+    if here.segment.value(11) in _WITHDRAWN:
+        return []
+    read = _embedded if here.segment.text(2).upper() == "ED" else _pointed
+    repetitions = enumerate(here.segment.field(5).repetitions, start=1)
+    found = [read(value, here.at(5, number)) for number, value in repetitions if value]
+    title = here.segment.field(3).component(2)
+    return [one | ({"title": title} if title else {}) for one in found if one]
+
+
+def _embedded(value: Repetition, here: Here) -> Resource | None:
+    data = _decoded(value.component(5), value.component(4).upper())
+    if not data:
+        text = f"ED.5 is empty, or not in the encoding that ED.4 names (`{value.component(4)}`)."
         here.fail(DATA_TYPE, text)
+        return None
+    return {
+        **_media_type(value.component(2), value.component(3), here),
+        "data": b64encode(data).decode(),
+        "size": len(data),
+        "hash": b64encode(sha1(data, usedforsecurity=False).digest()).decode(),
+    }
+
+
+def _decoded(text: str, encoding: str) -> bytes | None:
+    """Return the bytes; an encoding that is not named is Base64, as senders of PDF leave it out."""
+    try:
+        if encoding == "A":
+            return text.encode()
+        if encoding == "HEX":
+            return bytes.fromhex(text)
+        return b64decode("".join(text.split()), validate=True) if _is_base64(encoding) else None
+    except (ValueError, binascii.Error):
+        return None
+
+
+def _is_base64(encoding: str) -> bool:
+    return encoding in ("", "BASE64")
+
+
+def _pointed(value: Repetition, here: Here) -> Resource | None:
+    url = value.component(1)
+    if not url or any(character.isspace() for character in url):
+        here.fail(DATA_TYPE, f"RP.1 `{url}` is not the address of a document.")
+        return None
+    return {**_media_type(value.component(3), value.component(4), here), "url": url}
+
+
+def _media_type(kind: str, subtype: str, here: Here) -> Resource:
+    """Return the media type: as it stands, type/subtype, or what the word for it means."""
+    for text in (subtype, kind, f"{kind}/{subtype}" if kind.lower() in _TOP_LEVEL else ""):
+        if _MEDIA_TYPE.match(text):
+            return {"contentType": text.lower()}
+    for word in (subtype, kind):
+        coding = here.translate("MediaType", word.upper()) if word else None
+        if coding is not None:
+            return {"contentType": coding["code"]}
+    return {}
 
 
 NAMED: tuple[Compute, ...] = (
+    annotations,
+    attachments,
+    conclusion,
+    effective_period,
+    effective_time,
+    has_report,
+    in_observation,
+    in_report,
+    is_attachment,
+    is_observation,
+    issued,
     observation_identifier,
     observation_status,
     observed,
-    value_boolean,
-    value_concept,
-    value_date_time,
-    value_integer,
-    value_quantity,
-    value_range,
-    value_ratio,
-    value_string,
-    value_time,
+    report_identifiers,
+    report_order,
+    report_status,
 )
