@@ -22,7 +22,8 @@ def identify(slot: Slot, message: Message) -> None:
     """Give a slot its urn: the same for the same identity in the same message."""
     header = message.header
     resource = slot.resource
-    what = f"{resource['resourceType']}?{search(*resource.get('identifier', [])[:1])}"
+    known = resource.get("identifier") or slot.matches
+    what = f"{resource['resourceType']}?{search(*known[:1])}"
     name = f"{header.sending_application}|{header.sending_facility}|{header.control_id}|{what}"
     slot.urn = f"urn:uuid:{uuid5(NAMESPACE_URL, name)}"
 

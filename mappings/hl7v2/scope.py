@@ -136,10 +136,14 @@ class Here:
 
     def translate(self, vocabulary: str, code: str) -> Resource | None:
         """Return the Coding of a code in a vocabulary (the hospital's own, if it has one)."""
+        found = self.translations(vocabulary, code)
+        return found[0] if found else None
+
+    def translations(self, vocabulary: str, code: str) -> Sequence[Resource]:
+        """List every Coding of a code in a vocabulary, of each system that the map gives it."""
         table = vocabularies()[vocabulary]
         concept_map = self.run.site.concept_maps.get(vocabulary, table.concept_map)
-        found = self.run.context.translate(concept_map, table.system, code)
-        return found[0] if found else None
+        return self.run.context.translate(concept_map, table.system, code)
 
     def at(self, number: int, repetition: int = 1) -> "Here":
         """Point errors at another field of the segment."""

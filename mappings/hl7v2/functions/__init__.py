@@ -6,10 +6,10 @@ lists its own as `NAMED`: a function that stands there, and no other, can be nam
 
 from itertools import chain
 
-from mappings.hl7v2.functions import cases, identity, people, results, visits
+from mappings.hl7v2.functions import cases, documents, identity, people, results, visits
 from mappings.hl7v2.scope import Compute
 
-_MODULES = (cases, identity, people, results, visits)
+_MODULES = (cases, documents, identity, people, results, visits)
 
 
 def _register() -> dict[str, Compute]:
