@@ -36,8 +36,10 @@ def _need(row: tables.Row) -> str:
 def _segments() -> Iterator[str]:
     yield "## Fields"
     for name, rows in tables.segment_maps().items():
-        yield f"\n### {name}\n\n{_OF_FIELDS}"
-        yield from map(_line, _fields(name, rows))
+        yield f"\n### {name}"
+        if any(row.target for row in rows):
+            yield f"\n{_OF_FIELDS}"
+            yield from map(_line, _fields(name, rows))
         yield from _left_out([row for row in rows if not row.target])
 
 

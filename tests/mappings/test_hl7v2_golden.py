@@ -53,6 +53,7 @@ def test_the_examples_show_every_supported_event_and_nine_hospitals():
     assert {header.trigger_event for header in headers} == {
         *("A01", "A03", "A04", "A05", "A08", "A28", "A31", "A40", "R01"),
         *(f"T{number:02}" for number in range(1, 12)),
+        *("P01", "P03", "P05", "P12"),
     }
     hospitals = {header.sending_facility for header in headers}
     assert hospitals == {"RTH", "RHM", "RGT", "RQM", "RQ3", "RJ1", "RBS", "R0A", "G513H"}

@@ -42,7 +42,8 @@ def test_every_table_compiles():
     assert set(structures()) == set(tables.messages())
     assert set(segment_maps()) == set(tables.segment_maps())
     assert set(datatype_maps()) == set(tables.datatype_maps())
-    assert all(segment_maps().values())
+    # a map that names no resource takes nothing: its rows say why
+    assert all(("[" in name) == bool(rules) for name, rules in segment_maps().items())
 
 
 def test_every_event_has_a_table_and_every_table_an_event():
@@ -200,6 +201,11 @@ def test_a_bad_row_is_refused_with_its_reason(changes, reason):
 def test_paths_resolve_against_the_definitions(resource_type, path, type_name, is_list):
     found = place(resource_type, path)
     assert (found.type, found.is_list) == (type_name, is_list)
+
+
+def test_a_map_without_a_resource_can_have_no_targets():
+    with pytest.raises(ValueError, match="R4 has no type"):
+        compile_row("PID", "", GOOD)
 
 
 def test_groups_must_close():
