@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from fhir_server.access import admit
 from fhir_server.context import Context, microseconds
+from fhir_server.operations import fhir_message
 from fhir_server.operations.lanes import Lanes, keys
 from fhir_server.operations.process_message import settlement_of, work
 from fhir_server.store import inbox
@@ -94,11 +95,17 @@ async def finish(context: Context, lanes: Lanes) -> int:
     return done
 
 
+async def _fhir_again(context: Context, message: Message) -> bytes:
+    return await context.database.driven(fhir_message.work(context, message))
+
+
 def _left(context: Context, after: int) -> list[Message]:
     return inbox.waiting(context.database, "received", _AT_ONCE, after)
 
 
 def _again(context: Context, lanes: Lanes, message: Message) -> asyncio.Task[bytes]:
+    if message.door == "http":
+        return lanes.run(frozenset(), partial(_fhir_again, context, message))
     read = _read(message.raw)
 
     async def worked() -> bytes:
