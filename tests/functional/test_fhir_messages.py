@@ -318,7 +318,7 @@ def test_a_purge_takes_the_messages_of_the_child_and_no_others(server: Served) -
     assert sorted(kept) == ["p-2", "p-2-bad"]
 
 
-@of_lengths(40, 3000)
+@of_lengths(25, 1500)
 def test_a_damaged_message_is_answered_or_refused(server: Served, length: int) -> None:
     """Each has an id of its own, where its header is left whole enough to have one."""
     whole = message("f-0", child("9990000255"), operation("9990000255"), note("seen"))

@@ -1,15 +1,18 @@
-"""Documents sent over MLLP: a note, its correction, its replacement and its end, each sent twice."""
+"""Letters and bills over MLLP: a note, its correction, replacement and end; one stay, billed."""
 
 import base64
 from typing import Any
 
 import pytest
 
-from tests.functional.test_hl7v2 import HOSPITAL, ODS, msa, one, send
+from tests.functional.test_hl7v2 import HOSPITAL, NHS, ODS, admission, msa, one, send
 from tests.support.server import Served
 
 LOCAL = "https://csor.example/fhir/sid/RTH/document"
 NUMBER = "9990000093"
+BILLED = "9990000115"
+PR1 = "PR1|1||H41.1^Rectosigmoidectomy^OPCS4||202001041330"
+DG1 = "DG1|1||Q43.1^Hirschsprung's disease^I10||20200103|F"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -125,3 +128,29 @@ def test_wrong_base64_is_refused_at_its_place_and_nothing_is_stored(server: Serv
     assert msa(answer)[1] == "AE"
     assert any(line.startswith("ERR") and "OBX^1^5" in line for line in answer)
     assert server.http.get(f"/DocumentReference?identifier={LOCAL}|W-1").json()["total"] == 0
+
+
+def bill(kind: str, control_id: str, *segments: str) -> str:
+    lines = admission(control_id, BILLED).replace("||AL|NE", "||").split("\r")
+    event = kind.partition("^")[2]
+    msh = lines[0].replace("ADT^A01^ADT_A01", kind)
+    return "\r".join((msh, f"EVN|{event}|20200106", lines[2], lines[3], *segments, ""))
+
+
+def test_a_bill_tells_of_the_stay_that_the_admission_told_of(server: Served) -> None:
+    sent = [
+        admission("C-1", BILLED),
+        *(bill("DFT^P03", "C-2", "FT1|1|||20200104||CG|T", PR1, DG1),) * 2,
+        *(bill("BAR^P05", "C-3", DG1, PR1, "IN1|1|NHS|1"),) * 2,
+        *(bill("BAR^P12", "C-4", DG1, PR1).replace("|2.4|", "|2.5|"),) * 2,
+        bill("BAR^P01", "C-5"),
+    ]
+    assert [msa(answer)[1] for answer in send(server, *sent)] == ["AA"] * len(sent)
+    child = one(server, f"Patient?identifier={NHS}|{BILLED}")["id"]
+    stay = one(server, f"Encounter?patient={child}")
+    assert (stay["status"], stay["meta"]["versionId"]) == ("in-progress", "1")
+    condition = one(server, f"Condition?patient={child}")
+    assert condition["code"]["coding"][0]["code"] == "Q43.1"
+    operation = one(server, f"Procedure?patient={child}")
+    assert operation["encounter"]["reference"] == f"Encounter/{stay['id']}"
+    assert one(server, f"EpisodeOfCare?patient={child}")["status"] == "active"
