@@ -6,7 +6,7 @@ is tried again. https://hl7.org/fhir/R4/messageheader-operation-process-message.
 """
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from fhir_server.context import Context, instant, microseconds
@@ -89,6 +89,7 @@ async def _stored(context: Context, kept: Message, message: FhirMessage) -> Answ
     try:
         _refuse(context, kept, message)
         bundle = fhir_message.to_bundle(message, instant(moment), context.base_url)
+        _refuse_invalid(context, bundle, instant(moment))
         answer = _answer(context, message, "ok", (), moment)
         settlement = Settlement(kept.id, "processed", microseconds(moment), answer)
         await transaction(context, bundle, trusted=True, settlement=settlement)
@@ -126,6 +127,32 @@ def _refuse(context: Context, kept: Message, message: FhirMessage) -> None:
     if inbox.reused(context.database, kept):
         text = f"The message {message.number} has been sent before, with other content."
         raise FhirError(422, [error("duplicate", text, "Bundle.identifier")])
+
+
+def _refuse_invalid(context: Context, bundle: Resource, now: str) -> None:
+    """Raise FhirError 422 for what is laid over what is here, and is not valid by itself.
+
+    Everything else is validated as it is stored.
+    """
+    issues: list[Issue] = []
+    for number, entry in enumerate(bundle["entry"]):
+        if "extension" in entry["request"]:
+            found = conformance.issues(
+                context, entry["resource"], Referred(context), now, warnings=False
+            )
+            at = f"Bundle.entry[{number}].resource"
+            issues += [
+                replace(each, expression=f"{at}{_below(each.expression)}")
+                for each in found
+                if each.is_error
+            ]
+    if issues:
+        raise FhirError(422, issues)
+
+
+def _below(expression: str | None) -> str:
+    _, dot, rest = (expression or "").partition(".")
+    return dot + rest
 
 
 def _answer(
