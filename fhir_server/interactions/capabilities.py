@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from fhir_server.context import Context, instant
 from fhir_server.interactions.topics import TOPICS
 from fhir_server.store.search.parameters import parameters
+from mappings.fhir_message import EVENT
 from profiles import own
 from r4 import definitions
 from r4.json import Resource
@@ -47,6 +48,7 @@ OPERATIONS = {
         "import": f"{_OWN}/import",
         "closure": f"{_HL7}/ConceptMap-closure",
         "convert": f"{_OWN}/convert",
+        "process-message": f"{_HL7}/MessageHeader-process-message",
     },
     "CodeSystem": {
         "lookup": f"{_OWN}/CodeSystem-lookup",
@@ -107,6 +109,18 @@ def capabilities(context: Context) -> Resource:
                 "operation": _operations(""),
             }
         ],
+        "messaging": [_messaging(context)],
+    }
+
+
+def _messaging(context: Context) -> Resource:
+    """Return where FHIR messages are taken, and of which event."""
+    transport = "http://terminology.hl7.org/CodeSystem/message-transport"
+    address = f"{context.base_url}/$process-message"
+    return {
+        "endpoint": [{"protocol": {"system": transport, "code": "http"}, "address": address}],
+        "documentation": _MESSAGES,
+        "supportedMessage": [{"mode": "receiver", "definition": EVENT}],
     }
 
 
@@ -167,6 +181,12 @@ EXPANSION = (
 _SECURITY = (
     "Callers on this machine, and clients registered by the operator with a bearer token, act for the "
     "registry as a whole."
+)
+
+
+_MESSAGES = (
+    "A message is stored as a whole or not at all, and answered in the response. One that is sent again "
+    "gets its first answer."
 )
 
 

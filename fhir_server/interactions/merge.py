@@ -15,6 +15,8 @@ TOLD_BY_DISCHARGE = f"{CSOR}/StructureDefinition/told-by-discharge"
 
 _DEATH = ("deceasedDateTime", "deceasedBoolean")
 
+_DOCUMENT = {"current": 0, "superseded": 1, "entered-in-error": 2}
+
 
 def merge(
     current: Resource,
@@ -33,6 +35,8 @@ def merge(
     elif _goes_back(current, incoming):
         # A late message does not reopen a spell that has ended, nor unmake one that has begun.
         incoming = {key: value for key, value in incoming.items() if key != "status"}
+    if current.get("resourceType") == "DocumentReference":
+        incoming = _document(current, incoming)
     merged = _objects(current, incoming)
     return {key: value for key, value in merged.items() if key not in deletes}
 
@@ -91,6 +95,22 @@ def _goes_back(current: Resource, incoming: Resource) -> bool:
     if before == "finished":
         return after in UNFINISHED and "end" not in incoming.get("period", {})
     return before in UNFINISHED and after == "planned" and before != after
+
+
+def _document(current: Resource, incoming: Resource) -> Resource:
+    """Leave out what a late message or a notification must not undo of a document.
+
+    One that is replaced or in error stays so; content that is only told of does not replace content.
+    """
+    left_out = set()
+    before, after = current.get("status"), incoming.get("status")
+    if before in _DOCUMENT and after in _DOCUMENT and _DOCUMENT[before] > _DOCUMENT[after]:
+        left_out.add("status")
+        if before == "entered-in-error":
+            left_out.add("docStatus")
+    if not any(part["attachment"].keys() & {"data", "url"} for part in incoming.get("content", ())):
+        left_out.add("content")
+    return {key: value for key, value in incoming.items() if key not in left_out}
 
 
 def _objects(current: Resource, incoming: Resource) -> Resource:

@@ -15,6 +15,7 @@ from typing import NamedTuple, cast
 from fhir_server.access import admit
 from fhir_server.access.senders import LOCAL_SENDER, Door, Sender
 from fhir_server.context import Context, microseconds
+from fhir_server.operations import fhir_message
 from fhir_server.operations.acknowledge import (
     ORIGINAL,
     Reply,
@@ -249,6 +250,10 @@ async def finish(context: Context, lanes: Lanes, policy_of: PolicyOf = usual) ->
     return done
 
 
+async def _fhir_again(context: Context, message: Message) -> bytes:
+    return await context.database.driven(fhir_message.work(context, message))
+
+
 def _left(context: Context, after: int) -> list[Message]:
     return inbox.waiting(context.database, "received", _AT_ONCE, after)
 
@@ -256,6 +261,8 @@ def _left(context: Context, after: int) -> list[Message]:
 def _again(
     context: Context, lanes: Lanes, message: Message, policy_of: PolicyOf
 ) -> asyncio.Task[bytes]:
+    if not message.is_hl7v2:
+        return lanes.run(frozenset(), partial(_fhir_again, context, message))
     read = _read(message.raw, cast(Door, message.door), message.connection)
 
     async def worked() -> bytes:

@@ -108,7 +108,8 @@ class Answer:
     """A status, headers and content.
 
     Without a media type the content is FHIR JSON, which is sent in the format that was asked for; with
-    one it is sent as it is. With a file, that is what is sent.
+    one it is sent as it is. With a file, that is what is sent. `settles` is False for the answer to a
+    write that says why nothing was stored.
     """
 
     content: bytes
@@ -116,6 +117,7 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
     media_type: str | None = None
     file: Path | None = None
+    settles: bool = True
 
 
 async def capabilities(context: Context, asked: Asked) -> Answer:

@@ -113,7 +113,7 @@ class _Exchange:
             negotiate.wanted(self.request)
         asked = Asked(self.request, parameters, raw, self.keeper)
         answer = await interaction.answer(context, asked)
-        if raw and self.keeper and self.keeper.settles:
+        if raw and answer.settles and self.keeper and self.keeper.settles:
             await self.keeper.accepted(write(self.request, raw), answer.content)
         answer = _written(self.request, answer)
         if is_safe or interaction.code in READS:

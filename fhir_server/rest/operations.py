@@ -8,14 +8,15 @@ import asyncio
 from fhir_server.context import Context
 from fhir_server.operations import evaluate as evaluate_operation
 from fhir_server.operations import extract as extract_operation
+from fhir_server.operations import fhir_message, parameters
 from fhir_server.operations import lastn as lastn_operation
-from fhir_server.operations import parameters
 from fhir_server.operations import process_response as process_response_operation
 from fhir_server.operations import sign as sign_operation
 from fhir_server.operations import stats as stats_operation
 from fhir_server.operations import validate as validate_operation
 from fhir_server.rest import negotiate
 from fhir_server.rest.answers import Answer, Asked
+from fhir_server.rest.keeping import write
 from r4.issue import operation_outcome
 from r4.json import encode
 from r4.positions import placed
@@ -71,6 +72,18 @@ async def process_response(context: Context, asked: Asked) -> Answer:
     response = given.get("questionnaire-response") or parameters.required(given, "response")
     stored = await process_response_operation.process_response(context, response)
     return Answer(encode(stored))
+
+
+async def process_message(context: Context, asked: Asked) -> Answer:
+    """POST $process-message, with the message as the body."""
+    given = parameters.of_query(asked.pairs, _IN_THE_URL)
+    given |= parameters.of_resource(asked.resource(), fhir_message.NAMES, "content")
+    target = write(asked.request, asked.raw).target
+    answered = await fhir_message.process_message(context, given, asked.raw, target)
+    return Answer(answered.content, settles=answered.is_stored)
+
+
+_IN_THE_URL = {name: kind for name, kind in fhir_message.NAMES.items() if name != "content"}
 
 
 async def evaluate(context: Context, asked: Asked) -> Answer:

@@ -45,6 +45,7 @@ TABLE = (
     Interaction("POST", "/", "transaction", answers.transaction),
     Interaction("GET", "/", "search-system", answers.search_system),
     Interaction("POST", "/_search", "search-system", answers.search_system),
+    Interaction("POST", "/$process-message", "$process-message", operations.process_message),
     Interaction("GET", "/Patient/{id}/$everything", "$everything", answers.everything),
     Interaction("GET", "/Encounter/{id}/$everything", "$everything", answers.everything),
     Interaction("POST", "/Patient/{id}/$purge", "$purge", purge.purge),

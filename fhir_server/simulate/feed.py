@@ -10,9 +10,10 @@ from heapq import heappop, heappush
 from itertools import count
 from random import Random
 
-from fhir_server.simulate import bundles, faults, hl7v2, people, responses, tables
+from fhir_server.simulate import bundles, faults, hl7v2, papers, people, responses, tables
 from fhir_server.simulate.events import Child, Event
 from fhir_server.simulate.forms import Form
+from fhir_server.simulate.options import Kinds
 from fhir_server.simulate.sending import Sending
 from fhir_server.simulate.story import tell
 from fhir_server.simulate.style import style
@@ -61,11 +62,15 @@ def feed(
     until: datetime,
     forms: Mapping[str, Form],
     seed: int,
+    *,
+    kinds: Kinds = "classic",
 ) -> Iterator[Sending]:
     """Yield everything that a hospital, its surgeons and its parents send, in time order.
 
-    An event whose form is missing is left out.
+    An event whose form is missing is left out. `all` kinds adds letters and bills between what the
+    classic kinds send, of which it changes nothing.
     """
+    further = papers.papers(hospital, seed) if kinds == "all" else papers.none
     random = Random(f"{seed}:{hospital.ods}:feed")
     rates = tables.benchmarks()["any"]
     write = _transactions(hospital) if hospital.sends_fhir else _messages(hospital, seed)
@@ -78,6 +83,7 @@ def feed(
             yield sending
             if random.random() < rates["exact-duplicate"]:
                 yield sending
+        yield from further(event)
 
 
 def _response(hospital: Hospital, event: Event, form: Form) -> Iterator[Sending]:

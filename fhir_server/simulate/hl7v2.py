@@ -26,14 +26,20 @@ TYPES = {
 
 def message(style: Style, event: Event, message_id: str) -> bytes:
     """Write the message that tells of an event; segments end in CR, text is UTF-8."""
-    message_type = TYPES[event.kind]
+    return written(style, event, TYPES[event.kind], message_id, _body(style, event, message_id))
+
+
+def written(
+    style: Style, event: Event, message_type: str, message_id: str, body: list[str]
+) -> bytes:
+    """Write a message of a type about an event's child; body is what follows PID."""
     now = style.clock(event.at)
     segments = [
         rf"MSH|^~\&|EPR|{style.ods}|CSOR|ROUTE|{now}||{style.message_type(message_type)}"
-        f"|{message_id}|P|2.4|||||GBR|UNICODE UTF-8",
-        *([] if event.kind == "observe" else [f"EVN|{message_type[4:]}|{now}"]),
+        f"|{message_id}|P|2.4|{style.tail(now)}",
+        *([] if event.kind == "observe" else [f"EVN|{style.event(message_type[4:])}|{now}"]),
         _pid(style, event),
-        *_body(style, event, message_id),
+        *body,
     ]
     return ("\r".join(segments) + "\r").encode()
 
@@ -43,53 +49,57 @@ def _body(style: Style, event: Event, message_id: str) -> list[str]:
         return [f"MRG|{event.former}^^^{style.ods}^MR"]
     if event.kind == "register":
         return ["PV1|1|N"]
-    visit = [_pv1(style, event, event.spell)] if event.spell else []
+    stay = [visit(style, event, event.spell)] if event.spell else []
     if event.kind == "observe":
-        return [*visit, *_results(event, message_id)]
+        return [*stay, *_results(event, message_id)]
     if event.kind == "admit":
-        return [*visit, f"DG1|1||{_coded(style, event.diagnosis, 'I10')}||{compact(event.at)}|A"]
+        return [*stay, f"DG1|1||{coded(style, event.diagnosis, 'I10')}||{compact(event.at)}|A"]
     shown = event.operations if (event.kind == "discharge") == style.procedures_at_discharge else ()
-    return [*visit, *_procedures(style, event.surgeon, shown)]
+    return [*stay, *procedures(style, event.surgeon, shown)]
 
 
 def _pid(style: Style, event: Event) -> str:
     person = event.person
-    alone, listed = style.identifiers(person)
+    alone, listed, other = style.identifiers(person)
     died = f"{compact(event.died)}|Y" if event.died else "|"
     status = style.number_status if person.number else ""
     return (
-        f"PID|1|{alone}|{listed}||{escape(person.family)}^{escape(person.given)}^^^^^L||"
+        f"PID|1|{alone}|{listed}|{other}|{escape(person.family)}^{escape(person.given)}^^^^^L||"
         f"{style.birth(person.birth)}|{style.sex[person.gender]}|||"
         f"{escape(person.street)}^^{escape(person.town)}^^ZZ99 9ZZ^GBR^H"
         f"|||||||||||{person.ethnic}|||||||{died}||{status}"
     )
 
 
-def _pv1(style: Style, event: Event, spell: Spell) -> str:
+def visit(style: Style, event: Event, spell: Spell) -> str:
+    """Write PV1."""
     came, left = tables.way(spell.came), tables.way(spell.left)
     method = destination = discharged = ""
     if event.kind in ("discharge", "change"):
         method, destination = left.method, left.destination
         discharged = compact(spell.discharged)
     return (
-        f"PV1|1|I|{style.ods}^PSW^1^{style.ods}01|{came.method}|||{_doctor(event.surgeon)}|||171||||"
+        f"PV1|1|I|{style.ods}^PSW^1^{style.ods}01|{came.method}|||{doctor(event.surgeon)}|||171||||"
         f"{came.source}|||||{spell.number}^^^VISITID|||||||||||||||||{method}|{destination}|||||||"
         f"{compact(spell.admitted)}|{discharged}"
     )
 
 
-def _doctor(surgeon: Surgeon) -> str:
+def doctor(surgeon: Surgeon) -> str:
+    """Write an XCN."""
     return f"C{surgeon.gmc}^{escape(surgeon.family)}^{escape(surgeon.given)}^^^^^^GMC"
 
 
-def _coded(style: Style, code: tables.Code, system: str) -> str:
+def coded(style: Style, code: tables.Code, system: str) -> str:
+    """Write a CE."""
     return f"{style.code(code.code)}^{escape(code.title)}^{system}"
 
 
-def _procedures(style: Style, surgeon: Surgeon, operations: tuple[Operation, ...]) -> list[str]:
+def procedures(style: Style, surgeon: Surgeon, operations: tuple[Operation, ...]) -> list[str]:
+    """Write a PR1 for each operation."""
     return [
-        f"PR1|{place}||{_coded(style, each.code, 'OPCS4')}||{compact(each.at)}|P|{each.minutes}"
-        f"||||{_doctor(surgeon)}"
+        f"PR1|{place}||{coded(style, each.code, 'OPCS4')}||{compact(each.at)}|P|{each.minutes}"
+        f"||||{doctor(surgeon)}"
         for place, each in enumerate(operations, start=1)
     ]
 

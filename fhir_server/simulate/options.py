@@ -4,8 +4,12 @@ import argparse
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import Literal, get_args
 
 from fhir_server.simulate import tables
+
+Kinds = Literal["classic", "all"]
+"""Which messages are sent: without, or with, the letters and bills."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +19,8 @@ class Options:
     The same seed, start, years, until and size give the same bytes in the same order for each
     hospital; hospitals left out change nothing for the others. size 1 is about 550 children a
     year. rate is messages per second over all hospitals, 0 as fast as they are acknowledged.
-    patience is how many seconds a lost connection is retried before the simulation gives up.
+    patience is how many seconds a lost connection is retried before the simulation gives up. kinds
+    `all` adds letters and bills between the messages of `classic`, and changes none of those.
     """
 
     fhir: str = "http://127.0.0.1:8000/fhir"
@@ -30,6 +35,7 @@ class Options:
     ledger: Path | None = None
     resume: bool = False
     patience: float = 60.0
+    kinds: Kinds = "classic"
 
     @property
     def mllp_address(self) -> tuple[str, int]:
@@ -71,6 +77,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--patience", default=plain.patience, type=_amount, help="seconds to retry a lost server"
     )
+    parser.add_argument(
+        "--kinds",
+        default=plain.kinds,
+        choices=get_args(Kinds),
+        help="classic, or all: with operation letters and bills",
+    )
 
 
 def from_arguments(arguments: argparse.Namespace) -> Options:
@@ -88,6 +100,7 @@ def from_arguments(arguments: argparse.Namespace) -> Options:
         arguments.ledger,
         arguments.resume,
         arguments.patience,
+        arguments.kinds,
     )
 
 

@@ -112,7 +112,9 @@ async def _hospital(
     run: _Run, hospital: Hospital, children: list[Child], forms: dict[str, Form]
 ) -> None:
     mllp = MllpSender(*run.options.mllp_address, timeout=_ANSWER_WITHIN)
-    sendings = feed(hospital, children, _until(run.options), forms, run.options.seed)
+    sendings = feed(
+        hospital, children, _until(run.options), forms, run.options.seed, kinds=run.options.kinds
+    )
 
     async def send(sending: Sending) -> Answer:
         return await (mllp.send if sending.door == "mllp" else run.fhir.send)(sending)

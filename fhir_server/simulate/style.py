@@ -21,6 +21,9 @@ _STRUCTURES = {
     "ADT^A08": "ADT_A01",
     "ADT^A28": "ADT_A05",
     "ADT^A40": "ADT_A39",
+    "BAR^P05": "BAR_P05",
+    "DFT^P03": "DFT_P03",
+    "MDM^T02": "MDM_T02",
     "ORU^R01": "ORU_R01",
 }
 _THREE_CHARACTERS = 3
@@ -32,13 +35,15 @@ class Style:
 
     ods: str
     clock: Callable[[datetime], str]
-    identifiers: Callable[[Person], tuple[str, str]]
+    identifiers: Callable[[Person], tuple[str, str, str]]
     birth: Callable[[datetime], str]
     sex: dict[str, str]
     code: Callable[[str], str]
     message_type: Callable[[str], str]
     procedures_at_discharge: bool
     number_status: str
+    event: Callable[[str], str]
+    tail: Callable[[str], str]
 
 
 def style(hospital: Hospital) -> Style:
@@ -53,6 +58,8 @@ def style(hospital: Hospital) -> Style:
         str if hospital.habit("structure") == "absent" else _with_structure,
         hospital.habit("procedures") == "A03",
         "" if hospital.habit("style") == "traced" else "NSTS01",
+        _substitute if hospital.habit("event") == "Sub" else str,
+        _itk if hospital.habit("sequence") == "ITK" else _plain,
     )
 
 
@@ -79,6 +86,20 @@ def _precise_birth(at: datetime) -> str:
     return f"{_birth(at)}+^D"
 
 
+def _substitute(_: str) -> str:
+    """Write `Sub` in EVN-1, as one interface engine was seen to do."""
+    return "Sub"
+
+
+def _plain(_: str) -> str:
+    return "||||GBR|UNICODE UTF-8"
+
+
+def _itk(now: str) -> str:
+    """Write MSH-13 to MSH-21 as ITK samples do: 0, the time again where a pointer belongs."""
+    return f"0|{now}|||GBR|UNICODE|EN||iTKv1.0"
+
+
 def _with_structure(message_type: str) -> str:
     return f"{message_type}^{_STRUCTURES[message_type]}"
 
@@ -98,22 +119,24 @@ def _padded(code: str) -> str:
 _CODES: dict[str, Callable[[str], str]] = {"": _dotted, "dotless": _dotless, "padded": _padded}
 
 
-def _identifiers(hospital: Hospital) -> Callable[[Person], tuple[str, str]]:
-    """Return what writes PID-2 and PID-3; a child without a number has its hospital number only."""
-    ods, authority = hospital.ods, hospital.habit("number")
-    spelled, alone = hospital.habit("style"), hospital.habit("place") == "PID-2"
+def _identifiers(hospital: Hospital) -> Callable[[Person], tuple[str, str, str]]:
+    """Return what writes PID-2, 3 and 4; a child without a number has its hospital number only."""
+    ods, authority = hospital.ods, hospital.habit("number").replace("/", "^")
+    spelled, place = hospital.habit("style"), hospital.habit("place")
 
-    def write(person: Person) -> tuple[str, str]:
+    def write(person: Person) -> tuple[str, str, str]:
         local = f"{person.mrn}^^^{ods}^MR"
         number = person.number
         if not number:
-            return "", local
-        if alone:
-            return number, local
+            return "", local, ""
+        if place == "PID-2":
+            return number, local, ""
+        if place == "PID-4":
+            return "", local, f"{number}^^^{authority}"
         if spelled == "traced":
-            return "", f"{number}^06^^^NI~{local}"
+            return "", f"{number}^06^^^NI~{local}", ""
         if spelled == "spaced":
             number = f"{number[:3]} {number[3:6]} {number[6:]}"
-        return "", f"{number}^^^{authority}~{local}"
+        return "", f"{number}^^^{authority}~{local}", ""
 
     return write

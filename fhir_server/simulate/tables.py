@@ -14,13 +14,17 @@ from random import Random
 
 @dataclass(frozen=True, slots=True)
 class Hospital:
-    """One sending hospital: ODS code, share of the children, outcome effect and message habits."""
+    """One sending hospital: ODS code, share of the children, outcome effect and message habits.
+
+    `further` are the habits of letters and bills, which go before those of all other messages.
+    """
 
     ods: str
     name: str
     share: float
     effect: float
     habits: Mapping[str, str]
+    further: Mapping[str, str]
 
     def habit(self, name: str) -> str:
         """Return how the hospital does one thing; empty where it does as the standard says."""
@@ -120,10 +124,15 @@ def hospitals() -> tuple[Hospital, ...]:
             row["name"],
             float(row["share"]),
             float(row["effect"]),
-            dict(habit.split("=", 1) for habit in row["habits"].split()),
+            _habits(row["habits"]),
+            _habits(row["further"]),
         )
         for row in rows("hospitals.csv")
     )
+
+
+def _habits(cell: str) -> dict[str, str]:
+    return dict(habit.split("=", 1) for habit in cell.split())
 
 
 @cache

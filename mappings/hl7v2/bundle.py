@@ -28,7 +28,7 @@ def identify(slot: Slot, run: Run) -> None:
     Without an identifier each is another resource.
     """
     header = run.message.header
-    criteria = search(*_known_by(slot))
+    criteria = search(*(_known_by(slot) or slot.matches[:1]))
     what = f"{slot.resource['resourceType']}?{criteria}"
     if not criteria and (number := run.occurrence(f"urn {what}")) > 1:
         what = f"{what}#{number}"

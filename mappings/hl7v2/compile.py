@@ -24,7 +24,7 @@ Reads = Mapping[str, tuple[Read, str]]
 
 _FIELD = re.compile(r"(?P<segment>[A-Z][A-Z0-9]{2})-(?P<field>\d+)(?:\.(?P<component>\d+))?\Z")
 _TARGET = re.compile(r"(?P<path>[^(]+)(?:\((?P<type>[A-Za-z]+)\))?\Z")
-_MAP = re.compile(r"(?P<segment>[A-Z][A-Z0-9]{2})\[(?P<type>[A-Za-z]+)(?:-\w+)?\]\Z")
+_MAP = re.compile(r"(?P<segment>[A-Z][A-Z0-9]{2})(?:\[(?P<type>[A-Za-z]+)(?:-\w+)?\])?\Z")
 _LITERAL = re.compile(r'"(?P<text>[^"]+)"\Z')
 _TEXT_TYPES = {"string", "code", "uri", "markdown", "id"}
 WHOLE = "$this"
@@ -62,14 +62,14 @@ def segments_of(
 
 
 def _compiled(name: str, rows: Sequence[SegmentRow], reads: Reads) -> tuple[Rule, ...]:
-    match = _MAP.match(name)
+    match = _MAP.match(name)  # without a type in brackets, nothing is taken from the segment
     if match is None:
         raise ValueError(f"{name} is no name of a segment map")
     attributes = frozenset(row.target for row in rows)
     compiled = []
     for row in filter(_goes_somewhere, rows):
         try:
-            fill = compile_row(match["segment"], match["type"], row, attributes, reads)
+            fill = compile_row(match["segment"], match["type"] or "", row, attributes, reads)
         except ValueError as problem:
             raise ValueError(f"{row.origin}: {problem}") from None
         compiled.append(Rule(row.origin, fill))

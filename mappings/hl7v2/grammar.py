@@ -125,18 +125,32 @@ def _required(node: Node) -> Iterator[str]:
 def _forward(here: Branch, segment: Segment) -> Branch | None:
     """Find the place at or after the cursor, here or in a group around here."""
     branch: Branch | None = here
+    late: Node | None = None
     while branch is not None:
         children = branch.node.children
         for number in range(branch.cursor, len(children)):
             child = children[number]
             taken = child.name == segment.name and branch.found[number] and not child.repeats
-            if not taken and _holds(child, segment.name):
+            if not taken and child is not late and _holds(child, segment.name):
                 return _attach(branch, number, segment)
-        if branch.node.repeats and branch.parent and segment.name in branch.node.segments:
-            again = _again(branch, branch.parent)
-            return _attach(again, _place(again.node, segment.name), segment)
+        if branch.node.repeats and segment.name in branch.node.segments:
+            if branch.parent and _begins(branch, segment.name):
+                again = _again(branch, branch.parent)
+                return _attach(again, _place(again.node, segment.name), segment)
+            late = branch.node
         branch = branch.parent
     return None
+
+
+def _begins(branch: Branch, name: str) -> bool:
+    """Tell whether a segment begins a group anew, and does not just come late in this one.
+
+    It does where the group cannot take it any more, or nothing of the group stands before it.
+    """
+    number = _place(branch.node, name)
+    first = next((at for at, found in enumerate(branch.found) if found), number)
+    taken = bool(branch.found[number]) and not branch.node.children[number].repeats
+    return taken or number <= first
 
 
 def _anywhere(here: Branch, segment: Segment) -> Branch:

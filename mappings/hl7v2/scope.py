@@ -149,11 +149,15 @@ class Here:
 
     def translate(self, vocabulary: str, code: str) -> Resource | None:
         """Return the Coding of a code in a vocabulary (the hospital's own, if it has one)."""
+        found = self.translations(vocabulary, code)
+        return found[0] if found else None
+
+    def translations(self, vocabulary: str, code: str) -> Sequence[Resource]:
+        """List every Coding of a code in a vocabulary, of each system that the map gives it."""
         table, site = vocabularies()[vocabulary], self.run.site
         concept_map = site.concept_maps.get(vocabulary, table.concept_map)
         translator = site.translators.get(concept_map, self.run.context)
-        found = translator.translate(concept_map, table.system, code)
-        return found[0] if found else None
+        return translator.translate(concept_map, table.system, code)
 
     def at(self, number: int, repetition: int = 1) -> "Here":
         """Point errors at another field of the segment."""

@@ -23,6 +23,7 @@ HOME = {
         "SearchParameter",
         "OperationDefinition",
         "CapabilityStatement",
+        "MessageDefinition",
     },
     "questionnaires": {"Questionnaire"},
     "mappings": {"StructureMap"},

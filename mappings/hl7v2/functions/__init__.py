@@ -9,6 +9,7 @@ from itertools import chain
 from mappings.hl7v2.functions import (
     appointments,
     cases,
+    documents,
     identity,
     moves,
     orders,
@@ -23,6 +24,7 @@ from mappings.hl7v2.scope import Compute
 _MODULES = (
     appointments,
     cases,
+    documents,
     identity,
     moves,
     orders,
