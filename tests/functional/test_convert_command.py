@@ -52,7 +52,7 @@ def test_the_line_of_a_row_is_that_of_the_file(
 ) -> None:
     _, told = run(tmp_path, capsys, ONE)
     (row,) = [line for line in told.splitlines() if line.startswith("  PID-8 ")]
-    table, number = row.rpartition("[")[0] and row[row.index("[segments") + 1 : -1].rsplit(":", 1)
+    table, number = row[row.index("[segments") + 1 : -1].rsplit(":", 1)
     text = (EXAMPLES.parent / table).read_text().split("\n")
     assert text[int(number) - 1].split(",")[1] == "PID-8"
 
