@@ -9,6 +9,7 @@ from fhir_server import simulate
 from fhir_server.commands import (
     audit,
     cda,
+    convert,
     dead_letters,
     demo,
     docs,
@@ -72,6 +73,10 @@ def parser() -> argparse.ArgumentParser:
     document = add("cda", "Take CDA operative notes from files, as the server's own door would.")
     document.add_argument("file", type=Path, nargs="+", help="a CDA document")
     document.set_defaults(run=lambda given: cda.cda(Settings(), given.file))
+    shown = add("convert", "Show what the HL7 v2 messages in a file would become, row by row.")
+    shown.add_argument("file", type=Path, help="one message, several, a batch, or v2.xml")
+    shown.add_argument("--json", action="store_true", help="the Parameters of $convert")
+    shown.set_defaults(run=lambda given: convert.convert(given.file, as_json=given.json))
     _add_mappings(add)
     _add_storage(add)
     load_terminology.add_arguments(

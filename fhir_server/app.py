@@ -54,11 +54,16 @@ _TENDED = 1.0
 """Seconds between two looks whether something was loaded, or a renewal of the index announced."""
 
 
+def clock() -> datetime:
+    """Return the present moment."""
+    return datetime.now(UTC)
+
+
 def context(
     settings: Settings,
     *,
     apart: bool = False,
-    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    now: Callable[[], datetime] = clock,
     new_id: Callable[[], str] | None = None,
 ) -> Context:
     """Open the database and put together what every interaction is given.

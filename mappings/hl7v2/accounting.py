@@ -77,9 +77,20 @@ class Said:
         return cls(given.segments, given.datatypes, names)
 
     def fields(self, maps: Iterable[str], field: str) -> list[SegmentRow]:
-        """List the rows of some segment maps for a field (`PID-5`), those of its components too."""
-        listed = (row for name in maps for row in self.segments.get(name, ()))
-        return [row for row in listed if row.identifier.partition(".")[0] == field]
+        """List the rows of some segment maps for a field (`PID-5`), those of its components too.
+
+        Where these have none, what the segment's other maps say of a field that they leave out.
+        """
+        found = [row for name in maps for row in self._rows(name, field)]
+        if found:
+            return found
+        segment = field.partition("-")[0]
+        others = (name for name in self.segments if name.partition("[")[0] == segment)
+        return [row for name in others for row in self._rows(name, field) if not row.target]
+
+    def _rows(self, name: str, field: str) -> list[SegmentRow]:
+        rows = self.segments.get(name, ())
+        return [row for row in rows if row.identifier.partition(".")[0] == field]
 
     def component(self, row: SegmentRow, place: Place) -> SegmentRow | None:
         """Return the datatype's row that says why a component is left out; None where none does."""
@@ -150,8 +161,11 @@ class Accounts:
             return _gap(place, f"segments/{name} needs a row {place.segment}-{place.field}")
         segment = (place.segment, place.number)
         aims = [row for row in found if row.target]
-        if place[:4] in read or (aims and self._ran(aims, segment)):
+        first = place._replace(repetition=1)
+        if place[:4] in read or first[:4] in read:
             return self._component(place, found, read)
+        if aims and self._ran(aims, segment):
+            return _said(place, found)
         if aims:
             return self._skipped(place, mapped, segment)
         return _said(place, found)
@@ -208,8 +222,9 @@ def _said(place: Place, found: Sequence[SegmentRow]) -> Ignored:
     if any(row.target for row in found):
         reason = "; ".join(dict.fromkeys(row.comment for row in found if row.comment))
         row = found[0]
-        reason = reason or f"{row.origin.identifier} ({row.name}) is not read here"
-        return _gap(place, f"{row.origin} did not read it: {reason}")
+        if reason:
+            return Ignored(place, "not-mapped", f"not read here: {reason}", row.origin)
+        return _gap(place, f"{row.origin} did not read it, and has no comment that says when")
     return _gap(place, f"{found[0].origin} has neither a target nor a comment that says why not")
 
 

@@ -1,11 +1,13 @@
-"""The mapping tables as a page for integrators: which messages, and which field goes where."""
+"""The mapping tables as a page for integrators: which field and component goes where, or why nowhere."""
 
 from collections.abc import Iterator, Sequence
 
 from mappings.hl7v2 import tables
+from mappings.hl7v2.compile import WHOLE
 from mappings.hl7v2.rows import SegmentRow
 
 BEGIN = "<!-- tables: written by mappings.hl7v2.reference -->"
+_OF_COMPONENTS = "| component | name | FHIR element | how | remarks |\n|---|---|---|---|---|"
 _OF_FIELDS = "| field | name | FHIR element | how | remarks |\n|---|---|---|---|---|"
 
 
@@ -15,8 +17,8 @@ def page(current: str) -> str:
 
 
 def reference() -> str:
-    """Return the tables of events and fields as Markdown."""
-    return "\n".join([*_events(), "", *_segments()]) + "\n"
+    """Return the tables of events, fields and components as Markdown."""
+    return "\n".join([*_events(), "", *_segments(), "", *_datatypes()]) + "\n"
 
 
 def _events() -> Iterator[str]:
@@ -41,6 +43,24 @@ def _segments() -> Iterator[str]:
             yield f"\n{_OF_FIELDS}"
             yield from map(_line, fields)
         yield from _left_out([row for row in rows if not row.target])
+
+
+def _datatypes() -> Iterator[str]:
+    yield "## Components"
+    for name, rows in tables.datatype_maps().items():
+        yield f"\n### {name}"
+        if any(row.target for row in rows):
+            yield f"\n{_OF_COMPONENTS}"
+            yield from map(_line, _components(name, rows))
+        yield from _left_out([row for row in rows if not row.target])
+
+
+def _components(name: str, rows: Sequence[SegmentRow]) -> Iterator[tuple[str, ...]]:
+    kind = name.partition("[")[2].rstrip("]").partition("-")[0]
+    for row in rows:
+        if row.target:
+            element = f"`{kind}`" if row.target == WHOLE else f"`{kind}.{row.target}`"
+            yield row.identifier, row.name, element, _how(row), row.comment
 
 
 def _fields(name: str, rows: Sequence[SegmentRow]) -> Iterator[tuple[str, ...]]:

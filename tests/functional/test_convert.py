@@ -1,5 +1,6 @@
 """$convert over HTTP: what a message would become is told whole, and nothing of it is left behind."""
 
+import random
 import time
 from pathlib import Path
 from typing import Any
@@ -245,6 +246,19 @@ def test_a_long_message_is_converted_while_others_are_answered(server: Served) -
     found = converted(server, "\r".join([message().decode(), *rows]).encode())
     (bundle,) = parts(found, "bundle")
     assert len(bundle["entry"]) == 3 + 399
+
+
+def test_a_damaged_message_is_converted_or_refused_and_never_fails(server: Served) -> None:
+    rng = random.Random(7)  # noqa: S311 - damage, no secret
+    seen = set()
+    for _ in range(60):
+        raw = bytearray(ADMISSION)
+        for _ in range(rng.randint(1, 6)):
+            raw[rng.randrange(len(raw))] = rng.choice(b'|^~&\\"\r\n\x00\x01\xe90AZ')
+        accept = rng.choice(("application/fhir+json", "application/fhir+xml"))
+        headers = {"Content-Type": "application/hl7-v2", "Accept": accept}
+        seen.add(server.http.post("/$convert", content=bytes(raw), headers=headers).status_code)
+    assert seen == {200, 400}
 
 
 def test_the_door_is_closed_to_those_who_are_not_known(server: Served) -> None:
