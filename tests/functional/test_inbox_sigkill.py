@@ -1,6 +1,7 @@
 """The writer's process and the server are killed in the middle of 2,000 messages: none lost, none doubled."""
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -42,16 +43,23 @@ class Sender:
     async def _persist(self, message: bytes) -> None:
         while True:
             try:
-                reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-                writer.write(b"\x0b" + message + b"\x1c\x0d")
-                answer = await asyncio.wait_for(reader.readuntil(b"\x1c\x0d"), 60)
-                writer.close()
+                answer = await self._answer(message)
             except (OSError, asyncio.IncompleteReadError):
                 await asyncio.sleep(0.05)
                 continue
             if code(answer) == "AA":
                 self.accepted.append(message)
                 return
+
+    async def _answer(self, message: bytes) -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        try:
+            writer.write(b"\x0b" + message + b"\x1c\x0d")
+            return await asyncio.wait_for(reader.readuntil(b"\x1c\x0d"), 60)
+        finally:
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
 
 
 def _writer_of(server: int) -> int:
@@ -82,8 +90,8 @@ def test_none_is_lost_and_none_doubled(kind: str, tmp_path: Path) -> None:
             server.kill()
             server.start()
     sending.join(600)
-    server.stop()
     assert not sending.is_alive()
+    server.stop()
     assert len(set(sender.accepted)) == MESSAGES
     _agrees(server, sender)
 
