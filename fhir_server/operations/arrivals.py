@@ -1,8 +1,9 @@
 """Which messages of the inbox carry a child: the rule by which a purge takes them.
 
 A FHIR request does where it, or its answer, names something of the child's: by `type/id`, or by an
-identifier with its system. An HL7 v2 message does where a PID or MRG segment holds one of the numbers
-and its mapping gives that number the same system; a message that cannot be mapped, where it holds one.
+identifier with its system. An HL7 v2 message, in pipes or XML and by whatever door, does where a PID or
+MRG segment holds one of the numbers and its mapping gives that number the same system; a message that
+cannot be mapped, where it holds one.
 """
 
 import re
@@ -24,7 +25,11 @@ _NAMED = re.compile(rb"\b([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})")
 _BARE = re.compile(rb'"resourceType":\s*"([A-Za-z]+)"|"id":\s*"([A-Za-z0-9\-.]{1,64})"')
 _WHO = re.compile(rb"^(?:PID|MRG)[^\r\n]*", re.MULTILINE)
 _APART = re.compile(rb"[|^~&\r\n\\]")
-_IGNORED = re.compile(rb"[\s-]")
+_WHOSE = frozenset({"PID", "MRG"})
+_IGNORED = re.compile(r"[\s-]")
+_IGNORED_BYTES = re.compile(rb"[\s-]")
+_ESCAPED = re.compile(rb"\\X|&#")
+"""What may hide a number from whoever looks for its digits."""
 
 
 def carries(message: Message, child: Child, *, mappings: Path | None = None) -> bool:
@@ -54,7 +59,7 @@ def _fhir(message: Message, child: Child) -> bool:
     except (
         ValueError
     ):  # XML (a CDA document may space its numbers, and be UTF-16), or no JSON at all
-        plain = _IGNORED.sub(b"", message.raw.replace(b"\0", b""))
+        plain = _IGNORED_BYTES.sub(b"", message.raw.replace(b"\0", b""))
         values = [value for _, value in child.identifiers]
         return any(_holds(text, value) for text in (message.raw, plain) for value in values)
 
@@ -89,19 +94,31 @@ def _holds(text: bytes, value: str) -> bool:
 
 
 def _hl7v2(raw: bytes, child: Child, mapping: MappingContext) -> bool:
-    numbers = {_IGNORED.sub(b"", value.encode()) for _, value in child.identifiers}
-    told = {
-        _IGNORED.sub(b"", part)
-        for segment in _WHO.findall(raw.replace(b"\r", b"\n"))
-        for part in _APART.split(segment)
-    }
-    return bool(numbers & told) and _same_child(raw, child.identifiers, mapping)
+    numbers = {_IGNORED.sub("", value) for _, value in child.identifiers}
+    plain = _IGNORED_BYTES.sub(b"", raw)
+    if not _ESCAPED.search(raw) and not any(number.encode() in plain for number in numbers):
+        return False
+    try:
+        message = hl7v2.parse(raw)
+    except FhirError:
+        return not numbers.isdisjoint(_unread(raw)) or (
+            _WHO.search(raw) is None and any(_holds(raw, value) for value in numbers)
+        )
+    told = {_IGNORED.sub("", leaf.text) for leaf in message.walk() if leaf.place.segment in _WHOSE}
+    return not numbers.isdisjoint(told) and _same_child(message, child.identifiers, mapping)
 
 
-def _same_child(raw: bytes, identifiers: Identifiers, mapping: MappingContext) -> bool:
+def _unread(raw: bytes) -> set[str]:
+    """Return the parts of the segments that name a child, in bytes that are no message."""
+    segments = _WHO.findall(raw.replace(b"\r", b"\n"))
+    parts = (part for segment in segments for part in _APART.split(segment))
+    return {_IGNORED.sub("", part.decode("utf-8", "replace")) for part in parts}
+
+
+def _same_child(message: hl7v2.Message, identifiers: Identifiers, mapping: MappingContext) -> bool:
     """Tell whether a message's number has the system of the child's; True where it cannot be mapped."""
     try:
-        bundle = hl7v2.to_bundle(hl7v2.parse(raw), mapping)
+        bundle = hl7v2.to_bundle(message, mapping)
     except FhirError:
         return True
     return bool(set(_identifiers(bundle)) & identifiers)

@@ -16,7 +16,7 @@ from fhir_server.settings import Settings
 from fhir_server.store import inbox
 from fhir_server.store.metrics import Metrics
 from tests.support.feed import Feed, admit, feed
-from tests.support.server import Served
+from tests.support.server import Served, served
 
 _LINE = re.compile(r'([a-z_]+)(\{(?:[a-z]+="(?:[^"\\\n]|\\.)*",?)+\})? ([0-9.e+-]+|\+Inf)')
 
@@ -110,6 +110,12 @@ def test_ever_new_labels_do_not_fill_the_memory() -> None:
     assert len(counted.messages) <= 1001
     assert counted.messages["mllp", "other", "other", "AE"] == 2000
     assert sum(counted.messages.values()) == 3000 == sum(counted.buckets)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with served(tmp_path_factory.mktemp("metrics")) as running:
+        yield running
 
 
 def test_a_server_tells_of_its_door_and_its_requests(server: Served) -> None:

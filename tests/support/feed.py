@@ -27,7 +27,8 @@ def numbers() -> Iterator[str]:
         yield from filter(nhs_number.is_valid, (f"{first}{digit}" for digit in range(10)))
 
 
-_numbers = numbers()
+fictitious = numbers()
+"""The children of all feeds of a run: no number is given twice."""
 _hospitals = (f"X{number:03}" for number in range(1000))
 
 
@@ -38,8 +39,8 @@ class Feed:
     context: Context
     policy: Policy = field(default_factory=Policy)
     lanes: Lanes = field(default_factory=Lanes)
-    wren: str = field(default_factory=lambda: next(_numbers))
-    lark: str = field(default_factory=lambda: next(_numbers))
+    wren: str = field(default_factory=lambda: next(fictitious))
+    lark: str = field(default_factory=lambda: next(fictitious))
     unknown: str = field(default_factory=lambda: next(_hospitals))
     before: int = 0
 

@@ -117,6 +117,11 @@ class Process:
                 return
         raise AssertionError("the server did not start")
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def kill(self) -> None:
         """SIGKILL: no warning, no clean-up."""
         assert self._process is not None
