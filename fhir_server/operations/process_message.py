@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from fhir_server.context import Context, instant, microseconds
 from fhir_server.interactions.source import Source
 from fhir_server.interactions.transaction import transaction
+from fhir_server.operations import duplicates
 from fhir_server.operations.unmerge import completed
 from fhir_server.store import inbox
 from fhir_server.store.failure import place
@@ -45,6 +46,7 @@ async def work(context: Context, message: Message, parsed: hl7v2.Message | None 
 async def _work(context: Context, message: Message, parsed: hl7v2.Message | None) -> bytes:
     moment = context.now()
     received: hl7v2.Message | bytes = message.raw
+    bundle = None
     try:
         received = parsed = parsed or hl7v2.parse(message.raw)
         _refuse_reuse(context, message)
@@ -60,6 +62,7 @@ async def _work(context: Context, message: Message, parsed: hl7v2.Message | None
             refusal.status != _UNAVAILABLE
         ):  # the message stays received, and is worked through later
             await inbox.refuse(context.database, settlement)
+            await duplicates.note(context, bundle, refusal)
     except inbox.SettledError:
         raise
     except Exception as unforeseen:
