@@ -10,6 +10,7 @@ from datetime import datetime
 from fhir_server.context import Context, instant, microseconds
 from fhir_server.interactions import conformance, subscriptions
 from fhir_server.interactions.cases import known_cases
+from fhir_server.interactions.duplicates import suspected
 from fhir_server.interactions.entries import Entry, Patch
 from fhir_server.interactions.identity import cycle_issues, identity_issues, without_old
 from fhir_server.interactions.merge import merge
@@ -99,6 +100,8 @@ def plan(
         return made
     targets = moved(context, targets, made.guards)
     refuse_twins(targets)
+    if source:
+        targets = [*targets, *suspected(context, targets, made.now)]
     made.take(known_cases(context, targets, made.guards))
     made.recency = recency(context, source, made.targets) if source else None
     issues = [issue for each in made.targets for issue in add(context, made, each)]

@@ -213,8 +213,7 @@ def twins(targets: Sequence[Target]) -> Iterator[Issue]:
         twin = seen.setdefault(place, target)
         is_joined = target.entry.kind == "join" and not target.writes
         if twin is not target and (twin.writes or target.writes) and not is_joined:
-            text = f"{twin.entry.place} and {target.entry.place} mean the same resource, {'/'.join(place)}."
-            yield error("duplicate", text, target.entry.at(None))
+            yield _same(twin.entry, target.entry, "/".join(place))
     queries: dict[tuple[str, str], Entry] = {}
     for target in targets:
         if target.entry.query is not None and target.current is None:
@@ -222,6 +221,17 @@ def twins(targets: Sequence[Target]) -> Iterator[Issue]:
             if (other := queries.setdefault(key, target.entry)) is not target.entry:
                 text = f"{other.place} and {target.entry.place} would create the same resource."
                 yield error("duplicate", text, target.entry.at(None))
+
+
+def _same(one: Entry, other: Entry, place: str) -> Issue:
+    if _is_merge_of_patients(other) or _is_merge_of_patients(one):
+        text = (
+            f"Both patients are {place}, or it stands for the other one already: "
+            "the two would replace each other."
+        )
+        return error("conflict", text, other.at(None), "merge-cycle")
+    text = f"{one.place} and {other.place} mean the same resource, {place}."
+    return error("duplicate", text, other.at(None))
 
 
 def places(targets: Sequence[Target]) -> dict[str, str]:

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from fhir_server.context import Context, instant, microseconds
 from fhir_server.interactions.source import Source
 from fhir_server.interactions.transaction import transaction
+from fhir_server.operations import duplicates
 from fhir_server.operations.lanes import keys
 from fhir_server.operations.parked import blocker, freed, misled
 from fhir_server.operations.policies import Policy, PolicyOf, usual
@@ -104,6 +105,7 @@ async def _work(
 ) -> Settlement:
     moment = context.now()
     received: hl7v2.Message | bytes = message.raw
+    bundle = None
     try:
         received = parsed = parsed or hl7v2.parse(message.raw)
         if aside := await _set_aside(context, message, parsed, policy, moment):
@@ -122,6 +124,7 @@ async def _work(
         issues = refusal.issues
         if refusal.status == _UNAVAILABLE:  # it stays received, and is worked through later
             return settlement_of(message, received, "refused", moment, issues)
+        await duplicates.note(context, bundle, refusal)
     except (inbox.SettledError, WriterEndedError):
         raise
     except Exception as unforeseen:

@@ -160,7 +160,7 @@ def check(template: Context, steps: Sequence[Step]) -> None:
 
 
 QUICK = settings(
-    max_examples=5,
+    max_examples=3,
     deadline=None,
     suppress_health_check=list(HealthCheck),
     phases=(Phase.explicit, Phase.generate),

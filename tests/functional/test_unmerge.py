@@ -1,6 +1,6 @@
 """A merge that was wrong is undone: each child has again what came under its own numbers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -9,9 +9,16 @@ from fhir_server.commands.unmerge import unmerge
 from fhir_server.store import inbox
 from tests.functional.test_hl7v2 import HOSPITAL, NHS, ODS, admission, one, send
 from tests.functional.test_moves import child, counts, event, mrg, pid, said, versions
-from tests.support.server import Served
+from tests.support.server import Served, served
 
 Undo = Callable[[Served, str, str], None]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """One database: what is asked of it here is asked of both elsewhere."""
+    with served(tmp_path_factory.mktemp("server")) as running:
+        yield running
 
 
 @pytest.fixture(scope="module", autouse=True)
