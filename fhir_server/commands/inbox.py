@@ -105,8 +105,6 @@ def _line(message: Message) -> str:
 
 def _run_replay(given: argparse.Namespace) -> int:
     chosen = replace(_chosen(given, given.status), map_version=given.map_version)
-    if given.status == "processed" and given.map_version is None:
-        chosen = replace(chosen, not_version=map_version())
     return replay(Settings(), given.number, chosen, dry_run=given.dry_run)
 
 
@@ -137,6 +135,8 @@ class _Replay:
 
     async def __call__(self, made: Context, numbers: list[int]) -> int:
         self.made = made
+        if self.chosen.status == "processed" and self.chosen.map_version is None:
+            self.chosen = replace(self.chosen, not_version=map_version(made))
         if not numbers:
             self.all = inbox.count(made.database, self.chosen)
             await self._replayed(inbox.every(made.database, self.chosen))

@@ -32,9 +32,9 @@ LONDON = ZoneInfo("Europe/London")
 _UNAVAILABLE = 503
 
 
-def map_version() -> str:
+def map_version(context: Context) -> str:
     """Return which tables a message is mapped with now."""
-    return hl7v2.version()
+    return context.knowledge.engine.version
 
 
 async def work(
@@ -113,7 +113,7 @@ async def _work(
         mapping = replace(context.mapping, now=instant(moment))
         bundle = hl7v2.to_bundle(parsed, mapping)
         settlement = replace(
-            settlement_of(message, received, "processed", moment, ()),
+            settlement_of(context, message, received, "processed", moment, ()),
             corrects=_corrects(context, message, policy),
             again=_again(message),
         )
@@ -123,7 +123,7 @@ async def _work(
     except FhirError as refusal:
         issues = refusal.issues
         if refusal.status == _UNAVAILABLE:  # it stays received, and is worked through later
-            return settlement_of(message, received, "refused", moment, issues)
+            return settlement_of(context, message, received, "refused", moment, issues)
         await duplicates.note(context, bundle, refusal)
     except (inbox.SettledError, WriterEndedError):
         raise
@@ -133,7 +133,7 @@ async def _work(
         issues = (error("exception", text),)
     else:
         return settlement
-    settlement = settlement_of(message, received, "refused", moment, issues)
+    settlement = settlement_of(context, message, received, "refused", moment, issues)
     return await _recorded(context, message, settlement, policy)
 
 
@@ -162,14 +162,14 @@ async def _set_aside(
             "to release it."
         )
         issues = (error("duplicate", text, "MSH^1^10", "205"),)
-        kept = settlement_of(message, parsed, "quarantined", moment, issues)
+        kept = settlement_of(context, message, parsed, "quarantined", moment, issues)
         return await _recorded(context, message, kept, policy)
     while policy.failing == "park":
         first = blocker(context.database, message, keys(parsed))
         if first is None:
             return None
         issues = (error("conflict", _waits(first), "MSH^1^10", "206"),)
-        kept = settlement_of(message, parsed, "parked", moment, issues)
+        kept = settlement_of(context, message, parsed, "parked", moment, issues)
         kept = replace(kept, waits_for=first)
         if await park(context.database, kept):
             return kept
@@ -220,6 +220,7 @@ def source_of(message: Message, parsed: hl7v2.Message) -> Source | None:
 
 
 def settlement_of(
+    context: Context,
     message: Message,
     received: hl7v2.Message | bytes,
     status: Status,
@@ -233,5 +234,5 @@ def settlement_of(
     )  # fmt: skip
     reason = "; ".join(issue.diagnostics for issue in issues) or None
     return Settlement(
-        message.id, status, microseconds(moment), answer, reason, map_version(), code
+        message.id, status, microseconds(moment), answer, reason, map_version(context), code
     )  # fmt: skip

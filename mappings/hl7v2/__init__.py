@@ -7,7 +7,6 @@ from mappings.hl7v2.accounting import Ignored
 from mappings.hl7v2.ack import AckCode, ack
 from mappings.hl7v2.apply import own, refuse_unsupported, structures, to_bundle
 from mappings.hl7v2.batch import Batch, batch, batch_ack
-from mappings.hl7v2.edition import version
 from mappings.hl7v2.errors import ack_code
 from mappings.hl7v2.explain import Conversion, Written, explain
 from mappings.hl7v2.origin import Origin, origin
@@ -45,5 +44,4 @@ __all__ = [
     "tells_who",
     "to_bundle",
     "told",
-    "version",
 ]

@@ -172,7 +172,7 @@ class TestPark:
             "AA",
         ]
         merge = (
-            f"MSH|^~\\&|PAS|RTH|CSOR|CSOR|202001041015||ADT^A40|{registry.before}-3|P|2.4\rEVN|A40|202001041015\r"
+            f"MSH|^~\\&|PAS|RTH|CSOR|CSOR|202001031015||ADT^A40|{registry.before}-3|P|2.4\rEVN|A40|202001031015\r"
             f"PID|1||{registry.wren}^^^NHS||Testchild-Wren^Fictitious||20200102|1\rMRG|{registry.lark}^^^NHS\r"
         ).encode()
         codes = await registry.send(
@@ -238,7 +238,7 @@ async def test_each_message_says_by_which_tables_it_was_mapped_and_how_often(
     )
     for number in (1, 2, 3):
         message = registry.message(number)
-        assert message.map_version == hl7v2.version()
+        assert message.map_version == hl7v2.own().version
         assert message.attempts == 1
     assert (registry.message(1).hospital, registry.message(1).kind) == ("RTH", "ADT^A08")
     assert registry.message(3).hospital is None

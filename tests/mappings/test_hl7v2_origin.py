@@ -1,11 +1,8 @@
 """What the inbox notes of a message beside its bytes: hospital, kind and time, nothing of the child."""
 
-from pathlib import Path
-
 import pytest
 
 from mappings import hl7v2
-from mappings.hl7v2 import edition
 
 
 def origin(kind: str, sent: str, *segments: str) -> hl7v2.Origin:
@@ -39,23 +36,3 @@ def test_a_time_that_is_none_or_far_away_does_no_harm(sent: str) -> None:
 @pytest.mark.parametrize("kind", ["", "ADT", "ADT^A8", "Testchild^Wren", "9990000018^A01"])
 def test_what_is_no_kind_of_message_is_not_noted(kind: str) -> None:
     assert origin(kind, "20200703").kind is None
-
-
-def test_the_edition_changes_with_every_table_and_with_nothing_else(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(edition, "files", lambda _: tmp_path)
-    (tmp_path / "segments").mkdir()
-    (tmp_path / "official").mkdir()
-
-    def after(path: str, text: str) -> str:
-        (tmp_path / path).write_text(text)
-        return edition.version.__wrapped__()
-
-    first = after("segments/PID[Patient].csv", "PID-7")
-    assert after("segments/PID[Patient].csv", "PID-8") != first
-    assert after("segments/PID[Patient].csv", "PID-7") == first
-    assert after("official/PID.csv", "PID-7") == first
-    assert after("apply.py", "pass") == first
-    assert after("RTH.toml", "") != first
-    assert len(first) == 12
