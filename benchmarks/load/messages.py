@@ -27,7 +27,7 @@ _STEPS = 10
 _MESSAGE = (
     "MSH|^~\\&|PAS|RTH|CSOR|CSOR|202001031015||ADT^{event}^ADT_A01|{control}|P|2.4|||||GBR|UNICODE",
     "EVN|{event}|202001031015",
-    "PID|1||{number}^^^NHS~M{number}^^^RTH^MR||Testchild-Wren^Fictitious{number}||20200102|1|||"
+    "PID|1||{number}^^^NHS~M{number}^^^RTH^MR||Testchild-Wren{number}^Fictitious||20200102|1|||"
     "1 Street^^Town^^ZZ99 9ZZ^GBR^H|||||||||||A",
     "PV1|1|I|RTH^NICU^1||||C9999991^Testsurgeon^Fictitious^^^Dr^^^GMC|||171|||||||||"
     "V{number}^^^VISITID" + "|" * 25 + "202001031000",

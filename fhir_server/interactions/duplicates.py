@@ -75,8 +75,8 @@ def _alike(context: Context, target: Target) -> Iterator[str]:
     said = _said(patient)
     if said is None:
         return
-    family, given, born, sex = said
-    criteria = {"birthdate": born, "family": family, "given": given, "gender": sex}
+    family, _, born, _ = said
+    criteria = {"birthdate": born, "family": family}  # few are left: the rest is compared here
     escaped = {name: value.translate(_ESCAPED) for name, value in criteria.items()}
     _, found = find(context, "Patient", urlencode(escaped))
     alike = [each for each in found if _said(decode(each.body)) == said]

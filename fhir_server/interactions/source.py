@@ -103,10 +103,12 @@ def recency(context: Context, source: Source, targets: Sequence[Target]) -> Rece
         if source.until < moments.get((where, source.sender), source.until)
     }  # fmt: skip
     for target in known:
-        name = f"{target.entry.type}/{target.id}"
-        if target.current and target.entry.type == "Observation" and target.entry.resource:
+        name, incoming = f"{target.entry.type}/{target.id}", target.entry.resource
+        if target.entry.type != "Observation" or not target.current or not incoming:
+            continue
+        if name in late or incoming.get("status") in _PRELIMINARY:
             before = decode(target.current.body)
-            if _is_lesser(before, target.entry.resource, is_late=name in late):
+            if _is_lesser(before, incoming, is_late=name in late):
                 late.add(name)
             else:
                 late.discard(name)
