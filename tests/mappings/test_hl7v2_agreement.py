@@ -2,6 +2,7 @@
 
 import csv
 from importlib.resources import files
+from pathlib import Path
 
 import pytest
 
@@ -33,6 +34,15 @@ def test_no_reason_is_stale(compared):
 def test_every_official_row_with_a_target_is_compared(compared):
     rows = {kind: compared.counts(kind).total() for kind in KINDS}
     assert rows == {"messages": 402, "segments": 1055, "datatypes": 617, "codesystems": 2324}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_page_for_integrators_shows_how_far_they_agree(compared, kind):
+    counts = compared.counts(kind)
+    figures = " | ".join(f"{number:,}" for number in (counts.total(), *map(counts.get, Outcome)))
+    page = (Path(__file__).parents[2] / "docs/hl7v2.md").read_text(encoding="utf-8")
+    name = {"codesystems": "code systems"}.get(kind, kind)
+    assert f"| {name} | {figures} |\n" in page
 
 
 @pytest.mark.parametrize(
