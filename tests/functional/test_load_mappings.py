@@ -10,7 +10,7 @@ import pytest
 from fhir_server.__main__ import main
 from tests.functional.test_hl7v2 import HOSPITAL, NHS, ODS, admission, one
 from tests.functional.test_mapping_layers import send
-from tests.mappings.test_hl7v2_base import HEAD, VACCINATION, results
+from tests.mappings.test_hl7v2_base import UNSETTLED, VACCINATION, results
 from tests.support.server import Served, served
 from tests.support.v2_tables import segment, write
 
@@ -56,8 +56,9 @@ def test_what_the_registry_maps_itself_is_mapped_as_before(based):
 
 
 def test_what_their_tables_leave_without_what_r4_requires_is_refused_with_the_reason(based):
-    booked = f"{HEAD.format('SIU^S12')}\rSCH|A1|F1\r{VACCINATION.splitlines()[1]}\rRGS|1"
-    assert send(based, booked.replace("|M1|", "|B-3|"))[1:3] == ["AE", "B-3"]
+    answered = send(based, UNSETTLED.replace("|M1|", "|B-3|"))
+    assert answered[1:3] == ["AE", "B-3"]
+    assert "gives the Immunization its status" in answered[3]
 
 
 def test_the_tables_are_copied_byte_for_byte(based, archive, tmp_path):

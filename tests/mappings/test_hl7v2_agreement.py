@@ -2,6 +2,7 @@
 
 import csv
 from importlib.resources import files
+from pathlib import Path
 
 import pytest
 
@@ -33,6 +34,15 @@ def test_no_reason_is_stale(compared):
 def test_every_official_row_with_a_target_is_compared(compared):
     rows = {kind: compared.counts(kind).total() for kind in KINDS}
     assert rows == {"messages": 402, "segments": 1055, "datatypes": 617, "codesystems": 2324}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_page_for_integrators_shows_how_far_they_agree(compared, kind):
+    counts = compared.counts(kind)
+    figures = " | ".join(f"{number:,}" for number in (counts.total(), *map(counts.get, Outcome)))
+    page = (Path(__file__).parents[2] / "docs/hl7v2.md").read_text(encoding="utf-8")
+    name = {"codesystems": "code systems"}.get(kind, kind)
+    assert f"| {name} | {figures} |\n" in page
 
 
 @pytest.mark.parametrize(
@@ -81,7 +91,7 @@ def test_another_fixed_value_is_a_difference(tmp_path):
     found = outcome(of_pid(tmp_path, "PID", "active", assigned='"false"'))
     assert found[:2] == (
         Outcome.DIFFERS,
-        'active = "true", managingOrganization',
+        'active = "true", extension, managingOrganization',
     )
 
 
@@ -111,6 +121,34 @@ def test_one_reason_may_be_about_a_segment_of_every_message(tmp_path):
     write(tmp_path, "messages", "ADT_A01", [message("ADT_A01.X.ZZ9", "Basic", "ZZ9[Basic]")])
     reasons = {Key("messages/*", "*.ZZ9", "Basic"): "Because."}
     assert outcome(tmp_path, reasons) == (Outcome.NOT_MAPPED, "", "Because.")
+
+
+def test_a_segment_is_found_in_whatever_group_we_have_it(tmp_path):
+    rows = [
+        message("ADT_A01.NEXT_OF_KIN.NK1", target, f"NK1[{target.partition('[')[0]}]")
+        for target in ("Patient[1]", "RelatedPerson[1]")
+    ]
+    write(tmp_path, "messages", "ADT_A01", rows)
+    found = agreement(read(tmp_path), {}).rows
+    assert [(row.outcome, row.ours, row.reason) for row in found] == [
+        (Outcome.SAME, "", ""),
+        (Outcome.DIFFERS, "Patient[1]", ""),
+    ]
+
+
+def test_the_comment_of_a_row_about_the_whole_is_no_reason_for_a_part(tmp_path):
+    (whole,) = (row for row in tables.segment_maps()["DG1[EpisodeOfCare]"] if row.target == "type")
+    assert (whole.identifier, bool(whole.comment)) == ("DG1", True)
+    write(tmp_path, "segments", "DG1[EpisodeOfCare]", [segment("DG1-6", "diagnosis.role")])
+    assert outcome(tmp_path)[0::2] == (Outcome.DIFFERS, "")
+
+
+def test_a_reason_for_one_target_comes_before_the_comment_of_our_row(tmp_path):
+    of_pid(tmp_path, "PID-16", "maritalStatus")
+    commented = outcome(tmp_path)[2]
+    table = "segments/PID[Patient]"
+    assert outcome(tmp_path, {Key(table, "PID-16", "maritalStatus"): "Because."})[2] == "Because."
+    assert outcome(tmp_path, {Key(table, "PID-16", "*"): "Because."})[2] == commented != ""
 
 
 def test_a_reason_that_nothing_needs_is_stale(tmp_path):

@@ -31,6 +31,8 @@ VACCINATION = "\r".join(
         "RXR|IM^Intramuscular^HL70162",
     ]
 )
+UNSETTLED = VACCINATION.replace("|CP|A", "|XX|A")
+"""What became of it is a code that no table knows."""
 
 
 def bare():
@@ -107,15 +109,18 @@ def test_our_map_of_a_segment_stands_in_the_place_of_theirs(over):
 
 
 def test_a_visit_is_written_only_if_it_is_not_known_and_has_a_number(over):
-    moved = {"MSH": HEAD.format("ADT^A02"), "EVN": "EVN|A02|202505060930", "PID": SEGMENTS["PID"]}
+    """The event is a sender's own, and only HL7 has a table of the structure that it names."""
+    head, event = HEAD.format("ADT^Z11^ADT_A11"), "EVN|Z11|202505060930"
+    moved = {"MSH": head, "EVN": event, "PID": SEGMENTS["PID"]}
+    with pytest.raises(FhirError, match="Event `Z11` of message type ADT"):
+        to_bundle(parse("\r".join(moved.values()).encode()), CONTEXT)
     bundle = mapped("\r".join([*moved.values(), SEGMENTS["PV1"]]).encode(), over)
     (visit,) = entries(bundle, "Encounter")
     assert visit["request"]["method"] == "POST"
     assert visit["request"]["ifNoneExist"].endswith("/RTH/visit|V1")
     assert visit["resource"]["status"] == "unknown"
-    assert (
-        entries(mapped("\r".join([*moved.values(), "PV1|1|I"]).encode(), over), "Encounter") == []
-    )
+    unnumbered = mapped("\r".join([*moved.values(), "PV1|1|I"]).encode(), over)
+    assert entries(unnumbered, "Encounter") == []
 
 
 def test_there_is_one_provenance_and_no_message_header(over, alone):
@@ -179,10 +184,9 @@ def test_a_resource_without_a_number_is_posted(alone):
 
 
 def test_what_r4_requires_and_nothing_gives_refuses_the_message(over):
-    booked = f"{HEAD.format('SIU^S12^SIU_S12')}\rSCH|A1|F1\r{SEGMENTS['PID']}\rRGS|1"
-    refused = mapped(booked.encode(), over)
+    refused = mapped(UNSETTLED.encode(), over)
     assert isinstance(refused, FhirError)
-    assert "gives the Appointment its status" in refused.issues[0].diagnostics
+    assert "gives the Immunization its status" in refused.issues[0].diagnostics
     assert (refused.status, refused.issues[0].rule) == (422, "101")
 
 

@@ -37,7 +37,7 @@ def test_a_message_without_time_needs_the_time_of_receipt():
     [
         ("ADT^A01^ADT_A01", "RDE^O11", "200", "MSH^1^9^1^1"),
         ("ADT^A01^ADT_A01", "ADT^A99", "201", "MSH^1^9^1^2"),
-        ("|2.4", "|2.1", "203", "MSH^1^12"),
+        ("|2.4", "|2.9", "203", "MSH^1^12"),
         ("|2.4", "|", "203", "MSH^1^12"),
     ],
 )
@@ -77,7 +77,7 @@ def test_a_message_of_too_many_segments_is_rejected_before_it_is_mapped():
 
 
 def test_unknown_segments_and_z_segments_are_tolerated():
-    assert mapped(ZU1="ZU1|a|b", NK1="NK1|1|Testparent^Pat", IN1="IN1|1") == mapped()
+    assert mapped(ZU1="ZU1|a|b", ACC="ACC|202505060900", IN1="IN1|1") == mapped()
 
 
 def test_segments_out_of_order_find_their_place():

@@ -10,7 +10,7 @@ import csv
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cache
 from importlib.resources import files
@@ -113,27 +113,27 @@ def written() -> Mapping[Key, str]:
 def _explained(
     rows: Iterable[Comparison], reasons: Mapping[Key, str], used: set[Key]
 ) -> Iterator[Comparison]:
-    """Give a reason to what differs and has none of its own: the most exact one that is written."""
+    """Give a reason to what differs: one written for this target, else our row's, else the nearest."""
     for row in rows:
-        if row.is_explained:
+        if row.outcome in (Outcome.SAME, Outcome.NO_TABLE):
             yield row
             continue
-        key = next((one for one in _reasons(row.key) if one in reasons), None)
+        of_target, others = _reasons(row.key)
+        looked = of_target if row.reason else of_target + others
+        key = next((one for one in looked if one in reasons), None)
         if key is not None:
             used.add(key)
-        reason = reasons[key] if key is not None else ""
-        yield Comparison(row.key, row.line, row.outcome, row.ours, reason)
+        reason = reasons[key] if key is not None else row.reason
+        yield replace(row, reason=reason)
 
 
-def _reasons(key: Key) -> Iterator[Key]:
-    """Yield the rows of `agreement.csv` that may be about a row of theirs, the most exact one first."""
+def _reasons(key: Key) -> tuple[list[Key], list[Key]]:
+    """Return what `agreement.csv` may have about a row of theirs, nearest first: its target, all."""
     kind, _, _ = key.table.partition("/")
     segment = f"{ANY}.{key.identifier.rpartition('.')[2]}"
-    yield key
-    yield Key(key.table, key.identifier, ANY)
-    yield Key(f"{kind}/{ANY}", segment, key.target)
-    yield Key(f"{kind}/{ANY}", segment, ANY)
-    yield Key(key.table, ANY, ANY)
+    of_target = [key, Key(f"{kind}/{ANY}", segment, _TAGS.sub("", key.target))]
+    whole = [Key(key.table, key.identifier, ANY), Key(f"{kind}/{ANY}", segment, ANY)]
+    return of_target, [*whole, Key(key.table, ANY, ANY)]
 
 
 def _elements(layer: Layer) -> Iterator[Comparison]:
@@ -167,7 +167,8 @@ def _by_segment(rows: Iterable[MessageRow]) -> dict[str, list[_Ours]]:
     found: dict[str, list[_Ours]] = {}
     for row in rows:
         one = _Ours(row.target, row.segment_map, row.comment)
-        found.setdefault(row.identifier, []).append(one)
+        for name in (row.identifier, row.identifier.rpartition(".")[2]):
+            found.setdefault(name, []).append(one)
     return found
 
 
@@ -181,14 +182,18 @@ def _compared(
         if own is None:
             yield Comparison(key, line, Outcome.NO_TABLE)
             continue
-        found = own.get(row.identifier) or own.get(_whole(row.identifier), [])
+        found = own.get(row.identifier) or [
+            replace(one, comment="") for one in own.get(_whole(row), [])
+        ]
         value = row.assignment if isinstance(row, SegmentRow) else row.segment_map
         yield _outcome(key, line, value, found)
 
 
-def _whole(identifier: str) -> str:
-    """Return what a row about the whole stands under: PID of PID-5.1, XPN of XPN.1."""
-    return re.split(r"[-.]", identifier)[0]
+def _whole(row: SegmentRow | MessageRow) -> str:
+    """Return what a row about the whole stands under: PID of PID-5.1, XPN of XPN.1, NK1 in any group."""
+    if isinstance(row, MessageRow):
+        return row.identifier.rpartition(".")[2]
+    return re.split(r"[-.]", row.identifier)[0]
 
 
 def _outcome(key: Key, line: int, value: str, found: list[_Ours]) -> Comparison:

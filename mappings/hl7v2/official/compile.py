@@ -121,6 +121,8 @@ def segment_row(
     vocabulary = _named(names.codesystems, row.vocabulary, "table of codes")
     if value is None:
         _check_value(found, datatype_map, vocabulary)
+    elif found.type[0].isupper():
+        raise ValueError(f"a {found.type} is no text, and a text is assigned to it")
     return Compiled(found, when, value, datatype_map, vocabulary)
 
 
