@@ -165,9 +165,10 @@ def test_references_and_fixed_values_have_a_row_and_no_source():
         ({"PID": SEGMENTS["PID"] + "|Alias"}, "PID^1^9", ("not-mapped", "known by its numbers")),
         ({"PV1": "PV1|1|I|A^B^C^RTH||||||||||||||||V1"}, "PV1^1^3^1^4", ("not-mapped", "MSH-4")),
         ({"PID": SEGMENTS["PID"] + "^^x"}, "PID^1^8^1^3", ("not-mapped", "code map")),
-        ({"ZU1": "ZU1|1"}, "ZU1^1^1", ("no-table", "no table maps ZU1")),
+        ({"ZZ1": "ZZ1|1"}, "ZZ1^1^1", ("no-table", "no table maps ZZ1")),
+        ({"ZU1": "ZU1|1^a"}, "ZU1^1^1^1^2", ("not-mapped", "HL7 UK's own segment")),
         ({"NTE": "NTE|1||Note"}, "NTE^1^3", ("outside-structure", "ADT_A01 has no place for NTE")),
-        ({"PR1": "PR1|1", "ROL": "ROL|1"}, "ROL^1^1", ("not-mapped", "not mapped")),
+        ({"GT1": "GT1|1"}, "GT1^1^1", ("not-mapped", "not mapped")),
         ({"PV1": "PV1|1|I"}, "PV1^1^2", ("not-mapped", "`has_visit` does not hold")),
     ],
 )
@@ -177,11 +178,36 @@ def test_each_class_says_why(changed, place, expected):
 
 
 def test_of_a_field_whose_first_repetition_alone_is_read_the_others_are_named():
-    obx = "OBX|1|NM|1-4^Test^LN||1~2|mmol/L|||||F"
-    assert why(explained(OBX=obx), "OBX^1^5^2") == (
+    conversion = explained(PV1=SEGMENTS["PV1"].replace("|V1|", "|V1~V2|"))
+    assert why(conversion, "PV1^1^19^2") == ("not-mapped", "the first repetition alone is read")
+
+
+def test_of_a_component_whose_first_subcomponent_alone_is_read_the_others_are_named():
+    conversion = explained(PV1=SEGMENTS["PV1"].replace("|I|", "|I|A&x^B"))
+    assert why(conversion, "PV1^1^3^1^1^2") == (
         "not-mapped",
-        "the first repetition alone is read",
+        "the first subcomponent alone is read",
     )
+
+
+def test_of_a_segment_without_target_the_map_that_its_row_names_says_why_field_by_field():
+    lines = [SEGMENTS["MSH"].replace("ADT^A01^ADT_A01", "BAR^P01"), SEGMENTS["PID"]]
+    insured = "\r".join([*lines, "PV1|1|I", "IN1|1|PLAN^Plan|||A^B"])
+    conversion = explain(insured.encode(), CONTEXT)
+    (found,) = [each for each in conversion.ignored if str(each.place) == "IN1^1^2^1^2"]
+    assert (found.why, found.origin.table) == ("not-mapped", "segments/IN1")
+    assert found.origin.identifier == "IN1-2"
+    assert_accounted(conversion)
+
+
+def test_the_application_of_a_document_in_a_result_is_left_out_by_the_type_that_obx_2_names():
+    document = "OBX|1|RP|1-4^Test^LN||https://pacs.example/1&x^PACS^AP^PDF||||||F"
+    lines = [SEGMENTS["MSH"].replace("ADT^A01^ADT_A01", "ORU^R01"), SEGMENTS["PID"]]
+    raw = "\r".join([*lines, "OBR|1|P1|F1|100^Test^L||||||||||||||||||||F|F", document])
+    conversion = explain(raw.encode(), CONTEXT)
+    (found,) = [each for each in conversion.ignored if str(each.place) == "OBX^1^5^1^2"]
+    assert (found.why, found.origin.table) == ("not-mapped", "datatypes/RP")
+    assert_accounted(conversion)
 
 
 def test_a_message_that_is_refused_before_its_rows_run_has_every_leaf_refused():
