@@ -19,8 +19,9 @@ from r4.json import decode
 from tests.mappings.messages import CONTEXT, SEGMENTS
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "mappings/hl7v2/examples").glob("*.hl7"))
-MANY = 30
-"""How many of a simulated hospital's messages are looked at."""
+HOSPITALS = [each.ods for each in tables.hospitals() if not each.sends_fhir]
+MANY, FEW = 30, 4
+"""How many of a simulated hospital's messages are looked at, and of its letters and bills."""
 
 
 def explained(**changed):
@@ -98,14 +99,18 @@ def test_every_leaf_of_foreign_messages_is_accounted_for(library):
     assert outcomes["100"] == 2
 
 
-@pytest.mark.parametrize("ods", [each.ods for each in tables.hospitals() if not each.sends_fhir])
-def test_every_leaf_of_simulated_messages_is_accounted_for(ods):
+def simulated(ods, kinds):
     hospital = next(each for each in tables.hospitals() if each.ods == ods)
     children = [each for each in cohort.plan(1, date(2018, 1, 1), 1, 1) if each.ods == ods]
     until = datetime(2020, 1, 1, tzinfo=LONDON)
-    sent = (each for each in feed(hospital, children, until, {}, 1) if each.door == "mllp")
+    sent = feed(hospital, children, until, {}, 1, kinds=kinds)
+    return (each for each in sent if each.door == "mllp")
+
+
+@pytest.mark.parametrize("ods", HOSPITALS)
+def test_every_leaf_of_simulated_messages_is_accounted_for(ods):
     bundles = 0
-    for each in islice(sent, MANY):
+    for each in islice(simulated(ods, "classic"), MANY):
         try:
             conversion = explain(each.body, CONTEXT)
         except FhirError:
@@ -114,6 +119,15 @@ def test_every_leaf_of_simulated_messages_is_accounted_for(ods):
         bundles += conversion.bundle is not None
         assert_accounted(conversion)
     assert bundles > MANY / 2
+
+
+@pytest.mark.parametrize("ods", HOSPITALS)
+def test_every_leaf_of_simulated_letters_and_bills_is_accounted_for(ods):
+    papers = (each for each in simulated(ods, "all") if each.kind[:3] in ("MDM", "BAR", "DFT"))
+    found = [explain(each.body, CONTEXT) for each in islice(papers, FEW)]
+    assert [each.bundle is not None for each in found] == [True] * FEW
+    for conversion in found:
+        assert_accounted(conversion)
 
 
 def test_an_element_names_its_leaf_and_its_rows():
