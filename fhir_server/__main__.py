@@ -76,7 +76,11 @@ def parser() -> argparse.ArgumentParser:
     shown = add("convert", "Show what the HL7 v2 messages in a file would become, row by row.")
     shown.add_argument("file", type=Path, help="one message, several, a batch, or v2.xml")
     shown.add_argument("--json", action="store_true", help="the Parameters of $convert")
-    shown.set_defaults(run=lambda given: convert.convert(given.file, as_json=given.json))
+    shown.set_defaults(
+        run=lambda given: convert.convert(
+            given.file, as_json=given.json, mappings=Settings().mappings
+        )
+    )
     _add_mappings(add)
     _add_storage(add)
     load_terminology.add_arguments(

@@ -92,11 +92,14 @@ def _read(place: Path) -> tuple[Engine, Found]:
     version = tables.version({**tables.sources(), **files})
     ours = _over(tables.own(), files, OVERLAY, counted)
     structures, idle = stacked(ours, under)
-    for_all = Engine(structures, habits, version, ours)
+    for_all = Engine(structures, habits, version, over(ours, under), idle=dict(idle))
     hospitals = {}
     for ods in _hospitals(files):
         theirs = _over(ours, files, f"{SITES}/{ods}", counted)
-        hospitals[ods] = replace(for_all, structures=stacked(theirs, under)[0], rows=theirs)
+        made, unrun = stacked(theirs, under)
+        hospitals[ods] = replace(
+            for_all, structures=made, rows=over(theirs, under), idle=dict(unrun)
+        )
     named = {url for site in habits.values() for url in site.concept_maps.values()}
     unused = sorted(name for each in maps.values() for url, name in each.names if url not in named)
     found = Found(
@@ -126,6 +129,24 @@ def stacked(
     conditions = {row.segment_map: row.condition for row in rows}
     found = base(under, Ours(maps, reads, conditions), frozenset(ours.messages))
     return {**found.structures, **structures}, tuple(dict.fromkeys(found.idle))
+
+
+def over(ours: Tables, under: Layer | None) -> Tables:
+    """Add HL7's own tables to ours, for those who ask what a row says; ours stand for theirs by name."""
+    if under is None:
+        return ours
+    return replace(
+        ours,
+        messages={**ours.messages, **_without(under.messages, ours.messages)},
+        segments={**ours.segments, **_without(under.segments, ours.segments)},
+        datatypes={**ours.datatypes, **_without(under.datatypes, ours.datatypes)},
+    )
+
+
+def _without(
+    theirs: Mapping[str, tuple[_Row, ...]], ours: Mapping[str, tuple[_Row, ...]]
+) -> Mapping[str, tuple[_Row, ...]]:
+    return {name: rows for name, rows in theirs.items() if name not in ours}
 
 
 def _files(place: Path) -> Iterator[tuple[str, bytes]]:
@@ -161,7 +182,7 @@ def _over(
 ) -> Tables:
     """Lay the tables of a folder over others; count what they change."""
 
-    def over(
+    def changed(
         kind: str,
         rows: Mapping[str, tuple[_Row, ...]],
         read: Callable[[str, str, str], tuple[Change[_Row], ...]],
@@ -178,9 +199,9 @@ def _over(
 
     laid = replace(
         below,
-        messages=over("messages", below.messages, message_changes),
-        segments=over("segments", below.segments, segment_changes),
-        datatypes=over("datatypes", below.datatypes, segment_changes),
+        messages=changed("messages", below.messages, message_changes),
+        segments=changed("segments", below.segments, segment_changes),
+        datatypes=changed("datatypes", below.datatypes, segment_changes),
     )
     used = {row.segment_map for rows in laid.messages.values() for row in rows}
     if idle := sorted(set(laid.segments) - set(below.segments) - used):

@@ -7,7 +7,7 @@ from pathlib import Path
 from fhir_server.app import clock
 from fhir_server.context import instant
 from fhir_server.operations.convert import Converted, converted, parameters
-from mappings import hl7v2
+from mappings import hl7v2, layers
 from mappings.hl7v2 import Conversion, MappingContext, Place
 from mappings.hl7v2.rows import Origin
 from r4.json import pretty
@@ -19,15 +19,16 @@ _LINE, _VALUE = 120, 24
 """How much of a segment, and of a value, is shown."""
 
 
-def convert(file: Path, *, as_json: bool) -> int:
+def convert(file: Path, *, as_json: bool, mappings: Path | None = None) -> int:
     """Print each message of a file with what became of every value, or the Parameters of $convert.
 
-    A file holds one message, several one after the other, a batch, or one v2.xml document. Returns
-    exit status 1 where one would be refused; raises OSError for a file that cannot be read, and
-    FhirError for a batch whose counts are wrong.
+    A file holds one message, several one after the other, a batch, or one v2.xml document. mappings:
+    the operator's folder, where there is one. Returns exit status 1 where a message would be refused;
+    raises OSError for what cannot be read, ValueError for a fault in the folder, and FhirError for a
+    batch whose counts are wrong.
     """
     now = instant(clock())
-    mapping = MappingContext(Terminology.load(), now)
+    mapping = MappingContext(Terminology.load(), now, layers.engine(mappings))
     found = [converted(raw, mapping, now) for raw in messages(file.read_bytes())]
     if as_json:
         print(pretty(parameters(found, is_batch=len(found) > 1)).decode())

@@ -105,8 +105,9 @@ class LaidOut:
 class Engine:
     """The tables of one stack of layers, compiled; `version` names all that they were made from.
 
-    `rows` are the tables, for those who ask what a row says; `hospitals` are the engines of those
-    senders (MSH-4) that have tables of their own.
+    `rows` are the tables, for those who ask what a row says, and `idle` those of HL7's own that
+    cannot be run, with why; `hospitals` are the engines of those senders (MSH-4) that have tables of
+    their own.
     """
 
     structures: Mapping[str, Structure]
@@ -114,6 +115,7 @@ class Engine:
     version: str
     rows: tables.Tables = field(default_factory=tables.own)
     hospitals: Mapping[str, "Engine"] = field(default_factory=dict)
+    idle: Mapping[Origin, str] = field(default_factory=dict)
 
     def of(self, message: Message) -> "Engine":
         """Return the engine of a message's sender: its own, or this one."""

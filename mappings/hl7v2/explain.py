@@ -17,7 +17,7 @@ from mappings.hl7v2.rows import Origin, SegmentRow
 from mappings.hl7v2.scope import MappingContext
 from mappings.hl7v2.shown import shown
 from mappings.hl7v2.tables import Tables
-from mappings.hl7v2.trace import Listed, Noted, Put, Trace, TracedRun
+from mappings.hl7v2.trace import Listed, Noted, Put, SegmentPlace, Trace, TracedRun
 from r4.issue import FhirError, Issue
 from r4.json import Resource
 
@@ -75,10 +75,17 @@ def explain(raw: bytes | Message, context: MappingContext) -> Conversion:
     written = tuple(_written(trace, expressions, message, engine.rows))
     bundle = None if issues else build(run)
     sources = {place for each in written for place in each.source}
-    wrote = frozenset((put.origin, put.segment) for put in trace.puts)
-    accounts = Accounts(Said.of(engine.rows), laid_out, trace, wrote)
+    wrote = frozenset((put.origin, put.segment) for put in trace.puts if expressions.of(put))
+    said = Said.of(engine.rows, engine.idle)
+    accounts = Accounts(said, laid_out, trace, wrote, _value_types(message))
     ignored = tuple(accounts.ignored(message, sources))
     return Conversion(message, bundle, issues, written, ignored, engine.version)
+
+
+def _value_types(message: Message) -> dict[SegmentPlace, str]:
+    """Map each OBX to the datatype that it names for its value."""
+    leaves = (leaf for leaf in message.walk() if leaf.place[0::2] == ("OBX", 2, 1))
+    return {(leaf.place.segment, leaf.place.number): leaf.text for leaf in leaves}
 
 
 class _Expressions:
@@ -87,7 +94,8 @@ class _Expressions:
     def __init__(self, run: TracedRun) -> None:
         self._places: dict[int, tuple[Any, str]] = {}
         entries: dict[str, tuple[int, Resource]] = {}
-        for slot, root in zip(run.slots, run.roots, strict=True):
+        for slot in run.slots:  # a resource that says nothing has been left out again
+            root = run.roots[id(slot)]
             number, first = entries.setdefault(slot.urn, (len(entries), slot.resource))
             path = f"Bundle.entry[{number}].resource"
             self._walk(slot.resource, path)

@@ -210,16 +210,20 @@ class TracedRun(Run):
     ) -> None:
         super().__init__(message, event, site, TracedContext.of(context, trace))
         self.trace = trace
-        self.roots: list[Noted] = []
-        """The resource of each slot as it was made."""
+        self.roots: dict[int, Noted] = {}
+        """The resource of each slot as it was made, by the id of the slot."""
+        self.made: list[Slot] = []
+        """Every slot: one that is left out again keeps its id."""
 
     def add(self, resource: Resource, request: str) -> Slot:
         """Open a slot for a resource."""
         noted = Noted(self.trace, resource)
-        self.roots.append(noted)
         if len(resource) > 1:
             self.trace.put(noted, None, noted)
-        return super().add(noted, request)
+        slot = super().add(noted, request)
+        self.roots[id(slot)] = noted
+        self.made.append(slot)
+        return slot
 
     def element(self) -> Slot:
         """Open a slot for an element that a datatype map puts together."""

@@ -95,7 +95,7 @@ def test_a_message_is_shown_as_bundle_elements_and_ignored_values(server: Served
         "component": "datatypes/XPN[HumanName], line 5 (XPN.1)",
     }
     ignored = {each["place"]: each for each in parts(found, "ignored")}
-    assert ignored["ZU1^1^1"]["why"] == "no-table"
+    assert (ignored["ZU1^1^1"]["why"], ignored["ZU1^1^1"]["row"]) == ("not-mapped", "ZU1")
     assert (ignored["PID^1^31"]["why"], ignored["PID^1^31"]["row"]) == ("not-mapped", "PID-31")
 
 

@@ -31,7 +31,7 @@ def run(
 def test_each_value_stands_beside_what_became_of_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    status, told = run(tmp_path, capsys, f"{ONE}\rZU1|secret")
+    status, told = run(tmp_path, capsys, f"{ONE}\rZZ1|secret")
     assert status == 0
     lines = [" ".join(line.split()) for line in told.splitlines()]
     assert lines[0].startswith("Message 1 of 1: ADT^A01 M1 from RTH, tables ")
@@ -42,7 +42,7 @@ def test_each_value_stands_beside_what_became_of_it(
     assert family.startswith("PID-5 Testchild -> [1].name[0].family [segments/PID[Patient].csv:")
     (repeated,) = [line for line in lines if line.startswith("PID-3(2) ")]
     assert repeated.startswith("PID-3(2) 12345 -> [1].identifier[1] [")
-    assert "ZU1-1 secret -- no-table: no table maps ZU1: it is kept in the raw message alone" in (
+    assert "ZZ1-1 secret -- no-table: no table maps ZZ1: it is kept in the raw message alone" in (
         lines
     )
 

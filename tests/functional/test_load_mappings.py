@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from fhir_server.__main__ import main
+from mappings.hl7v2 import parse
 from tests.functional.test_hl7v2 import HOSPITAL, NHS, ODS, admission, one
 from tests.functional.test_mapping_layers import send
 from tests.mappings.test_hl7v2_base import UNSETTLED, VACCINATION, results
@@ -59,6 +60,39 @@ def test_what_their_tables_leave_without_what_r4_requires_is_refused_with_the_re
     answered = send(based, UNSETTLED.replace("|M1|", "|B-3|"))
     assert answered[1:3] == ["AE", "B-3"]
     assert "gives the Immunization its status" in answered[3]
+
+
+def test_what_a_message_of_theirs_would_become_is_told_value_by_value(based):
+    asked = {"content": VACCINATION.encode(), "headers": {"Content-Type": "application/hl7-v2"}}
+    told = based.http.post("/$convert", **asked).json()["parameter"]
+    listed = [{part["name"]: part for part in each.get("part", ())} for each in told]
+    sources = {
+        part["valueString"]
+        for each in told
+        if each["name"] == "element"
+        for part in each["part"]
+        if part["name"] == "source"
+    }
+    ignored = {each["place"]["valueString"]: each for each in listed if "place" in each}
+    assert sources | set(ignored) == {
+        str(leaf.place) for leaf in parse(VACCINATION.encode()).walk()
+    }
+    assert not sources & set(ignored)
+    assert "unexplained" not in {each["why"]["valueCode"] for each in ignored.values()}
+    assert ignored["RXA^1^1"]["layer"]["valueString"] == "official"
+
+
+def test_the_command_convert_maps_by_the_operators_folder(based, tmp_path, capsys, monkeypatch):
+    file = tmp_path / "vaccination.hl7"
+    file.write_text(VACCINATION)
+    monkeypatch.delenv("CSOR_MAPPINGS", raising=False)
+    assert main(["convert", str(file)]) == 1
+    assert "`VXU` is not supported" in capsys.readouterr().out
+    monkeypatch.setenv("CSOR_MAPPINGS", str(based.context.settings.mappings))
+    assert main(["convert", str(file)]) == 0
+    told = capsys.readouterr().out
+    assert "Immunization" in told
+    assert "unexplained" not in told
 
 
 def test_the_tables_are_copied_byte_for_byte(based, archive, tmp_path):

@@ -19,8 +19,9 @@ from r4.json import decode
 from tests.mappings.messages import CONTEXT, SEGMENTS
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "mappings/hl7v2/examples").glob("*.hl7"))
-MANY = 30
-"""How many of a simulated hospital's messages are looked at."""
+HOSPITALS = [each.ods for each in tables.hospitals() if not each.sends_fhir]
+MANY, FEW = 30, 4
+"""How many of a simulated hospital's messages are looked at, and of its letters and bills."""
 
 
 def explained(**changed):
@@ -98,14 +99,18 @@ def test_every_leaf_of_foreign_messages_is_accounted_for(library):
     assert outcomes["100"] == 2
 
 
-@pytest.mark.parametrize("ods", [each.ods for each in tables.hospitals() if not each.sends_fhir])
-def test_every_leaf_of_simulated_messages_is_accounted_for(ods):
+def simulated(ods, kinds):
     hospital = next(each for each in tables.hospitals() if each.ods == ods)
     children = [each for each in cohort.plan(1, date(2018, 1, 1), 1, 1) if each.ods == ods]
     until = datetime(2020, 1, 1, tzinfo=LONDON)
-    sent = (each for each in feed(hospital, children, until, {}, 1) if each.door == "mllp")
+    sent = feed(hospital, children, until, {}, 1, kinds=kinds)
+    return (each for each in sent if each.door == "mllp")
+
+
+@pytest.mark.parametrize("ods", HOSPITALS)
+def test_every_leaf_of_simulated_messages_is_accounted_for(ods):
     bundles = 0
-    for each in islice(sent, MANY):
+    for each in islice(simulated(ods, "classic"), MANY):
         try:
             conversion = explain(each.body, CONTEXT)
         except FhirError:
@@ -114,6 +119,15 @@ def test_every_leaf_of_simulated_messages_is_accounted_for(ods):
         bundles += conversion.bundle is not None
         assert_accounted(conversion)
     assert bundles > MANY / 2
+
+
+@pytest.mark.parametrize("ods", HOSPITALS)
+def test_every_leaf_of_simulated_letters_and_bills_is_accounted_for(ods):
+    papers = (each for each in simulated(ods, "all") if each.kind[:3] in ("MDM", "BAR", "DFT"))
+    found = [explain(each.body, CONTEXT) for each in islice(papers, FEW)]
+    assert [each.bundle is not None for each in found] == [True] * FEW
+    for conversion in found:
+        assert_accounted(conversion)
 
 
 def test_an_element_names_its_leaf_and_its_rows():
@@ -165,9 +179,10 @@ def test_references_and_fixed_values_have_a_row_and_no_source():
         ({"PID": SEGMENTS["PID"] + "|Alias"}, "PID^1^9", ("not-mapped", "known by its numbers")),
         ({"PV1": "PV1|1|I|A^B^C^RTH||||||||||||||||V1"}, "PV1^1^3^1^4", ("not-mapped", "MSH-4")),
         ({"PID": SEGMENTS["PID"] + "^^x"}, "PID^1^8^1^3", ("not-mapped", "code map")),
-        ({"ZU1": "ZU1|1"}, "ZU1^1^1", ("no-table", "no table maps ZU1")),
+        ({"ZZ1": "ZZ1|1"}, "ZZ1^1^1", ("no-table", "no table maps ZZ1")),
+        ({"ZU1": "ZU1|1^a"}, "ZU1^1^1^1^2", ("not-mapped", "HL7 UK's own segment")),
         ({"NTE": "NTE|1||Note"}, "NTE^1^3", ("outside-structure", "ADT_A01 has no place for NTE")),
-        ({"PR1": "PR1|1", "ROL": "ROL|1"}, "ROL^1^1", ("not-mapped", "not mapped")),
+        ({"GT1": "GT1|1"}, "GT1^1^1", ("not-mapped", "not mapped")),
         ({"PV1": "PV1|1|I"}, "PV1^1^2", ("not-mapped", "`has_visit` does not hold")),
     ],
 )
@@ -177,11 +192,36 @@ def test_each_class_says_why(changed, place, expected):
 
 
 def test_of_a_field_whose_first_repetition_alone_is_read_the_others_are_named():
-    obx = "OBX|1|NM|1-4^Test^LN||1~2|mmol/L|||||F"
-    assert why(explained(OBX=obx), "OBX^1^5^2") == (
+    conversion = explained(PV1=SEGMENTS["PV1"].replace("|V1|", "|V1~V2|"))
+    assert why(conversion, "PV1^1^19^2") == ("not-mapped", "the first repetition alone is read")
+
+
+def test_of_a_component_whose_first_subcomponent_alone_is_read_the_others_are_named():
+    conversion = explained(PV1=SEGMENTS["PV1"].replace("|I|", "|I|A&x^B"))
+    assert why(conversion, "PV1^1^3^1^1^2") == (
         "not-mapped",
-        "the first repetition alone is read",
+        "the first subcomponent alone is read",
     )
+
+
+def test_of_a_segment_without_target_the_map_that_its_row_names_says_why_field_by_field():
+    lines = [SEGMENTS["MSH"].replace("ADT^A01^ADT_A01", "BAR^P01"), SEGMENTS["PID"]]
+    insured = "\r".join([*lines, "PV1|1|I", "IN1|1|PLAN^Plan|||A^B"])
+    conversion = explain(insured.encode(), CONTEXT)
+    (found,) = [each for each in conversion.ignored if str(each.place) == "IN1^1^2^1^2"]
+    assert (found.why, found.origin.table) == ("not-mapped", "segments/IN1")
+    assert found.origin.identifier == "IN1-2"
+    assert_accounted(conversion)
+
+
+def test_the_application_of_a_document_in_a_result_is_left_out_by_the_type_that_obx_2_names():
+    document = "OBX|1|RP|1-4^Test^LN||https://pacs.example/1&x^PACS^AP^PDF||||||F"
+    lines = [SEGMENTS["MSH"].replace("ADT^A01^ADT_A01", "ORU^R01"), SEGMENTS["PID"]]
+    raw = "\r".join([*lines, "OBR|1|P1|F1|100^Test^L||||||||||||||||||||F|F", document])
+    conversion = explain(raw.encode(), CONTEXT)
+    (found,) = [each for each in conversion.ignored if str(each.place) == "OBX^1^5^1^2"]
+    assert (found.why, found.origin.table) == ("not-mapped", "datatypes/RP")
+    assert_accounted(conversion)
 
 
 def test_a_message_that_is_refused_before_its_rows_run_has_every_leaf_refused():

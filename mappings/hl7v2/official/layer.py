@@ -24,7 +24,8 @@ KINDS = ("messages", "segments", "datatypes", "codesystems")
 LARGEST = 8 * 1024 * 1024
 """Bytes that one table may have: HL7's largest has a twentieth of it."""
 _NAMED = re.compile(r".*_ (?P<name>.+?) - .*\.csv\Z")
-_LAYER = "official"
+LAYER = "official"
+"""What the rows of these tables name as the layer that they stand in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,18 +57,17 @@ def read(place: Path) -> Layer:
         raise ValueError(f"{place} has no tables in {', '.join(KINDS)}")
     tables = {kind: sorted(found[kind].items()) for kind in KINDS}
     segments, datatypes = (
-        {name: segment_rows(text, _LAYER, f"{kind}/{name}") for name, text in tables[kind]}
+        {name: segment_rows(text, LAYER, f"{kind}/{name}") for name, text in tables[kind]}
         for kind in ("segments", "datatypes")
     )
     return Layer(
         messages={
-            name: message_rows(text, _LAYER, f"messages/{name}")
-            for name, text in tables["messages"]
+            name: message_rows(text, LAYER, f"messages/{name}") for name, text in tables["messages"]
         },
         segments=segments,
         datatypes=datatypes,
         codesystems={
-            name: code_rows(text, _LAYER, f"codesystems/{name}")
+            name: code_rows(text, LAYER, f"codesystems/{name}")
             for name, text in tables["codesystems"]
         },
     )

@@ -198,7 +198,8 @@ def _put(node: Slot, hop: Hop, value: Any, repetition: int, here: Here) -> None:
         return
     held = node.elements.get((hop.key, repetition))
     if held is None:
-        held = node.elements[(hop.key, repetition)] = dict(value)
+        held = node.elements[(hop.key, repetition)] = here.run.element().resource
+        merged(held, value)
         place.put(node, held, repetition)
     else:
         merged(held, value)
