@@ -8,11 +8,11 @@ https://hl7.org/fhir/R4/task.html
 import hashlib
 from collections.abc import Iterator, Sequence
 from typing import Any
-from urllib.parse import urlencode
 
 from fhir_server.context import Context
 from fhir_server.interactions.entries import Entry
-from fhir_server.interactions.targets import Target, find, standing
+from fhir_server.interactions.targets import MATCHES, Target, standing
+from fhir_server.store.alike import alike
 from r4.json import Resource, decode
 from terminology.systems import CSOR
 
@@ -20,7 +20,6 @@ POSSIBLE_DUPLICATE = f"{CSOR}/sid/possible-duplicate"
 TASK = f"{CSOR}/CodeSystem/task"
 MOST = 3
 """Most records that one record is put beside: the newest ones."""
-_ESCAPED = str.maketrans({character: f"\\{character}" for character in "\\,|$"})
 
 
 def suspected(context: Context, targets: Sequence[Target], now: str) -> list[Target]:
@@ -75,12 +74,11 @@ def _alike(context: Context, target: Target) -> Iterator[str]:
     said = _said(patient)
     if said is None:
         return
-    family, _, born, _ = said
-    criteria = {"birthdate": born, "family": family}  # few are left: the rest is compared here
-    escaped = {name: value.translate(_ESCAPED) for name, value in criteria.items()}
-    _, found = find(context, "Patient", urlencode(escaped))
-    alike = [each for each in found if _said(decode(each.body)) == said]
-    yield from [each.id for each in standing(context, alike)][:MOST]
+    family, given, born, _ = said
+    names = (("family", family), ("given", given))
+    found = alike(context.database, born, names, MATCHES)
+    same = [each for each in found if _said(decode(each.body)) == said]
+    yield from [each.id for each in standing(context, same)][:MOST]
 
 
 def _said(patient: Resource) -> tuple[str, ...] | None:

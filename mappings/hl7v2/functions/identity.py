@@ -23,6 +23,8 @@ _VERIFICATION = (
 )
 _ODS = re.compile(r"(?:R[A-Z0-9]{2}(?:[A-Z0-9]{2})?|[A-Z]\d{3}[A-Z])\Z", re.ASCII)
 _UNESCAPED = str.maketrans({character: f"\\{character}" for character in "\\|,$"})
+_PLAIN = re.compile(r"[A-Za-z0-9_.~:/|-]+", re.ASCII)
+"""What nearly every token is: text of which nothing has to be encoded."""
 _NAMES = {"nhs": "NHS number", "chi": "CHI number"}
 
 OWN = 2
@@ -194,7 +196,9 @@ def search(*found: Resource) -> str:
     tokens = (
         "|".join(one[key].translate(_UNESCAPED) for key in ("system", "value")) for one in found
     )
-    joined = ",".join(quote(token, safe=":/|") for token in tokens)
+    joined = ",".join(
+        token if _PLAIN.fullmatch(token) else quote(token, safe=":/|") for token in tokens
+    )
     return f"identifier={joined}" if joined else ""
 
 
