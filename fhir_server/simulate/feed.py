@@ -11,6 +11,7 @@ from itertools import count
 from random import Random
 
 from fhir_server.simulate import bundles, faults, hl7v2, papers, people, responses, tables
+from fhir_server.simulate.asides import asides
 from fhir_server.simulate.events import Child, Event
 from fhir_server.simulate.forms import Form
 from fhir_server.simulate.options import Kinds
@@ -67,10 +68,10 @@ def feed(
 ) -> Iterator[Sending]:
     """Yield everything that a hospital, its surgeons and its parents send, in time order.
 
-    An event whose form is missing is left out. `all` kinds adds letters and bills between what the
-    classic kinds send, of which it changes nothing.
+    An event whose form is missing is left out. `all` kinds adds letters, bills and little stories
+    between what the classic kinds send, of which it changes nothing.
     """
-    further = papers.papers(hospital, seed) if kinds == "all" else papers.none
+    further = (papers.papers(hospital, seed), asides(hospital, seed)) if kinds == "all" else ()
     random = Random(f"{seed}:{hospital.ods}:feed")
     rates = tables.benchmarks()["any"]
     write = _transactions(hospital) if hospital.sends_fhir else _messages(hospital, seed)
@@ -83,7 +84,8 @@ def feed(
             yield sending
             if random.random() < rates["exact-duplicate"]:
                 yield sending
-        yield from further(event)
+        for follow in further:
+            yield from follow(event)
 
 
 def _response(hospital: Hospital, event: Event, form: Form) -> Iterator[Sending]:

@@ -33,15 +33,20 @@ def written(
     style: Style, event: Event, message_type: str, message_id: str, body: list[str]
 ) -> bytes:
     """Write a message of a type about an event's child; body is what follows PID."""
+    return framed(style, event, message_type, message_id, [pid(style, event), *body])
+
+
+def framed(
+    style: Style, event: Event, message_type: str, message_id: str, segments: list[str]
+) -> bytes:
+    """Write a message of a type, at the time of an event, from all that follows MSH and EVN."""
     now = style.clock(event.at)
-    segments = [
+    begin = [
         rf"MSH|^~\&|EPR|{style.ods}|CSOR|ROUTE|{now}||{style.message_type(message_type)}"
         f"|{message_id}|P|2.4|{style.tail(now)}",
         *([] if event.kind == "observe" else [f"EVN|{style.event(message_type[4:])}|{now}"]),
-        _pid(style, event),
-        *body,
     ]
-    return ("\r".join(segments) + "\r").encode()
+    return style.encoded([*begin, *segments])
 
 
 def _body(style: Style, event: Event, message_id: str) -> list[str]:
@@ -58,7 +63,8 @@ def _body(style: Style, event: Event, message_id: str) -> list[str]:
     return [*stay, *procedures(style, event.surgeon, shown)]
 
 
-def _pid(style: Style, event: Event) -> str:
+def pid(style: Style, event: Event) -> str:
+    """Write PID."""
     person = event.person
     alone, listed, other = style.identifiers(person)
     died = f"{compact(event.died)}|Y" if event.died else "|"

@@ -5,12 +5,16 @@ earlier one is passed over.
 """
 
 import asyncio
+import re
 from contextlib import suppress
 
 from fhir_server.simulate.sending import Answer, Sending
 
 _START, _END = b"\x0b", b"\x1c\r"
 _LARGEST_ACK = 1 << 20
+_ACK_IN_XML = re.compile(r"<MSA><MSA\.1>(\w+)</MSA\.1><MSA\.2>([^<]*)</MSA\.2>")
+_ERR_IN_XML = re.compile(r"<ERR>(.*?)</ERR>", re.DOTALL)
+_TAGS = re.compile(r"<[^>]*>")
 
 
 class MllpSender:
@@ -48,13 +52,19 @@ class MllpSender:
         if self._streams is None:
             self._streams = await asyncio.open_connection(*self._address, limit=_LARGEST_ACK)
         reader, writer = self._streams
+        both = _asks_for_both(sending.body)
         writer.write(_START + sending.body + _END)
         await writer.drain()
         while True:
             frame = await reader.readuntil(_END)
             named, answer = acknowledgement(frame)
-            if named in ("", sending.id):
+            if named in ("", sending.id) and not (answer.code == "CA" and both):
                 return answer
+
+
+def _asks_for_both(message: bytes) -> bool:
+    """Tell whether MSH-15 and 16 ask for two answers: at receipt, and when it is worked."""
+    return message.partition(b"\r")[0].split(b"|")[14:16] == [b"AL", b"AL"]
 
 
 def acknowledgement(frame: bytes) -> tuple[str, Answer]:
@@ -63,6 +73,9 @@ def acknowledgement(frame: bytes) -> tuple[str, Answer]:
     Raises ConnectionError when the frame has no MSA segment.
     """
     text = frame.strip(_START + _END).decode("utf-8", "replace")
+    if found := _ACK_IN_XML.search(text):
+        words = "; ".join(_TAGS.sub(" ", each) for each in _ERR_IN_XML.findall(text))
+        return found[2], Answer(found[1], (found[2],), " ".join(words.split()))
     segments = [line.split("|") for line in text.replace("\n", "\r").split("\r") if line]
     for fields in segments:
         if fields[0] == "MSA":

@@ -9,7 +9,7 @@ from typing import Literal, get_args
 from fhir_server.simulate import tables
 
 Kinds = Literal["classic", "all"]
-"""Which messages are sent: without, or with, the letters and bills."""
+"""Which messages are sent: without, or with, letters, bills and little stories."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Options:
     hospital; hospitals left out change nothing for the others. size 1 is about 550 children a
     year. rate is messages per second over all hospitals, 0 as fast as they are acknowledged.
     patience is how many seconds a lost connection is retried before the simulation gives up. kinds
-    `all` adds letters and bills between the messages of `classic`, and changes none of those.
+    `all` adds letters, bills and stories between the messages of `classic`, and changes none of those.
     """
 
     fhir: str = "http://127.0.0.1:8000/fhir"
@@ -81,7 +81,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--kinds",
         default=plain.kinds,
         choices=get_args(Kinds),
-        help="classic, or all: with operation letters and bills",
+        help="classic, or all: with letters, bills and little stories",
     )
 
 

@@ -23,11 +23,6 @@ _BILLS = {"BAR": "BAR^P05", "DFT": "DFT^P03"}
 _NO_BASE64 = "*"
 
 
-def none(_: Event) -> Iterator[Sending]:
-    """Yield nothing."""
-    yield from ()
-
-
 def papers(hospital: Hospital, seed: int) -> Papers:
     """Return what yields a hospital's letter and bill once a child that was operated on goes home.
 

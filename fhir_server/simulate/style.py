@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+from fhir_server.simulate import xml
 from fhir_server.simulate.people import Person
 from fhir_server.simulate.tables import Hospital
 
@@ -17,14 +18,38 @@ _LETTERS = {"male": "M", "female": "F"}
 _DIGITS = {"male": "1", "female": "2"}
 _STRUCTURES = {
     "ADT^A01": "ADT_A01",
+    "ADT^A02": "ADT_A02",
     "ADT^A03": "ADT_A03",
+    "ADT^A04": "ADT_A01",
+    "ADT^A05": "ADT_A05",
+    "ADT^A06": "ADT_A06",
     "ADT^A08": "ADT_A01",
+    "ADT^A11": "ADT_A09",
+    "ADT^A12": "ADT_A09",
+    "ADT^A13": "ADT_A01",
+    "ADT^A14": "ADT_A05",
+    "ADT^A21": "ADT_A21",
+    "ADT^A22": "ADT_A21",
+    "ADT^A27": "ADT_A21",
     "ADT^A28": "ADT_A05",
+    "ADT^A31": "ADT_A05",
+    "ADT^A34": "ADT_A30",
+    "ADT^A38": "ADT_A38",
     "ADT^A40": "ADT_A39",
+    "ADT^A44": "ADT_A43",
+    "ADT^A47": "ADT_A30",
     "BAR^P05": "BAR_P05",
     "DFT^P03": "DFT_P03",
     "MDM^T02": "MDM_T02",
+    "MDM^T08": "MDM_T02",
+    "MDM^T10": "MDM_T02",
+    "MDM^T11": "MDM_T01",
+    "OML^O21": "OML_O21",
+    "ORM^O01": "ORM_O01",
     "ORU^R01": "ORU_R01",
+    "SIU^S12": "SIU_S12",
+    "SIU^S13": "SIU_S12",
+    "SIU^S15": "SIU_S12",
 }
 _THREE_CHARACTERS = 3
 
@@ -44,6 +69,7 @@ class Style:
     number_status: str
     event: Callable[[str], str]
     tail: Callable[[str], str]
+    encoded: Callable[[list[str]], bytes]
 
 
 def style(hospital: Hospital) -> Style:
@@ -59,7 +85,8 @@ def style(hospital: Hospital) -> Style:
         hospital.habit("procedures") == "A03",
         "" if hospital.habit("style") == "traced" else "NSTS01",
         _substitute if hospital.habit("event") == "Sub" else str,
-        _itk if hospital.habit("sequence") == "ITK" else _plain,
+        _TAILS[hospital.habit("tail")],
+        xml.written if hospital.habit("encoding") == "xml" else _piped,
     )
 
 
@@ -98,6 +125,19 @@ def _plain(_: str) -> str:
 def _itk(now: str) -> str:
     """Write MSH-13 to MSH-21 as ITK samples do: 0, the time again where a pointer belongs."""
     return f"0|{now}|||GBR|UNICODE|EN||iTKv1.0"
+
+
+def _enhanced(_: str) -> str:
+    """Ask in MSH-15 and MSH-16 for an answer at receipt, and another when it is worked."""
+    return "||AL|AL|GBR|UNICODE UTF-8"
+
+
+_TAILS: dict[str, Callable[[str], str]] = {"": _plain, "ITK": _itk, "enhanced": _enhanced}
+
+
+def _piped(segments: list[str]) -> bytes:
+    """Write segments, each ended by CR, in UTF-8."""
+    return ("\r".join(segments) + "\r").encode()
 
 
 def _with_structure(message_type: str) -> str:
