@@ -5,6 +5,8 @@ conditional create, create. Full urls follow from sender, MSH-10 and identity, s
 """
 
 from collections.abc import Iterator
+from operator import is_
+from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
 from mappings.hl7v2.elements import Slot
@@ -80,19 +82,23 @@ def _entry(slot: Slot, run: Run) -> Resource:
     }
 
 
-def _linked(node: Resource) -> Resource:
-    """Replace slots that stand as references by their urns."""
-    return {key: _value(value) for key, value in node.items()}
+def _linked(node: Any) -> Any:
+    """Return a node with slots that stand as references replaced by their urns.
 
-
-def _value(value: object) -> object:
-    if isinstance(value, Slot):
-        return {"reference": value.urn}
-    if isinstance(value, dict):
-        return _linked(value)
-    if isinstance(value, list):
-        return [_value(entry) for entry in value]
-    return value
+    Nothing is changed in place: what holds no slot is shared with the node given, if it is plain JSON.
+    """
+    if isinstance(node, dict):
+        made = node if node.__class__ is dict else dict(node)
+        for key, child in node.items():
+            if child.__class__ is not str and (new := _linked(child)) is not child:
+                made = dict(node) if made is node else made
+                made[key] = new
+        return made
+    if isinstance(node, list):
+        listed = [child if child.__class__ is str else _linked(child) for child in node]
+        is_same = node.__class__ is list and all(map(is_, listed, node))
+        return node if is_same else listed
+    return {"reference": node.urn} if isinstance(node, Slot) else node
 
 
 def _request(slot: Slot, run: Run) -> Resource:
