@@ -46,7 +46,7 @@ class Served:
 @contextmanager
 def server(database: Database, profile: Path | None) -> Iterator[Served]:
     """Serve from an empty database until left; raises NotServedError where it cannot."""
-    port, mllp = _free_port(), _free_port()
+    port, mllp = free_port(), free_port()
     environment = {
         **os.environ,
         "CSOR_DATABASE": database.url,
@@ -65,7 +65,7 @@ def server(database: Database, profile: Path | None) -> Iterator[Served]:
 @contextmanager
 def echo() -> Iterator[Served]:
     """Serve the bare echo until left."""
-    port = _free_port()
+    port = free_port()
     command = [sys.executable, "-m", "uvicorn", "benchmarks.load.echo:app", "--port", str(port)]
     command += ["--no-access-log", "--log-level", "warning", "--lifespan", "off"]
     with _running(command, dict(os.environ), port) as process:
@@ -77,7 +77,7 @@ def _running(command: list[str], environment: dict[str, str], port: int) -> Iter
     process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + 60
-        while not _listens(port):
+        while not listens(port):
             if process.poll() is not None or time.monotonic() > deadline:
                 raise NotServedError(f"did not start: {' '.join(command)}")
             time.sleep(0.05)
@@ -91,12 +91,12 @@ def _running(command: list[str], environment: dict[str, str], port: int) -> Iter
             process.wait()
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
-def _listens(port: int) -> bool:
+def listens(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
