@@ -60,6 +60,13 @@ def _of_death(
     return current, incoming
 
 
+def without_death_by_discharge(patient: Resource) -> Resource:
+    """Return a Patient without a death that nothing but a discharge tells of."""
+    if not _told_by(patient):
+        return patient
+    return {key: value for key, value in _untold(patient).items() if key not in _DEATH}
+
+
 def confirmed(current: Resource, incoming: Resource) -> Resource:
     """Return a Patient whose death is no longer its discharge's alone, where the hospital tells of it."""
     if _told_by(current) and not _told_by(incoming) and _has_died(incoming):

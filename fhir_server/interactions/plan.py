@@ -167,7 +167,7 @@ def _resource(
         if entry.kind != "renumber":
             incoming = without_old(current, incoming)
         if made.recency and made.recency.is_stale(target):
-            incoming = supplemented(current, incoming, entry.change)
+            incoming = supplemented(current, made.recency.standing(incoming), entry.change)
         else:
             incoming = merge(current, incoming, entry.deletes, entry.change)
         refers = referred(incoming)

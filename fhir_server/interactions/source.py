@@ -11,7 +11,7 @@ from functools import cache
 from typing import Any
 
 from fhir_server.context import Context
-from fhir_server.interactions.merge import confirmed, merge
+from fhir_server.interactions.merge import confirmed, merge, without_death_by_discharge
 from fhir_server.interactions.targets import Target
 from fhir_server.interactions.visits import Change
 from fhir_server.store import applied
@@ -60,6 +60,15 @@ class Recency:
     def is_stale(self, target: Target) -> bool:
         """Tell whether what the message says of a resource is no news."""
         return f"{target.entry.type}/{target.id}" in self.stale
+
+    def standing(self, patient: Resource) -> Resource:
+        """Return what a message that is late still tells of a Patient.
+
+        A death that its discharge alone tells of goes where newer is known of the visit.
+        """
+        if any(name.startswith("Encounter/") for name in self.stale):
+            return without_death_by_discharge(patient)
+        return patient
 
     def told(self, targets: Iterable[Target]) -> list[Applied]:
         """Return what is recorded once the message is applied."""

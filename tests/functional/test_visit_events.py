@@ -318,3 +318,21 @@ def test_a_death_that_the_hospital_told_stays(server: Served, child: str, when: 
     sent = {"before": [told_of, discharge], "with": [discharge], "after": [discharge, told_of]}
     deliver(server, told(child, "A01", "06"), *sent[when], told(child, "A13", "15", **DEATH))
     assert [name for name in patient(server, child) if name.startswith("deceased")]
+
+
+def test_a_discharge_that_comes_after_its_cancellation_tells_of_no_death(
+    server: Served, child: str
+) -> None:
+    late = told(child, "A03", "14", **DEATH)
+    deliver(server, told(child, "A01", "06"), told(child, "A13", "15", **DEATH), late)
+    assert visit(server, child)["status"] == "in-progress"
+    assert not [name for name in patient(server, child) if name.startswith("deceased")]
+
+
+def test_a_late_discharge_tells_of_a_death_where_nothing_newer_is_known_of_the_visit(
+    server: Served, child: str
+) -> None:
+    newer = message("A31", "16", pid(child))
+    deliver(server, told(child, "A01", "06"), newer, told(child, "A03", "14", **DEATH))
+    assert visit(server, child)["status"] == "finished"
+    assert patient(server, child)["deceasedDateTime"][:10] == "2025-05-14"
