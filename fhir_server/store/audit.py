@@ -49,21 +49,28 @@ class Trail:
         except Exception as failure:
             logger.error("an access is not recorded: %s", type(failure).__name__)  # noqa: TRY400 - no content
 
-    async def flush(self) -> None:
-        """Write what has been recorded; what cannot be written waits for the next time. Never raises."""
+    async def flush(self) -> bool:
+        """Write what has been recorded; what cannot be written waits for the next time. Never raises.
+
+        Returns whether all of it is written.
+        """
         rows, self._rows = self._rows, []
         if not rows:
-            return
-
+            return True
         try:
             await self._database.write(partial(_insert, rows=rows))
         except Exception as failure:
             logger.error("%d accesses wait: %s", len(rows), type(failure).__name__)  # noqa: TRY400 - no content
             self._rows = [*rows, *self._rows][-_MOST:]
+            return False
+        return True
 
     async def _flush_soon(self) -> None:
-        await asyncio.sleep(DELAY)
-        await self.flush()
+        """Write until nothing is left: accesses are recorded while others are being written."""
+        is_written = True
+        while is_written and self._rows:
+            await asyncio.sleep(DELAY)
+            is_written = await self.flush()
 
 
 def _insert(connection: Connection, rows: Sequence[Row]) -> None:

@@ -99,6 +99,31 @@ def test_a_burst_is_written_together(settings: Settings) -> None:
         assert [key for _, key, _ in rows(made)] == [str(number) for number in range(10_000)]
 
 
+def test_what_is_recorded_while_others_are_written_is_written_after_them(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def work(made: Context) -> None:
+        write, writing = type(made.database).write, asyncio.Event()
+
+        async def slowly(*arguments: Any) -> Any:
+            writing.set()
+            await asyncio.sleep(audit.DELAY)
+            return await write(made.database, *arguments)
+
+        monkeypatch.setattr(type(made.database), "write", lambda _, *rest: slowly(*rest))
+        made.audit.record("nurse", "read", "Patient", "first", 200)
+        await writing.wait()
+        made.audit.record("nurse", "read", "Patient", "second", 200)
+        for _ in range(50):
+            if len(rows(made)) == 2:
+                break
+            await asyncio.sleep(audit.DELAY)
+        assert [key for _, key, _ in rows(made)] == ["first", "second"]
+
+    with after(settings, work):
+        monkeypatch.undo()
+
+
 def test_what_cannot_be_written_waits_and_nobody_hears_of_it(settings: Settings) -> None:
     async def work(made: Context) -> None:
         working = made.database.write
