@@ -9,6 +9,7 @@ import pytest
 
 from fhir_server.__main__ import main
 from fhir_server.store import inbox
+from tests.support.mllp import register
 from tests.support.server import Served
 
 ODS = "https://fhir.nhs.uk/Id/ods-organization-code"
@@ -19,13 +20,7 @@ NOTE = (Path(__file__).parents[2] / "mappings/cda/examples/RTH-pull-through.xml"
 
 @pytest.fixture(scope="module", autouse=True)
 def _hospital(server: Served) -> None:
-    body = {
-        "resourceType": "Organization",
-        "active": True,
-        "identifier": [{"system": ODS, "value": "RTH"}],
-        "name": "Fictitious hospital",
-    }
-    assert server.http.put(f"/Organization?identifier={ODS}|RTH", json=body).status_code == 201
+    register(server, "RTH")
 
 
 def note(number: str, child: str, **changes: str) -> bytes:

@@ -13,6 +13,7 @@ from fhir_server.store import audit
 from fhir_server.store.inbox import tally
 from mappings.hl7v2 import parse
 from tests.mappings.messages import SEGMENTS
+from tests.support.mllp import register
 from tests.support.server import Served
 
 EXAMPLES = Path(__file__).parents[2] / "mappings/hl7v2/examples"
@@ -23,13 +24,7 @@ ADMISSION = (EXAMPLES / "ADT_A01-RTH-admission.hl7").read_bytes()
 
 @pytest.fixture(scope="module", autouse=True)
 def _hospital(server: Served) -> None:
-    body = {
-        "resourceType": "Organization",
-        "active": True,
-        "identifier": [{"system": ODS, "value": "RTH"}],
-        "name": "Fictitious hospital",
-    }
-    assert server.http.put(f"/Organization?identifier={ODS}|RTH", json=body).status_code == 201
+    register(server, "RTH")
 
 
 def message(control_id: str = "M1", **changed: str) -> bytes:

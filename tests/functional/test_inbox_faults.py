@@ -9,16 +9,14 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from fhir_server.app import context
 from fhir_server.context import Context
 from fhir_server.operations import process_message
 from fhir_server.operations.lanes import Lanes
 from fhir_server.operations.receive import finish
-from fhir_server.settings import Settings
 from fhir_server.store import inbox
 from fhir_server.store.apart import WriterEndedError
 from r4.issue import FhirError, error
-from tests.support.feed import Feed, fictitious, hospital
+from tests.support.feed import Feed, fictitious, opened_registry
 
 CHILDREN, CONNECTIONS, MESSAGES = 4, 3, 5
 
@@ -52,14 +50,7 @@ class Faulty:
 
 @pytest.fixture(scope="module")
 def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Context]:
-    async def known() -> Context:
-        made = context(Settings(database=tmp_path_factory.mktemp("faults") / "csor.db"))
-        await hospital(made, "RTH")
-        return made
-
-    made = asyncio.run(known())
-    yield made
-    made.database.close()
+    yield from opened_registry(tmp_path_factory.mktemp("faults"))
 
 
 async def persist(feed: Feed, message: bytes) -> None:

@@ -1,22 +1,19 @@
 """What is agreed with a sender: what becomes of a control id that comes again, or follows a failure."""
 
-import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from fhir_server.app import context
 from fhir_server.context import Context
 from fhir_server.operations.lanes import Lanes
 from fhir_server.operations.policies import Policy
 from fhir_server.operations.process_message import go_on, work
 from fhir_server.operations.receive import finish
-from fhir_server.settings import Settings
 from fhir_server.store import inbox
 from mappings import hl7v2
 from tests.support.databases import KINDS, new_database
-from tests.support.feed import Feed, feed, hospital
+from tests.support.feed import Feed, feed, hospital, opened_registry
 
 WRONG = "9990000019"
 """A number whose check digit is wrong."""
@@ -25,14 +22,7 @@ PARK = Policy(failing="park")
 
 @pytest.fixture(scope="module")
 def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Context]:
-    async def known() -> Context:
-        made = context(Settings(database=tmp_path_factory.mktemp("inbox") / "csor.db"))
-        await hospital(made, "RTH")
-        return made
-
-    made = asyncio.run(known())
-    yield made
-    made.database.close()
+    yield from opened_registry(tmp_path_factory.mktemp("inbox"))
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from fhir_server.access.senders import Peer
 from fhir_server.mllp import MEBIBYTE, Limits, Server, serve
 from fhir_server.operations.acknowledge import Reply
-from tests.support.mllp import framed
+from tests.support.mllp import answer, connected, framed
 
 HEAD = b"MSH|^~\\&|EPR|RTH|CSOR|CSOR|202505060930||ADT^A28|%d|P|2.4\r"
 Work = Callable[[bytes], Awaitable[bytes]]
@@ -44,24 +44,6 @@ async def listening(work: Work = number, **limits: float) -> AsyncIterator[Serve
         yield server
     finally:
         await server.close(grace_seconds=1)
-
-
-@asynccontextmanager
-async def connected(
-    server: Server,
-) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-    try:
-        yield reader, writer
-    finally:
-        writer.close()
-        with contextlib.suppress(ConnectionError):
-            await writer.wait_closed()
-
-
-async def answer(reader: asyncio.StreamReader) -> bytes:
-    found = await asyncio.wait_for(reader.readuntil(b"\x1c\x0d"), 10)
-    return found[1:-2]
 
 
 async def numbers(reader: asyncio.StreamReader, count: int) -> list[int]:

@@ -13,12 +13,9 @@ from hypothesis import strategies as st
 from fhir_server.access.senders import Peer
 from fhir_server.mllp import Counts, Deframer, Frame, Limits, Server, serve
 from fhir_server.operations.acknowledge import Reply
+from tests.support.mllp import answer, connected, framed
 
 ADT = b"MSH|^~\\&|EPR|RTH|CSOR|CSOR|202505060930||ADT^A01|%d|P|2.4\rPID|1||9990000018^^^NHS\r"
-
-
-def framed(message: bytes) -> bytes:
-    return b"\x0b" + message + b"\x1c\x0d"
 
 
 async def acknowledge(message: bytes, _peer: Peer) -> bytes:
@@ -48,23 +45,6 @@ async def listening(handle=acknowledge, **limits) -> AsyncIterator[Server]:
         yield server
     finally:
         await server.close(grace_seconds=1)
-
-
-@asynccontextmanager
-async def connected(server: Server):
-    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-    try:
-        yield reader, writer
-    finally:
-        writer.close()
-        with contextlib.suppress(ConnectionError):
-            await writer.wait_closed()
-
-
-async def answer(reader: asyncio.StreamReader) -> bytes:
-    found = await asyncio.wait_for(reader.readuntil(b"\x1c\x0d"), 5)
-    assert found[:1] == b"\x0b"
-    return found[1:-2]
 
 
 async def test_one_message_one_answer():

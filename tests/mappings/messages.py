@@ -1,6 +1,7 @@
 """Messages for the tests of the HL7 v2 mapping: one admission, changed segment by segment."""
 
 import pytest
+from hypothesis import strategies as st
 
 from mappings.hl7v2 import MappingContext, parse, to_bundle
 from r4.issue import FhirError
@@ -21,6 +22,22 @@ def mapped(**changed: str) -> dict:
     """Map an admission in which single segments are changed, added, or (empty) left out."""
     lines = [line for line in (SEGMENTS | changed).values() if line]
     return to_bundle(parse("\r".join(lines).encode()), CONTEXT)
+
+
+FIELD = st.text(st.sampled_from('^^^~&\\"|0123456789ANHSR.:+- é'), max_size=24)
+
+
+def damaged(raw: bytes, data: st.DataObject) -> bytes:
+    """Draw a message in which a few fields are replaced by anything."""
+    lines = raw.decode().rstrip("\r").split("\r")
+    for _ in range(data.draw(st.integers(1, 4))):
+        row = data.draw(st.integers(0, len(lines) - 1))
+        fields = lines[row].split("|")
+        column = data.draw(st.integers(2 if row == 0 else 1, len(fields) + 1))
+        fields += [""] * (column - len(fields) + 1)
+        fields[column] = data.draw(FIELD)
+        lines[row] = "|".join(fields)
+    return "\r".join(lines).encode()
 
 
 def refused(**changed: str) -> tuple[FhirError, tuple[str | None, str | None]]:

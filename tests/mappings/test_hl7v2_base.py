@@ -62,8 +62,10 @@ def alone(official):
 
 
 def mapping(ours, under):
-    structures, _ = layers.stacked(ours, under)
-    return MappingContext(TERMINOLOGY, engine=Engine(structures, own().sites, "0" * 12))
+    structures, idle = layers.stacked(ours, under)
+    rows = layers.over(ours, under)
+    engine = Engine(structures, own().sites, "0" * 12, rows, idle=dict(idle))
+    return MappingContext(TERMINOLOGY, engine=engine)
 
 
 def mapped(raw, context):

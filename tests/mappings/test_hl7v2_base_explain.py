@@ -2,14 +2,11 @@
 
 import pytest
 
-from mappings import layers
-from mappings.hl7v2 import MappingContext, explain, own, parse, to_bundle
+from mappings.hl7v2 import explain, parse, to_bundle
 from mappings.hl7v2 import tables as package
-from mappings.hl7v2.apply import Engine
 from mappings.hl7v2.official import read
 from r4.issue import FhirError
-from tests.mappings.messages import TERMINOLOGY
-from tests.mappings.test_hl7v2_base import HEAD, VACCINATION, bare, results
+from tests.mappings.test_hl7v2_base import HEAD, VACCINATION, bare, mapping, results
 from tests.mappings.test_hl7v2_explain import assert_accounted, sources, why
 
 THEIRS = "HL7's own table gives it no target"
@@ -18,13 +15,6 @@ THEIRS = "HL7's own table gives it no target"
 @pytest.fixture(scope="module")
 def official(library):
     return read(library / "v2-to-fhir-1.0.0-mappings.tgz")
-
-
-def mapping(ours, under):
-    structures, idle = layers.stacked(ours, under)
-    rows = layers.over(ours, under)
-    engine = Engine(structures, own().sites, "0" * 12, rows, idle=dict(idle))
-    return MappingContext(TERMINOLOGY, engine=engine)
 
 
 @pytest.fixture(scope="module")

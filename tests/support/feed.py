@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from fhir_server.app import context
@@ -113,6 +114,19 @@ async def feed(where: str, policy: Policy | None = None) -> AsyncIterator[Feed]:
         yield Feed(made, policy or Policy())
     finally:
         made.database.close()
+
+
+def opened_registry(folder: Path) -> Iterator[Context]:
+    """Open a registry on SQLite that knows hospital RTH, for many tests, and close it."""
+
+    async def known() -> Context:
+        made = context(Settings(database=str(folder / "csor.db")))
+        await hospital(made, "RTH")
+        return made
+
+    made = asyncio.run(known())
+    yield made
+    made.database.close()
 
 
 async def hospital(made: Context, ods: str) -> None:

@@ -3,8 +3,10 @@
 import asyncio
 import contextlib
 import ssl
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
+from fhir_server.mllp import Server
 from tests.support.server import Served
 
 ODS = "https://fhir.nhs.uk/Id/ods-organization-code"
@@ -44,6 +46,27 @@ def person(
 def framed(message: bytes) -> bytes:
     """Put a message in its frame."""
     return b"\x0b" + message + b"\x1c\x0d"
+
+
+@asynccontextmanager
+async def connected(
+    server: Server,
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """Connect to a listener."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+async def answer(reader: asyncio.StreamReader) -> bytes:
+    """Read one frame; returns what is in it."""
+    found = await asyncio.wait_for(reader.readuntil(b"\x1c\x0d"), 10)
+    assert found[:1] == b"\x0b"
+    return found[1:-2]
 
 
 def acknowledged(answer: bytes) -> tuple[str, str]:

@@ -1,25 +1,11 @@
 """Merges sent again, reversed, in chains, of unknown records, and beside updates: never a circle."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-import pytest
-
-from tests.functional.test_hl7v2 import HOSPITAL, MRN, NHS, ODS, admission, one, send
+from tests.functional.test_hl7v2 import MRN, NHS, admission, one, send
 from tests.functional.test_moves import event, mrg, pid, said
-from tests.support.server import Served, served
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """One database: what is asked of it here is asked of both elsewhere."""
-    with served(tmp_path_factory.mktemp("server")) as running:
-        yield running
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _hospital(server: Served) -> None:
-    assert server.http.put(f"/Organization?identifier={ODS}|RTH", json=HOSPITAL).status_code == 201
+from tests.support.server import Served
 
 
 def replaced_by(server: Served, number: str) -> str | None:

@@ -1,27 +1,14 @@
 """Records that may be one child's become a Task for a steward, once, and are never merged."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.functional.test_hl7v2 import HOSPITAL, NHS, ODS, admission, msa, one, send
+from tests.functional.test_hl7v2 import NHS, admission, msa, one, send
 from tests.functional.test_moves import child, event, mrg, pid
-from tests.support.server import Served, served
+from tests.support.server import Served
 
 TASK = "https://csor.example/fhir/CodeSystem/task"
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """One database: what is asked of it here is asked of both elsewhere."""
-    with served(tmp_path_factory.mktemp("server")) as running:
-        yield running
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _hospital(server: Served) -> None:
-    assert server.http.put(f"/Organization?identifier={ODS}|RTH", json=HOSPITAL).status_code == 201
 
 
 def tasks(server: Served, patient: str) -> list[dict[str, Any]]:

@@ -1,29 +1,17 @@
 """A merge that was wrong is undone: each child has again what came under its own numbers."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from fhir_server.commands.unmerge import unmerge
 from fhir_server.store import inbox
-from tests.functional.test_hl7v2 import HOSPITAL, NHS, ODS, admission, one, send
+from tests.functional.test_hl7v2 import NHS, admission, one, send
 from tests.functional.test_moves import child, counts, event, mrg, pid, said, versions
-from tests.support.server import Served, served
+from tests.support.server import Served
 
 Undo = Callable[[Served, str, str], None]
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """One database: what is asked of it here is asked of both elsewhere."""
-    with served(tmp_path_factory.mktemp("server")) as running:
-        yield running
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _hospital(server: Served) -> None:
-    assert server.http.put(f"/Organization?identifier={ODS}|RTH", json=HOSPITAL).status_code == 201
 
 
 def number_of(server: Served, control_id: str) -> int:
