@@ -17,7 +17,7 @@ from fhir_server.settings import Settings
 from fhir_server.store import tables, verify
 from fhir_server.store.connection import Connection
 from fhir_server.store.database import open_database
-from tests.support.databases import KINDS, new_database
+from tests.support.databases import KINDS, empty_database, new_database
 
 NARRATIVE = '<div xmlns="http://www.w3.org/1999/xhtml">Wren, née Müller-Ångström ½ ２</div>'
 
@@ -208,7 +208,7 @@ def test_the_command_says_so_and_its_exit_status(
 def test_migrate_shows_and_goes_forward(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("CSOR_DATABASE", new_database(kind, tmp_path))
+    monkeypatch.setenv("CSOR_DATABASE", empty_database(kind, tmp_path))
 
     def said(*arguments: str) -> tuple[int, str]:
         return main(["migrate", *arguments]), capsys.readouterr().out

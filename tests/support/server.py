@@ -15,7 +15,7 @@ from pathlib import Path
 
 import httpx
 
-from fhir_server.app import context, running
+from fhir_server.app import alone, context, running
 from fhir_server.commands.load import load_artefacts
 from fhir_server.context import Context
 from fhir_server.settings import Settings
@@ -32,6 +32,11 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def loaded(where: str) -> None:
+    """Fill a database with this release's artefacts."""
+    asyncio.run(alone(Settings(database=where), load_artefacts))
+
+
 @dataclass(frozen=True)
 class Served:
     base_url: str
@@ -43,7 +48,7 @@ class Served:
 @contextmanager
 def served(folder: Path, kind: str = "sqlite", **settings: object) -> Iterator[Served]:
     """Serve from a thread of this process, artefacts loaded, until left."""
-    database = new_database(kind, folder)
+    database = new_database(kind, folder, loaded)
     settings = {"bulk_folder": folder / "bulk", **settings}
     chosen = Settings(database=database, fhir_port=free_port(), mllp_port=free_port(), **settings)
     ready, stop = threading.Event(), threading.Event()
@@ -53,7 +58,6 @@ def served(folder: Path, kind: str = "sqlite", **settings: object) -> Iterator[S
     async def serve() -> None:
         made = context(chosen)
         try:
-            await load_artefacts(made)
             async with running(made):
                 found.append(made)
                 ready.set()
@@ -89,7 +93,7 @@ class Process:
     """`python -m fhir_server serve` as a process of its own, which can be killed."""
 
     def __init__(self, folder: Path, kind: str = "sqlite") -> None:
-        self.database = new_database(kind, folder)
+        self.database = new_database(kind, folder, loaded)
         self.fhir_port, self.mllp_port = free_port(), free_port()
         self.base_url = f"http://127.0.0.1:{self.fhir_port}/fhir"
         self._environment = {
