@@ -85,6 +85,9 @@ def _postgresql() -> tuple[Any, str]:
     folder = tempfile.mkdtemp(prefix="csor-postgresql-")
     server = pgserver.get_server(folder, cleanup_mode="delete")
     atexit.register(server.cleanup)
+    for setting in ("fsync", "full_page_writes", "synchronous_commit"):
+        server.psql(f"ALTER SYSTEM SET {setting} = off")  # what is killed here is never PostgreSQL
+    server.psql("SELECT pg_reload_conf()")
     return server, folder
 
 
