@@ -13,6 +13,16 @@ from tests.support.databases import KINDS
 from tests.support.server import Served, served
 
 
+@pytest.hookimpl(tryfirst=True)  # before -m decides
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as slow what is marked so on PostgreSQL alone."""
+    for item in items:
+        call = getattr(item, "callspec", None)  # of what has parameters
+        chosen = call.params.values() if call else ()
+        if item.get_closest_marker("postgresql_slow") and "postgresql" in chosen:
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(scope="module", params=KINDS)
 def server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory

@@ -361,6 +361,7 @@ def test_only_the_places_that_the_operator_lists_are_notified(tmp_path: Path) ->
             assert answer.status_code == status, endpoint
 
 
+@pytest.mark.postgresql_slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_nothing_is_lost_when_the_server_is_killed(
     tmp_path: Path, kind: str, endpoint: Endpoint
