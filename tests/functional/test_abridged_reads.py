@@ -4,6 +4,8 @@ import pytest
 
 from tests.support.server import Served
 
+pytestmark = pytest.mark.postgresql_slow
+
 CHILD = {
     "resourceType": "Patient",
     "id": "short",

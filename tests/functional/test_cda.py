@@ -12,6 +12,8 @@ from fhir_server.store import inbox
 from tests.support.mllp import register
 from tests.support.server import Served
 
+pytestmark = pytest.mark.postgresql_slow
+
 ODS = "https://fhir.nhs.uk/Id/ods-organization-code"
 NHS = "https://fhir.nhs.uk/Id/nhs-number"
 DOOR = "/DocumentReference/$process-cda"

@@ -9,6 +9,8 @@ from fhirpy.base.exceptions import OperationOutcome, ResourceNotFound
 
 from tests.support.server import Served
 
+pytestmark = pytest.mark.postgresql_slow
+
 NHS = "https://fhir.nhs.uk/Id/nhs-number"
 
 

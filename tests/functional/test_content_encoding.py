@@ -10,6 +10,8 @@ from fhir_server.store import inbox
 from tests.support.databases import opened
 from tests.support.server import Served, served
 
+pytestmark = pytest.mark.postgresql_slow
+
 JSON = {"Content-Type": "application/fhir+json"}
 CHILD = {"resourceType": "Patient", "name": [{"family": "Testchild"}]}
 LONG = '<div xmlns="http://www.w3.org/1999/xhtml">' + "word " * 1000 + "</div>"

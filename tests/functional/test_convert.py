@@ -16,6 +16,8 @@ from tests.mappings.messages import SEGMENTS
 from tests.support.mllp import register
 from tests.support.server import Served
 
+pytestmark = pytest.mark.postgresql_slow
+
 EXAMPLES = Path(__file__).parents[2] / "mappings/hl7v2/examples"
 ODS = "https://fhir.nhs.uk/Id/ods-organization-code"
 NHS = "https://fhir.nhs.uk/Id/nhs-number"

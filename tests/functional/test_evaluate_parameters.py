@@ -7,6 +7,8 @@ import pytest
 from r4.json import encode
 from tests.support.server import Served
 
+pytestmark = pytest.mark.postgresql_slow
+
 MEASURE = "https://csor.example/fhir/Measure/hirschsprung-core-outcome"
 PERIOD = {"periodStart": "2012-01-01", "periodEnd": "2012-12-31"}
 JSON = {"Content-Type": "application/fhir+json"}

@@ -25,6 +25,8 @@ from tests.mappings.messages import TERMINOLOGY
 from tests.support.mutations import JSON, content_of, every, mutated, no_failure, of_lengths
 from tests.support.server import Served
 
+pytestmark = pytest.mark.postgresql_slow
+
 DOOR = "/$process-message"
 SENT_FROM = "https://rth.example/fhir"
 LOCAL = "https://rth.example/ids"

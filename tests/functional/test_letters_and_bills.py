@@ -8,6 +8,8 @@ import pytest
 from tests.functional.test_hl7v2 import HOSPITAL, NHS, ODS, admission, msa, one, send
 from tests.support.server import Served
 
+pytestmark = pytest.mark.postgresql_slow
+
 LOCAL = "https://csor.example/fhir/sid/RTH/document"
 NUMBER = "9990000093"
 BILLED = "9990000115"

@@ -7,6 +7,8 @@ import pytest
 
 from tests.support.server import Served
 
+pytestmark = pytest.mark.postgresql_slow
+
 ODS = "https://fhir.nhs.uk/Id/ods-organization-code"
 NHS = "https://fhir.nhs.uk/Id/nhs-number"
 CHILD = "9990000018"

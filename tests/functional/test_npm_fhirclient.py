@@ -8,6 +8,8 @@ import pytest
 from tests.support.npm import SOURCES, install, run
 from tests.support.server import Served
 
+pytestmark = pytest.mark.postgresql_slow
+
 
 @pytest.fixture(scope="module")
 def said(server: Served) -> dict[str, Any]:

@@ -20,6 +20,8 @@ from tests.support.terminology_client import (
     url,
 )
 
+pytestmark = pytest.mark.postgresql_slow
+
 
 @pytest.mark.parametrize(
     ("path", "status", "code", "expression"),

@@ -17,6 +17,8 @@ from tests.support.bulk import ASYNC, manifest
 from tests.support.outcomes import rule
 from tests.support.server import Served
 
+pytestmark = pytest.mark.postgresql_slow
+
 ENABLED = "http://hl7.org/fhir/uv/sdc/StructureDefinition/sdc-questionnaire-enableWhenExpression"
 JSON = {"Content-Type": "application/fhir+json"}
 ROOT = Path(__file__).parents[2]

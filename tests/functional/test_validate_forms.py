@@ -10,6 +10,8 @@ from tests.questionnaires.support import NOTE, SURVEY, example
 from tests.support.outcomes import issues, rule
 from tests.support.server import Served
 
+pytestmark = pytest.mark.postgresql_slow
+
 JSON = {"Content-Type": "application/fhir+json"}
 BASE = "http://hl7.org/fhir/StructureDefinition"
 

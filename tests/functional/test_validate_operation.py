@@ -13,6 +13,8 @@ from tests.support.databases import opened
 from tests.support.outcomes import issues, parameters, rule
 from tests.support.server import Served
 
+pytestmark = pytest.mark.postgresql_slow
+
 JSON = {"Content-Type": "application/fhir+json"}
 XML = {"Content-Type": "application/fhir+xml"}
 BASE = "http://hl7.org/fhir/StructureDefinition"

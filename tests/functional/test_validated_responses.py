@@ -12,6 +12,8 @@ from r4.json import decode, encode
 from tests.support.countries import code_systems
 from tests.support.server import Served
 
+pytestmark = pytest.mark.postgresql_slow
+
 JSON = {"Content-Type": "application/fhir+json"}
 DIFFERENT = {
     "quantity-min-max-qr": "The form has no status: it is no valid Questionnaire and is not stored.",

@@ -8,6 +8,8 @@ import pytest
 
 from tests.support.server import Served
 
+pytestmark = pytest.mark.postgresql_slow
+
 ODS = "https://fhir.nhs.uk/Id/ods-organization-code"
 MRN = "https://csor.example/fhir/sid/RTH/mrn"
 VISIT = "https://csor.example/fhir/sid/RTH/visit"

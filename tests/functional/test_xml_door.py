@@ -6,6 +6,8 @@ from r4 import xml
 from r4.json import decode
 from tests.support.server import Served
 
+pytestmark = pytest.mark.postgresql_slow
+
 XML = "application/fhir+xml"
 PATIENT = b"""<Patient xmlns="http://hl7.org/fhir">
   <identifier><system value="https://fhir.nhs.uk/Id/nhs-number"/><value value="9990000018"/></identifier>
