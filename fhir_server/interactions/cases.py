@@ -4,7 +4,7 @@ A child whose NHS number arrives late has a case under its hospital number; the 
 NHS number is about the same one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from urllib.parse import urlencode
 
@@ -19,8 +19,9 @@ from r4.reference import conditional, literal
 def known_cases(context: Context, targets: Sequence[Target], guards: list[Guard]) -> list[Target]:
     """Return the targets, those that would create a case which the child has already meaning that one."""
     literals = places(targets)
+    new = {f"Patient/{each.id}" for each in targets if each.current is None and each.writes}
     return [
-        _known(context, target, literals, guards) if _would_open_a_case(target) else target
+        _known(context, target, literals, guards, new) if _would_open_a_case(target) else target
         for target in targets
     ]
 
@@ -36,12 +37,16 @@ def _would_open_a_case(target: Target) -> bool:
 
 
 def _known(
-    context: Context, target: Target, literals: dict[str, str], guards: list[Guard]
+    context: Context,
+    target: Target,
+    literals: dict[str, str],
+    guards: list[Guard],
+    new: Collection[str],
 ) -> Target:
     case = target.entry.resource or {}
     child = _child(context, case, literals)
     kind = _type(case)
-    if child is None or kind is None:
+    if child is None or child in new or kind is None:
         return target
     query, found = find(context, "EpisodeOfCare", urlencode({"patient": child, "type": kind}))
     guards.append(Guard(query, tuple(stored.id for stored in found)))

@@ -96,7 +96,7 @@ def _answers(context: Context, response: Resource, form: Resource | None) -> lis
         text = f"The form {named} is not known here" if named else "The response names no form"
         text += ": the answers have not been held against a form. Name, or load, the Questionnaire."
         return [Issue("warning", "not-found", text, _FORM if named else _RESPONSE, _UNKNOWN)]
-    if response["status"] in _STRICT:
+    if response.get("status") in _STRICT:
         return questionnaires.check(form, response, context.terminology, strict=True)
     found = questionnaires.check(form, response, context.terminology, strict=False)
     # what is left of errors says that the form cannot be evaluated, which hinders no draft

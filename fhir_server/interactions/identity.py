@@ -10,7 +10,7 @@ from fhir_server.context import Context
 from fhir_server.interactions.targets import survivor
 from fhir_server.store import read as store
 from r4.issue import Issue, error
-from r4.json import Resource, encode
+from r4.json import Resource
 from r4.reference import literal
 from terminology.systems import CHI_NUMBER, NHS_NUMBER
 
@@ -26,7 +26,7 @@ def identity_issues(context: Context, current: Resource, incoming: Resource) -> 
         return
     for element in CHILD:
         before, after = _reference(current, element), _reference(incoming, element)
-        if before and after and standing_for(context, before) != standing_for(context, after):
+        if before and after and _are_apart(context, before, after):
             yield other_child(current, after)
 
 
@@ -66,7 +66,7 @@ def without_old(current: Resource, incoming: Resource) -> Resource:
     A message that names an old number as if it were current does not make it so: that is A47's to say.
     """
     listed = incoming.get("identifier")
-    if not listed or b'"old"' not in encode(current.get("identifier", [])):
+    if not listed or not any(each.get("use") == "old" for each in current.get("identifier", ())):
         return incoming
     left = [
         each
@@ -78,7 +78,7 @@ def without_old(current: Resource, incoming: Resource) -> Resource:
 
 def _other_survivor(context: Context, current: Resource, incoming: Resource) -> Iterator[Issue]:
     before, after = replaced_by(current), replaced_by(incoming)
-    if before and after and standing_for(context, before) != standing_for(context, after):
+    if before and after and _are_apart(context, before, after):
         text = f"This record was merged into {before} before; it cannot be merged into {after} too."
         yield error("conflict", text, "Patient.link", "other-survivor")
 
@@ -90,6 +90,11 @@ def cycle_issues(context: Context, patient: Resource) -> Iterator[Issue]:
     if following and standing_for(context, following) == itself:
         text = f"{following} has been merged into this record: the two would replace each other."
         yield error("conflict", text, "Patient.link", "merge-cycle")
+
+
+def _are_apart(context: Context, one: str, other: str) -> bool:
+    """Tell whether two references lead to different children, merged records counted as one."""
+    return one != other and standing_for(context, one) != standing_for(context, other)
 
 
 def standing_for(context: Context, reference: str) -> str:

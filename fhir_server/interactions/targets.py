@@ -24,8 +24,8 @@ MATCHES = 20
 """How many matches are looked at: more than the records that one person may have had."""
 
 
-Known = Mapping[Worded, list[Stored]]
-"""What searches found that were asked together."""
+Known = Mapping[tuple[str, str], tuple[Worded, list[Stored]]]
+"""What searches, each by type and criteria, found that were asked together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +47,10 @@ def known(context: Context, entries: Sequence[Entry]) -> Known:
         for text in references(entry.resource):
             if "?identifier=" in text and (found := conditional(text)):
                 wanted[found.type, found.query] = None
-    asked = [each for one in wanted if (each := identified(*one, MATCHES)) is not None]
-    return dict(zip(asked, store.matching(context.database, asked), strict=True))
+    read = ((one, identified(*one, MATCHES)) for one in wanted)
+    asked = {one: each for one, each in read if each is not None}
+    matches = store.matching(context.database, list(asked.values()))
+    return {one: (asked[one], each) for one, each in zip(asked, matches, strict=True)}
 
 
 def locate(
@@ -147,9 +149,9 @@ def find(
 
     What says how an answer looks is refused (400), but for the format of what is answered.
     """
+    if before and most == MATCHES and (hit := before.get((resource_type, criteria))):
+        return hit
     if (asked := identified(resource_type, criteria, most)) is not None:
-        if before and asked in before:
-            return asked, before[asked]
         return asked, store.matching(context.database, [asked])[0]
     around = Around(context.terminology, microseconds(context.now()), context.base_url)
     read = parse(resource_type, criteria, around)

@@ -31,6 +31,8 @@ T = TypeVar("T")
 _AT_PLACE = AT_PLACE.format(among="= ?")
 _MAPPED = 1 << 34
 """Bytes of the file that are read where the system holds them, not copied: reads are small and many."""
+_READING, _WRITING = 16384, 65536
+"""KiB of pages that a connection holds: a reader's are stale with each commit, and the file is mapped."""
 _ROWS = (128, 64, 32, 16, 8, 4, 2, 1)
 """How many rows one statement stores: each number is a statement that is prepared once.
 
@@ -113,7 +115,7 @@ class _Reader(threading.local):
     """The connection with which a thread reads, opened when it first does."""
 
     def __init__(self, path: Path, opened: list[sqlite3.Connection]) -> None:
-        self.reader = _connect(path)
+        self.reader = _connect(path, _READING)
         opened.append(self.reader)
         self.reader.execute("PRAGMA query_only = ON")
         self.reader.execute(f"PRAGMA mmap_size = {_MAPPED}")
@@ -123,7 +125,7 @@ class SqliteCommitter:
     """The connection that writes."""
 
     def __init__(self, path: Path) -> None:
-        self._writer = _connect(path)
+        self._writer = _connect(path, _WRITING)
         self._connection = SqliteConnection(self._writer)
 
     def commit(self, jobs: Sequence[Job]) -> list[Done]:
@@ -240,7 +242,7 @@ def _insertion(table: str, many: int) -> str:
     return f"INSERT INTO {table} ({', '.join(columns)}) VALUES {', '.join([row] * many)}"
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def _connect(path: Path, cache: int = _READING) -> sqlite3.Connection:
     # Each is used by one thread, which need not be the one that opens or closes it.
     connection = sqlite3.connect(
         path, isolation_level=None, check_same_thread=False, cached_statements=1024
@@ -249,7 +251,7 @@ def _connect(path: Path) -> sqlite3.Connection:
         "journal_mode = WAL",
         "synchronous = FULL",
         "busy_timeout = 10000",
-        "cache_size = -131072",
+        f"cache_size = -{cache}",
         "temp_store = MEMORY",
         "wal_autocheckpoint = 8000",  # pages: what is written often is copied seldom
         "secure_delete = ON",
