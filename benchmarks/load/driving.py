@@ -176,14 +176,16 @@ def cpu_seconds(processes: tuple[int, ...]) -> float | None:
 def resident_bytes(processes: tuple[int, ...]) -> int | None:
     """Return the memory that processes and their descendants hold; None where nobody can say.
 
-    What several of them share counts for each.
+    What several of them share counts for each. Pages of files that are mapped count for none: they are
+    the system's, which takes them back, and as many as there are of the database.
     """
     if not processes or not Path("/proc/self/statm").exists():
         return None
     page, found = os.sysconf("SC_PAGE_SIZE"), 0
     for number in _family(processes):
         with contextlib.suppress(OSError):  # it has ended meanwhile
-            found += int(Path(f"/proc/{number}/statm").read_text().split()[1]) * page
+            _, resident, mapped, *_ = Path(f"/proc/{number}/statm").read_text().split()
+            found += (int(resident) - int(mapped)) * page
     return found
 
 

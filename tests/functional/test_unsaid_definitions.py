@@ -141,3 +141,16 @@ def test_parameters_without_any_are_validated(server: Served) -> None:
     answer = server.http.post("/Parameters/$validate", json={"resourceType": "Parameters"})
     assert answer.status_code == 400
     assert answer.json()["resourceType"] == "OperationOutcome"
+
+
+def test_a_response_whose_status_is_only_an_extension_is_held_against_its_form_as_a_draft(
+    server: Served,
+) -> None:
+    url = "https://example.org/form-of-what-is-unsaid"
+    item = {"linkId": "1", "text": "A number", "type": "integer", "required": True}
+    form = {"resourceType": "Questionnaire", "url": url, "status": "active", "item": [item]}
+    assert server.http.post("/Questionnaire", json=form).status_code == 201
+    response = {"resourceType": "QuestionnaireResponse", "questionnaire": url, "_status": ABSENT}
+    assert server.http.post("/QuestionnaireResponse", json=response).status_code == 201
+    completed = {**response, "status": "completed"}
+    assert server.http.post("/QuestionnaireResponse", json=completed).status_code == 422
