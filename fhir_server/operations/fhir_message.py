@@ -5,7 +5,6 @@ processed, are one commit. Sent again, it gets the same answer and changes nothi
 is tried again. https://hl7.org/fhir/R4/messageheader-operation-process-message.html
 """
 
-import logging
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -15,16 +14,15 @@ from fhir_server.interactions.referred import Referred
 from fhir_server.interactions.transaction import transaction
 from fhir_server.operations import parameters
 from fhir_server.operations.parameters import Input, Kinds
+from fhir_server.operations.unforeseen import unforeseen
 from fhir_server.store import inbox
-from fhir_server.store.failure import place
+from fhir_server.store.apart import WriterEndedError
 from fhir_server.store.inbox import Arrival, Message, Settlement
 from mappings import fhir_message
 from mappings.fhir_message import EVENT, Code, FhirMessage
 from r4 import xml
 from r4.issue import FhirError, Issue, error
 from r4.json import Resource, decode, encode
-
-logger = logging.getLogger("csor.fhir_message")
 
 NAMES: Kinds = {"content": "resource", "async": "boolean", "response-url": "uri"}
 CODE = "$process-message"
@@ -76,12 +74,28 @@ async def _work(context: Context, kept: Message, message: FhirMessage) -> Answer
     try:
         if kept.status == "processed" and kept.answer is not None:
             return Answered(kept.answer, is_stored=True)
-        return await _stored(context, kept, message)
+        return await _tried(context, kept, message)
     except inbox.SettledError:
         settled = inbox.read(context.database, kept.id)
         if settled is None or settled.answer is None:
             raise
         return Answered(settled.answer, is_stored=True)
+
+
+async def _tried(context: Context, kept: Message, message: FhirMessage) -> Answered:
+    """Store a message; where the writer ends, once more, for nobody knows then what is stored.
+
+    What is settled cannot be settled again. Where it ends again the message stays received.
+    """
+    try:
+        return await _stored(context, kept, message)
+    except WriterEndedError:
+        try:
+            return await _stored(context, kept, message)
+        except WriterEndedError:
+            text = "The registry could not store now; the message is kept. Send it again later."
+            issues = (error("transient", text),)
+            return await _refused(context, kept, message, _UNAVAILABLE, issues)
 
 
 async def _stored(context: Context, kept: Message, message: FhirMessage) -> Answered:
@@ -96,12 +110,10 @@ async def _stored(context: Context, kept: Message, message: FhirMessage) -> Answ
         return Answered(answer, is_stored=True)
     except FhirError as refusal:
         status, issues = refusal.status, tuple(refusal.issues)
-    except inbox.SettledError:
+    except (inbox.SettledError, WriterEndedError):
         raise
-    except Exception as unforeseen:
-        logger.error("message %d: %s", kept.id, place(unforeseen))  # noqa: TRY400 - no content
-        text = "The registry failed to process this message; it is kept and will be looked at."
-        status, issues = 500, (error("exception", text),)
+    except Exception as failure:
+        status, issues = 500, (unforeseen(kept.id, failure),)
     return await _refused(context, kept, message, status, issues)
 
 
@@ -111,11 +123,11 @@ async def _refused(
     moment = context.now()
     code: Code = "transient-error" if status in _TRANSIENT else "fatal-error"
     answer = _answer(context, message, code, issues, moment)
-    context.audit.record(context.principal.name, CODE, None, None, status)
     if status != _UNAVAILABLE:  # the message stays received, and is worked through later
         reason = "; ".join(issue.diagnostics for issue in issues)
         settlement = Settlement(kept.id, "refused", microseconds(moment), answer, reason)
         await inbox.refuse(context.database, settlement)
+    context.audit.record(context.principal.name, CODE, None, None, status)
     return Answered(answer, is_stored=False)
 
 

@@ -3,7 +3,6 @@
 The answer is kept with the message, in the commit that stores what it says. HL7 v2.4 §2.9.
 """
 
-import logging
 from dataclasses import replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -15,20 +14,16 @@ from fhir_server.operations import duplicates
 from fhir_server.operations.lanes import keys
 from fhir_server.operations.parked import blocker, freed, misled
 from fhir_server.operations.policies import Policy, PolicyOf, usual
+from fhir_server.operations.unforeseen import unforeseen
 from fhir_server.operations.unmerge import completed
 from fhir_server.store import inbox
 from fhir_server.store.apart import WriterEndedError
-from fhir_server.store.failure import place
 from fhir_server.store.inbox import Message, Settlement, Status
 from fhir_server.store.parking import park, repoint
 from mappings import hl7v2
 from r4.issue import FhirError, Issue, error
 
-logger = logging.getLogger("csor.process_message")
-
 LONDON = ZoneInfo("Europe/London")
-
-
 _UNAVAILABLE = 503
 
 
@@ -127,10 +122,8 @@ async def _work(
         await duplicates.note(context, bundle, refusal)
     except (inbox.SettledError, WriterEndedError):
         raise
-    except Exception as unforeseen:
-        logger.error("message %d: %s", message.id, place(unforeseen))  # noqa: TRY400 - no content
-        text = "The registry failed to process this message; it is kept and will be looked at."
-        issues = (error("exception", text),)
+    except Exception as failure:
+        issues = (unforeseen(message.id, failure),)
     else:
         return settlement
     settlement = settlement_of(context, message, received, "refused", moment, issues)
