@@ -26,6 +26,8 @@ from r4.json import Resource, decode, encode
 
 NAMES: Kinds = {"content": "resource", "async": "boolean", "response-url": "uri"}
 CODE = "$process-message"
+_DOOR, _KIND = "http-fhir", "record"
+"""As what these messages are counted: where they come in, and the one event that is taken."""
 _TRANSIENT = (409, 503)
 _UNAVAILABLE = 503
 
@@ -71,21 +73,27 @@ def _read(context: Context, bundle: Resource) -> FhirMessage:
 
 
 async def _work(context: Context, kept: Message, message: FhirMessage) -> Answered:
+    if kept.status == "processed" and kept.answer is not None:
+        return Answered(kept.answer, is_stored=True)
+    began = context.now()
     try:
-        if kept.status == "processed" and kept.answer is not None:
-            return Answered(kept.answer, is_stored=True)
-        return await _tried(context, kept, message)
+        answered, code = await _tried(context, kept, message)
     except inbox.SettledError:
         settled = inbox.read(context.database, kept.id)
         if settled is None or settled.answer is None:
             raise
         return Answered(settled.answer, is_stored=True)
+    seconds = (context.now() - began).total_seconds()
+    kind = _KIND if message.header.get("eventUri") == EVENT else None
+    context.metrics.message(_DOOR, None, kind, code, max(0.0, seconds))
+    return answered
 
 
-async def _tried(context: Context, kept: Message, message: FhirMessage) -> Answered:
-    """Store a message; where the writer ends, once more, for nobody knows then what is stored.
+async def _tried(context: Context, kept: Message, message: FhirMessage) -> tuple[Answered, Code]:
+    """Store a message, and return its answer with its code; where the writer ends, once more.
 
-    What is settled cannot be settled again. Where it ends again the message stays received.
+    For nobody knows then what is stored, and what is settled cannot be settled again. Where it ends again
+    the message stays received.
     """
     try:
         return await _stored(context, kept, message)
@@ -98,7 +106,7 @@ async def _tried(context: Context, kept: Message, message: FhirMessage) -> Answe
             return await _refused(context, kept, message, _UNAVAILABLE, issues)
 
 
-async def _stored(context: Context, kept: Message, message: FhirMessage) -> Answered:
+async def _stored(context: Context, kept: Message, message: FhirMessage) -> tuple[Answered, Code]:
     moment = context.now()
     try:
         _refuse(context, kept, message)
@@ -107,7 +115,7 @@ async def _stored(context: Context, kept: Message, message: FhirMessage) -> Answ
         answer = _answer(context, message, "ok", (), moment)
         settlement = Settlement(kept.id, "processed", microseconds(moment), answer)
         await transaction(context, bundle, trusted=True, settlement=settlement)
-        return Answered(answer, is_stored=True)
+        return Answered(answer, is_stored=True), "ok"
     except FhirError as refusal:
         status, issues = refusal.status, tuple(refusal.issues)
     except (inbox.SettledError, WriterEndedError):
@@ -119,7 +127,7 @@ async def _stored(context: Context, kept: Message, message: FhirMessage) -> Answ
 
 async def _refused(
     context: Context, kept: Message, message: FhirMessage, status: int, issues: tuple[Issue, ...]
-) -> Answered:
+) -> tuple[Answered, Code]:
     moment = context.now()
     code: Code = "transient-error" if status in _TRANSIENT else "fatal-error"
     answer = _answer(context, message, code, issues, moment)
@@ -128,7 +136,7 @@ async def _refused(
         settlement = Settlement(kept.id, "refused", microseconds(moment), answer, reason)
         await inbox.refuse(context.database, settlement)
     context.audit.record(context.principal.name, CODE, None, None, status)
-    return Answered(answer, is_stored=False)
+    return Answered(answer, is_stored=False), code
 
 
 def _refuse(context: Context, kept: Message, message: FhirMessage) -> None:
