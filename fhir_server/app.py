@@ -45,8 +45,10 @@ logger = logging.getLogger("csor")
 
 _SEEN: tuple[tuple[str, Callable[[mllp.Counts], int], str], ...] = (
     ("connections", lambda counts: counts.connections, "Accepted."),
+    ("handshakes_failed", lambda counts: counts.handshakes_failed, "Not opened: TLS failed."),
     ("frames", lambda counts: counts.frames, "Frames read."),
     ("oversize", lambda counts: counts.oversize, "Frames too large."),
+    ("commits", lambda counts: counts.commits, "Blocks of MLLP release 2, passed over."),
     ("skipped_bytes", lambda counts: counts.skipped_bytes, "Bytes outside a frame, passed over."),
 )
 """What is counted of MLLP connections: name, where it is counted, and what it says."""
