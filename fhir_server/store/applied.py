@@ -23,6 +23,7 @@ _ROWS = 200
 class Applied(msgspec.Struct, frozen=True):
     """That a message of a sender counts for a place: its moment, in microseconds, and its number.
 
+    The number is for operators, who see in the table which message said last what stands there.
     before: the moment that stood there when this was planned; where another one stands by then, the
     plan does not hold. is_new: nothing was stored at the place, and its own guard says so.
     """
