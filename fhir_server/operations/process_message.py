@@ -5,12 +5,12 @@ The answer is kept with the message, in the commit that stores what it says. HL7
 
 from dataclasses import replace
 from datetime import datetime
-from zoneinfo import ZoneInfo
 
 from fhir_server.context import Context, instant, microseconds
 from fhir_server.interactions.source import Source
 from fhir_server.interactions.transaction import transaction
 from fhir_server.operations import duplicates
+from fhir_server.operations.acknowledge import london
 from fhir_server.operations.lanes import keys
 from fhir_server.operations.parked import blocker, freed, misled
 from fhir_server.operations.policies import Policy, PolicyOf, usual
@@ -23,7 +23,6 @@ from fhir_server.store.parking import park, repoint
 from mappings import hl7v2
 from r4.issue import FhirError, Issue, error
 
-LONDON = ZoneInfo("Europe/London")
 _UNAVAILABLE = 503
 
 
@@ -221,7 +220,7 @@ def settlement_of(
     issues: tuple[Issue, ...],
 ) -> Settlement:
     """Return what becomes of a message at a moment, with the answer that says so."""
-    now, code = moment.astimezone(LONDON).strftime("%Y%m%d%H%M%S"), hl7v2.ack_code(issues)
+    now, code = london(moment), hl7v2.ack_code(issues)
     answer = hl7v2.ack(
         received, code=code, issues=issues, control_id=f"CSOR{message.id}", now=now
     )  # fmt: skip

@@ -15,8 +15,7 @@ from typing import Any
 
 from fhir_server.access import LOCAL, Callers, Client
 from fhir_server.access.senders import Peer
-from fhir_server.context import instant
-from fhir_server.operations.acknowledge import Reply
+from fhir_server.operations.acknowledge import Reply, london
 from fhir_server.operations.reception import Reception
 from fhir_server.rest import content_encoding, errors, sending
 from fhir_server.rest.answers import Answer
@@ -114,7 +113,7 @@ class Hl7v2Application:
         while some := list(islice(left, _AT_ONCE)):
             replies = [self.reception.receive(each, peer) for each in some]
             answers += [await _said(each) or b"" for each in replies]
-        now, number = instant(self.reception.context.now()), self.reception.context.new_id()
+        now, number = london(self.reception.context.now()), self.reception.context.new_id()
         return hl7v2.batch_ack(found, answers, control_id=number[:20], now=now)
 
 
