@@ -78,8 +78,8 @@ class Hl7v2Application:
                 reply = self.reception.oversize(bytes(raw[:_BEGINNING]), peer)
                 return _written(await _said(reply) or b"", answered, _TOO_LARGE)
             raise
-        _refuse_other_charset(content, charset)
-        return _written(await self._taken(content, peer), answered)
+        named = None if charset is None else _codec(charset)
+        return _written(await self._taken(content, named, peer), answered)
 
     def _peer(self, asked: Request) -> Peer:
         """Return who calls; raises FhirError 401 for whoever the FHIR endpoint would not answer."""
@@ -100,12 +100,17 @@ class Hl7v2Application:
             return await content_encoding.decoded(sent, largest)
         return bytes(raw)
 
-    async def _taken(self, content: bytes, peer: Peer) -> bytes:
-        """Return what is said of one message, or of each message of a batch."""
+    async def _taken(self, content: bytes, named: str | None, peer: Peer) -> bytes:
+        """Return what is said of one message, or of each message of a batch.
+
+        named: the codec of the charset of the Content-Type. Raises FhirError 415 where it is another one.
+        """
         try:
             found = hl7v2.batch(content)
         except FhirError as refusal:
             return await _said(self.reception.undivided(content, refusal, peer)) or b""
+        if named is not None and not content.isascii():
+            _refuse_other_charset([content] if found is None else found.messages, named)
         if found is None:
             return await _said(self.reception.receive(content, peer)) or b""
         answers: list[bytes] = []
@@ -136,34 +141,28 @@ def _content_type(asked: Request) -> tuple[str, str | None]:
     return kind, charset
 
 
-def _refuse_other_charset(content: bytes, charset: str | None) -> None:
-    """Raise FhirError 415 where the Content-Type names another charset than MSH-18 has it read in."""
-    if charset is None:
-        return
+def _codec(charset: str) -> str:
+    """Return the codec of a charset; raises FhirError 415 for one that is not known."""
     try:
-        named = codecs.lookup(charset).name
+        return codecs.lookup(charset).name
     except LookupError:
         text = f"The charset {charset} is not known here."
         raise FhirError(415, [error("not-supported", text, "http.Content-Type")]) from None
-    if content.isascii():
-        return
-    for used in _codecs(content):
+
+
+def _refuse_other_charset(messages: Sequence[bytes], named: str) -> None:
+    """Raise FhirError 415 where the Content-Type names another charset than MSH-18 has them read in."""
+    for each in messages:
+        try:
+            used = codecs.lookup(hl7v2.parse(each).charset).name
+        except FhirError:
+            continue  # what is wrong with it is said in its acknowledgement
         if named not in (used, _ALIKE.get(used)):
             text = (
-                f"The Content-Type says charset={charset}, and MSH-18 has the message read in "
+                f"The Content-Type says charset={named}, and MSH-18 has the message read in "
                 f"{used}: let both say the same."
             )
             raise FhirError(415, [error("not-supported", text, "http.Content-Type")])
-
-
-def _codecs(content: bytes) -> Sequence[str]:
-    """Return the codecs in which the messages of a body are read, as far as they can be."""
-    try:
-        found = hl7v2.batch(content)
-        messages = [content] if found is None else found.messages
-        return [codecs.lookup(hl7v2.parse(each).charset).name for each in messages]
-    except FhirError:
-        return []  # what is wrong with it is said in its acknowledgement
 
 
 def _written(content: bytes, kind: str, status: int = 200) -> Answer:
