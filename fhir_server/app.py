@@ -131,10 +131,10 @@ def application(made: Context, reception: Reception | None = None) -> FhirApplic
         held, _ = await asyncio.to_thread(inbox.backlog, made.database)
         return {"status": "ok", "inbox": held}
 
-    registered = clients(made.settings.clients)
-    app.add_route("/metrics", metrics(made, Callers(registered)))
-    beside = Hl7v2Application(reception, registered, app) if reception is not None else app
-    return FhirApplication(made, registered, beside)
+    callers = Callers(clients(made.settings.clients))
+    app.add_route("/metrics", metrics(made, callers))
+    beside = Hl7v2Application(reception, callers, app) if reception is not None else app
+    return FhirApplication(made, callers, beside)
 
 
 @asynccontextmanager

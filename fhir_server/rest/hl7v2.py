@@ -13,24 +13,18 @@ from email.message import Message as Header
 from itertools import islice
 from typing import Any
 
-from fhir_server.access import LOCAL, Callers, Client
+from fhir_server.access import LOCAL, Callers
 from fhir_server.access.senders import Peer
 from fhir_server.operations.acknowledge import Reply, london
 from fhir_server.operations.reception import Reception
 from fhir_server.rest import content_encoding, errors, sending
 from fhir_server.rest.answers import Answer
+from fhir_server.rest.negotiate import HL7V2
 from fhir_server.rest.request import Receive, Request, Scope, Send, body, request
 from mappings import hl7v2
 from r4.issue import FhirError, error
 
 PATH = "/hl7v2"
-READ = (
-    "application/hl7-v2",
-    "application/hl7-v2+er7",
-    "application/hl7-v2+xml",
-    "x-application/hl7-v2+er7",
-    "x-application/hl7-v2+xml",
-)
 _BEGINNING = 64 * 1024
 """How much is kept of a body that is larger than is taken."""
 _AT_ONCE = 32
@@ -44,9 +38,8 @@ _TOO_LARGE = 413
 class Hl7v2Application:
     """Answers `POST /hl7v2`; everything else is handed to another application."""
 
-    def __init__(self, reception: Reception, registered: tuple[Client, ...], other: Any) -> None:
-        self.reception, self.other = reception, other
-        self.callers = Callers(registered)
+    def __init__(self, reception: Reception, callers: Callers, other: Any) -> None:
+        self.reception, self.callers, self.other = reception, callers, other
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -135,8 +128,8 @@ def _content_type(asked: Request) -> tuple[str, str | None]:
     header = Header()
     header["Content-Type"] = asked.header("content-type") or "none/none"
     kind, charset = header.get_content_type(), header.get_content_charset()
-    if kind not in READ:
-        text = f"The Content-Type {kind} is not read here; send {READ[0]}."
+    if kind not in HL7V2:
+        text = f"The Content-Type {kind} is not read here; send {HL7V2[0]}."
         raise FhirError(415, [error("not-supported", text, "http.Content-Type")])
     return kind, charset
 

@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from fhir_server.access import Callers, admit
 from fhir_server.context import Context, microseconds
+from fhir_server.rest import errors
 from fhir_server.store import inbox
 from fhir_server.store.metrics import BOUNDS
 from r4.issue import FhirError
@@ -31,7 +32,8 @@ def metrics(context: Context, callers: Callers) -> Callable[[Request], Awaitable
             admit(principal, "metrics")
         except FhirError as refusal:
             said = "\n".join(issue.diagnostics for issue in refusal.issues)
-            return Response(f"{said}\n", refusal.status, media_type="text/plain")
+            headers = errors.HEADERS.get(refusal.status)
+            return Response(f"{said}\n", refusal.status, headers, "text/plain")
         waiting = await asyncio.to_thread(inbox.backlog, context.database)
         lines = "\n".join(_lines(context, *waiting))
         return Response(f"{lines}\n", headers={"content-type": MEDIA_TYPE})

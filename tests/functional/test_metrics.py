@@ -147,7 +147,8 @@ async def test_nobody_is_told_by_it(registry: Feed) -> None:
 
 
 async def test_strangers_are_not_told(registry: Feed) -> None:
-    assert (await asked(registry.context, "192.0.2.7")).status_code == 401
+    stranger = await asked(registry.context, "192.0.2.7")
+    assert (stranger.status_code, stranger.headers["WWW-Authenticate"]) == (401, "Bearer")
     assert (await asked(registry.context, Origin="https://elsewhere.example")).status_code == 401
     assert (await asked(registry.context, Authorization="Bearer wrong")).status_code == 401
     assert (await asked(registry.context)).status_code == 200
