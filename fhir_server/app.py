@@ -45,8 +45,10 @@ logger = logging.getLogger("csor")
 
 _SEEN: tuple[tuple[str, Callable[[mllp.Counts], int], str], ...] = (
     ("connections", lambda counts: counts.connections, "Accepted."),
+    ("handshakes_failed", lambda counts: counts.handshakes_failed, "Not opened: TLS failed."),
     ("frames", lambda counts: counts.frames, "Frames read."),
     ("oversize", lambda counts: counts.oversize, "Frames too large."),
+    ("commits", lambda counts: counts.commits, "Blocks of MLLP release 2, passed over."),
     ("skipped_bytes", lambda counts: counts.skipped_bytes, "Bytes outside a frame, passed over."),
 )
 """What is counted of MLLP connections: name, where it is counted, and what it says."""
@@ -125,14 +127,14 @@ def application(made: Context, reception: Reception | None = None) -> FhirApplic
 
     @app.get("/health")
     async def health() -> dict[str, object]:
-        """Answer with what the inbox holds, which says whether the server works."""
-        held = await reading(made.database, lambda: inbox.tally(made.database))
+        """Answer with what waits in the inbox, which says whether the server works."""
+        held, _ = await asyncio.to_thread(inbox.backlog, made.database)
         return {"status": "ok", "inbox": held}
 
-    registered = clients(made.settings.clients)
-    app.add_route("/metrics", metrics(made, Callers(registered)))
-    beside = Hl7v2Application(reception, registered, app) if reception is not None else app
-    return FhirApplication(made, registered, beside)
+    callers = Callers(clients(made.settings.clients))
+    app.add_route("/metrics", metrics(made, callers))
+    beside = Hl7v2Application(reception, callers, app) if reception is not None else app
+    return FhirApplication(made, callers, beside)
 
 
 @asynccontextmanager

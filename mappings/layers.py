@@ -38,6 +38,8 @@ from r4.json import Resource, decode
 from terminology import Terminology
 
 BASE, OVERLAY, SITES, CONCEPT_MAPS = "base", "overlay", "sites", "conceptmaps"
+REPLACED = ".base-old"
+"""Where a base stands while another one takes its place."""
 FOLDERS = (BASE, OVERLAY, SITES, CONCEPT_MAPS)
 LARGEST = 8 * 1024 * 1024
 """Bytes that one file may have."""
@@ -153,6 +155,11 @@ def _files(place: Path) -> Iterator[tuple[str, bytes]]:
     """Yield name and content of each file. Raises ValueError for what has no use where it stands."""
     if not place.is_dir():
         raise ValueError(f"{place}, the folder of mappings, is no folder")
+    if (place / REPLACED).exists() and not (place / BASE).exists():
+        raise ValueError(
+            f"{place}: a load of HL7's tables was interrupted. Load them again, or rename {REPLACED} "
+            f"to {BASE}."
+        )
     for path in sorted(place.rglob("*")):
         name = path.relative_to(place).as_posix()
         hidden = any(part.startswith(".") for part in name.split("/"))

@@ -4,9 +4,8 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
-import httpx
-
 from fhir_server.app import alone, application
+from fhir_server.commands.local import local_client
 from fhir_server.context import Context
 from fhir_server.settings import Settings
 from mappings.cda import MEDIA_TYPE
@@ -24,9 +23,8 @@ def cda(settings: Settings, files: Sequence[Path]) -> int:
 
 
 async def _send(made: Context, documents: Sequence[tuple[str, bytes]]) -> int:
-    transport = httpx.ASGITransport(application(made), client=("127.0.0.1", 0))
     status = 0
-    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+    async with local_client(application(made)) as client:
         for name, raw in documents:
             answer = await client.post(PLACE, content=raw, headers={"Content-Type": MEDIA_TYPE})
             body = answer.json()

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from fhir_server.access.senders import senders
 from fhir_server.app import alone, context
-from fhir_server.commands.resending import send_again
+from fhir_server.commands.resending import Resending
 from fhir_server.context import Context, instant, microseconds
 from fhir_server.operations import replay as operation
 from fhir_server.operations.policies import PolicyOf, agreed
@@ -134,7 +134,7 @@ class _Replay:
         self.done = 0
 
     async def __call__(self, made: Context, numbers: list[int]) -> int:
-        self.made = made
+        self.made, self.resending = made, Resending(made)
         if self.chosen.status == "processed" and self.chosen.map_version is None:
             self.chosen = replace(self.chosen, not_version=map_version(made))
         if not numbers:
@@ -172,7 +172,7 @@ class _Replay:
         if not message.is_hl7v2:
             if message.status == "processed":
                 return "not replayed: it is a FHIR request, and no table maps it"
-            return await send_again(self.made, message)
+            return await self.resending.send_again(message)
         if message.status == "dismissed":
             await inbox.reopen(self.made.database, message.id)
         await work(self.made, message, None, self.policy_of)

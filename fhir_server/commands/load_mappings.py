@@ -17,6 +17,7 @@ def load(folder: Path | None, place: Path) -> int:
     """
     if folder is None:
         raise ValueError("HL7's tables are kept in the folder of CSOR_MAPPINGS, which is not set")
+    _restore(folder)
     read = official.read(place)
     report = official.check(read)
     if not report.is_good:
@@ -33,9 +34,16 @@ def load(folder: Path | None, place: Path) -> int:
     return 0
 
 
+def _restore(folder: Path) -> None:
+    """Put back the base that an interrupted load had taken away, and not replaced."""
+    old, base = folder / layers.REPLACED, folder / layers.BASE
+    if old.exists() and not base.exists():
+        old.rename(base)
+
+
 def _copy(place: Path, folder: Path) -> int:
     """Write the tables beside the base that is there, and put them in its place."""
-    fresh, old, base = (folder / name for name in (".base-new", ".base-old", layers.BASE))
+    fresh, old, base = (folder / name for name in (".base-new", layers.REPLACED, layers.BASE))
     for left in (fresh, old):
         shutil.rmtree(left, ignore_errors=True)
     count = 0

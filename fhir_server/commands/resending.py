@@ -1,14 +1,15 @@
 """Sending a FHIR request again that the inbox holds, as its sender would, but not over what is newer."""
 
+from functools import cached_property
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-import httpx
-
 from fhir_server.app import application
+from fhir_server.commands.local import local_client
 from fhir_server.context import Context
 from fhir_server.interactions.entries import Entry, entries
 from fhir_server.interactions.targets import find
+from fhir_server.rest.application import FhirApplication
 from fhir_server.rest.keeping import REPLAYED, Sending, sent
 from fhir_server.rest.reading import resource
 from fhir_server.store import read as store
@@ -17,30 +18,36 @@ from fhir_server.store.read import Stored
 from r4.issue import FhirError
 
 
-async def send_again(made: Context, message: Message) -> str | None:
-    """Send a request of the inbox again; returns why not, where that would do harm."""
-    write = sent(message)
-    if write is None:
-        return "not replayed: it was too large, and its beginning alone is kept"
-    if place := _overtaken(made, message, write):
-        return f"not replayed: {place} has been changed since"
-    await _send(made, message, write)
-    return None
+class Resending:
+    """Sends requests of the inbox again, by one application: each that is made reads all that are refused."""
 
+    def __init__(self, made: Context) -> None:
+        self._made = made
 
-async def _send(made: Context, message: Message, write: Sending) -> None:
-    served = application(made)
+    @cached_property
+    def _served(self) -> FhirApplication:
+        return application(self._made)
 
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        await served({**scope, REPLAYED: message.id}, receive, send)
+    async def send_again(self, message: Message) -> str | None:
+        """Send a request of the inbox again; returns why not, where that would do harm."""
+        write = sent(message)
+        if write is None:
+            return "not replayed: it was too large, and its beginning alone is kept"
+        if place := _overtaken(self._made, message, write):
+            return f"not replayed: {place} has been changed since"
+        await self._send(message, write)
+        return None
 
-    headers = {"Content-Type": "application/fhir+json", **write.headers}
-    transport = httpx.ASGITransport(app, client=("127.0.0.1", 0))
-    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
-        await client.request(
-            write.method, write.url, content=write.raw,
-            headers=[(name.encode(), value.encode("latin-1")) for name, value in headers.items()],
-        )  # fmt: skip
+    async def _send(self, message: Message, write: Sending) -> None:
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            await self._served({**scope, REPLAYED: message.id}, receive, send)
+
+        headers = {"Content-Type": "application/fhir+json", **write.headers}
+        async with local_client(app) as client:
+            await client.request(
+                write.method, write.url, content=write.raw,
+                headers=[(name.encode(), value.encode("latin-1")) for name, value in headers.items()],
+            )  # fmt: skip
 
 
 def _overtaken(made: Context, message: Message, write: Sending) -> str | None:

@@ -8,13 +8,16 @@ HL7 v2.4 §2.9.2 and §2.9.3, table 0155.
 
 import asyncio
 from collections.abc import Awaitable
+from datetime import datetime
 from typing import Any, NamedTuple, cast
+from zoneinfo import ZoneInfo
 
 from fhir_server.access.senders import Sender
 from mappings import hl7v2
 from mappings.hl7v2 import AckCode
 from r4.issue import FhirError, Issue
 
+_LONDON = ZoneInfo("Europe/London")
 _ALWAYS, _NEVER = "AL", "NE"
 _WANTED = {_ALWAYS: "AER", _NEVER: "", "ER": "ER", "SU": "A"}
 """The last letters of the codes that a condition asks for."""
@@ -93,6 +96,11 @@ def unsupported(message: hl7v2.Message | None, mapping: hl7v2.MappingContext) ->
         except FhirError as refusal:
             return refusal.issues
     return ()
+
+
+def london(moment: datetime) -> str:
+    """Write a moment as MSH-7 of an acknowledgement: to the second, as London's clocks say."""
+    return moment.astimezone(_LONDON).strftime("%Y%m%d%H%M%S")
 
 
 def code_of(answer: bytes) -> str:

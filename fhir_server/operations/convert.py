@@ -6,11 +6,13 @@ what would refuse it.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from fhir_server.context import Context, instant
 from fhir_server.interactions.dry_run import rehearse
 from fhir_server.interactions.transaction import readable
+from fhir_server.operations.acknowledge import london
 from mappings import hl7v2
 from mappings.hl7v2 import Conversion, MappingContext
 from mappings.hl7v2.rows import Origin
@@ -25,14 +27,15 @@ _CONTROL_ID = "CSOR"
 class Converted:
     """One message's conversion; None, with the issues, where its bytes are no message.
 
-    `rehearsed` says what each entry of the Bundle would do in the registry, if one was asked.
+    `now` is the instant of the conversion; `rehearsed` says what each entry of the Bundle would do in the
+    registry, if one was asked.
     """
 
     raw: bytes
     conversion: Conversion | None
     issues: tuple[Issue, ...]
+    now: str
     rehearsed: tuple[Issue, ...] = ()
-    now: str = ""
 
     @property
     def code(self) -> hl7v2.AckCode:
@@ -48,7 +51,7 @@ class Converted:
             code=self.code,
             issues=self.issues,
             control_id=_CONTROL_ID,
-            now=self.now,
+            now=london(datetime.fromisoformat(self.now)),
         )
         return answer.decode(message.charset if message else "utf-8", "replace")
 
@@ -73,11 +76,11 @@ def converted(raw: bytes, mapping: MappingContext, now: str) -> Converted:
     try:
         return _converted(raw, hl7v2.explain(raw, mapping), now)
     except FhirError as refusal:
-        return Converted(raw, None, tuple(refusal.issues), now=now)
+        return Converted(raw, None, tuple(refusal.issues), now)
 
 
 def _converted(raw: bytes, conversion: Conversion, now: str) -> Converted:
-    return Converted(raw, conversion, conversion.issues, now=now)
+    return Converted(raw, conversion, conversion.issues, now)
 
 
 def _rehearsed(context: Context, made: Converted) -> Converted:

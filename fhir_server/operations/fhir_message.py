@@ -5,7 +5,6 @@ processed, are one commit. Sent again, it gets the same answer and changes nothi
 is tried again. https://hl7.org/fhir/R4/messageheader-operation-process-message.html
 """
 
-import logging
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -15,8 +14,9 @@ from fhir_server.interactions.referred import Referred
 from fhir_server.interactions.transaction import transaction
 from fhir_server.operations import parameters
 from fhir_server.operations.parameters import Input, Kinds
+from fhir_server.operations.unforeseen import unforeseen
 from fhir_server.store import inbox
-from fhir_server.store.failure import place
+from fhir_server.store.apart import WriterEndedError
 from fhir_server.store.inbox import Arrival, Message, Settlement
 from mappings import fhir_message
 from mappings.fhir_message import EVENT, Code, FhirMessage
@@ -24,10 +24,10 @@ from r4 import xml
 from r4.issue import FhirError, Issue, error
 from r4.json import Resource, decode, encode
 
-logger = logging.getLogger("csor.fhir_message")
-
 NAMES: Kinds = {"content": "resource", "async": "boolean", "response-url": "uri"}
 CODE = "$process-message"
+_DOOR, _KIND = "http-fhir", "record"
+"""As what these messages are counted: where they come in, and the one event that is taken."""
 _TRANSIENT = (409, 503)
 _UNAVAILABLE = 503
 
@@ -73,18 +73,40 @@ def _read(context: Context, bundle: Resource) -> FhirMessage:
 
 
 async def _work(context: Context, kept: Message, message: FhirMessage) -> Answered:
+    if kept.status == "processed" and kept.answer is not None:
+        return Answered(kept.answer, is_stored=True)
+    began = context.now()
     try:
-        if kept.status == "processed" and kept.answer is not None:
-            return Answered(kept.answer, is_stored=True)
-        return await _stored(context, kept, message)
+        answered, code = await _tried(context, kept, message)
     except inbox.SettledError:
         settled = inbox.read(context.database, kept.id)
         if settled is None or settled.answer is None:
             raise
         return Answered(settled.answer, is_stored=True)
+    seconds = (context.now() - began).total_seconds()
+    kind = _KIND if message.header.get("eventUri") == EVENT else None
+    context.metrics.message(_DOOR, None, kind, code, max(0.0, seconds))
+    return answered
 
 
-async def _stored(context: Context, kept: Message, message: FhirMessage) -> Answered:
+async def _tried(context: Context, kept: Message, message: FhirMessage) -> tuple[Answered, Code]:
+    """Store a message, and return its answer with its code; where the writer ends, once more.
+
+    For nobody knows then what is stored, and what is settled cannot be settled again. Where it ends again
+    the message stays received.
+    """
+    try:
+        return await _stored(context, kept, message)
+    except WriterEndedError:
+        try:
+            return await _stored(context, kept, message)
+        except WriterEndedError:
+            text = "The registry could not store now; the message is kept. Send it again later."
+            issues = (error("transient", text),)
+            return await _refused(context, kept, message, _UNAVAILABLE, issues)
+
+
+async def _stored(context: Context, kept: Message, message: FhirMessage) -> tuple[Answered, Code]:
     moment = context.now()
     try:
         _refuse(context, kept, message)
@@ -93,30 +115,28 @@ async def _stored(context: Context, kept: Message, message: FhirMessage) -> Answ
         answer = _answer(context, message, "ok", (), moment)
         settlement = Settlement(kept.id, "processed", microseconds(moment), answer)
         await transaction(context, bundle, trusted=True, settlement=settlement)
-        return Answered(answer, is_stored=True)
+        return Answered(answer, is_stored=True), "ok"
     except FhirError as refusal:
         status, issues = refusal.status, tuple(refusal.issues)
-    except inbox.SettledError:
+    except (inbox.SettledError, WriterEndedError):
         raise
-    except Exception as unforeseen:
-        logger.error("message %d: %s", kept.id, place(unforeseen))  # noqa: TRY400 - no content
-        text = "The registry failed to process this message; it is kept and will be looked at."
-        status, issues = 500, (error("exception", text),)
+    except Exception as failure:
+        status, issues = 500, (unforeseen(kept.id, failure),)
     return await _refused(context, kept, message, status, issues)
 
 
 async def _refused(
     context: Context, kept: Message, message: FhirMessage, status: int, issues: tuple[Issue, ...]
-) -> Answered:
+) -> tuple[Answered, Code]:
     moment = context.now()
     code: Code = "transient-error" if status in _TRANSIENT else "fatal-error"
     answer = _answer(context, message, code, issues, moment)
-    context.audit.record(context.principal.name, CODE, None, None, status)
     if status != _UNAVAILABLE:  # the message stays received, and is worked through later
         reason = "; ".join(issue.diagnostics for issue in issues)
         settlement = Settlement(kept.id, "refused", microseconds(moment), answer, reason)
         await inbox.refuse(context.database, settlement)
-    return Answered(answer, is_stored=False)
+    context.audit.record(context.principal.name, CODE, None, None, status)
+    return Answered(answer, is_stored=False), code
 
 
 def _refuse(context: Context, kept: Message, message: FhirMessage) -> None:

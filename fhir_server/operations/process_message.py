@@ -3,31 +3,25 @@
 The answer is kept with the message, in the commit that stores what it says. HL7 v2.4 §2.9.
 """
 
-import logging
 from dataclasses import replace
 from datetime import datetime
-from zoneinfo import ZoneInfo
 
 from fhir_server.context import Context, instant, microseconds
 from fhir_server.interactions.source import Source
 from fhir_server.interactions.transaction import transaction
 from fhir_server.operations import duplicates
+from fhir_server.operations.acknowledge import london
 from fhir_server.operations.lanes import keys
 from fhir_server.operations.parked import blocker, freed, misled
 from fhir_server.operations.policies import Policy, PolicyOf, usual
+from fhir_server.operations.unforeseen import unforeseen
 from fhir_server.operations.unmerge import completed
 from fhir_server.store import inbox
 from fhir_server.store.apart import WriterEndedError
-from fhir_server.store.failure import place
 from fhir_server.store.inbox import Message, Settlement, Status
 from fhir_server.store.parking import park, repoint
 from mappings import hl7v2
 from r4.issue import FhirError, Issue, error
-
-logger = logging.getLogger("csor.process_message")
-
-LONDON = ZoneInfo("Europe/London")
-
 
 _UNAVAILABLE = 503
 
@@ -127,10 +121,8 @@ async def _work(
         await duplicates.note(context, bundle, refusal)
     except (inbox.SettledError, WriterEndedError):
         raise
-    except Exception as unforeseen:
-        logger.error("message %d: %s", message.id, place(unforeseen))  # noqa: TRY400 - no content
-        text = "The registry failed to process this message; it is kept and will be looked at."
-        issues = (error("exception", text),)
+    except Exception as failure:
+        issues = (unforeseen(message.id, failure),)
     else:
         return settlement
     settlement = settlement_of(context, message, received, "refused", moment, issues)
@@ -228,7 +220,7 @@ def settlement_of(
     issues: tuple[Issue, ...],
 ) -> Settlement:
     """Return what becomes of a message at a moment, with the answer that says so."""
-    now, code = moment.astimezone(LONDON).strftime("%Y%m%d%H%M%S"), hl7v2.ack_code(issues)
+    now, code = london(moment), hl7v2.ack_code(issues)
     answer = hl7v2.ack(
         received, code=code, issues=issues, control_id=f"CSOR{message.id}", now=now
     )  # fmt: skip

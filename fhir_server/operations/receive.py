@@ -22,13 +22,14 @@ from fhir_server.operations.acknowledge import (
     Wanted,
     begun,
     code_of,
+    london,
     seen,
     unsupported,
     wanted,
 )
 from fhir_server.operations.lanes import Lanes, keys
 from fhir_server.operations.policies import PolicyOf, usual
-from fhir_server.operations.process_message import LONDON, go_on
+from fhir_server.operations.process_message import go_on
 from fhir_server.operations.process_message import work as process
 from fhir_server.store import inbox
 from fhir_server.store.connection import reading
@@ -128,12 +129,8 @@ def _accepted(
         code=code,
         issues=issues,
         control_id=f"CSOR{message.id}C",
-        now=_timestamp(datetime.fromtimestamp(message.received / 1_000_000, UTC)),
+        now=london(datetime.fromtimestamp(message.received / 1_000_000, UTC)),
     )
-
-
-def _timestamp(moment: datetime) -> str:
-    return moment.astimezone(LONDON).strftime("%Y%m%d%H%M%S")
 
 
 def _disagreeing(context: Context, parsed: hl7v2.Message, sender: Sender, door: Door) -> Reply:
@@ -192,7 +189,7 @@ def _withheld(
         code=said or hl7v2.ack_code(issues),
         issues=issues,
         control_id=f"CSOR{arrival.sha256[:12]}",
-        now=_timestamp(moment),
+        now=london(moment),
     )
 
     async def kept() -> bytes:

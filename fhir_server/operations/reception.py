@@ -5,8 +5,8 @@ import logging
 
 from fhir_server.access import REGISTRY
 from fhir_server.access.senders import Peer, Sender, Senders
-from fhir_server.context import Context, Principal, instant
-from fhir_server.operations.acknowledge import Reply
+from fhir_server.context import Context, Principal
+from fhir_server.operations.acknowledge import Reply, london
 from fhir_server.operations.lanes import Lanes
 from fhir_server.operations.policies import agreed
 from fhir_server.operations.receive import receive, refuse_batch, refuse_oversize
@@ -60,7 +60,7 @@ class Reception:
 
     def _refused(self, raw: bytes, refusal: FhirError) -> Reply:
         """Answer AR to a message that is neither read nor kept."""
-        now, number = instant(self.context.now()), self.context.new_id()[:20]
+        now, number = london(self.context.now()), self.context.new_id()[:20]
         said = hl7v2.ack(raw, code="AR", issues=refusal.issues, control_id=number, now=now)
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         answer.set_result(said)

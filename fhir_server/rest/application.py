@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
-from fhir_server.access import Callers, Client, admit
+from fhir_server.access import Callers, admit
 from fhir_server.context import Context, Principal
 from fhir_server.rest import audit, content_encoding, errors, negotiate, sending
 from fhir_server.rest.answers import Answer, Asked
@@ -37,11 +37,8 @@ _SAFE = frozenset({"GET", "HEAD"})
 class FhirApplication:
     """Answers what is asked below the base; everything else is handed to another application."""
 
-    def __init__(
-        self, context: Context, registered: tuple[Client, ...], other: Application
-    ) -> None:
-        self.context, self.other = context, other
-        self.callers = Callers(registered)
+    def __init__(self, context: Context, callers: Callers, other: Application) -> None:
+        self.context, self.callers, self.other = context, callers, other
         self.refusals = Refusals(context.database)
         self._contexts: dict[Principal, Context] = {}
         self._cors = cors(context.settings.cors_origins)

@@ -10,13 +10,8 @@ from fhir_server.rest.operations import LONG
 from r4.issue import FhirError, error
 from r4.json import encode
 
-MEDIA_TYPE = "application/hl7-v2"
 READ = (
-    MEDIA_TYPE,
-    "application/hl7-v2+er7",
-    "application/hl7-v2+xml",
-    "x-application/hl7-v2+er7",
-    "x-application/hl7-v2+xml",
+    *negotiate.HL7V2,
     "application/edi-hl7",
     "application/edi-hl7v2",
     "application/xml",
@@ -33,7 +28,7 @@ async def convert(context: Context, asked: Asked) -> Answer:
     """
     kind = negotiate.content_type(asked.request)
     if kind not in READ:
-        text = f"The Content-Type {kind or '(none)'} is not read here; send {MEDIA_TYPE}."
+        text = f"The Content-Type {kind or '(none)'} is not read here; send {READ[0]}."
         raise FhirError(415, [error("not-supported", text, "http.Content-Type")])
     if len(asked.raw) <= LONG:
         return Answer(encode(operation(context, asked.raw)))

@@ -13,25 +13,18 @@ from email.message import Message as Header
 from itertools import islice
 from typing import Any
 
-from fhir_server.access import LOCAL, Callers, Client
+from fhir_server.access import LOCAL, Callers
 from fhir_server.access.senders import Peer
-from fhir_server.context import instant
-from fhir_server.operations.acknowledge import Reply
+from fhir_server.operations.acknowledge import Reply, london
 from fhir_server.operations.reception import Reception
 from fhir_server.rest import content_encoding, errors, sending
 from fhir_server.rest.answers import Answer
+from fhir_server.rest.negotiate import HL7V2
 from fhir_server.rest.request import Receive, Request, Scope, Send, body, request
 from mappings import hl7v2
 from r4.issue import FhirError, error
 
 PATH = "/hl7v2"
-READ = (
-    "application/hl7-v2",
-    "application/hl7-v2+er7",
-    "application/hl7-v2+xml",
-    "x-application/hl7-v2+er7",
-    "x-application/hl7-v2+xml",
-)
 _BEGINNING = 64 * 1024
 """How much is kept of a body that is larger than is taken."""
 _AT_ONCE = 32
@@ -45,9 +38,8 @@ _TOO_LARGE = 413
 class Hl7v2Application:
     """Answers `POST /hl7v2`; everything else is handed to another application."""
 
-    def __init__(self, reception: Reception, registered: tuple[Client, ...], other: Any) -> None:
-        self.reception, self.other = reception, other
-        self.callers = Callers(registered)
+    def __init__(self, reception: Reception, callers: Callers, other: Any) -> None:
+        self.reception, self.callers, self.other = reception, callers, other
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -79,8 +71,8 @@ class Hl7v2Application:
                 reply = self.reception.oversize(bytes(raw[:_BEGINNING]), peer)
                 return _written(await _said(reply) or b"", answered, _TOO_LARGE)
             raise
-        _refuse_other_charset(content, charset)
-        return _written(await self._taken(content, peer), answered)
+        named = None if charset is None else _codec(charset)
+        return _written(await self._taken(content, named, peer), answered)
 
     def _peer(self, asked: Request) -> Peer:
         """Return who calls; raises FhirError 401 for whoever the FHIR endpoint would not answer."""
@@ -101,12 +93,17 @@ class Hl7v2Application:
             return await content_encoding.decoded(sent, largest)
         return bytes(raw)
 
-    async def _taken(self, content: bytes, peer: Peer) -> bytes:
-        """Return what is said of one message, or of each message of a batch."""
+    async def _taken(self, content: bytes, named: str | None, peer: Peer) -> bytes:
+        """Return what is said of one message, or of each message of a batch.
+
+        named: the codec of the charset of the Content-Type. Raises FhirError 415 where it is another one.
+        """
         try:
             found = hl7v2.batch(content)
         except FhirError as refusal:
             return await _said(self.reception.undivided(content, refusal, peer)) or b""
+        if named is not None and not content.isascii():
+            _refuse_other_charset([content] if found is None else found.messages, named)
         if found is None:
             return await _said(self.reception.receive(content, peer)) or b""
         answers: list[bytes] = []
@@ -114,7 +111,7 @@ class Hl7v2Application:
         while some := list(islice(left, _AT_ONCE)):
             replies = [self.reception.receive(each, peer) for each in some]
             answers += [await _said(each) or b"" for each in replies]
-        now, number = instant(self.reception.context.now()), self.reception.context.new_id()
+        now, number = london(self.reception.context.now()), self.reception.context.new_id()
         return hl7v2.batch_ack(found, answers, control_id=number[:20], now=now)
 
 
@@ -131,40 +128,34 @@ def _content_type(asked: Request) -> tuple[str, str | None]:
     header = Header()
     header["Content-Type"] = asked.header("content-type") or "none/none"
     kind, charset = header.get_content_type(), header.get_content_charset()
-    if kind not in READ:
-        text = f"The Content-Type {kind} is not read here; send {READ[0]}."
+    if kind not in HL7V2:
+        text = f"The Content-Type {kind} is not read here; send {HL7V2[0]}."
         raise FhirError(415, [error("not-supported", text, "http.Content-Type")])
     return kind, charset
 
 
-def _refuse_other_charset(content: bytes, charset: str | None) -> None:
-    """Raise FhirError 415 where the Content-Type names another charset than MSH-18 has it read in."""
-    if charset is None:
-        return
+def _codec(charset: str) -> str:
+    """Return the codec of a charset; raises FhirError 415 for one that is not known."""
     try:
-        named = codecs.lookup(charset).name
+        return codecs.lookup(charset).name
     except LookupError:
         text = f"The charset {charset} is not known here."
         raise FhirError(415, [error("not-supported", text, "http.Content-Type")]) from None
-    if content.isascii():
-        return
-    for used in _codecs(content):
+
+
+def _refuse_other_charset(messages: Sequence[bytes], named: str) -> None:
+    """Raise FhirError 415 where the Content-Type names another charset than MSH-18 has them read in."""
+    for each in messages:
+        try:
+            used = codecs.lookup(hl7v2.parse(each).charset).name
+        except FhirError:
+            continue  # what is wrong with it is said in its acknowledgement
         if named not in (used, _ALIKE.get(used)):
             text = (
-                f"The Content-Type says charset={charset}, and MSH-18 has the message read in "
+                f"The Content-Type says charset={named}, and MSH-18 has the message read in "
                 f"{used}: let both say the same."
             )
             raise FhirError(415, [error("not-supported", text, "http.Content-Type")])
-
-
-def _codecs(content: bytes) -> Sequence[str]:
-    """Return the codecs in which the messages of a body are read, as far as they can be."""
-    try:
-        found = hl7v2.batch(content)
-        messages = [content] if found is None else found.messages
-        return [codecs.lookup(hl7v2.parse(each).charset).name for each in messages]
-    except FhirError:
-        return []  # what is wrong with it is said in its acknowledgement
 
 
 def _written(content: bytes, kind: str, status: int = 200) -> Answer:

@@ -3,7 +3,8 @@
 https://prometheus.io/docs/instrumenting/exposition_formats/ (text format 0.0.4)
 """
 
-from collections.abc import Awaitable, Callable, Iterator
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from itertools import accumulate
 
 from starlette.requests import Request
@@ -11,8 +12,8 @@ from starlette.responses import Response
 
 from fhir_server.access import Callers, admit
 from fhir_server.context import Context, microseconds
+from fhir_server.rest import errors
 from fhir_server.store import inbox
-from fhir_server.store.connection import reading
 from fhir_server.store.metrics import BOUNDS
 from r4.issue import FhirError
 
@@ -31,21 +32,23 @@ def metrics(context: Context, callers: Callers) -> Callable[[Request], Awaitable
             admit(principal, "metrics")
         except FhirError as refusal:
             said = "\n".join(issue.diagnostics for issue in refusal.issues)
-            return Response(f"{said}\n", refusal.status, media_type="text/plain")
-        lines = await reading(context.database, lambda: list(_lines(context)))
-        return Response("\n".join(lines) + "\n", headers={"content-type": MEDIA_TYPE})
+            headers = errors.HEADERS.get(refusal.status)
+            return Response(f"{said}\n", refusal.status, headers, "text/plain")
+        waiting = await asyncio.to_thread(inbox.backlog, context.database)
+        lines = "\n".join(_lines(context, *waiting))
+        return Response(f"{lines}\n", headers={"content-type": MEDIA_TYPE})
 
     return answer
 
 
-def _lines(context: Context) -> Iterator[str]:
+def _lines(context: Context, held: Mapping[str, int], oldest: int | None) -> Iterator[str]:
     counted = context.metrics
-    yield from _headed("csor_messages_total", "counter", "HL7 v2 messages worked, by answer.")
+    yield from _headed("csor_messages_total", "counter", "Messages worked, by answer.")
     for (door, hospital, kind, code), many in sorted(counted.messages.items()):
         labels = {"door": door, "hospital": hospital, "kind": kind, "answer": code}
         yield f"csor_messages_total{_labels(labels)} {many}"
     yield from _histogram(context)
-    yield from _inbox(context)
+    yield from _inbox(context, held, oldest)
     yield from _headed("csor_requests_total", "counter", "FHIR requests answered, by status.")
     for (method, status), many in sorted(counted.requests.items()):
         yield f"csor_requests_total{_labels({'method': method, 'status': status})} {many}"
@@ -64,8 +67,7 @@ def _histogram(context: Context) -> Iterator[str]:
     yield f"{name}_count {sums[-1]}"
 
 
-def _inbox(context: Context) -> Iterator[str]:
-    held, oldest = inbox.backlog(context.database)
+def _inbox(context: Context, held: Mapping[str, int], oldest: int | None) -> Iterator[str]:
     name = "csor_inbox_messages"
     yield from _headed(name, "gauge", "Messages of the inbox that are not settled, by status.")
     for status in _STATUSES:

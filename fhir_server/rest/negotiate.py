@@ -15,6 +15,14 @@ from r4.json import Resource, decode, pretty
 
 JSON = "application/fhir+json"
 XML = "application/fhir+xml"
+HL7V2 = (
+    "application/hl7-v2",
+    "application/hl7-v2+er7",
+    "application/hl7-v2+xml",
+    "x-application/hl7-v2+er7",
+    "x-application/hl7-v2+xml",
+)
+"""What HL7 v2 is sent as, by HL7 over HTTP; how it is encoded is seen in the bytes."""
 Format = Literal["json", "xml"]
 _KINDS: dict[str, Format] = {
     "application/fhir+json": "json",

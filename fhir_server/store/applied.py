@@ -5,7 +5,7 @@ no news. A place is the key of a resource's type and id (`store.search.keys.plac
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from itertools import islice
+from functools import cache
 
 import msgspec
 
@@ -16,13 +16,14 @@ Key = tuple[int, str]
 """A place and a sender."""
 _MANY = 500
 """Most values in one statement."""
-_ROWS = 200
-"""Most rows in one statement."""
+_ROWS = (128, 64, 32, 16, 8, 4, 2, 1)
+"""How many rows one statement records: each number is a statement that is prepared once."""
 
 
 class Applied(msgspec.Struct, frozen=True):
     """That a message of a sender counts for a place: its moment, in microseconds, and its number.
 
+    The number is for operators, who see in the table which message said last what stands there.
     before: the moment that stood there when this was planned; where another one stands by then, the
     plan does not hold. is_new: nothing was stored at the place, and its own guard says so.
     """
@@ -55,15 +56,22 @@ def moments(reader: Reader, places: Collection[int]) -> dict[Key, int]:
 
 def record(connection: Connection, told: Mapping[Key, Applied]) -> None:
     """Record what has been applied, in the transaction of the caller."""
-    left = iter(told.values())
-    while some := list(islice(left, _ROWS)):
-        values = ", ".join("(?, ?, ?, ?)" for _ in some)
-        connection.execute(
-            f"INSERT INTO applied (place, sender, moment, message) VALUES {values}"
-            " ON CONFLICT (place, sender)"
-            " DO UPDATE SET moment = excluded.moment, message = excluded.message",
-            [value for each in some for value in _row(each)],
-        )
+    rows, start = [_row(each) for each in told.values()], 0
+    for many in _ROWS:
+        while len(rows) - start >= many:
+            some = rows[start : start + many]
+            connection.execute(_recording(many), [value for row in some for value in row])
+            start += many
+
+
+@cache
+def _recording(many: int) -> str:
+    values = ", ".join(["(?, ?, ?, ?)"] * many)
+    return (
+        f"INSERT INTO applied (place, sender, moment, message) VALUES {values}"
+        " ON CONFLICT (place, sender)"
+        " DO UPDATE SET moment = excluded.moment, message = excluded.message"
+    )
 
 
 def _row(told: Applied) -> Sequence[int | str]:

@@ -146,10 +146,9 @@ _FINAL = "('processed', 'dismissed')"
 
 
 class _Kept(NamedTuple):
-    """Where an arrival is in the inbox, whether it had been there, and whether its id had."""
+    """Where a new arrival is in the inbox, and whether its control id may have come before."""
 
     id: int
-    known: bool
     namesakes: bool
 
 
@@ -173,7 +172,7 @@ def _receive(connection: Connection, arrival: Arrival, received: int) -> Message
         key = _key(arrival)
         ((number, namesakes),) = connection.read(_KNOWN, (*key, *key))
     if number is None:
-        return _Kept(_insert(connection, arrival, received), False, bool(namesakes))
+        return _Kept(_insert(connection, arrival, received), bool(namesakes))
     return Message(*connection.read(f"SELECT {COLUMNS} FROM inbox WHERE id = ?", (number,))[0])
 
 

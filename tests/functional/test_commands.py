@@ -239,6 +239,19 @@ class TestReplay:
         (kept,) = refused()
         assert (kept.settled or 0) > kept.received
 
+    def test_what_is_refused_is_looked_up_once_however_many_are_sent_again(
+        self, server: Served, refused: Refused, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for child in ("c-7", "c-8", "c-9"):
+            assert server.http.post("/Observation", json=weight(child)).status_code == 422
+        kept = refused()
+        for child in ("c-7", "c-8", "c-9"):
+            born(server, child)
+        asked, refusals = [], inbox.refusals
+        monkeypatch.setattr(inbox, "refusals", lambda *of: asked.append(of) or refusals(*of))
+        assert replay(server.context.settings, [each.id for each in kept]) == 0
+        assert (len(kept), len(asked), refused()) == (3, 1, [])
+
     def test_each_refused_entry_of_a_batch_is_kept_and_replayed_alone(
         self, server: Served, refused: Refused
     ) -> None:

@@ -1,6 +1,7 @@
 """$convert over HTTP: what a message would become is told whole, and nothing of it is left behind."""
 
 import random
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -163,7 +164,10 @@ def test_the_acknowledgement_is_the_one_that_the_message_gets(
     (told,) = parts(converted(server, raw), "acknowledgement")
     real = acknowledged(server, raw)
     assert told["code"] == real[1].split("|")[1] != "AA"
-    assert told["text"].rstrip("\r").split("\r")[1:] == real[1:]
+    said = told["text"].rstrip("\r").split("\r")
+    assert said[1:] == real[1:]
+    for header in (said[0], real[0]):
+        assert re.fullmatch(r"\d{14}", header.split("|")[6]), "MSH-7, in one form"
 
 
 def test_what_refuses_a_message_is_all_in_the_outcome(server: Served) -> None:

@@ -203,6 +203,12 @@ def test_the_charset_must_be_the_one_of_msh_18(server: Served) -> None:
     assert acknowledged(post(server, unstated, kind).content) == ("AA", "W-11")
     refused = post(server, stated, f"{KIND}; charset=utf-8")
     assert (refused.status_code, "MSH-18" in refused.text) == (415, True)
+    unreadable = post(
+        server, b"FHS|^~\\&\rBHS|^~\\&\rMSH|\xeb\r" + stated, f"{KIND}; charset=utf-8"
+    )
+    assert (unreadable.status_code, "MSH-18" in unreadable.text) == (415, True)
+    unknown = post(server, stated, f"{KIND}; charset=klingon")
+    assert (unknown.status_code, "klingon" in unknown.text) == (415, True)
 
 
 @pytest.mark.parametrize("packed", [False, True])

@@ -11,11 +11,14 @@ from hypothesis import strategies as st
 
 from fhir_server.context import Context
 from fhir_server.operations import process_message
+from fhir_server.operations.fhir_message import process_message as process_message_of_fhir
 from fhir_server.operations.lanes import Lanes
 from fhir_server.operations.receive import finish
 from fhir_server.store import inbox
 from fhir_server.store.apart import WriterEndedError
 from r4.issue import FhirError, error
+from r4.json import decode, encode
+from tests.functional.test_fhir_messages import child, message
 from tests.support.feed import Feed, fictitious, opened_registry
 
 CHILDREN, CONNECTIONS, MESSAGES = 4, 3, 5
@@ -53,16 +56,16 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Context]:
     yield from opened_registry(tmp_path_factory.mktemp("faults"))
 
 
-async def persist(feed: Feed, message: bytes) -> None:
+async def persist(feed: Feed, sent: bytes) -> None:
     """Send as a hospital's engine does: the same message until it is accepted."""
     for _ in range(200):
         try:
-            (code,) = await feed.send(message)
+            (code,) = await feed.send(sent)
         except WriterEndedError:  # the door closes the connection: nothing was acknowledged
             continue
         if code == "AA":
             stored = feed.context.database.read(
-                "SELECT status FROM inbox WHERE raw = ? AND door = 'mllp'", (message,)
+                "SELECT status FROM inbox WHERE raw = ? AND door = 'mllp'", (sent,)
             )
             assert stored == [("processed",)], "what is acknowledged is stored, once"
             return
@@ -108,11 +111,11 @@ def test_faults_lose_nothing_double_nothing_and_keep_each_childs_order(
             """Send the messages of some children, one of each after the other."""
             mine = [n for n in range(len(scripts)) if n % CONNECTIONS == at]
             for turn in range(MESSAGES):
-                for child in mine:
-                    if turn < len(scripts[child]):
-                        family = scripts[child][turn]
-                        number = children[child]
-                        await persist(feed, feed.admit(f"{child}-{turn}", number, family))
+                for nth in mine:
+                    if turn < len(scripts[nth]):
+                        family = scripts[nth][turn]
+                        number = children[nth]
+                        await persist(feed, feed.admit(f"{nth}-{turn}", number, family))
 
         async def everybody() -> None:
             await asyncio.gather(*(connection(at) for at in range(CONNECTIONS)))
@@ -160,3 +163,31 @@ async def test_what_never_reached_the_inbox_is_not_acknowledged(opened: Context)
         await feed.send(feed.admit("1", feed.wren))
     assert feed.statuses() == []
     assert inbox.tally(opened.database).get("received", 0) == 0
+
+
+@pytest.mark.parametrize(
+    ("faults", "code", "status"),
+    [
+        (["", "before"], "ok", "processed"),
+        (["", "after"], "ok", "processed"),
+        (["", "before", "before"], "transient-error", "received"),
+    ],
+)
+async def test_a_fhir_message_is_tried_once_more_where_the_writer_ends(
+    opened: Context, faults: list[str], code: str, status: str
+) -> None:
+    faulty = Faulty(opened.database)
+    made = replace(opened, database=faulty)
+    number = next(fictitious)
+    sent = message(f"faults-{number}", child(number))
+    raw = encode(sent)
+    faulty.script = iter(faults)
+    answered = await process_message_of_fhir(made, {"content": sent}, raw, "POST /fhir")
+    answer = decode(answered.content)["entry"][0]["resource"]["response"]
+    assert answer["code"] == code
+    stored = opened.database.read("SELECT status FROM inbox WHERE raw = ?", (raw,))
+    assert stored == [(status,)]
+    await finish(made, Lanes())
+    again = await process_message_of_fhir(made, {"content": sent}, raw, "POST /fhir")
+    assert again.is_stored
+    assert len(versions(Feed(opened), number)) == 1, "it is stored once, however often it was tried"

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from fhir_server.__main__ import main
+from mappings import layers
 from mappings.hl7v2 import parse
 from tests.functional.test_hl7v2 import HOSPITAL, NHS, ODS, admission, one
 from tests.functional.test_mapping_layers import send
@@ -132,3 +133,19 @@ def test_tables_that_are_not_good_are_not_loaded_and_the_old_ones_stay(
     assert "line 3 (ZZ1-1) bornOn" in capsys.readouterr().out
     kept = [path.name for path in (tmp_path / "mappings/base").rglob("*.csv")]
     assert kept == ["HL7 Map - FHIR R4_ ZZ1[Patient] - Sheet1.csv"]
+
+
+def test_a_load_that_was_interrupted_loses_no_tables(tmp_path, capsys, monkeypatch):
+    folder = tmp_path / "mappings"
+    folder.mkdir()
+    monkeypatch.setenv("CSOR_MAPPINGS", str(folder))
+    write(tmp_path / "good", "segments", "ZZ1[Patient]", [segment("ZZ1-1", "birthDate")])
+    write(tmp_path / "bad", "segments", "ZZ2[Patient]", [segment("ZZ1-1", "bornOn")])
+    assert main(["load", str(tmp_path / "good")]) == 0
+    (folder / "base").rename(folder / ".base-old")
+    with pytest.raises(ValueError, match="a load of HL7's tables was interrupted"):
+        layers.engine(folder)
+    assert main(["load", str(tmp_path / "bad")]) == 1
+    assert [path.name for path in folder.iterdir()] == ["base"]
+    assert len(list((folder / "base").rglob("*.csv"))) == 1
+    assert layers.engine(folder)

@@ -2,19 +2,25 @@
 
 import asyncio
 import re
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from fhir_server.app import application, context
 from fhir_server.context import Context
+from fhir_server.operations.fhir_message import process_message
 from fhir_server.operations.lanes import Lanes
 from fhir_server.operations.receive import receive
 from fhir_server.settings import Settings
 from fhir_server.store import inbox
 from fhir_server.store.metrics import Metrics
+from r4.json import encode
+from tests.functional.test_fhir_messages import child, message
 from tests.support.feed import Feed, admit, feed
 from tests.support.server import Served, served
 
@@ -38,10 +44,28 @@ def told(text: str) -> dict[str, float]:
     return found
 
 
-async def asked(made: Context, host: str = "127.0.0.1", **headers: str) -> httpx.Response:
+async def asked(
+    made: Context, host: str = "127.0.0.1", path: str = "/metrics", **headers: str
+) -> httpx.Response:
     transport = httpx.ASGITransport(application(made), client=(host, 1))
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
-        return await client.get("/metrics", headers=headers)
+        return await client.get(path, headers=headers)
+
+
+class Watching:
+    """A database that takes note of the threads in which the inbox is read."""
+
+    def __init__(self, database: Any) -> None:
+        self._database = database
+        self.threads: set[int] = set()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._database, name)
+
+    def read(self, sql: str, parameters: Sequence[Any] = ()) -> Any:
+        if "count(*)" in sql:
+            self.threads.add(threading.get_ident())
+        return self._database.read(sql, parameters)
 
 
 @pytest.fixture
@@ -75,6 +99,18 @@ async def test_messages_are_counted_by_door_hospital_kind_and_answer(registry: F
     assert found["csor_inbox_lag_seconds"] == 0
 
 
+async def test_fhir_messages_are_counted_as_a_door_of_their_own(registry: Feed) -> None:
+    sent = message("metrics", child(registry.wren))
+    for each in (sent, sent, message("other", child(registry.wren), eventUri="urn:x:other")):
+        await process_message(registry.context, {"content": each}, encode(each), "POST /fhir")
+    found = told((await asked(registry.context)).text)
+    head = 'csor_messages_total{door="http-fhir",hospital="other",'
+    assert {name: many for name, many in found.items() if name.startswith(head)} == {
+        head + 'kind="record",answer="ok"}': 1,
+        head + 'kind="other",answer="fatal-error"}': 1,
+    }
+
+
 async def test_the_lag_is_the_age_of_the_oldest_message_that_is_not_worked(registry: Feed) -> None:
     now = round(registry.context.now().timestamp() * 1_000_000)
     for number, age in enumerate((60, 3600, 5)):
@@ -83,6 +119,20 @@ async def test_the_lag_is_the_age_of_the_oldest_message_that_is_not_worked(regis
     found = told((await asked(registry.context)).text)
     assert found['csor_inbox_messages{status="received"}'] == 3
     assert 3600 <= found["csor_inbox_lag_seconds"] < 3700
+
+
+async def test_health_tells_whoever_asks_what_waits_and_nothing_else(registry: Feed) -> None:
+    await registry.send(registry.admit("1", registry.wren), b"nonsense")
+    answer = await asked(registry.context, "192.0.2.7", "/health")
+    assert answer.json() == {"status": "ok", "inbox": {"refused": 1}}
+
+
+@pytest.mark.parametrize("path", ["/health", "/metrics"])
+async def test_the_inbox_is_counted_beside_whoever_is_answered(registry: Feed, path: str) -> None:
+    watching = Watching(registry.context.database)
+    await asked(replace(registry.context, database=watching), path=path)
+    assert len(watching.threads) == 1
+    assert threading.get_ident() not in watching.threads
 
 
 async def test_nobody_is_told_by_it(registry: Feed) -> None:
@@ -97,7 +147,8 @@ async def test_nobody_is_told_by_it(registry: Feed) -> None:
 
 
 async def test_strangers_are_not_told(registry: Feed) -> None:
-    assert (await asked(registry.context, "192.0.2.7")).status_code == 401
+    stranger = await asked(registry.context, "192.0.2.7")
+    assert (stranger.status_code, stranger.headers["WWW-Authenticate"]) == (401, "Bearer")
     assert (await asked(registry.context, Origin="https://elsewhere.example")).status_code == 401
     assert (await asked(registry.context, Authorization="Bearer wrong")).status_code == 401
     assert (await asked(registry.context)).status_code == 200
@@ -121,7 +172,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 def test_a_server_tells_of_its_door_and_its_requests(server: Served) -> None:
     async def junk() -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", server.mllp_port)
-        writer.write(b"junk\x0bMSH|nonsense\x1c\x0d")
+        writer.write(b"junk\x0b\x06\x1c\x0d\x0bMSH|nonsense\x1c\x0d")
         await asyncio.wait_for(reader.readuntil(b"\x1c\x0d"), 10)
         writer.close()
 
@@ -131,6 +182,8 @@ def test_a_server_tells_of_its_door_and_its_requests(server: Served) -> None:
     found = told(httpx.get(f"{root}/metrics").text)
     assert found["csor_mllp_skipped_bytes_total"] == 4
     assert found["csor_mllp_frames_total"] == 1
+    assert found["csor_mllp_commits_total"] == 1
+    assert found["csor_mllp_handshakes_failed_total"] == 0
     assert found["csor_lanes_busy"] == 0
     assert found['csor_requests_total{method="GET",status="4xx"}'] >= 1
 

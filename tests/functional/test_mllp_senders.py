@@ -1,6 +1,7 @@
 """Which hospital a message is of: its connection and MSH-4 say so, and must agree."""
 
 import asyncio
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -144,6 +145,7 @@ def test_an_unknown_sender_is_told_so_and_nothing_is_kept(
     before = inbox.tally(doors.server.context.database)
     answer = one(doors.mutual, person("S-7", "9990000050"), doors.stranger).decode()
     assert acknowledged(answer.encode()) == ("AR", "S-7")
+    assert re.fullmatch(r"\d{14}", answer.split("|")[6]), "MSH-7 as that of any other answer"
     assert "No sender of HL7 v2 is registered here with the certificate" in answer
     assert inbox.tally(doors.server.context.database) == before
     assert "9990000050" not in caplog.text

@@ -1,5 +1,7 @@
 """A message that comes late overwrites nothing that its sender has told since, and adds what is absent."""
 
+import asyncio
+from functools import partial
 from typing import Any
 
 import pytest
@@ -177,3 +179,16 @@ def test_what_was_told_when_is_forgotten_with_the_child(server: Served) -> None:
     places = {each: place("Patient", each) for each in (gone, left)}
     told = applied.moments(server.context.database, list(places.values()))
     assert [where for where, _ in told] == [places[left]]
+
+
+@pytest.mark.parametrize("many", [0, 1, 127, 255])
+def test_however_many_places_a_message_tells_of_each_is_recorded(server: Served, many: int) -> None:
+    database = server.context.database
+    told = [
+        applied.Applied(place=-1 - nth, sender="RTH", moment=nth, message=1) for nth in range(many)
+    ]
+    places = [each.place for each in told]
+    asyncio.run(database.write(partial(applied.record, told={each.key: each for each in told})))
+    assert applied.moments(database, places) == {each.key: each.moment for each in told}
+    asyncio.run(database.write(partial(applied.forget, places=places)))
+    assert applied.moments(database, places) == {}
