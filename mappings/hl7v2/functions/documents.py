@@ -117,10 +117,14 @@ def absent_content(here: Here) -> Resource:  # noqa: ARG001
 def document_text(here: Here) -> Resource | None:
     """Return the lines of every OBX with text as one text, where the first of them stands."""
     _refuse_other_types(here)
-    texts = [one for one in here.run.message.segments("OBX") if _type(one) in _TEXT]
-    if not texts or texts[0] is not here.segment:
+    if _type(here.segment) not in _TEXT:
         return None
-    text = "\n".join(line.text for one in texts for line in one.field(5).repetitions)
+    segments = here.run.message.all_segments
+    texts = (one for one in segments if one.name == "OBX" and _type(one) in _TEXT)
+    first = next(texts)
+    if first is not here.segment:
+        return None
+    text = "\n".join(line.text for one in (first, *texts) for line in one.field(5).repetitions)
     if not text.strip():
         _missing(here)
         return None
