@@ -21,6 +21,13 @@ def test_without_a_time_of_the_event_that_of_the_message_counts(recorded: str) -
     assert found.occurred == 1_593_767_730_500_000
 
 
+def test_a_time_of_day_in_the_message_counts_before_a_day_of_the_event() -> None:
+    found = origin("ADT^A08", "20200703101530", "EVN|A08|20200702")
+    assert found.occurred == 1_593_767_730_000_000
+    assert origin("ADT^A08", "2020", "EVN|A08|20200703").occurred == 1_593_730_800_000_000
+    assert origin("ADT^A08", "20200703", "EVN|A08|2020").occurred == 1_593_730_800_000_000
+
+
 def test_a_day_alone_begins_at_midnight_in_london() -> None:
     assert origin("ADT^A08", "20200703").occurred == 1_593_730_800_000_000
 
