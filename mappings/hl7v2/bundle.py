@@ -11,7 +11,6 @@ from uuid import NAMESPACE_URL, uuid5
 
 from mappings.hl7v2.elements import Slot
 from mappings.hl7v2.functions.identity import search
-from mappings.hl7v2.functions.visits import recorded_at
 from mappings.hl7v2.scope import Run
 from r4.json import Resource
 from terminology import systems
@@ -130,7 +129,7 @@ def _event(slot: Slot, run: Run) -> Iterator[Resource]:
     if not event or not (of_patient or resource_type == "Encounter"):
         return
     yield {"url": MERGE_EVENT, "valueCode": event}
-    if recorded := recorded_at(run):
+    if recorded := run.recorded:
         yield {"url": MERGE_RECORDED, "valueDateTime": recorded}
     visits = [s for s in run.slots if of_patient and s.resource["resourceType"] == "Encounter"]
     for number in [number for visit in visits for number in visit.matches]:

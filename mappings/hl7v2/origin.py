@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import NamedTuple
 
 from mappings.hl7v2.parse import Message
-from mappings.hl7v2.timestamps import LONDON, date_time
+from mappings.hl7v2.timestamps import LONDON
+from mappings.hl7v2.told import recorded
 
 _KIND = re.compile(r"[A-Z]{3}\^[A-Z][0-9]{2}\Z")
 _MICROSECONDS = 1_000_000
@@ -23,19 +24,15 @@ class Origin(NamedTuple):
 
 
 def origin(message: Message) -> Origin:
-    """Return the origin of a message; it occurred at EVN-2 or, without that, at MSH-7."""
+    """Return the origin of a message; it occurred when it was recorded (`told.recorded`)."""
     header = message.header
     kind = f"{header.message_code}^{header.trigger_event}"
-    recorded = next((each.value(2) for each in message.segments("EVN")), "")
-    occurred = _microseconds(recorded)
-    if occurred is None:
-        occurred = _microseconds(header.timestamp)
+    occurred = _microseconds(recorded(message))
     return Origin(header.sending_facility, kind if _KIND.match(kind) else None, occurred)
 
 
-def _microseconds(text: str) -> int | None:
-    """Return a timestamp as microseconds; None where it is none, or names no day."""
-    moment = date_time(text)
+def _microseconds(moment: str | None) -> int | None:
+    """Return a dateTime as microseconds; None where it names no day."""
     if moment is None or len(moment) < len("2020-01-01"):
         return None
     read = datetime.fromisoformat(moment)

@@ -13,6 +13,7 @@ from mappings.hl7v2.grammar import Branch
 from mappings.hl7v2.parse import Message, Segment
 from mappings.hl7v2.sites import Site, Translator
 from mappings.hl7v2.tables import Event, local_system, vocabularies
+from mappings.hl7v2.told import recorded
 from r4.issue import Issue
 from r4.json import Resource
 
@@ -72,6 +73,14 @@ class Run:
         self.counts: dict[str, int] = {}
         self.referred: dict[Hashable, tuple[Slot, Slot]] = {}
         """Resources that rows of HL7's tables made on the way, and the one that refers to each."""
+
+    @property
+    def recorded(self) -> str | None:
+        """Return when the hospital recorded the event, a dateTime; the receipt stands in for it.
+
+        It is read anew each time, so that each row that asks is known to have read it (`trace`).
+        """
+        return recorded(self.message) or self.context.now
 
     def add(self, resource: Resource, request: str) -> Slot:
         """Open a slot for a resource."""

@@ -41,17 +41,26 @@ def span(text: str) -> tuple[datetime, datetime] | None:
     """Return the first and the last moment that a timestamp may mean; None without a time of day.
 
     It may mean all of a minute or second and, in the hour that the autumn clock change repeats, both.
+    None too where either moment is not in the years 1 to 9999 of UTC.
     """
     match = _FORM.match(text)
     if match is None or match["hour"] is None or (moment := _instant(match)) is None:
         return None
     first = datetime.fromisoformat(moment).replace(tzinfo=_zone(match["zone"]))
-    last = first.replace(fold=1)
+    try:  # in the hour that the spring clock change leaves out, the second passing is the earlier
+        last = max(first, first.replace(fold=1), key=lambda each: each.astimezone(UTC))
+        return first.astimezone(UTC), _end(match, last).astimezone(UTC)
+    except OverflowError:
+        return None
+
+
+def _end(match: re.Match[str], last: datetime) -> datetime:
+    """Return the end of the minute or second that a timestamp names."""
     if match["fraction"] is None:
         seconds = 59 if match["second"] is None else last.second
         minutes = 59 if match["minute"] is None else last.minute
-        last = last.replace(minute=minutes, second=seconds, microsecond=999_999)
-    return first.astimezone(UTC), last.astimezone(UTC)
+        return last.replace(minute=minutes, second=seconds, microsecond=999_999)
+    return last
 
 
 def is_before(first: str, second: str) -> bool:

@@ -5,7 +5,7 @@ import hashlib
 
 import pytest
 
-from mappings.hl7v2.functions.documents import LARGEST
+from mappings.hl7v2.functions.content import LARGEST
 from tests.mappings.messages import SEGMENTS, entries, mapped, one, refused
 
 PDF = b"%PDF-1.4 a short one"
@@ -226,6 +226,8 @@ def test_text_and_a_pdf_are_two_parts():
         ("^AP^PDF^Base64^JVBERi0=", "application/pdf", b"%PDF-"),
         ("^AP^pdf^BASE64^JVBE\\.br\\Ri0=", "application/pdf", b"%PDF-"),
         ("^application^pdf^Hex^25504446", "application/pdf", b"%PDF"),
+        ("^AP^PDF^^JVBERi0=", "application/pdf", b"%PDF-"),
+        ("^^application/pdf^Base64^JVBERi0=", "application/pdf", b"%PDF-"),
         ("^TEXT^HTML^A^<p>a \\T\\ b</p>", "text/html", b"<p>a & b</p>"),
         ("^IM^JPEG^Hex^FFD8", "image/jpeg", b"\xff\xd8"),
         ("^image^webp^Hex^52", "image/webp", b"R"),
@@ -256,7 +258,7 @@ def test_a_part_that_lies_elsewhere_is_its_url():
         ("ED|OP||^AP^PDF^Base64^JVBERi0", "102", "OBX^1^5"),
         ("ED|OP||^AP^PDF^Base64^\u00e9", "102", "OBX^1^5"),
         ("ED|OP||^AP^PDF^Hex^2G", "102", "OBX^1^5"),
-        ("ED|OP||^AP^PDF^^JVBERi0=", "102", "OBX^1^5"),
+        ("ED|OP||^AP^PDF^^no PDF", "102", "OBX^1^5"),
         ("ED|OP||^AP^PDF^Base64^", "101", "OBX^1^5"),
         ("ED|OP||^AP^PDF^Hex^25~^AP^PDF^Hex^2", "102", "OBX^1^5^2"),
         ("ED|OP||", "101", "OBX^1^5"),

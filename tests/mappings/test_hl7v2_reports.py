@@ -4,6 +4,7 @@ from base64 import b64decode
 
 import pytest
 
+from mappings.hl7v2.functions.content import LARGEST
 from tests.mappings.messages import SEGMENTS, entries, mapped, one, refused
 
 MSH = SEGMENTS["MSH"].replace("ADT^A01^ADT_A01", "ORU^R01")
@@ -105,14 +106,14 @@ def test_notes_after_an_order_are_the_conclusion_and_those_after_a_result_its_ow
         ("ED|x^Letter^L||^PDF^^^JVBERg==", "application/pdf", b"%PDF"),
         ("ED|x^Letter^L||^TEXT^^A^plain words", "text/plain", b"plain words"),
         ("ED|x^Letter^L||^image^PNG^Hex^89504E47", "image/png", b"\x89PNG"),
-        ("ED|x^Letter^L||^^strange^Base64^AAAA", None, b"\0\0\0"),
+        ("ED|x^Letter^L||^^strange^Base64^AAAA", "application/octet-stream", b"\0\0\0"),
     ],
 )
 def test_a_document_is_a_form_of_its_report_and_no_observation(value, content_type, data):
     bundle = results(obr(), f"OBX|1|{value}||||||F", "NTE|1||on the document")
     assert entries(bundle, "Observation") == []
     (form,) = one(bundle, "DiagnosticReport")["presentedForm"]
-    assert (form.get("contentType"), b64decode(form["data"])) == (content_type, data)
+    assert (form["contentType"], b64decode(form["data"])) == (content_type, data)
     assert (form["title"], form["size"]) == ("Letter", len(data))
 
 
@@ -132,14 +133,20 @@ def test_a_document_that_is_withdrawn_is_not_in_its_report():
     [
         ((obr(), "OBX|1|ED|x||^^PDF^Base64^AA*A"), "OBX^1^5"),
         ((obr(), "OBX|1|ED|x||^^PDF^Hex^8G"), "OBX^1^5"),
-        ((obr(), "OBX|1|ED|x||^^PDF^Base64"), "OBX^1^5"),
         ((obr(), "OBX|1|ED|x||^^PDF^uuencode^AAAA"), "OBX^1^5"),
         ((obr(), "OBX|1|RP|x||two words^^x^y"), "OBX^1^5"),
+        ((obr(), "OBX|1|RP|x||letters/7.pdf^^x^y"), "OBX^1^5"),
         (("OBX|1|ED|x||^^PDF^Base64^AAAA",), "OBX^1^2"),
     ],
 )
 def test_a_document_that_cannot_be_read_is_refused(lines, place):
     assert refusal(*lines) == ("102", place)
+
+
+def test_a_document_without_content_or_with_too_much_is_refused():
+    assert refusal(obr(), "OBX|1|ED|x||^^PDF^Base64") == ("101", "OBX^1^5")
+    large = "a" * (LARGEST + 1)
+    assert refusal(obr(), f"OBX|1|ED|x||^^TEXT^A^{large}") == ("104", "OBX^1^5")
 
 
 def test_the_specimen_of_an_order_is_that_of_its_results():

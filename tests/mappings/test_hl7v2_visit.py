@@ -16,6 +16,17 @@ def test_the_visit_is_known_by_its_number_and_ends_with_its_discharge():
     assert (ended["status"], ended["period"]["end"]) == ("finished", "2025-05-07T12:00:00+01:00")
 
 
+def test_an_event_recorded_on_a_day_has_the_time_of_day_of_its_message():
+    for evn, recorded in (
+        ("20250506", "2025-05-06T09:30:00+01:00"),
+        ("202505060915", "2025-05-06T09:15:00+01:00"),
+        ("", "2025-05-06T09:30:00+01:00"),
+    ):
+        (entry,) = entries(mapped(EVN=f"EVN|A01|{evn}"), "Encounter")
+        found = [each for each in entry["request"]["extension"] if "valueDateTime" in each]
+        assert [each["valueDateTime"] for each in found] == [recorded]
+
+
 def test_an_admission_needs_a_visit_number_or_an_admission_time():
     assert refused(PV1="PV1|1|I")[1] == ("101", "PV1^1^19")
     assert refused(PV1="")[1] == ("101", "PV1^1^19")

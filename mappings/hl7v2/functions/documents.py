@@ -4,31 +4,19 @@ HL7 v2.4 chapter 9; https://hl7.org/fhir/R4/documentreference.html. The content 
 its size and hash. A part that is a CDA document is kept as any other: its sections are not read here.
 """
 
-import base64
-import binascii
-import hashlib
-import re
-from collections.abc import Callable
-
 from mappings.hl7v2 import timestamps
 from mappings.hl7v2.datatypes import cwe
-from mappings.hl7v2.errors import DATA_TYPE, REQUIRED, TABLE_VALUE, TOO_LONG
+from mappings.hl7v2.errors import DATA_TYPE, REQUIRED, TABLE_VALUE
+from mappings.hl7v2.functions import content
 from mappings.hl7v2.functions.identity import known_as
-from mappings.hl7v2.parse import Repetition, Segment
+from mappings.hl7v2.parse import Segment
 from mappings.hl7v2.scope import Compute, Here
 from r4.json import Resource
-
-LARGEST = 16 * 1024 * 1024
-"""Most bytes that one part of a document may have; as base64 a third more."""
 
 _RELATIONS = {"T05": "appends", "T06": "appends", "T09": "replaces", "T10": "replaces"}
 _CANCEL = "T11"
 _AUTHENTICATED = ("AU", "LA")
 _TEXT = ("", "TX", "FT", "ST")
-_MEDIA_TYPE = re.compile(
-    r"(?:application|audio|image|message|model|multipart|text|video)/[a-z0-9.+-]+\Z", re.ASCII
-)
-_URL = re.compile(r"(?:https?|ftps?|urn):\S+\Z")
 _TYPES = "http://terminology.hl7.org/CodeSystem/v2-0270"
 _ABSENT = "http://hl7.org/fhir/StructureDefinition/data-absent-reason"
 
@@ -117,24 +105,29 @@ def absent_content(here: Here) -> Resource:  # noqa: ARG001
 def document_text(here: Here) -> Resource | None:
     """Return the lines of every OBX with text as one text, where the first of them stands."""
     _refuse_other_types(here)
-    texts = [one for one in here.run.message.segments("OBX") if _type(one) in _TEXT]
-    if not texts or texts[0] is not here.segment:
+    if _type(here.segment) not in _TEXT:
         return None
-    text = "\n".join(line.text for one in texts for line in one.field(5).repetitions)
+    segments = here.run.message.all_segments
+    texts = (one for one in segments if one.name == "OBX" and _type(one) in _TEXT)
+    first = next(texts)
+    if first is not here.segment:
+        return None
+    text = "\n".join(line.text for one in (first, *texts) for line in one.field(5).repetitions)
     if not text.strip():
-        _missing(here)
+        content.miss(here.at(5))
         return None
-    return _attached(here, text.encode(), "text/plain; charset=utf-8")
+    part = content.inline(text.encode(), "text/plain; charset=utf-8", here.at(5))
+    return None if part is None else _described(part, here)
 
 
 def document_data(here: Here) -> list[Resource] | None:
     """Return the parts that OBX-5 embeds (ED), one for each repetition."""
-    return _parts(here, "ED", _embedded)
+    return _parts(here, "ED")
 
 
 def document_pointer(here: Here) -> list[Resource] | None:
     """Return the parts that OBX-5 points to (RP), by their URLs."""
-    return _parts(here, "RP", _pointer)
+    return _parts(here, "RP")
 
 
 def _event(here: Here) -> str:
@@ -180,94 +173,26 @@ def _refuse_other_types(here: Here) -> None:
         here.at(2).fail(DATA_TYPE, text)
 
 
-def _missing(here: Here) -> None:
-    here.at(5).fail(REQUIRED, "OBX-5, the content of the document, is missing.")
-
-
-def _parts(
-    here: Here, kind: str, read: Callable[[Repetition, Here], Resource | None]
-) -> list[Resource] | None:
+def _parts(here: Here, kind: str) -> list[Resource] | None:
     if _type(here.segment) != kind:
         return None
     listed = here.segment.field(5).repetitions
     if not any(listed):
-        _missing(here)
+        content.miss(here.at(5))
         return None
-    found = (read(one, here.at(5, number)) for number, one in enumerate(listed, 1) if one)
-    return [part for part in found if part is not None]
+    read = (
+        content.attachment(one, kind, here.at(5, at)) for at, one in enumerate(listed, 1) if one
+    )
+    return [_described(part, here) for part in read if part is not None]
 
 
-def _embedded(value: Repetition, here: Here) -> Resource | None:
-    data = _decoded(value, here)
-    return None if data is None else _attached(here, data, _media_type(value, here))
-
-
-def _decoded(value: Repetition, here: Here) -> bytes | None:
-    encoding, text = value.component(4).upper(), value.component(5)
-    try:
-        if encoding == "BASE64":
-            found = base64.b64decode("".join(text.split()), validate=True)
-        elif encoding == "HEX":
-            found = bytes.fromhex(text)
-        elif encoding == "A":
-            found = text.encode()
-        else:
-            text = f"OBX-5.4 `{value.component(4)}` is no encoding; send Base64, Hex or A."
-            here.fail(DATA_TYPE, text)
-            return None
-    except (binascii.Error, ValueError):
-        here.fail(DATA_TYPE, f"OBX-5.5 is not {encoding.capitalize()}, as OBX-5.4 says it is.")
-        return None
-    if not found:
-        _missing(here)
-    return found or None
-
-
-def _pointer(value: Repetition, here: Here) -> Resource | None:
-    url = value.component(1)
-    if not _URL.match(url):
-        here.fail(DATA_TYPE, "OBX-5.1, where the document is, must be an absolute URL.")
-        return None
-    kind = _media_type(value, here, first=3)
-    return {"attachment": {"contentType": kind, "url": url, **_described(here)}}
-
-
-def _media_type(value: Repetition, here: Here, *, first: int = 2) -> str:
-    """Return the media type by HL7 table 0291, or as sent in two parts (`image`, `png`)."""
-    main, sub = value.component(first), value.component(first + 1)
-    known = here.translate("DataSubtype", sub.upper() or main.upper())
-    if known is not None:
-        return str(known["code"])
-    sent = f"{main}/{sub}".lower()
-    return sent if _MEDIA_TYPE.match(sent) else "application/octet-stream"
-
-
-def _attached(here: Here, data: bytes, media_type: str) -> Resource | None:
-    if len(data) > LARGEST:
-        text = f"This part of the document has {len(data)} bytes; at most {LARGEST} are taken."
-        here.at(5).fail(TOO_LONG, text)
-        return None
-    digest = hashlib.sha1(data, usedforsecurity=False).digest()
-    return {
-        "attachment": {
-            "contentType": media_type,
-            "data": base64.b64encode(data).decode(),
-            "size": len(data),
-            "hash": base64.b64encode(digest).decode(),
-            **_described(here),
-        }
-    }
-
-
-def _described(here: Here) -> Resource:
-    """Return the title of a part (TXA-25, OBX-3, TXA-16) and when the document was written."""
+def _described(attachment: Resource, here: Here) -> Resource:
+    """Return a part with its title (TXA-25, OBX-3, TXA-16) and when the document was written."""
     titles = (here.value("TXA", 25), here.segment.field(3).component(2), here.value("TXA", 16))
     title = next((one for one in titles if one), "")
     created = timestamps.date_time(here.value("TXA", 6))
-    return {
-        **({"title": title} if title else {}),
-        **({"creation": created} if created else {}),
-    }
+    more = {**({"title": title} if title else {}), **({"creation": created} if created else {})}
+    return {"attachment": attachment | more}
 
 
 NAMED: tuple[Compute, ...] = (

@@ -3,24 +3,17 @@
 HL7 v2.4 chapter 7.4. A report is an OBR that says what was asked (OBR-4); its OBX are its results.
 """
 
-import binascii
-import re
-from base64 import b64decode, b64encode
-from hashlib import sha1
-
 from mappings.hl7v2 import timestamps
 from mappings.hl7v2.datatypes import ts
 from mappings.hl7v2.errors import DATA_TYPE, TABLE_VALUE
+from mappings.hl7v2.functions.content import attachment
 from mappings.hl7v2.functions.identity import patient_values
 from mappings.hl7v2.functions.numbers import order_numbers, order_reference
-from mappings.hl7v2.parse import Repetition
 from mappings.hl7v2.scope import Compute, Here
 from r4.json import Resource
 
 _ATTACHMENTS = ("ED", "RP")
 _WITHDRAWN = ("D", "W", "X")
-_MEDIA_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+\Z", re.ASCII)
-_TOP_LEVEL = ("application", "audio", "image", "text", "video")
 
 
 def observation_identifier(here: Here) -> Resource:
@@ -174,67 +167,14 @@ def in_observation(here: Here) -> bool:
 
 
 def attachments(here: Here) -> list[Resource]:
-    """Return the documents in OBX-5, but for those that OBX-11 withdraws.
-
-    ED: type, subtype, encoding (Base64, Hex or A) and data; RP: pointer, type and subtype.
-    """
+    """Return the documents in OBX-5, but for those that OBX-11 withdraws."""
     if here.segment.value(11) in _WITHDRAWN:
         return []
-    read = _embedded if here.segment.text(2).upper() == "ED" else _pointed
+    kind = here.segment.text(2).upper()
     repetitions = enumerate(here.segment.field(5).repetitions, start=1)
-    found = [read(value, here.at(5, number)) for number, value in repetitions if value]
+    found = [attachment(value, kind, here.at(5, number)) for number, value in repetitions if value]
     title = here.segment.field(3).component(2)
     return [one | ({"title": title} if title else {}) for one in found if one]
-
-
-def _embedded(value: Repetition, here: Here) -> Resource | None:
-    data = _decoded(value.component(5), value.component(4).upper())
-    if not data:
-        text = f"ED.5 is empty, or not in the encoding that ED.4 names (`{value.component(4)}`)."
-        here.fail(DATA_TYPE, text)
-        return None
-    return {
-        **_media_type(value.component(2), value.component(3), here),
-        "data": b64encode(data).decode(),
-        "size": len(data),
-        "hash": b64encode(sha1(data, usedforsecurity=False).digest()).decode(),
-    }
-
-
-def _decoded(text: str, encoding: str) -> bytes | None:
-    """Return the bytes; an encoding that is not named is Base64, as senders of PDF leave it out."""
-    try:
-        if encoding == "A":
-            return text.encode()
-        if encoding == "HEX":
-            return bytes.fromhex(text)
-        return b64decode("".join(text.split()), validate=True) if _is_base64(encoding) else None
-    except (ValueError, binascii.Error):
-        return None
-
-
-def _is_base64(encoding: str) -> bool:
-    return encoding in ("", "BASE64")
-
-
-def _pointed(value: Repetition, here: Here) -> Resource | None:
-    url = value.component(1)
-    if not url or any(character.isspace() for character in url):
-        here.fail(DATA_TYPE, f"RP.1 `{url}` is not the address of a document.")
-        return None
-    return {**_media_type(value.component(3), value.component(4), here), "url": url}
-
-
-def _media_type(kind: str, subtype: str, here: Here) -> Resource:
-    """Return the media type: as it stands, type/subtype, or what the word for it means."""
-    for text in (subtype, kind, f"{kind}/{subtype}" if kind.lower() in _TOP_LEVEL else ""):
-        if _MEDIA_TYPE.match(text):
-            return {"contentType": text.lower()}
-    for word in (subtype, kind):
-        coding = here.translate("MediaType", word.upper()) if word else None
-        if coding is not None:
-            return {"contentType": coding["code"]}
-    return {}
 
 
 NAMED: tuple[Compute, ...] = (

@@ -4,7 +4,7 @@ from mappings.hl7v2 import timestamps
 from mappings.hl7v2.datatypes import pl, ts
 from mappings.hl7v2.errors import DATA_TYPE
 from mappings.hl7v2.functions.identity import known_as, patient_values
-from mappings.hl7v2.scope import Compute, Here, Run
+from mappings.hl7v2.scope import Compute, Here
 from r4.json import Resource
 
 _MOVES = ("transfer", "reclassify", "track")
@@ -118,7 +118,7 @@ def temporary_start(here: Here) -> str | None:
 
 def moved_at(here: Here) -> str | None:
     """Return when the event happened: EVN-6, else when it was recorded."""
-    return timestamps.date_time(here.value("EVN", 6)) or recorded_at(here.run)
+    return timestamps.date_time(here.value("EVN", 6)) or here.run.recorded
 
 
 def has_place(here: Here) -> bool:
@@ -153,16 +153,6 @@ def _names_place(here: Here, number: int) -> bool:
 
 def _departs(here: Here) -> bool:
     return here.run.message.header.trigger_event == "A09"
-
-
-def recorded_at(run: Run) -> str | None:
-    """Return when the hospital recorded the event, a dateTime: EVN-2, else the message's own time."""
-    for segment in run.message.all_segments:
-        if segment.name == "EVN" and segment.text(2):
-            found = timestamps.date_time(segment.field(2).value)
-            if found:
-                return found
-    return timestamps.date_time(run.message.header.timestamp) or run.context.now
 
 
 def subjects(here: Here) -> list[str]:
