@@ -11,6 +11,7 @@ import asyncio
 import logging
 import socket
 import ssl
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -30,6 +31,8 @@ _QUEUE = 128
 _HANDSHAKES = 64
 """How many TLS handshakes may be under way; one more, and the oldest of them is dropped."""
 _RETRY_SECONDS = 1.0
+_GATHERED_SECONDS = 1.0
+"""For how long connections that fail are gathered: where the writer ends, all of them do."""
 _CLOSING_SECONDS = 10.0
 """How long a peer has to take its last answer, and to take leave where there is TLS."""
 
@@ -94,6 +97,7 @@ class Server:
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _shaking: dict[asyncio.Task[None], None] = field(default_factory=dict)
     _working: set[asyncio.Future[bytes]] = field(default_factory=set)
+    _failed: Counter[tuple[str, str]] = field(default_factory=Counter)
     _turns: Room = field(init=False)
     _room: asyncio.Event = field(default_factory=asyncio.Event)
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
@@ -150,6 +154,10 @@ class Server:
             task.cancel()
         await asyncio.gather(*opening, return_exceptions=True)
         self._close_sockets()
+        await self._finish(grace_seconds)
+        self._tell_failures()
+
+    async def _finish(self, grace_seconds: float) -> None:
         left: set[asyncio.Future[Any]] = {*self._tasks, *self._working}
         if not left:
             return
@@ -249,13 +257,24 @@ class Server:
         except ConnectionError:
             _log.info("mllp connection lost: %s", talk.peer.address)
         except Exception as failure:  # whatever failed, nothing was acknowledged
-            name = type(failure).__name__
-            _log.error("mllp connection closed after %s: %s", name, talk.peer.address)
+            self._note_failure(type(failure).__name__, talk.peer.address)
         finally:
             for each in working:
                 each.cancel()
             await asyncio.gather(*working, return_exceptions=True)
             await _closed(writer)
+
+    def _note_failure(self, name: str, address: str) -> None:
+        """Have it logged, in one line for all connections, that one was closed after a failure."""
+        if not self._failed:
+            asyncio.get_running_loop().call_later(_GATHERED_SECONDS, self._tell_failures)
+        self._failed[name, address] += 1
+
+    def _tell_failures(self) -> None:
+        if self._failed:
+            told = (f"{name}: {many} of {at}" for (name, at), many in sorted(self._failed.items()))
+            _log.error("mllp connections closed after a failure: %s", ", ".join(told))
+            self._failed.clear()
 
     async def _read(self, talk: _Talk) -> None:
         deframer = Deframer(self.limits.frame, self.counts)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fhir_server.access.senders import Peer
-from fhir_server.mllp import Counts, Deframer, Frame, Limits, Server, serve
+from fhir_server.mllp import Counts, Deframer, Frame, Limits, Server, listener, serve
 from fhir_server.operations.acknowledge import Reply
 from tests.support.mllp import answer, connected, framed
 
@@ -244,8 +244,28 @@ async def test_a_handler_that_fails_closes_its_connection_and_no_other(caplog):
         async with connected(server) as (other, other_writer):
             other_writer.write(framed(ADT % 2))
             assert await answer(other) == b"ACK 2"
-    assert "closed after" in caplog.text
+    (told,) = (each.getMessage() for each in caplog.records if "closed after" in each.getMessage())
+    assert told.endswith("RuntimeError: 1 of 127.0.0.1")
     assert "9990000018" not in caplog.text
+
+
+async def test_connections_that_fail_together_are_told_in_one_line(caplog, monkeypatch):
+    monkeypatch.setattr(listener, "_GATHERED_SECONDS", 60.0)
+
+    async def failing(message: bytes, peer: Peer) -> bytes:
+        raise OSError("the writer's process ended")
+
+    async with (
+        listening(failing) as server,
+        connected(server) as (reader, writer),
+        connected(server) as (other, other_writer),
+    ):
+        for each in (writer, other_writer):
+            each.write(framed(ADT % 1))
+        for each in (reader, other):
+            assert await asyncio.wait_for(each.read(), 5) == b""
+    (told,) = (each.getMessage() for each in caplog.records if "closed after" in each.getMessage())
+    assert told.endswith("OSError: 2 of 127.0.0.1")
 
 
 async def test_closing_answers_what_was_read_and_takes_no_more():
