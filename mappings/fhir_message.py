@@ -13,9 +13,9 @@ from functools import cached_property
 from typing import Any, Literal
 from uuid import NAMESPACE_URL, uuid5
 
-from mappings.hl7v2.bundle import MERGE
 from mappings.hl7v2.functions.identity import search
 from mappings.hl7v2.tables import requests
+from mappings.merge import MERGE
 from r4 import definitions
 from r4.issue import FhirError, Issue, error, operation_outcome
 from r4.json import Resource, encode

@@ -11,18 +11,19 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from fhir_server.interactions.visits import Change
+from mappings.merge import (
+    MERGE,
+    MERGE_DELETE,
+    MERGE_EVENT,
+    MERGE_RECORDED,
+    MERGE_VISIT,
+    REQUEST_KIND,
+)
 from r4 import definitions
 from r4.issue import FhirError, Issue, error
 from r4.json import Resource, decode
 from r4.patch import fhirpath_patch, json_patch
-from terminology.systems import CSOR
 
-MERGE = f"{CSOR}/StructureDefinition/merge"
-MERGE_DELETE = f"{CSOR}/StructureDefinition/merge-delete"
-MERGE_EVENT = f"{CSOR}/StructureDefinition/merge-event"
-MERGE_RECORDED = f"{CSOR}/StructureDefinition/merge-recorded"
-MERGE_VISIT = f"{CSOR}/StructureDefinition/merge-visit"
-REQUEST_KIND = f"{CSOR}/StructureDefinition/request-kind"
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 Patch = Callable[[Resource], Resource]
 MOST_READS = 100

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from fhir_server.context import Context, instant
-from fhir_server.interactions.entries import MERGE, REQUEST_KIND
 from fhir_server.interactions.identity import replaced_by
 from fhir_server.interactions.merge import merge
 from fhir_server.interactions.moves import CHILD, belongings, of_visit
@@ -21,6 +20,7 @@ from fhir_server.store import read as store
 from fhir_server.store.inbox import Message
 from fhir_server.store.read import Stored
 from mappings import hl7v2
+from mappings.merge import MERGE, REQUEST_KIND
 from r4.issue import FhirError, error
 from r4.json import Resource, decode
 

@@ -12,15 +12,15 @@ from uuid import NAMESPACE_URL, uuid5
 from mappings.hl7v2.elements import Slot
 from mappings.hl7v2.functions.identity import search
 from mappings.hl7v2.scope import Run
+from mappings.merge import (
+    MERGE,
+    MERGE_DELETE,
+    MERGE_EVENT,
+    MERGE_RECORDED,
+    MERGE_VISIT,
+    REQUEST_KIND,
+)
 from r4.json import Resource
-from terminology import systems
-
-MERGE = f"{systems.CSOR}/StructureDefinition/merge"
-MERGE_DELETE = f"{systems.CSOR}/StructureDefinition/merge-delete"
-MERGE_EVENT = f"{systems.CSOR}/StructureDefinition/merge-event"
-MERGE_RECORDED = f"{systems.CSOR}/StructureDefinition/merge-recorded"
-MERGE_VISIT = f"{systems.CSOR}/StructureDefinition/merge-visit"
-REQUEST_KIND = f"{systems.CSOR}/StructureDefinition/request-kind"
 
 
 def identify(slot: Slot, run: Run) -> None:

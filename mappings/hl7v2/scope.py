@@ -18,6 +18,8 @@ from r4.issue import Issue
 from r4.json import Resource
 
 _REMEMBERED = 10_000
+_LONGEST = 64
+"""Characters of the longest code that is remembered: what is longer is free text."""
 
 
 class Engine(Protocol):
@@ -54,7 +56,8 @@ class MappingContext:
         found = self.known.get(key)
         if found is None:
             found = self.terminology.translate(concept_map, system, code)
-            if len(self.known) < _REMEMBERED:  # free text sent as codes must not fill the memory
+            # free text sent as codes must not fill the memory
+            if len(code) <= _LONGEST and len(self.known) < _REMEMBERED:
                 self.known[key] = found
         return found
 
@@ -71,6 +74,8 @@ class Run:
         self.slots: list[Slot] = []
         self.issues: list[Issue] = []
         self.counts: dict[str, int] = {}
+        self.systems: dict[str, str] = {}
+        """The systems of the sender's own numbers by kind, as far as they have been asked for."""
         self.referred: dict[Hashable, tuple[Slot, Slot]] = {}
         """Resources that rows of HL7's tables made on the way, and the one that refers to each."""
 
@@ -154,7 +159,10 @@ class Here:
 
     def local(self, kind: str) -> str:
         """Return the identifier system for numbers of one kind that the sender gives out."""
-        return local_system(self.run.sender, kind)
+        known = self.run.systems
+        if kind not in known:
+            known[kind] = local_system(self.run.sender, kind)
+        return known[kind]
 
     def translate(self, vocabulary: str, code: str) -> Resource | None:
         """Return the Coding of a code in a vocabulary (the hospital's own, if it has one)."""

@@ -96,3 +96,11 @@ def test_all_errors_are_reported_at_once():
     pid = "PID|1||9990000019^^^NHS||Testchild||31122025|Q"
     error, _ = refused(PID=pid)
     assert [issue.expression for issue in error.issues] == ["PID^1^3", "PID^1^7", "PID^1^8"]
+
+
+def test_translations_of_codes_are_remembered_and_those_of_free_text_are_not():
+    context = MappingContext(TERMINOLOGY)
+    url = "https://csor.example/fhir/ConceptMap/v2-media-type"
+    for code in ("a" * 64, "a" * 65):
+        assert list(context.translate(url, "", code)) == []
+    assert [len(code) for _, _, code in context.known] == [64]

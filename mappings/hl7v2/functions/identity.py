@@ -241,6 +241,11 @@ def patient_values(here: Here) -> list[str]:
     return [str(one["value"]) for one in (best, *own)]
 
 
+def message_key(here: Here) -> str:
+    """Return what stands for an order that has no number: the message and the child."""
+    return f"{here.run.message.header.control_id}.{patient_values(here)[0]}"
+
+
 NAMED: tuple[Compute, ...] = (
     message_source,
     patient_identifiers,

@@ -7,7 +7,7 @@ from mappings.hl7v2 import timestamps
 from mappings.hl7v2.datatypes import ts
 from mappings.hl7v2.errors import DATA_TYPE, TABLE_VALUE
 from mappings.hl7v2.functions.content import attachment
-from mappings.hl7v2.functions.identity import patient_values
+from mappings.hl7v2.functions.identity import message_key
 from mappings.hl7v2.functions.numbers import order_numbers, order_reference
 from mappings.hl7v2.scope import Compute, Here
 from r4.json import Resource
@@ -38,8 +38,7 @@ def report_identifiers(here: Here) -> list[Resource]:
 
 
 def _order(here: Here) -> str:
-    message = f"{here.run.message.header.control_id}.{patient_values(here)[0]}"
-    return here.value("OBR", 3) or here.value("OBR", 2) or message
+    return here.value("OBR", 3) or here.value("OBR", 2) or message_key(here)
 
 
 def _numbered(here: Here, kind: str, segment: str, key: str) -> Resource:

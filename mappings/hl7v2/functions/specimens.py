@@ -6,7 +6,7 @@ HL7 v2.5 chapter 7.4.3 (SPM), v2.4 chapter 7.4.1.15 (OBR-15).
 from mappings.hl7v2 import timestamps
 from mappings.hl7v2.codes import coding_system
 from mappings.hl7v2.errors import DATA_TYPE
-from mappings.hl7v2.functions.identity import patient_values
+from mappings.hl7v2.functions.identity import message_key
 from mappings.hl7v2.functions.numbers import entity, half, order_numbers
 from mappings.hl7v2.scope import Compute, Here
 from r4.json import Resource
@@ -37,8 +37,7 @@ def order_specimen_identifier(here: Here) -> Resource:
 
 def _of_order(here: Here, set_id: str) -> Resource:
     numbers = order_numbers(here)
-    message = f"{here.run.message.header.control_id}.{patient_values(here)[0]}"
-    order = str(numbers[0]["value"]) if numbers else message
+    order = str(numbers[0]["value"]) if numbers else message_key(here)
     key = f"{order}.{set_id}" if set_id else order
     return {"system": here.local("specimen"), "value": key}
 

@@ -1,7 +1,7 @@
 """Visits: which one a message is about, how far it has come, and where the child is."""
 
 from mappings.hl7v2 import timestamps
-from mappings.hl7v2.datatypes import pl, ts
+from mappings.hl7v2.datatypes import ts
 from mappings.hl7v2.errors import DATA_TYPE
 from mappings.hl7v2.functions.identity import known_as, patient_values
 from mappings.hl7v2.scope import Compute, Here
@@ -148,7 +148,7 @@ def awaits(here: Here) -> bool:
 
 def _names_place(here: Here, number: int) -> bool:
     field = here.segment.field(number)
-    return any(pl(found, here) for found in field.repetitions[:1])
+    return any(field.component(part) for part in (1, 2, 3))
 
 
 def _departs(here: Here) -> bool:
