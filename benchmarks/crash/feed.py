@@ -17,7 +17,7 @@ _PAUSE, _ANSWER_WITHIN, _PATIENCE = 0.1, 30.0, 300.0
 _MESSAGE = (
     "MSH|^~\\&|PAS|RTH|CSOR|CSOR|{at}||ADT^{event}^ADT_A01|{control}|P|2.4|||||GBR|UNICODE\r"
     "EVN|{event}|{at}\r"
-    "PID|1||{number}^^^NHS~M{number}^^^RTH^MR||{family}^Fictitious||20200102|1\r"
+    "PID|1||{number}^^^NHS~M{number}^^^RTH^MR||{family}^Fictitious-{number}||20200102|1\r"
     "PV1|1|I|RTH^NICU^1||||C9999991^Testsurgeon^Fictitious^^^Dr^^^GMC|||171|||||||||"
     "V{number}^^^VISITID{rest}202001031000\r"
     "DG1|1||Q43.1^Hirschsprung's disease^I10||20200103|A\r"
@@ -30,7 +30,7 @@ def family(turn: int) -> str:
 
 
 def messages(number: str) -> Iterator[bytes]:
-    """Yield what is told of a child, in its order."""
+    """Yield what is told of a child, in its order; no two children are told of alike."""
     for turn in range(EACH):
         yield _MESSAGE.format(
             at=f"20200103{11 + turn}15", event="A08" if turn else "A01", number=number,
