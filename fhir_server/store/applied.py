@@ -9,15 +9,13 @@ from functools import cache
 
 import msgspec
 
-from fhir_server.store.connection import Connection
+from fhir_server.store.connection import Connection, portions
 from fhir_server.store.search.worded import Reader
 
 Key = tuple[int, str]
 """A place and a sender."""
 _MANY = 500
 """Most values in one statement."""
-_ROWS = (128, 64, 32, 16, 8, 4, 2, 1)
-"""How many rows one statement records: each number is a statement that is prepared once."""
 
 
 class Applied(msgspec.Struct, frozen=True):
@@ -56,12 +54,8 @@ def moments(reader: Reader, places: Collection[int]) -> dict[Key, int]:
 
 def record(connection: Connection, told: Mapping[Key, Applied]) -> None:
     """Record what has been applied, in the transaction of the caller."""
-    rows, start = [_row(each) for each in told.values()], 0
-    for many in _ROWS:
-        while len(rows) - start >= many:
-            some = rows[start : start + many]
-            connection.execute(_recording(many), [value for row in some for value in row])
-            start += many
+    for some in portions([_row(each) for each in told.values()]):
+        connection.execute(_recording(len(some)), [value for row in some for value in row])
 
 
 @cache

@@ -4,7 +4,7 @@ SQL is written once for both: `?` marks a parameter; what the two say differentl
 `store.search.dialect`.
 """
 
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeVar
 
@@ -111,6 +111,21 @@ class Database(Protocol):
     def close(self) -> None:
         """Finish the writes that are under way and close the database."""
         ...
+
+
+_ROWS = (128, 64, 32, 16, 8, 4, 2, 1)
+
+
+def portions(rows: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Yield rows in their order, as many together as one statement takes: each number is one to prepare.
+
+    Every step of a statement hands the interpreter to another thread and has to get it back.
+    """
+    start = 0
+    for many in _ROWS:
+        while len(rows) - start >= many:
+            yield rows[start : start + many]
+            start += many
 
 
 async def reading(database: Database, function: Callable[[], T]) -> T:

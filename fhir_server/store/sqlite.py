@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 from fhir_server.store.apart import ProcessWriter
-from fhir_server.store.connection import AT_PLACE, Connection, Row, Rows
+from fhir_server.store.connection import AT_PLACE, Connection, Row, Rows, portions
 from fhir_server.store.group import Done, Job, prepare, run
 from fhir_server.store.indexing import TABLES
 from fhir_server.store.migrate import migrate
@@ -33,12 +33,6 @@ _MAPPED = 1 << 34
 """Bytes of the file that are read where the system holds them, not copied: reads are small and many."""
 _READING, _WRITING = 16384, 65536
 """KiB of pages that a connection holds: a reader's are stale with each commit, and the file is mapped."""
-_ROWS = (128, 64, 32, 16, 8, 4, 2, 1)
-"""How many rows one statement stores: each number is a statement that is prepared once.
-
-Every step of a statement hands the interpreter to another thread and has to get it back.
-"""
-
 
 _MERGED = 500
 """Pages of an inverted index that one commit merges."""
@@ -182,13 +176,9 @@ class SqliteConnection:
         """Store rows of tables, many with each statement."""
         for table, given in rows.items():
             listed = [_texts(*row) for row in given] if table == "search_key" else given
-            start = 0
-            for many in _ROWS:
-                while len(listed) - start >= many:
-                    some = listed[start : start + many]
-                    values = [value for row in some for value in row]
-                    self._connection.execute(_insertion(table, many), values)
-                    start += many
+            for some in portions(listed):
+                values = [value for row in some for value in row]
+                self._connection.execute(_insertion(table, len(some)), values)
 
     def unindex(self, rids: Sequence[int], rows: Rows) -> None:
         """Take versions out of the index, word by word from the inverted ones."""
