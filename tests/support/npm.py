@@ -38,7 +38,7 @@ def install() -> None:
 
 def _install() -> None:
     lock, done = SOURCES / "package-lock.json", INSTALLED / "installed.json"
-    for source in [*SOURCES.glob("*.json"), *SOURCES.glob("*.mjs")]:
+    for source in [*SOURCES.glob("*.json"), *SOURCES.glob("*.?js")]:
         shutil.copy(source, INSTALLED)
     if done.exists() and done.read_bytes() == lock.read_bytes():
         return
