@@ -7,7 +7,7 @@ https://hl7.org/fhir/uv/sdc/modular.html#data-element-based-questionnaires
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from questionnaires.elements import CORE, SDC, Item, extensions, value_of
+from questionnaires.elements import SDC, Item, extensions, value_of
 from questionnaires.item_elements import child_items, element_of, of_element
 from questionnaires.modules import Modules, refusal
 from r4.issue import Issue
