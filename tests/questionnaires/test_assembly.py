@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from questionnaires import forms
+from questionnaires import artefacts, forms, module
 from questionnaires.assembly import Modules, assemble
+from r4.artefacts import load
 from r4.definitions import definition
 from r4.issue import FhirError
 from r4.json import Resource
@@ -254,3 +255,16 @@ def test_a_group_asks_for_the_children_of_its_element() -> None:
     assert find(made, "3.relationship")["type"] == "open-choice"
     assert find(made, "3.organization")["type"] == "reference"
     assert issues == []
+
+
+def test_the_registry_hands_out_its_forms_assembled_and_its_modules_as_they_are() -> None:
+    written = {each["id"]: each for each in load("questionnaires")}
+    carried = {each["id"]: each for each in artefacts()}
+    assert carried.keys() == written.keys()
+    for url, each in forms().items():
+        assert carried[each["id"]] is each
+        assert "subQuestionnaire" not in str(each), url
+        assert module(url) == written[each["id"]]
+        assert module(f"{url}|no-version") is None
+    modules = [each for each in artefacts() if each["url"] not in forms()]
+    assert modules == [written[each["id"]] for each in modules]
