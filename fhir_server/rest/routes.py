@@ -15,6 +15,7 @@ from fhir_server.rest import (
     bulk,
     cda,
     convert,
+    notes,
     operations,
     purge,
     subscriptions,
@@ -58,6 +59,7 @@ TABLE = (
     Interaction("POST", "/{type}/{id}/$validate", "$validate", operations.validate),
     Interaction("POST", "/QuestionnaireResponse/$extract", "$extract", operations.extract),
     Interaction("POST", "/QuestionnaireResponse/$sign", "$sign", operations.sign),
+    Interaction("POST", "/QuestionnaireResponse/{id}/$sign", "$sign", notes.sign),
     Interaction(
         "POST",
         "/QuestionnaireResponse/$process-response",
