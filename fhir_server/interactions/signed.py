@@ -7,7 +7,7 @@ refers to may be moved, for a visit that was another child's takes its notes alo
 from typing import Any
 
 from fhir_server.context import Context
-from fhir_server.interactions.conformance import form_of
+from fhir_server.interactions.conformance import form
 from fhir_server.interactions.targets import Target
 from r4.issue import FhirError, error
 from r4.json import Resource, decode
@@ -47,8 +47,8 @@ def is_signed(context: Context, resource: Resource) -> bool:
         return resource.get("status") == "final" and "legal" in modes
     if resource.get("status") not in _DONE:
         return False
-    form = form_of(context, resource.get("questionnaire"))
-    return form is not None and any(each.get("code") == NOTE for each in form.get("code", ()))
+    found = form(context, resource.get("questionnaire"))
+    return found is not None and any(each.get("code") == NOTE for each in found.get("code", ()))
 
 
 def _said(resource: Resource, moves: bool) -> Any:
