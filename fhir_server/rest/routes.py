@@ -16,6 +16,7 @@ from fhir_server.rest import (
     cda,
     convert,
     modular,
+    notes,
     operations,
     purge,
     sdc,
@@ -64,6 +65,7 @@ TABLE = (
     Interaction("POST", "/Questionnaire/{id}/$populate", "$populate", sdc.populate),
     Interaction("POST", "/QuestionnaireResponse/$extract", "$extract", operations.extract),
     Interaction("POST", "/QuestionnaireResponse/$sign", "$sign", operations.sign),
+    Interaction("POST", "/QuestionnaireResponse/{id}/$sign", "$sign", notes.sign),
     Interaction(
         "POST",
         "/QuestionnaireResponse/$process-response",
