@@ -38,8 +38,8 @@ _ATTEMPTS = 5
 _CHANGED = 412
 _TOLD = 100
 """Most refusals of children's resources that the report quotes."""
-_STRIDE = 10_000
-"""Rows of Patients among which those who have died are looked for at once."""
+_STRIDE, _PAGE = 10_000, 100
+"""Rows of Patients among which those who have died are looked for at once, and how many are then read."""
 
 
 async def accept(context: Context, file: Path, bridge: Path | None, given: str) -> Job:
@@ -252,8 +252,8 @@ def _dead(context: Context) -> Iterator[Stored]:
     first, last = bulk.extent(context.database, "Patient", store.snapshot(context.database))
     for after in range(first - 1, last, _STRIDE):
         rows = bulk.stretch(context.database, query, after, _STRIDE)
-        for at in range(0, len(rows), _TOLD):
-            for each in store.by_rid(context.database, [rid for rid, _ in rows[at : at + _TOLD]]):
+        for at in range(0, len(rows), _PAGE):
+            for each in store.by_rid(context.database, [rid for rid, _ in rows[at : at + _PAGE]]):
                 if survivor(context, each).id == each.id:
                     yield each
 

@@ -5,15 +5,19 @@ The layout is a fiction of this test: what an extract really has is in its own s
 
 import io
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from fhir_server.operations.deaths_reading import every, stage
+from fhir_server.store.staging import Staging
 from mappings.hes import deaths
 from mappings.hes.death import day_of_death, entries, is_other
 from mappings.hes.deaths import Bridge, Death, Row
 from mappings.hes.layout import Layout, layout
 from r4.issue import FhirError
+from tests.support.hes import resident
 
 FICTION = """
 # A fictitious layout: no extract is like this.
@@ -110,6 +114,35 @@ def test_a_layout_tells_whose_a_death_is() -> None:
     nobodys = FICTION.partition("[bridge]")[0].replace("nhs_number", "#")
     with pytest.raises(ValueError, match="nothing tells whose death it is"):
         layout(nobodys)
+
+
+@pytest.mark.slow
+def test_many_rows_take_little_memory_and_each_death_comes_with_its_persons(tmp_path: Path) -> None:
+    """The bridge comes in another order than the deaths, and has more records than died."""
+    many, numbers = 200_000, range(300_000)
+    written = tmp_path / "deaths.txt", tmp_path / "bridge.txt"
+    with written[0].open("w") as file:
+        file.write(f"{HEADING}\n")
+        file.writelines(f"x;r{number:06};07/02/2021;;\n" for number in numbers[:many])
+    with written[1].open("w") as file:
+        file.write("fiction_person;fiction_record\n")
+        file.writelines(f"P{number};r{number:06}\n" for number in reversed(numbers))
+    staging = Staging(tmp_path / "staged.sqlite")
+    before, most = resident(), 0
+    try:
+        said = []
+        for reading in stage(written, layout(FICTION), staging, date(2026, 1, 1)):
+            said.append(reading.deaths.read + reading.bridge.read)
+            most = max(most, resident()) if len(said) % 50 == 0 else most
+        for number, (death, persons) in enumerate(every(staging)):
+            assert (death.record, persons) == (f"r{number:06}", [f"P{number}"])
+            most = max(most, resident()) if number % 1000 == 0 else most
+    finally:
+        staging.delete()
+    assert number == many - 1
+    assert said == sorted(said)
+    assert said[-1] == many + len(numbers)
+    assert most - before < 150_000_000
 
 
 @pytest.mark.parametrize(

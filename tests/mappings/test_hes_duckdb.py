@@ -1,6 +1,5 @@
 """The rules of HES against the same rules in SQL, row by row, on files that nobody's data are in."""
 
-import resource
 import tempfile
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -17,6 +16,7 @@ from mappings.hes.outcomes import Codes, died, readmissions, reoperations
 from mappings.hes.spells import ContinuousSpell
 from mappings.hes.tables import columns
 from tests.support import hes
+from tests.support.hes import resident
 from tests.support.hes_rules import met, told
 
 CODES = Codes({"H411", "H414"}, {"T301", "T283", "Y713"}, {"Y703", "H154"})
@@ -112,12 +112,6 @@ def test_1_000_000_rows_take_little_memory_and_say_how_far_they_are(tmp_path: Pa
     with told(file) as database:
         counted = database.execute("SELECT count(*), count(DISTINCT person) FROM spell").fetchone()
     assert counted == (spells, len(persons))
-
-
-def resident() -> int:
-    """Return the bytes of memory that this process has now."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * resource.getpagesize()
 
 
 @settings(max_examples=12, deadline=None)
