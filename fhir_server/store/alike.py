@@ -58,10 +58,8 @@ def _counts(database: Database, asked: Sequence[_Asked]) -> Sequence[int]:
         f" LIMIT {_FEW}) AS few)"
         for one in asked
     )
-    found: Sequence[int] = database.read(
-        f"SELECT {each}", [value for one in asked for value in one.values]
-    )[0]
-    return found
+    (found,) = database.read(f"SELECT {each}", [value for one in asked for value in one.values])
+    return tuple(found)  # `in` asks a row of PostgreSQL's driver for a name
 
 
 def _date(code: str, value: str) -> _Asked:
