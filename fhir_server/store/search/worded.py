@@ -34,6 +34,12 @@ class Reader(Protocol):
         """Run a statement and return its rows."""
         ...
 
+    def read_each(
+        self, sql: str, parameters: Sequence[Any], column: int, /
+    ) -> Sequence[Sequence[Any]]:
+        """Run a statement about several keys, each row's in a column, and return its rows."""
+        ...
+
 
 class Worded(NamedTuple):
     """A search of what is current: of one type, with a word of each group; the newest `most`.
@@ -108,7 +114,7 @@ def _by_identifier(
     wanted = list(dict.fromkeys(word for each in asked for word in each.words[0]))
     rows: dict[int, list[Sequence[Any]]] = {word: [] for word in wanted}
     for sql in reader.dialect.identified(columns, wanted, max(each.most for each in asked)):
-        for row in reader.read(sql.text, sql.parameters):
+        for row in reader.read_each(sql.text, sql.parameters, -1):
             rows[row[-1]].append(row)
     for each in asked:
         found = {row[-2]: row for word in each.words[0] for row in rows[word]}
