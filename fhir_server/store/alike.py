@@ -31,8 +31,7 @@ def alike(
 
     Where each of these is told in very many rows (the versions of a resource are one each), it is the
     newest rows of one name that are looked at. names: search parameters (`family`, `given`), each with
-    a whole value. Raises FhirError 400 for a
-    text that is no date, 503 while the index is being made anew.
+    a whole value. Raises FhirError 400 for a text that is no date, 503 while the index is made anew.
     https://hl7.org/fhir/R4/patient.html#search
     """
     database.index.refuse(database)
@@ -68,9 +67,8 @@ def _counts(database: Database, asked: Sequence[_Asked], most: int) -> Sequence[
         " LIMIT ?) AS few)"
         for one in asked
     )
-    values = [value for one in asked for value in (*one.values, most)]
-    found: Sequence[int] = database.read(f"SELECT {each}", values)[0]
-    return found
+    (found,) = database.read(f"SELECT {each}", [v for one in asked for v in (*one.values, most)])
+    return tuple(found)  # `in` asks a row of PostgreSQL's driver for a name
 
 
 def _date(code: str, value: str) -> _Asked:
