@@ -11,6 +11,7 @@ from fhir_server.commands import (
     cda,
     convert,
     dead_letters,
+    deaths,
     demo,
     docs,
     hes,
@@ -88,6 +89,7 @@ def parser() -> argparse.ArgumentParser:
         add("load-terminology", "Load a release of SNOMED CT, OPCS-4, ICD-10, ODS or LOINC.")
     )
     hes.add_arguments(add("hes", "Load a file of Hospital Episode Statistics."))
+    deaths.add_arguments(add("deaths", "Load deaths that were linked to children, by a layout."))
     unloading = add(
         "unload", "Remove what was loaded and say who needs it; or list what is loaded."
     )

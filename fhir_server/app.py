@@ -20,7 +20,7 @@ from fhir_server.access import LOCAL, Callers, clients, refuse_open_doors
 from fhir_server.access.keys import Keys, signing_key
 from fhir_server.access.senders import Listener
 from fhir_server.access.senders import senders as registered_senders
-from fhir_server.context import Context, Knowledge
+from fhir_server.context import Context, Knowledge, microseconds
 from fhir_server.interactions.capabilities import release
 from fhir_server.operations.lanes import Lanes
 from fhir_server.operations.notify import notifying
@@ -54,6 +54,10 @@ _SEEN: tuple[tuple[str, Callable[[mllp.Counts], int], str], ...] = (
     ("skipped_bytes", lambda counts: counts.skipped_bytes, "Bytes outside a frame, passed over."),
 )
 """What is counted of MLLP connections: name, where it is counted, and what it says."""
+_SWEPT = 30.0
+"""Seconds between two looks for messages that were received and are not settled."""
+_OVERDUE = 30_000_000
+"""Microseconds after which a message that is not settled is looked for: most are within a few thousand."""
 _TENDED = 1.0
 """Seconds between two looks whether something was loaded, or a renewal of the index announced."""
 
@@ -171,6 +175,8 @@ async def running(made: Context) -> AsyncIterator[tuple[str, tuple[mllp.Server, 
     async with contextlib.AsyncExitStack() as doors:
         tending = asyncio.create_task(_tend(made, reception))
         doors.push_async_callback(_ended, tending)
+        sweeping = asyncio.create_task(_sweep(made, reception))
+        doors.push_async_callback(_ended, sweeping)
         listening = [
             await doors.enter_async_context(_listening(reception, each, settings.max_body))
             for each in senders.listeners
@@ -235,9 +241,20 @@ async def _is_renewing(made: Context) -> bool:
     return await reading(made.database, lambda: under_way(made.database.read)) is not None
 
 
-async def _finish(made: Context, reception: Reception) -> None:
-    if left := await finish(made, reception.lanes, reception.policy_of):
-        logger.info("worked through %d messages that an earlier run had received", left)
+async def _finish(made: Context, reception: Reception, until: int | None = None) -> None:
+    if left := await finish(made, reception.lanes, reception.policy_of, until):
+        logger.info("looked through %d messages that had been received and not settled", left)
+
+
+async def _sweep(made: Context, reception: Reception) -> None:
+    """Work through, now and then, what was kept when the writer ended and is nobody's work any more."""
+    while True:
+        await asyncio.sleep(_SWEPT)
+        try:
+            if not await _is_renewing(made):
+                await _finish(made, reception, microseconds(made.now()) - _OVERDUE)
+        except Exception as failure:
+            logger.error("what was received is not worked: %s", place(failure))  # noqa: TRY400 - no content
 
 
 async def _tend(made: Context, reception: Reception) -> None:

@@ -100,4 +100,4 @@ def _ask(profiles: tuple[str, ...], found: Checks, path: Path, run: Run) -> None
 
 def _type_name(resource: Any) -> str:
     name = resource.get("resourceType") if isinstance(resource, dict) else None
-    return name if isinstance(name, str) else "Resource"
+    return name if isinstance(name, str) and name.isidentifier() else "Resource"

@@ -4,11 +4,10 @@ No Patient is ever created: what links to none is counted and left in the stagin
 at the end. How far the load is, is recorded in the commit of each child's resources.
 """
 
-import fcntl
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from urllib.parse import quote
 
@@ -17,30 +16,32 @@ from fhir_server.interactions.entries import entries
 from fhir_server.interactions.plan import Outcome
 from fhir_server.interactions.targets import find, standing
 from fhir_server.interactions.transaction import execute
-from fhir_server.operations import asynchronous
+from fhir_server.operations import asynchronous, staged
 from fhir_server.operations.hes_reading import Reading, stage, stays
 from fhir_server.store import jobs
-from fhir_server.store.jobs import GoneError, Job, Progress
+from fhir_server.store.jobs import Job, Progress
 from fhir_server.store.read import Stored
 from fhir_server.store.search.texts import escape
 from fhir_server.store.staging import Staging
 from mappings.hes.bundle import PROCEDURE, bundle
 from mappings.hes.codes import of_measures
-from mappings.hes.outcomes import died, readmissions, reoperations
+from mappings.hes.death import day_of_death
+from mappings.hes.outcomes import died, index_days, readmissions, reoperations
 from mappings.hes.spells import ContinuousSpell
 from r4.issue import FhirError, error, operation_outcome
 from r4.json import Resource, decode, encode
 
 ERRORS = "error.OperationOutcome.ndjson"
-_STAGED = "episodes.sqlite"
 _OFTEN = 20
 """Commits of the staging file, and persons who are not linked, after which it is said how far it is."""
 _MOST = 10_000
 """Most procedures of one child that are held against HES."""
 _TOLD = 100
 """Most refusals of children's resources that the report quotes."""
-_UNAVAILABLE = 500
 _CODES = of_measures()
+_DEATHS = "deathsWithin"
+_WITHIN = (30, 90)
+"""Days after an operation within which a death is counted, the last one included."""
 
 
 async def accept(context: Context, file: Path, person: str | None, system: str) -> Job:
@@ -49,20 +50,8 @@ async def accept(context: Context, file: Path, person: str | None, system: str) 
     person: the heading of the column of persons, if not one of those that are known. system: that of the
     identifiers by which Patients are found. Raises OSError where there is no such file.
     """
-    await asynchronous.sweep(context)
-    found = file.resolve().stat()
-    asked = {
-        "file": str(file.resolve()), "size": found.st_size, "modified": found.st_mtime_ns,
-        "person": person, "system": system,
-    }  # fmt: skip
-    for job in jobs.unfinished(context.database, "hes"):
-        if decode(job.request) == asked:
-            return job
-    job_id = await asynchronous.accept(context, "hes", asked)
-    accepted = jobs.read(context.database, job_id)
-    if accepted is None:
-        raise GoneError
-    return accepted
+    asked = {**staged.version(file), "person": person, "system": system}
+    return await staged.accept(context, asked)
 
 
 async def load(context: Context, job: Job) -> AsyncIterator[str]:
@@ -72,13 +61,13 @@ async def load(context: Context, job: Job) -> AsyncIterator[str]:
     GoneError where it is cancelled: then, and at its end, nothing staged is left.
     """
     asked = decode(job.request)
-    async with _staged(context, job) as staging:
+    async with staged.staging(context, job) as staging:
         reading = Reading()
         listed = stage(Path(asked["file"]), staging, asked["person"])
         for number, reading in enumerate(listed):
             if number % _OFTEN == 0:
                 said = f"{reading.rows} rows read, {reading.refused} of them refused"
-                await _say(context, job, said)
+                await staged.say(context, job, said)
                 yield said
         work = _Load(context, job.id, asked["system"], _counted(job))
         async for said in work.store(staging):
@@ -86,44 +75,6 @@ async def load(context: Context, job: Job) -> AsyncIterator[str]:
         await _write_refused(context, job, staging)
         staging.delete()  # before it is completed: killed in between, it is read again
         await asynchronous.complete(context, job.id, _report(context, job, reading, work))
-
-
-async def _say(context: Context, job: Job, said: str) -> None:
-    """Record how far reading is; what a run before had stored stays counted."""
-    state = encode({**decode(job.state), "progress": said})
-    await jobs.record(context.database, Progress(job.id, state))
-
-
-@asynccontextmanager
-async def _staged(context: Context, job: Job) -> AsyncIterator[Staging]:
-    """Open the staging file; delete it where the load is refused or cancelled."""
-    folder = asynchronous.make_folder(context, job.id)
-    with _locked(folder):
-        staging = Staging(folder / _STAGED)
-        try:
-            yield staging
-        except GoneError:
-            staging.delete()
-            raise
-        except FhirError as refusal:
-            if refusal.status < _UNAVAILABLE:
-                staging.delete()
-                await asynchronous.fail(context, job.id, refusal)
-            raise
-        finally:
-            staging.close()
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Let one process carry out a load."""
-    with asynchronous.open_file(folder / "lock") as held:
-        try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            text = "Another process carries out this load: wait until it has ended."
-            raise FhirError(409, [error("conflict", text)]) from None
-        yield
 
 
 @dataclass(slots=True)
@@ -161,8 +112,8 @@ class _Load:
             found = stays(bodies)
             state = self.state.copy()
             state.after = person
-            state.counts += _what_followed(found)
             patients = self._patients(person)
+            state.counts += _what_followed(found, _death(patients))
             state.counts[("unlinked", "linked", "ambiguous")[min(len(patients), 2)]] += 1
             unsaid += 1
             if len(patients) == 1:
@@ -187,6 +138,7 @@ class _Load:
         """Store a child's resources with how far the load then is; a refusal is counted."""
         state.counts += _reconciled(self.context, patient, found)
         state.counts["linkedSpells"] += sum(len(stay.spells) for stay in found)
+        state.counts += _deaths_after(found, _death([patient]))
         made = bundle(f"Patient/{patient.id}", found, instant(self.context.now()))
         listed = entries(made, len(made["entry"]), trusted=True)
         done = state.copy()
@@ -198,7 +150,7 @@ class _Load:
         try:
             await execute(self.context, listed, recorded=recorded)
         except FhirError as refusal:
-            if refusal.status >= _UNAVAILABLE:
+            if refusal.status >= staged.UNAVAILABLE:
                 raise
             state.counts["failed"] += 1
             told = f"Patient/{patient.id}: {refusal.issues[0].diagnostics}"
@@ -223,14 +175,29 @@ def _kind(outcome: Outcome) -> str:
     return "created" if outcome.status == 201 else "updated"  # noqa: PLR2004
 
 
-def _what_followed(found: Sequence[ContinuousSpell]) -> Counter[str]:
+def _death(patients: Sequence[Stored]) -> date | None:
+    """Return the day on which the one Patient who is linked has died, as the registry knows it."""
+    return day_of_death(decode(patients[0].body)) if len(patients) == 1 else None
+
+
+def _what_followed(found: Sequence[ContinuousSpell], death: date | None) -> Counter[str]:
     return Counter(
         spells=sum(len(stay.spells) for stay in found),
         continuousSpells=len(found),
-        deathsInHospital=sum(map(died, found)),
+        deathsInHospital=sum(died(stay, death) for stay in found),
         emergencyReadmissions=sum(1 for _ in readmissions(found)),
         reoperations=sum(1 for _ in reoperations(found, _CODES)),
     )
+
+
+def _deaths_after(found: Sequence[ContinuousSpell], death: date | None) -> Counter[str]:
+    """Count a child's days of index operations, and those that a death followed within a time."""
+    days = list(index_days(found, _CODES))
+    after = [(death - day).days for day in days if death is not None]
+    counts = {
+        f"{_DEATHS}{within}Days": sum(0 <= each <= within for each in after) for within in _WITHIN
+    }
+    return Counter({"indexOperations": len(days), **counts})
 
 
 def _reconciled(
@@ -282,6 +249,7 @@ def _report(context: Context, job: Job, reading: Reading, work: _Load) -> Resour
     persons = {name: counts[name] for name in ("linked", "unlinked", "ambiguous", "failed")}
     followed = ("spells", "linkedSpells", "continuousSpells", "deathsInHospital",
                 "emergencyReadmissions", "reoperations")  # fmt: skip
+    after = ("indexOperations", *(f"{_DEATHS}{within}Days" for within in _WITHIN))
     days = ("operationDaysInBoth", "operationDaysOfRegistryOnly", "operationDaysOfHesOnly")
     url = asynchronous.url(context, job.id, ERRORS)
     entry = {"type": "OperationOutcome", "url": url, "count": reading.refused}
@@ -293,6 +261,7 @@ def _report(context: Context, job: Job, reading: Reading, work: _Load) -> Resour
         "columnsNotKnown": list(reading.unknown),
         "persons": persons,
         "spells": {name: counts[name] for name in followed},
+        "deathsAfterOperations": {name: counts[name] for name in after},
         "operations": {name: counts[name] for name in days},
         "resources": {name: counts[name] for name in ("created", "updated", "unchanged")},
         "failures": work.state.failures,

@@ -8,9 +8,10 @@ no further. HL7 v2.4 §2.9.
 
 import asyncio
 import hashlib
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from functools import partial
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 from fhir_server.access import admit
 from fhir_server.access.senders import LOCAL_SENDER, Door, Sender
@@ -33,7 +34,7 @@ from fhir_server.operations.process_message import go_on
 from fhir_server.operations.process_message import work as process
 from fhir_server.store import inbox
 from fhir_server.store.connection import reading
-from fhir_server.store.inbox import Arrival, Message
+from fhir_server.store.inbox import Arrival, Chosen, Message
 from mappings import hl7v2
 from mappings.hl7v2.parse import IGNORED
 from r4.issue import FhirError, Issue, error
@@ -234,37 +235,44 @@ async def _settled(
     return await process(context, now, read.parsed, policy_of)
 
 
-async def finish(context: Context, lanes: Lanes, policy_of: PolicyOf = usual) -> int:
-    """Work through what an interrupted server had received but not settled; returns how many.
+async def finish(
+    context: Context, lanes: Lanes, policy_of: PolicyOf = usual, until: int | None = None
+) -> int:
+    """Work through what was received but not settled; returns how many.
 
-    What was parked and need not wait any more comes first. In lanes, oldest first: what a sender sends
-    meanwhile comes after what is already here.
+    An interrupted server leaves such messages, and a writer that ends more than once. until: only those
+    that came before a moment, in microseconds. What was parked and need not wait any more comes first. In
+    lanes, oldest first: what a sender sends meanwhile comes after what is already here, and what has been
+    settled by its turn is left alone.
     """
     done, after = await context.database.driven(go_on(context, policy_of)), 0
-    while left := await reading(context.database, partial(_left, context, after)):
+    while left := await reading(context.database, partial(_left, context, until, after)):
         await asyncio.gather(*(_again(context, lanes, message, policy_of) for message in left))
         after, done = left[-1].id, done + len(left)
     return done
 
 
-async def _fhir_again(context: Context, message: Message) -> bytes:
-    return await context.database.driven(fhir_message.work(context, message))
-
-
-def _left(context: Context, after: int) -> list[Message]:
-    return inbox.waiting(context.database, "received", _AT_ONCE, after)
+def _left(context: Context, until: int | None, after: int) -> list[Message]:
+    return inbox.page(context.database, Chosen("received", until=until), _AT_ONCE, after)
 
 
 def _again(
     context: Context, lanes: Lanes, message: Message, policy_of: PolicyOf
-) -> asyncio.Task[bytes]:
+) -> asyncio.Task[None]:
     if not message.is_hl7v2:
-        return lanes.run(frozenset(), partial(_fhir_again, context, message))
+        again = partial(fhir_message.work, context, message)
+        return lanes.run(frozenset(), partial(_unless_settled, context, message, again))
     read = _read(message.raw, cast(Door, message.door), message.connection)
+    again = partial(_settled, context, message, read, policy_of, is_known=True)
+    return lanes.run(read.lanes, partial(_unless_settled, context, message, again))
 
-    async def worked() -> bytes:
-        return await context.database.driven(
-            _settled(context, message, read, policy_of, is_known=True)
-        )
 
-    return lanes.run(read.lanes, worked)
+async def _unless_settled(
+    context: Context, message: Message, again: Callable[[], Coroutine[Any, Any, bytes]]
+) -> None:
+    async def worked() -> None:
+        now = inbox.read(context.database, message.id)
+        if now is not None and now.status == "received":
+            await again()
+
+    await context.database.driven(worked())

@@ -69,7 +69,7 @@ class Hl7v2Application:
         except FhirError as refusal:
             if refusal.status == _TOO_LARGE and bytes(raw[:_BEGINNING]).lstrip().startswith(b"MSH"):
                 reply = self.reception.oversize(bytes(raw[:_BEGINNING]), peer)
-                return _written(await _said(reply) or b"", answered, _TOO_LARGE)
+                return _written(await _said(reply) or b"", answered)
             raise
         named = None if charset is None else _codec(charset)
         return _written(await self._taken(content, named, peer), answered)
@@ -158,11 +158,11 @@ def _refuse_other_charset(messages: Sequence[bytes], named: str) -> None:
             raise FhirError(415, [error("not-supported", text, "http.Content-Type")])
 
 
-def _written(content: bytes, kind: str, status: int = 200) -> Answer:
+def _written(content: bytes, kind: str) -> Answer:
     """Return acknowledgements as they were asked; 204 where none was asked for."""
     if not content:
-        return Answer(b"", 204 if status == 200 else status)  # noqa: PLR2004
-    return Answer(content, status, media_type=kind)
+        return Answer(b"", 204)
+    return Answer(content, 200, media_type=kind)
 
 
 def _refusal(refusal: FhirError) -> Answer:

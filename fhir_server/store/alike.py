@@ -12,8 +12,8 @@ from fhir_server.store.read import COLUMNS, Stored, stored
 from fhir_server.store.search import comparisons
 from fhir_server.store.search.keys import fold, key
 
-_FEW = 256
-"""How many rows are counted, to tell which condition fewer rows keep."""
+_FEW, _MOST = 256, 4096
+"""How many rows are counted, to tell which condition fewer rows keep; the second where all keep many."""
 
 
 class _Asked(NamedTuple):
@@ -29,13 +29,16 @@ def alike(
 ) -> list[Stored]:
     """Return the newest current Patients born on a date and with names, case and accents aside.
 
-    names: search parameters (`family`, `given`), each with a whole value. Raises FhirError 400 for a
-    text that is no date, 503 while the index is being made anew.
+    Where each of these is told in very many rows (the versions of a resource are one each), it is the
+    newest rows of one name that are looked at. names: search parameters (`family`, `given`), each with
+    a whole value. Raises FhirError 400 for a text that is no date, 503 while the index is made anew.
     https://hl7.org/fhir/R4/patient.html#search
     """
     database.index.refuse(database)
-    asked = [_date("birthdate", born), *(_name(code, value) for code, value in names)]
-    counted = _counts(database, asked)
+    asked = [*(_name(code, value) for code, value in names), _date("birthdate", born)]
+    counted = _counts(database, asked, _FEW)
+    if min(counted) == _FEW:
+        counted = _counts(database, asked, _MOST)
     if 0 in counted:
         return []
     first, *others = [asked[n] for n in sorted(range(len(asked)), key=counted.__getitem__)]
@@ -43,25 +46,29 @@ def alike(
         f"EXISTS (SELECT 1 FROM {each.table} AS o WHERE o.rid = f.rid AND {each.text.format(at='o')})"
         for each in others
     )
-    text = (
-        f"SELECT {COLUMNS} FROM {first.table} AS f CROSS JOIN resource AS r"
-        f" WHERE {first.text.format(at='f')} AND {among} AND r.rid = f.rid AND r.type = ?"
-        " AND r.superseded IS NULL AND NOT r.deleted ORDER BY f.rid DESC LIMIT ?"
+    newest = (
+        f"SELECT n.rid FROM {first.table} AS n WHERE {first.text.format(at='n')}"
+        " ORDER BY n.rid DESC LIMIT ?"
     )
-    values = [value for each in (first, *others) for value in each.values]
-    return [stored(row) for row in database.read(text, [*values, "Patient", most])]
+    text = (
+        f"SELECT {COLUMNS} FROM ({newest}) AS f CROSS JOIN resource AS r"
+        " WHERE r.rid = f.rid AND r.type = ? AND r.superseded IS NULL AND NOT r.deleted"
+        f" AND {among} ORDER BY f.rid DESC LIMIT ?"
+    )
+    told = [value for each in others for value in each.values]
+    values = [*first.values, _MOST, "Patient", *told, most]
+    return [stored(row) for row in database.read(text, values)]
 
 
-def _counts(database: Database, asked: Sequence[_Asked]) -> Sequence[int]:
+def _counts(database: Database, asked: Sequence[_Asked], most: int) -> Sequence[int]:
+    """Count the rows that keep each condition, up to so many."""
     each = ", ".join(
         f"(SELECT count(*) FROM (SELECT 1 FROM {one.table} AS c WHERE {one.text.format(at='c')}"
-        f" LIMIT {_FEW}) AS few)"
+        " LIMIT ?) AS few)"
         for one in asked
     )
-    found: Sequence[int] = database.read(
-        f"SELECT {each}", [value for one in asked for value in one.values]
-    )[0]
-    return found
+    (found,) = database.read(f"SELECT {each}", [v for one in asked for v in (*one.values, most)])
+    return tuple(found)  # `in` asks a row of PostgreSQL's driver for a name
 
 
 def _date(code: str, value: str) -> _Asked:

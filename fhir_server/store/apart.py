@@ -25,6 +25,8 @@ _LENGTH = 8
 _READ = 1 << 20
 _BUFFER = 1 << 22
 """Bytes that a socket should hold; the system may allow less."""
+_TOGETHER = 8
+"""Jobs of one turn of the event loop after which the writer is to begin, the turn not being over."""
 _PATIENCE = 60.0
 """Seconds for which the end of the writer is waited for."""
 _Numbered = tuple[int, Job]
@@ -78,7 +80,10 @@ class ProcessWriter:
 
 
 class _Link(asyncio.Protocol):
-    """This end of the socket: jobs of one turn of the event loop are sent together."""
+    """This end of the socket: jobs of one turn of the event loop are sent together, some at a time.
+
+    A turn may plan what many messages say, and the writer commits meanwhile.
+    """
 
     def __init__(self, listeners: Listeners) -> None:
         self._listeners = listeners
@@ -98,6 +103,8 @@ class _Link(asyncio.Protocol):
         self._next += 1
         self._unsent.append((self._next, job))
         self._asked[self._next] = future
+        if len(self._unsent) == _TOGETHER:
+            self._send()
         return future
 
     def end(self) -> None:
@@ -134,6 +141,8 @@ class _Link(asyncio.Protocol):
 
     def _send(self) -> None:
         unsent, self._unsent = self._unsent, []
+        if not unsent:
+            return
         if self.ended or self._transport is None:
             self.connection_lost(None)
             return

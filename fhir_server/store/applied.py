@@ -45,9 +45,8 @@ def moments(reader: Reader, places: Collection[int]) -> dict[Key, int]:
     listed = list(dict.fromkeys(places))
     for start in range(0, len(listed), _MANY):
         among = reader.dialect.among("place", listed[start : start + _MANY])
-        rows = reader.read(
-            f"SELECT place, sender, moment FROM applied WHERE {among.text}", among.parameters
-        )
+        sql = f"SELECT place, sender, moment FROM applied WHERE {among.text}"
+        rows = reader.read_each(sql, among.parameters, 0)
         found |= {(row[0], row[1]): row[2] for row in rows}
     return found
 

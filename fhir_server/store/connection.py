@@ -33,6 +33,13 @@ class Connection(Protocol):
         """Run a statement and return its rows."""
         ...
 
+    def read_each(self, sql: str, parameters: Sequence[Any], column: int, /) -> list[Row]:
+        """Run a statement of `dialect` about several keys, which each row has in a column.
+
+        PostgreSQL, whose first parameter they are, is asked once for all who ask at the same time.
+        """
+        ...
+
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> int:
         """Run a statement; returns how many rows it changed."""
         ...
@@ -82,9 +89,13 @@ class Database(Protocol):
         ...
 
     def read_at(self, place: int) -> list[Row]:
-        """Return (rid, type, id, version, updated, deleted, body) of what stands at a place now.
+        """Return (rid, type, id, version, updated, deleted, body) of what stands at a place now."""
+        ...
 
-        PostgreSQL is asked once for all who ask at the same time.
+    def read_each(self, sql: str, parameters: Sequence[Any], column: int, /) -> list[Row]:
+        """Run a statement of `dialect` about several keys, which each row has in a column.
+
+        PostgreSQL, whose first parameter they are, is asked once for all who ask at the same time.
         """
         ...
 

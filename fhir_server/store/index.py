@@ -25,7 +25,8 @@ class Rows(msgspec.Struct, frozen=True):
     """The index rows of one resource, each once.
 
     words: keys for the inverted index; dates, numbers, strings: (parameter, …) rows in order;
-    references: (parameter, key of the target's place); narrative and content: texts for words in them.
+    references: (parameter, key of the target's place); identifiers: the words of its own identifiers, with
+    system and value; narrative and content: texts for words in them.
     """
 
     words: list[int]
@@ -33,11 +34,12 @@ class Rows(msgspec.Struct, frozen=True):
     numbers: list[tuple[int, float, float, int]]
     strings: list[tuple[int, str]]
     references: list[tuple[int, int]]
+    identifiers: list[int]
     narrative: str
     content: str
 
 
-EMPTY = Rows([], [], [], [], [], "", "")
+EMPTY = Rows([], [], [], [], [], [], "", "")
 
 
 Named = tuple[str, str]
@@ -71,6 +73,7 @@ def rows(resource: Resource, refers: Sequence[Named] | None = None) -> Rows:
         _once(found.numbers),
         _once(found.strings),
         _once(found.references),
+        _once(found.identifiers),
         values.unmarked([text["div"]]) if text.__class__ is dict and "div" in text else "",
         values.words(resource),
     )

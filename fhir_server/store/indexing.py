@@ -12,10 +12,12 @@ from fhir_server.store.index import Rows
 from r4 import artefacts
 from r4.json import encode
 
-_FORM = "5"
+_FORM = "6"
 """Raised whenever the same resource would get other rows."""
 
-TABLES = ("search_date", "search_number", "search_string", "search_reference")
+TABLES = (
+    "search_date", "search_number", "search_string", "search_reference", "search_identifier",
+)  # fmt: skip
 
 
 def index_rows(found: Iterable[tuple[int, Rows]]) -> dict[str, list[Row]]:
@@ -23,7 +25,7 @@ def index_rows(found: Iterable[tuple[int, Rows]]) -> dict[str, list[Row]]:
     keys: list[Row] = []
     texts: list[Row] = []
     ordered: dict[str, list[Row]] = {table: [] for table in TABLES}
-    dates, numbers, strings, references = ordered.values()
+    dates, numbers, strings, references, identifiers = ordered.values()
     for rid, each in found:
         if each.words:
             keys.append((rid, each.words))
@@ -33,6 +35,7 @@ def index_rows(found: Iterable[tuple[int, Rows]]) -> dict[str, list[Row]]:
         numbers.extend((rid, *row) for row in each.numbers)
         strings.extend((rid, *row) for row in each.strings)
         references.extend((rid, *row) for row in each.references)
+        identifiers.extend((rid, word) for word in each.identifiers)
     return {"search_key": keys, "search_text": texts, **ordered}
 
 

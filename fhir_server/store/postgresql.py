@@ -19,6 +19,7 @@ from fhir_server.store.apart import ProcessWriter
 from fhir_server.store.aside import PLANNED, Aside
 from fhir_server.store.connection import AT_PLACE, Connection, Row, Rows
 from fhir_server.store.driving import Driven, is_driven, wait_for
+from fhir_server.store.gathering import Gathering
 from fhir_server.store.group import Done, Job, prepare, run
 from fhir_server.store.indexing import TABLES
 from fhir_server.store.migrate import migrate
@@ -60,8 +61,7 @@ class PostgresqlDatabase:
         self._idle: list[asyncpg.Connection] = []
         self._opened: list[asyncpg.Connection] = []
         self._places = asyncio.Semaphore(_READERS)
-        self._asked: dict[int, asyncio.Future[list[Row]]] = {}
-        self._asking: asyncio.Task[None] | None = None
+        self._gathered: dict[tuple[Any, ...], Gathering] = {}
         self._aside = Aside("csor-aside")
         if upgraded:
             self._aside.wait(_migrated(url))
@@ -80,9 +80,21 @@ class PostgresqlDatabase:
 
     def read_at(self, place: int) -> list[Row]:
         """Return what stands at a place now, asked with what others ask meanwhile."""
-        if is_driven():
-            return wait_for(self._gathered(place))
-        return self.read(_AT_PLACES, ([place],))
+        return self.read_each(_AT_PLACES, ([place],), 7)
+
+    def read_each(self, sql: str, parameters: Sequence[Any], column: int) -> list[Row]:
+        """Run a statement together with others that are the same but for the keys."""
+        if not is_driven():
+            return self.read(sql, parameters)
+        keys, *others = parameters
+        same = (sql, *others)
+        if (gathering := self._gathered.get(same)) is None:
+
+            async def read(listed: Sequence[int]) -> list[Row]:
+                return await self._read(sql, (listed, *others))
+
+            gathering = self._gathered[same] = Gathering(read, column)
+        return wait_for(gathering.of(keys))
 
     @contextmanager
     def snapshot(self) -> Iterator[Callable[..., list[Row]]]:
@@ -135,30 +147,6 @@ class PostgresqlDatabase:
             finally:
                 self._idle.append(connection)
         return found
-
-    async def _gathered(self, place: int) -> list[Row]:
-        future = self._asked.get(place)
-        if future is None:
-            future = self._asked[place] = asyncio.get_running_loop().create_future()
-            if self._asking is None or self._asking.done():
-                self._asking = asyncio.create_task(self._ask())
-        return await asyncio.shield(future)
-
-    async def _ask(self) -> None:
-        """Ask for the places that are wanted, until none is: more are wanted while one query is out."""
-        while self._asked:
-            asked, self._asked = self._asked, {}
-            found: dict[int, list[Row]] = {place: [] for place in asked}
-            try:
-                for row in await self._read(_AT_PLACES, (list(asked),)):
-                    found[row[7]].append(row)
-            except Exception as failure:
-                for future in asked.values():
-                    future.set_exception(failure)
-                    future.exception()  # whoever asked may have gone
-            else:
-                for place, future in asked.items():
-                    future.set_result(found[place])
 
     async def _read_aside(self, sql: str, parameters: Sequence[Any]) -> list[Row]:
         async with self._aside.connection(self._url) as connection:
@@ -259,6 +247,11 @@ class PostgresqlConnection:
         """Run a statement and return its rows."""
         found: list[Row] = wait_for(self._connection.fetch(_numbered(sql), *parameters))
         return found
+
+    def read_each(self, sql: str, parameters: Sequence[Any], column: int, /) -> list[Row]:
+        """Run a statement and return its rows: only one writes."""
+        del column
+        return self.read(sql, parameters)
 
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> int:
         """Run a statement; returns how many rows it changed."""

@@ -67,6 +67,11 @@ class SqliteDatabase:
         """Return what stands at a place now."""
         return self._own.reader.execute(_AT_PLACE, (place,)).fetchall()
 
+    def read_each(self, sql: str, parameters: Sequence[Any], column: int, /) -> list[Row]:
+        """Run one query and return its rows: nobody else asks meanwhile."""
+        del column
+        return self.read(sql, parameters)
+
     @contextmanager
     def snapshot(self) -> Iterator[Callable[..., list[Row]]]:
         """Read in one transaction, on a connection that cannot write the file."""
@@ -167,6 +172,11 @@ class SqliteConnection:
     def read(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
         """Run a statement and return its rows."""
         return self._connection.execute(sql, parameters).fetchall()
+
+    def read_each(self, sql: str, parameters: Sequence[Any], column: int, /) -> list[Row]:
+        """Run a statement and return its rows: only one writes."""
+        del column
+        return self.read(sql, parameters)
 
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> int:
         """Run a statement; returns how many rows it changed."""

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from datetime import date
 
 from mappings.hes.episodes import Episode, Operation
+from mappings.hes.lines import RefusalError
 
 Values = Mapping[str, str]
 TRANSFER_METHODS = frozenset({"2B", "81"})
@@ -12,10 +13,6 @@ TRANSFER_PLACES = frozenset({"51", "52", "53"})
 _DIAGNOSES = tuple(f"DIAG_{n:02}" for n in range(1, 21))
 _OPERATIONS = tuple((f"OPERTN_{n:02}", f"OPDATE_{n:02}") for n in range(1, 25))
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-
-
-class RefusalError(Exception):
-    """Why a row is refused: the rest of a sentence about it, without a value of the row."""
 
 
 def episode(values: Values) -> Episode:

@@ -87,6 +87,13 @@ def reoperations(stays: Sequence[ContinuousSpell], codes: Codes) -> Iterator[Reo
                 yield Reoperation(index, day, tuple(sorted(after)))
 
 
+def index_days(stays: Sequence[ContinuousSpell], codes: Codes) -> Iterator[date]:
+    """Yield the days of one person's index operations, in order."""
+    for day, done in sorted(_days(stays).items()):
+        if not done.isdisjoint(codes.index):
+            yield day
+
+
 def _days(stays: Sequence[ContinuousSpell]) -> dict[date, set[str]]:
     """Return the codes of operations by their days; an operation without its day is of none."""
     found: dict[date, set[str]] = {}

@@ -19,20 +19,18 @@ _MARK = re.compile(rb"(?<![^\r\n])(?:FHS|BHS|MSH|BTS|FTS)(?![A-Za-z0-9])")
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One batch of a file: BHS (empty where there is none), messages, and the count of BTS-1."""
+    """One batch of a file: BHS (empty where there is none), and messages."""
 
     header: bytes
     messages: tuple[bytes, ...]
-    trailer_count: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What was sent together: FHS (empty where there is none), batches, and the count of FTS-1."""
+    """What was sent together: FHS (empty where there is none), and batches."""
 
     header: bytes
     parts: tuple[Part, ...]
-    trailer_count: int | None
 
     @property
     def messages(self) -> tuple[bytes, ...]:
@@ -54,8 +52,8 @@ def batch(raw: bytes) -> Batch | None:
     file = pieces.pop(0)[1] if pieces[0][0] == b"FHS" else b""
     trailer = pieces.pop()[1] if file and pieces and pieces[-1][0] == b"FTS" else b""
     parts = tuple(_parts(pieces))
-    count = _count(trailer, file, len(parts), "FTS-1", "batches")
-    return Batch(file, parts, count)
+    _check_count(trailer, file, len(parts), "FTS-1", "batches")
+    return Batch(file, parts)
 
 
 def batch_ack(batch: Batch, answers: Sequence[bytes], *, control_id: str, now: str) -> bytes:
@@ -110,23 +108,20 @@ def _parts(pieces: list[tuple[bytes, bytes]]) -> Iterator[Part]:
         elif not header and not messages:
             name = pieces[position][0].decode()
             raise structural(f"The batch holds {name} out of order: FHS, BHS, messages, BTS, FTS.")
-        count = _count(trailer, header, len(messages), "BTS-1", "messages")
-        yield Part(header, tuple(messages), count)
+        _check_count(trailer, header, len(messages), "BTS-1", "messages")
+        yield Part(header, tuple(messages))
 
 
-def _count(trailer: bytes, header: bytes, found: int, place: str, what: str) -> int | None:
-    """Return the count that a trailer states, which must be the one that is found."""
+def _check_count(trailer: bytes, header: bytes, found: int, place: str, what: str) -> None:
+    """Refuse a trailer that states another count than the one that is found."""
     if not trailer:
-        return None
+        return
     stated = Segment(trailer.decode("latin-1"), place[:3], 1, _separators(header)).value(1)
-    if not stated:
-        return None
-    if (stated.lstrip("0") or "0") != str(found):
+    if stated and (stated.lstrip("0") or "0") != str(found):
         raise structural(
             f"{place} does not say the number of {what}, which is {found}: some were lost, or it"
             " was counted wrongly. Nothing of the batch was read."
         )
-    return found
 
 
 def _enclosed(header: bytes, inner: list[bytes], control_id: str, now: str) -> bytes:

@@ -4,10 +4,11 @@ https://hl7.org/fhir/R4/http.html#transaction with three shapes of request only:
 conditional create, create. Full urls follow from sender, MSH-10 and identity, so a replay is equal.
 """
 
+import hashlib
 from collections.abc import Iterator
 from operator import is_
 from typing import Any
-from uuid import NAMESPACE_URL, uuid5
+from uuid import NAMESPACE_URL
 
 from mappings.hl7v2.elements import Slot
 from mappings.hl7v2.functions.identity import search
@@ -34,7 +35,20 @@ def identify(slot: Slot, run: Run) -> None:
     if not criteria and (number := run.occurrence(f"urn {what}")) > 1:
         what = f"{what}#{number}"
     name = f"{header.sending_application}|{header.sending_facility}|{header.control_id}|{what}"
-    slot.urn = f"urn:uuid:{uuid5(NAMESPACE_URL, name)}"
+    slot.urn = urn(name)
+
+
+def urn(name: str) -> str:
+    """Return the URN of a name: uuid5 of it as a URL, written out, for each resource has one.
+
+    https://www.rfc-editor.org/rfc/rfc9562#name-uuid-version-5
+    """
+    hashed = hashlib.sha1(NAMESPACE_URL.bytes + name.encode(), usedforsecurity=False)
+    octets = bytearray(hashed.digest()[:16])
+    octets[6] = octets[6] & 0x0F | 0x50
+    octets[8] = octets[8] & 0x3F | 0x80
+    text = octets.hex()
+    return f"urn:uuid:{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 def query(slot: Slot) -> str:

@@ -48,12 +48,6 @@ class Part:
     read: Read
 
 
-@cache
-def segment_maps() -> dict[str, tuple[Rule, ...]]:
-    """Compile every segment map of ours by its name (`PID[Patient]`)."""
-    return segments_of(tables.segment_maps(), datatype_maps())
-
-
 def segments_of(
     maps: Mapping[str, Sequence[SegmentRow]], reads: Reads
 ) -> dict[str, tuple[Rule, ...]]:

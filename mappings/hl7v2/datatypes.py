@@ -39,17 +39,30 @@ def si(value: Repetition, here: Here) -> int | None:
 
 def ts(value: Repetition, here: Here) -> str | None:
     """Return a dateTime; times without a zone are London time."""
-    return _timestamp(value, here, timestamps.date_time(value.component(1)))
+    return moment(value.component(1), here)
 
 
 def dt(value: Repetition, here: Here) -> str | None:
     """Return a date, dropping a time of day."""
-    return _timestamp(value, here, timestamps.date(value.component(1)))
+    text = value.component(1)
+    return _timestamp(text, here, timestamps.date(text))
 
 
-def _timestamp(value: Repetition, here: Here, read: str | None) -> str | None:
-    if read is None and value.component(1):
-        here.fail(DATA_TYPE, f"`{value.component(1)}` is not a date and time.")
+def moment(text: str, here: Here) -> str | None:
+    """Return the dateTime of a text; None where it is empty, or is none, which is reported."""
+    return _timestamp(text, here, timestamps.date_time(text))
+
+
+def period(start: str | None, end: str | None, here: Here, text: str) -> Resource:
+    """Return the Period of what is known of two dateTimes; report `text` where it ends before it starts."""
+    if start and end and timestamps.is_before(end, start):
+        here.fail(DATA_TYPE, text)
+    return {"start": start, "end": end} if start else {"end": end}
+
+
+def _timestamp(text: str, here: Here, read: str | None) -> str | None:
+    if read is None and text:
+        here.fail(DATA_TYPE, f"`{text}` is not a date and time.")
     return read
 
 

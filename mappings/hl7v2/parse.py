@@ -49,12 +49,10 @@ _SEGMENT_NAME = re.compile(r"[A-Z][A-Z0-9]{2}\Z")
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What MSH says: who sends what to whom, and which acknowledgements it wants."""
+    """What MSH says: who sends what, and which acknowledgements it wants."""
 
     sending_application: str
     sending_facility: str
-    receiving_application: str
-    receiving_facility: str
     timestamp: str
     message_code: str
     trigger_event: str
@@ -63,9 +61,6 @@ class Header:
     accept_acknowledgement: str
     application_acknowledgement: str
     structure: str
-    processing_id: str
-    charset: str
-    message_profile: str
 
 
 class Message:
@@ -117,8 +112,6 @@ class Message:
         return Header(
             sending_application=msh.value(3),
             sending_facility=msh.value(4),
-            receiving_application=msh.value(5),
-            receiving_facility=msh.value(6),
             timestamp=msh.value(7),
             message_code=event.component(1),
             trigger_event=event.component(2),
@@ -127,9 +120,6 @@ class Message:
             accept_acknowledgement=msh.value(15),
             application_acknowledgement=msh.value(16),
             structure=event.component(3),
-            processing_id=msh.value(11),
-            charset=msh.value(18),
-            message_profile=msh.value(21),
         )
 
     @cached_property

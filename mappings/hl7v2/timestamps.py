@@ -6,6 +6,7 @@ An hour that the autumn clock change repeats is read as its first passing.
 
 import re
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 LONDON = ZoneInfo("Europe/London")
@@ -15,6 +16,9 @@ _FORM = re.compile(
     r")?)?)?\s*(?P<zone>Z|[+-]\d\d:?\d\d)?\+?\Z",
     re.ASCII,
 )
+_PARTS = ("year", "month", "day", "hour", "minute", "second", "fraction", "zone")
+_AGAIN = 256
+"""How many times are remembered: a message says the same one in several places."""
 
 
 def date_time(text: str) -> str | None:
@@ -72,7 +76,11 @@ def is_before(first: str, second: str) -> bool:
 
 
 def _date(match: re.Match[str]) -> str | None:
-    year, month, day = match["year"], match["month"], match["day"]
+    return _day(*match.group(*_PARTS[:3]))
+
+
+@lru_cache(maxsize=_AGAIN)
+def _day(year: str, month: str | None, day: str | None) -> str | None:
     try:
         datetime(int(year), int(month or 1), int(day or 1), tzinfo=LONDON)
     except ValueError:
@@ -81,20 +89,19 @@ def _date(match: re.Match[str]) -> str | None:
 
 
 def _instant(match: re.Match[str]) -> str | None:
+    return _time(match.group(*_PARTS))
+
+
+@lru_cache(maxsize=_AGAIN)
+def _time(parts: tuple[str | None, ...]) -> str | None:
+    *numbers, fraction, zone = parts
+    year, month, day, hour, minute, second = (int(each or 0) for each in numbers)
     try:
-        moment = datetime(
-            int(match["year"]),
-            int(match["month"]),
-            int(match["day"]),
-            int(match["hour"]),
-            int(match["minute"] or 0),
-            int(match["second"] or 0),
-            tzinfo=_zone(match["zone"]),
-        )
+        moment = datetime(year, month, day, hour, minute, second, tzinfo=_zone(zone))
         offset = moment.isoformat()[19:]
     except (ValueError, OverflowError):
         return None
-    return f"{moment:%Y-%m-%dT%H:%M:%S}".rjust(19, "0") + (match["fraction"] or "") + offset
+    return f"{moment:%Y-%m-%dT%H:%M:%S}".rjust(19, "0") + (fraction or "") + offset
 
 
 def _zone(text: str | None) -> tzinfo:

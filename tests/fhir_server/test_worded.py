@@ -9,11 +9,13 @@ import pytest
 from fhir_server.store import batch
 from fhir_server.store.connection import Connection, Database
 from fhir_server.store.database import open_database
+from fhir_server.store.index import rows
 from fhir_server.store.read import matching, search
 from fhir_server.store.search.dialect import SQLITE
 from fhir_server.store.search.parse import parse
 from fhir_server.store.search.worded import Worded, identified, worded
 from fhir_server.store.write import Commit, ConflictError, Guard, Write
+from r4.definitions import resource_types
 from r4.json import encode
 from tests.support.databases import KINDS, new_database
 
@@ -74,7 +76,24 @@ def ids(database: Database, *several: str) -> list[list[str]]:
 def test_an_identifier_is_read_as_any_search_reads_it(criteria: str) -> None:
     read = worded(SQLITE, parse("Patient", f"{criteria}&_count=20"))
     assert read is not None
-    assert identified("Patient", criteria, 20) == read
+    assert identified("Patient", criteria, 20) == read._replace(by_identifier=True)
+
+
+def test_what_is_asked_by_identifier_is_kept_by_identifier_whatever_its_type() -> None:
+    asked = {kind: identified(kind, A, 1) for kind in resource_types()}
+    found = {
+        kind: rows({"resourceType": kind, "identifier": [{"system": "urn:a", "value": "1"}]})
+        for kind, each in asked.items()
+        if each is not None
+    }
+    assert len(found) > 100
+    assert all((tuple(each.identifiers),) == asked[kind].words for kind, each in found.items())
+
+
+def test_what_has_no_system_or_no_value_is_kept_as_words_alone() -> None:
+    found = rows({"resourceType": "Patient", "identifier": [{"value": "1"}, {"system": "urn:a"}]})
+    assert found.identifiers == []
+    assert found.words
 
 
 @pytest.mark.parametrize(

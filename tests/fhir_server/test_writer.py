@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
@@ -64,6 +65,23 @@ async def test_what_cannot_be_sent_back_is_a_failure_of_its_job_alone(database: 
     first, unsent = await do(database, partial(add, key="a"), generator)
     assert first == "a"
     assert isinstance(unsent, RuntimeError)
+
+
+async def test_the_writer_begins_before_a_long_turn_of_the_event_loop_is_over(
+    database: Database,
+) -> None:
+    async def at_length() -> set[str]:
+        for _ in range(1000):
+            if found := keys(database):
+                return found
+            time.sleep(0.01)  # the turn goes on
+        return set()
+
+    await database.write(process)
+    jobs = [partial(add, key=str(number)) for number in range(9)]
+    *_, found = await asyncio.gather(*map(database.write, jobs), at_length())
+    assert len(found) == 8
+    assert len(keys(database)) == 9
 
 
 async def test_large_jobs_go_through(database: Database) -> None:

@@ -3,23 +3,27 @@
 import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from fhir_server import app
 from fhir_server.context import Context
 from fhir_server.operations import process_message
 from fhir_server.operations.fhir_message import process_message as process_message_of_fhir
 from fhir_server.operations.lanes import Lanes
-from fhir_server.operations.receive import finish
+from fhir_server.operations.receive import finish, receive
+from fhir_server.settings import Settings
 from fhir_server.store import inbox
 from fhir_server.store.apart import WriterEndedError
 from r4.issue import FhirError, error
 from r4.json import decode, encode
 from tests.functional.test_fhir_messages import child, message
-from tests.support.feed import Feed, fictitious, opened_registry
+from tests.support.feed import Feed, fictitious, hospital, opened_registry
+from tests.support.server import free_port
 
 CHILDREN, CONNECTIONS, MESSAGES = 4, 3, 5
 
@@ -129,9 +133,7 @@ def test_faults_lose_nothing_double_nothing_and_keep_each_childs_order(
     holds()
 
 
-async def test_what_was_received_when_the_writer_ended_is_worked_at_the_next_start(
-    opened: Context,
-) -> None:
+async def test_what_was_received_when_the_writer_ended_is_worked_later(opened: Context) -> None:
     faulty = Faulty(opened.database)
     feed = Feed(replace(opened, database=faulty))
     faulty.script = iter(["", "before", "before"])
@@ -139,9 +141,50 @@ async def test_what_was_received_when_the_writer_ended_is_worked_at_the_next_sta
         await feed.send(feed.admit("1", feed.wren))
     assert feed.statuses() == ["received"]
     assert feed.families() == {}
-    assert await finish(feed.context, Lanes()) == 1
+    kept = feed.message(1)
+    assert await finish(feed.context, feed.lanes, until=kept.received) == 0, "it is not overdue"
+    assert feed.statuses() == ["received"]
+    assert await finish(feed.context, feed.lanes, until=kept.received + 1) == 1
     assert feed.statuses() == ["processed"]
     assert feed.families() == {feed.wren: "Testchild-Wren"}
+
+
+async def test_a_look_for_what_is_overdue_works_nothing_twice(opened: Context) -> None:
+    """It comes while a message is under way: by its turn that is settled, refused ones too."""
+    feed = Feed(opened)
+    sent = [feed.admit("1", feed.wren), feed.admit("2", feed.lark, ods=feed.unknown)]
+    works = [receive(opened, feed.lanes, each, policy_of=feed.policy_of).work for each in sent]
+    while feed.statuses() != ["received", "received"]:
+        await asyncio.sleep(0)
+    looked = asyncio.create_task(finish(opened, feed.lanes))
+    await asyncio.gather(*works)
+    settled = [feed.message(nth) for nth in (1, 2)]
+    assert await looked == 2
+    assert [feed.message(nth) for nth in (1, 2)] == settled
+    assert feed.statuses() == ["processed", "refused"]
+
+
+async def test_a_server_works_what_its_writer_left_without_being_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "_SWEPT", 0.02)
+    monkeypatch.setattr(app, "_OVERDUE", 0)
+    place = str(tmp_path / "csor.db")
+    made = app.context(Settings(database=place, fhir_port=free_port(), mllp=False))
+    faulty = Faulty(made.database)
+    try:
+        await hospital(made, "RTH")
+        async with app.running(replace(made, database=faulty)):
+            feed = Feed(replace(made, database=faulty))
+            faulty.script = iter(["", "before", "before"])
+            with pytest.raises(WriterEndedError):
+                await feed.send(feed.admit("1", feed.wren))
+            async with asyncio.timeout(60):
+                while feed.statuses() != ["processed"]:
+                    await asyncio.sleep(0.02)
+        assert feed.families() == {feed.wren: "Testchild-Wren"}
+    finally:
+        made.database.close()
 
 
 async def test_what_was_stored_when_the_writer_ended_is_acknowledged_and_not_stored_again(

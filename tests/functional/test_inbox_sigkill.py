@@ -76,7 +76,7 @@ def test_none_is_lost_and_none_doubled(kind: str, tmp_path: Path) -> None:
     server.start()
     body = {"resourceType": "Organization", "identifier": [{"system": ODS, "value": "RTH"}]}
     url = f"{server.base_url}/Organization?identifier={ODS}|RTH"
-    assert httpx.put(url, json=body).status_code == 201
+    assert httpx.put(url, json=body, timeout=60).status_code == 201
     sender = Sender(server.mllp_port)
     sending = threading.Thread(target=lambda: asyncio.run(sender.send()))
     sending.start()

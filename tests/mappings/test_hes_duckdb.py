@@ -1,6 +1,5 @@
 """The rules of HES against the same rules in SQL, row by row, on files that nobody's data are in."""
 
-import resource
 import tempfile
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -17,7 +16,8 @@ from mappings.hes.outcomes import Codes, died, readmissions, reoperations
 from mappings.hes.spells import ContinuousSpell
 from mappings.hes.tables import columns
 from tests.support import hes
-from tests.support.hes_rules import told
+from tests.support.hes import resident
+from tests.support.hes_rules import met, told
 
 CODES = Codes({"H411", "H414"}, {"T301", "T283", "Y713"}, {"Y703", "H154"})
 
@@ -77,14 +77,17 @@ def compare(file: Path) -> Ours:
     return found
 
 
-def test_50_000_rows_are_joined_and_counted_as_the_rules_say(tmp_path: Path) -> None:
-    found = compare(hes.write(tmp_path / "apc.txt", 50_000, seed=20261123))
-    assert len(found.spells) > 20_000
+@pytest.mark.parametrize("many", [5_000, pytest.param(50_000, marks=pytest.mark.slow)])
+def test_a_file_is_joined_and_counted_as_the_rules_say(tmp_path: Path, many: int) -> None:
+    file = hes.write(tmp_path / "apc.txt", many, seed=20261123)
+    found = compare(file)
+    assert len(found.spells) > 0.4 * many
     assert len(found.stays) < len(found.spells)
     assert max(count for _, _, count, *_ in found.spells) > 2
     for listed in (found.deaths, found.readmissions, found.reoperations):
-        assert len(listed) > 100
-    assert {0, 29} <= {days for *_, days in found.readmissions}
+        assert len(listed) > 0.002 * many
+    with told(file) as database:
+        assert [case for case, count in met(database).items() if count == 0] == []
 
 
 @pytest.mark.slow
@@ -109,12 +112,6 @@ def test_1_000_000_rows_take_little_memory_and_say_how_far_they_are(tmp_path: Pa
     with told(file) as database:
         counted = database.execute("SELECT count(*), count(DISTINCT person) FROM spell").fetchone()
     assert counted == (spells, len(persons))
-
-
-def resident() -> int:
-    """Return the bytes of memory that this process has now."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * resource.getpagesize()
 
 
 @settings(max_examples=12, deadline=None)

@@ -5,7 +5,8 @@ from datetime import date
 
 import pytest
 
-from mappings.hes.rows import LONGEST, Line, heading, read
+from mappings.hes.lines import LONGEST
+from mappings.hes.rows import Line, heading, read
 from mappings.hes.tables import columns, nulls
 from r4.issue import FhirError
 

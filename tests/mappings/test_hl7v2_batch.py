@@ -37,8 +37,6 @@ def test_a_file_of_two_batches_is_divided_into_its_messages(end):
     found = batch(b"\xef\xbb\xbf\r\n" + raw)
     assert [parse(one).header.control_id for one in found.messages] == ["M1", "M2", "M3"]
     assert [len(part.messages) for part in found.parts] == [2, 1]
-    assert [part.trailer_count for part in found.parts] == [2, 1]
-    assert found.trailer_count == 2
     assert found.messages[0] == joined(message(1), end=end)
 
 

@@ -49,6 +49,11 @@ def test_a_document_is_known_by_its_number_within_its_namespace():
     own, other = (document(header=txa(f12=f"DOC-1^{name}")) for name in ("RTH", "EPR"))
     assert own["masterIdentifier"]["system"] == LOCAL
     assert other["masterIdentifier"]["system"] == f"{LOCAL}.EPR"
+    universal = document(header=txa(f12="DOC-1^EPR^2.16.840.1.113883.99^ISO"))
+    assert universal["masterIdentifier"] == {
+        "system": "urn:oid:2.16.840.1.113883.99",
+        "value": "DOC-1",
+    }
     assert refused(**segments("T02", txa(f12=""), "TX|OP||a"))[1] == ("101", "TXA^1^12")
 
 

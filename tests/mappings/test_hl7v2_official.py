@@ -10,11 +10,10 @@ import pytest
 from mappings.hl7v2 import parse
 from mappings.hl7v2.grammar import grammar, lay_out, missing
 from mappings.hl7v2.official import Verdict, check, read
-from mappings.hl7v2.official.codetables import code_tables
+from mappings.hl7v2.official.codetables import coding
 from mappings.hl7v2.official.compile import Names, message_row, segment_row
 from mappings.hl7v2.official.decisions import Key, errata, narrative
 from mappings.hl7v2.official.layer import KINDS
-from mappings.hl7v2.scope import MappingContext
 from tests.support.v2_tables import code, message, segment, write
 
 GENDER = "http://hl7.org/fhir/administrative-gender"
@@ -118,20 +117,9 @@ def test_decisions_hold_no_more_of_the_tables_than_what_names_a_row():
         assert all(len(row["reason"]) > 20 for row in rows)
 
 
-def test_the_code_tables_are_a_translator(official):
-    context = MappingContext(code_tables(official.codesystems))
-    v2 = "http://terminology.hl7.org/CodeSystem/v2-0001"
-    assert context.translate("AdministrativeSex", v2, "F") == [
-        {"system": GENDER, "code": "female", "display": "Female"}
-    ]
-    assert context.translate("AdministrativeSex", v2, "Q") == ()
-
-
-def test_an_action_that_two_rows_give_differently_is_not_asked(official):
-    found = code_tables(official.codesystems)
-    v2 = "http://terminology.hl7.org/CodeSystem/v2-0206"
-    assert found.translate("SegmentActionCode", v2, "A")
-    assert found.translate("SegmentActionCode", v2, "U") == ()
+def test_a_row_of_a_code_table_gives_a_coding(official):
+    (female,) = (row for row in official.codesystems["AdministrativeSex"] if row.code == "F")
+    assert coding(female) == {"system": GENDER, "code": "female", "display": "Female"}
 
 
 def test_every_message_table_is_a_grammar_and_a_result_stands_in_its_own_group_alone(official):

@@ -166,6 +166,21 @@ def test_a_registry_diagnosis_opens_one_case(code, condition):
     assert case["resource"]["identifier"] == [{"system": system, "value": value}]
 
 
+@pytest.mark.parametrize(
+    ("event", "day"),
+    [
+        ("EVN|A01|20250504||||202505030100", "2025-05-03"),
+        ("EVN|A01|202505042330", "2025-05-04"),
+        ("EVN|A01|20250504", "2025-05-06"),
+        ("EVN|A01", "2025-05-06"),
+    ],
+)
+def test_a_case_without_an_admission_starts_when_it_happened_else_when_it_was_told(event, day):
+    """By EVN-6; else by the first of EVN-2 and MSH-7 that is a time, as everything that is told."""
+    bundle = mapped(EVN=event, PV1="PV1|1|I" + "|" * 17 + "V1", DG1="DG1|1||Q79.3^x^I10")
+    assert one(bundle, "EpisodeOfCare")["period"]["start"] == day
+
+
 @pytest.mark.parametrize("code", ["Q39.2^x^I10", "Q79.2^x^I10", "Q43.1^x", "Q43.1^x^OPCS4"])
 def test_another_diagnosis_opens_none(code):
     assert entries(mapped(DG1=f"DG1|1||{code}"), "EpisodeOfCare") == []

@@ -131,7 +131,7 @@ def test_the_answer_comes_as_xml_with_the_control_id_and_each_fault():
         assert (texts["ERR.4"], texts["ERR.8"]) == ("E", "Invalid <NHS number> & more")
         again = parse(answer)
         assert again.header.message_code == "ACK"
-        assert again.header.receiving_facility == "RTH"
+        assert again.segments("MSH")[0].value(6) == "RTH"
         assert again.header.timestamp == "20261122093000+0000"
         err = again.segments("ERR")[0]
         assert [err.field(2).component(n) for n in (1, 2, 3, 4)] == ["PID", "1", "3", "2"]

@@ -215,6 +215,8 @@ def test_a_patient_without_elements_but_an_id_is_still_a_resource():
         ),
         ({"resourceType": 1}, [("resource-type", "Resource")]),
         ({"resourceType": []}, [("resource-type", "Resource")]),
+        ({"resourceType": ""}, [("resource-type", "Resource")]),
+        ({"resourceType": "of no (type)"}, [("resource-type", "Resource")]),
         (
             patient(managingOrganization={"reference": "organization/1"}),
             [("reference-target", "Patient.managingOrganization")],

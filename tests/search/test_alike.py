@@ -76,6 +76,21 @@ def test_all_of_it_has_to_be_told(registry: Registry, said: tuple[str, str, str]
     assert found(registry, *said) == []
 
 
+def test_where_all_of_it_is_told_very_often_the_newest_are_looked_at(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many children bear one name and birth date, a new one costs no more than these."""
+    told = ("2023-03-03", "Testchild-Gull", "Fay")
+    registry.put(*(patient(f"gull-{each}", *told) for each in range(12)))
+    registry.put(patient("gull-11", *told[:2], "Gwen"))
+    every = [f"gull-{each}" for each in reversed(range(11))]
+    assert found(registry, *told) == every
+    monkeypatch.setattr("fhir_server.store.alike._FEW", 5)
+    assert found(registry, *told) == every
+    monkeypatch.setattr("fhir_server.store.alike._MOST", 10)
+    assert found(registry, *told) == every[:8], "beside both versions of the renamed one"
+
+
 def test_a_text_that_is_no_date_is_refused(registry: Registry) -> None:
     with pytest.raises(FhirError) as refusal:
         found(registry, "soon", FAMILY, GIVEN)

@@ -4,6 +4,7 @@ Dates are close together, so that same days, gaps and overlaps are common; colum
 """
 
 import random
+import resource
 from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
@@ -69,3 +70,9 @@ def row(drawn: random.Random, person: str, key: int) -> dict[str, str]:
             day.isoformat() if drawn.random() < 0.9 else drawn.choice(_NO_DATE)
         )
     return made
+
+
+def resident() -> int:
+    """Return the bytes of memory that this process has now."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize()

@@ -99,6 +99,78 @@ def told(file: Path) -> duckdb.DuckDBPyConnection:
     return database
 
 
+def _alone(name: str, rules: dict[str, str]) -> str:
+    """Return the condition that one of several rules holds, and no other."""
+    others = " AND ".join(f"NOT ({rule})" for each, rule in rules.items() if each != name)
+    return f"({rules[name]}) AND {others}"
+
+
+_JOINED = {
+    "admitted the same day": "admidate = p_admidate",
+    "begun the same day": "epistart = p_epistart",
+    "still there": "coalesce(p_dismeth, '') IN ('8', '9') AND epistart = p_epiend",
+}
+_GOES_ON = {
+    "sent on": f"p_disdest IN {_TRANSFER}",
+    "came from another": f"admisorc IN {_TRANSFER}",
+    "admitted as a transfer": "admimeth IN ('2B', '81')",
+}
+_DAYS = """(WITH days AS (SELECT person, day, bool_or(code IN ('H411', 'H414')) AS is_index,
+    bool_or(code IN ('T301', 'T283', 'Y713')) AS again,
+    bool_or(code IN ('Y703', 'H154')) AS planned FROM operation GROUP BY ALL)
+  SELECT r.day - i.day AS after, r.planned FROM days i JOIN days r USING (person)
+  WHERE i.is_index AND r.again)"""
+_ENDED = "discharge a JOIN discharge b ON a.person = b.person AND b.stay < a.stay"
+_GAP = "epistart - p_epiend"
+_CASES: dict[str, tuple[str, str]] = {
+    **{
+        f"a spell: {name}, and nothing else": ("episode", _alone(name, _JOINED)) for name in _JOINED
+    },
+    **{
+        f"a stay: {name}, and nothing else": ("placed", f"{_GAP} <= 3 AND {_alone(name, _GOES_ON)}")
+        for name in _GOES_ON
+    },
+    **{
+        f"no stay: {name} too late": ("placed", f"{_GAP} = 4 AND {_GOES_ON[name]}")
+        for name in _GOES_ON
+    },
+    "no ADMIDATE, filled": ("kept JOIN cleaned c USING (rowno)", "c.admidate IS NULL"),
+    "no ADMIDATE, a transfer": ("filled", "admidate IS NULL AND epiorder = 1"),
+    "an EPIKEY twice": ("valid", "copy > 1"),
+    "unfinished": ("filled", "epistat <> '3'"),
+    "no person": ("filled", "person IS NULL"),
+    "no provider": ("filled", "procode3 IS NULL"),
+    "no EPISTART": ("filled", "epistart IS NULL"),
+    "no EPIEND": ("filled", "epiend IS NULL"),
+    "died": ("discharge", "dismeth = '4'"),
+    "no discharge": ("discharge", "discharged IS NULL"),
+    "readmitted the same day": ("readmission", "days = 0"),
+    "readmitted on the last day": ("readmission", "days = 29"),
+    "an emergency after a death": (
+        _ENDED,
+        "b.dismeth IN ('4', '5') AND a.admimeth = '21' AND a.admitted - b.discharged BETWEEN 0 AND 29",
+    ),
+    "an emergency too late": (
+        _ENDED,
+        "b.dismeth NOT IN ('4', '5') AND a.admimeth = '21' AND a.admitted - b.discharged = 30",
+    ),
+    "reoperated": ("reoperation", "true"),
+    "operated on the same day": (_DAYS, "after = 0"),
+    "planned": (_DAYS, "after BETWEEN 1 AND 30 AND planned"),
+    "operated on the last day": (_DAYS, "after = 30 AND NOT planned"),
+    "operated too late": (_DAYS, "after = 31 AND NOT planned"),
+}
+
+
+def met(database: duckdb.DuckDBPyConnection) -> dict[str, int]:
+    """Count in a file that the rules were followed on how often each of their cases occurs."""
+    found = {}
+    for name, (source, condition) in _CASES.items():
+        asked = f"SELECT count(*) FROM {source} WHERE {condition}"  # noqa: S608 - of constants
+        ((found[name],),) = database.execute(asked).fetchall()
+    return found
+
+
 def _columns(file: Path) -> dict[str, str]:
     with file.open(encoding="utf-8") as lines:
         return dict.fromkeys(lines.readline().strip().upper().split("|"), "VARCHAR")

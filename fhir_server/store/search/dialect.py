@@ -7,12 +7,15 @@ https://www.sqlite.org/fts5.html, https://www.postgresql.org/docs/current/gin.ht
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple, Protocol
 
 from fhir_server.store.search.keys import fold, text
 from fhir_server.store.search.sql import NEVER, Match, Sql, marks
 
 _WORD = re.compile(r"[^\W_]+")
+_TOGETHER = 8
+"""Most identifiers that one statement of SQLite asks for."""
 
 
 class Source(NamedTuple):
@@ -63,6 +66,13 @@ class Dialect(Protocol):
 
     def holds(self, column: str, needles: Sequence[bytes]) -> Sql:
         """Return SQL for: the bytes of a column hold one of several texts."""
+        ...
+
+    def identified(self, columns: str, words: Sequence[int], most: int) -> list[Sql]:
+        """Return what finds the newest current rows `r` that have an identifier, of each of several.
+
+        Each yields the columns, the rid and the word; rows of one word in any order.
+        """
         ...
 
     def of_words(self, column: str, words: Sequence[str], at: str) -> Sql:
@@ -138,12 +148,32 @@ class Sqlite:
         """Look through the bytes."""
         return Sql(" OR ".join([f"instr({column}, ?) > 0"] * len(needles)), tuple(needles))
 
+    def identified(self, columns: str, words: Sequence[int], most: int) -> list[Sql]:
+        """Ask for some words with each statement, so that few are prepared."""
+        parts = [words[at : at + _TOGETHER] for at in range(0, len(words), _TOGETHER)]
+        return [
+            Sql(
+                _of_identifiers(columns, len(some)), tuple(v for word in some for v in (word, most))
+            )
+            for some in parts
+        ]
+
     def of_words(self, column: str, words: Sequence[str], at: str) -> Sql:
         """Ask the table of texts."""
         found = " AND ".join(f'"{word}"' for word in words)
         expression = f"({column} : ({found}))" if column else f"({found})"
         asked = f"{at}.rid IN (SELECT rowid FROM search_text WHERE search_text MATCH ?)"
         return Sql(asked, (expression,))
+
+
+@lru_cache(maxsize=64)
+def _of_identifiers(columns: str, many: int) -> str:
+    each = (
+        f"SELECT * FROM (SELECT {columns}, k.rid AS found, k.word FROM search_identifier AS k"
+        " CROSS JOIN resource AS r ON r.rid = k.rid"
+        " WHERE k.word = ? AND r.superseded IS NULL AND NOT r.deleted ORDER BY k.rid DESC LIMIT ?)"
+    )
+    return " UNION ALL ".join([each] * many)
 
 
 def _expression(wanted: Sequence[Match], others: Sequence[Match]) -> str:
@@ -200,6 +230,16 @@ class Postgresql:
         """Look through the bytes."""
         each = f"position(?::bytea in {column}) > 0"
         return Sql(" OR ".join([each] * len(needles)), tuple(needles))
+
+    def identified(self, columns: str, words: Sequence[int], most: int) -> list[Sql]:
+        """Ask for all words at once: the statement is planned as one search would be."""
+        text = (
+            f"SELECT f.*, q.word FROM unnest(?::bigint[]) AS q (word) CROSS JOIN LATERAL"
+            f" (SELECT {columns}, k.rid AS found FROM search_identifier AS k"
+            " JOIN resource AS r ON r.rid = k.rid WHERE k.word = q.word"
+            " AND r.superseded IS NULL AND NOT r.deleted ORDER BY k.rid DESC LIMIT ?) AS f"
+        )
+        return [Sql(text, (list(words), most))]
 
     def of_words(self, column: str, words: Sequence[str], at: str) -> Sql:
         """Ask the table of texts, whose words are folded as those that are asked for."""

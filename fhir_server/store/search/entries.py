@@ -33,6 +33,7 @@ class Collected(msgspec.Struct):
     numbers: list[tuple[int, float, float, int]] = []
     strings: list[tuple[int, str]] = []
     references: list[tuple[int, int]] = []
+    identifiers: list[int] = []
 
 
 Enter = Callable[[Collected, Sequence[Any]], None]
@@ -140,11 +141,14 @@ def _of_concepts(into: Column) -> Enter:
 def _of_identifiers(into: Column, kind: str) -> Enter:
     prefix, present, text_param = into.prefix, into.present, into.text
     typed = into.before("of-type") if kind == "Identifier" else ""
+    are_own = typed and into.code == "identifier"
 
     def enter(found: Collected, listed: Sequence[Any]) -> None:
         found.words.add(present)
         for value in listed:
-            _enter_identifier(found, prefix, value)
+            whole = _enter_identifier(found, prefix, value)
+            if are_own and whole is not None:
+                found.identifiers.append(whole)
             if typed and "type" in value:
                 concept, number = value["type"], value.get("value", "")
                 for text in values.displays(concept):
@@ -155,13 +159,17 @@ def _of_identifiers(into: Column, kind: str) -> Enter:
     return enter
 
 
-def _enter_identifier(found: Collected, prefix: str, identifier: Any) -> None:
+def _enter_identifier(found: Collected, prefix: str, identifier: Any) -> int | None:
+    """Enter the forms of an identifier; returns the key of the one with both system and value."""
     system, number = identifier.get("system", ""), identifier.get("value", "")
     if system:
         found.words.update(coded(prefix, system, ""))
-    if number:
-        found.words.add(digest(f"{prefix}*|{number}"))
-        found.words.add(digest(f"{prefix}{ALIASES.get(system, system)}|{number}"))
+    if not number:
+        return None
+    whole = digest(f"{prefix}{ALIASES.get(system, system)}|{number}")
+    found.words.add(digest(f"{prefix}*|{number}"))
+    found.words.add(whole)
+    return whole if system else None
 
 
 def _of_extensions(into: Column) -> Enter:

@@ -4,7 +4,7 @@ They are asked many at a time, and a commit can tell from the words of what it i
 whether that would be found too. https://hl7.org/fhir/R4/http.html#cond-update
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import unquote
 
@@ -34,13 +34,23 @@ class Reader(Protocol):
         """Run a statement and return its rows."""
         ...
 
+    def read_each(
+        self, sql: str, parameters: Sequence[Any], column: int, /
+    ) -> Sequence[Sequence[Any]]:
+        """Run a statement about several keys, each row's in a column, and return its rows."""
+        ...
+
 
 class Worded(NamedTuple):
-    """A search of what is current: of one type, with a word of each group; the newest `most`."""
+    """A search of what is current: of one type, with a word of each group; the newest `most`.
+
+    by_identifier: the words are one group, of identifiers with system and value.
+    """
 
     type: str
     words: tuple[tuple[int, ...], ...]
     most: int
+    by_identifier: bool = False
 
 
 def identified(resource_type: str, criteria: str, most: int) -> Worded | None:
@@ -63,7 +73,7 @@ def identified(resource_type: str, criteria: str, most: int) -> Worded | None:
         if not system or not code:
             return None
     found = [key(resource_type, "identifier", token_text(value)) for value in listed]
-    return Worded(resource_type, (tuple(dict.fromkeys(found)),), most)
+    return Worded(resource_type, (tuple(dict.fromkeys(found)),), most, by_identifier=True)
 
 
 def worded(dialect: Dialect, query: Query) -> Worded | None:
@@ -86,7 +96,32 @@ def worded(dialect: Dialect, query: Query) -> Worded | None:
 
 
 def ask(reader: Reader, asked: Sequence[Worded], columns: str) -> list[list[Sequence[Any]]]:
-    """Return columns of what each of several searches finds, the newest first, in few statements."""
+    """Return columns of what each of several searches finds, the newest first, in few statements.
+
+    More columns, for this module alone, may follow those.
+    """
+    identified = [each for each in asked if each.by_identifier]
+    others = [each for each in asked if not each.by_identifier]
+    found = iter(_by_identifier(reader, identified, columns) if identified else ())
+    rest = iter(_by_words(reader, others, columns))
+    return [next(found if each.by_identifier else rest) for each in asked]
+
+
+def _by_identifier(
+    reader: Reader, asked: Sequence[Worded], columns: str
+) -> Iterator[list[Sequence[Any]]]:
+    """Ask for each identifier, in a table that is in their order, and put together what is one search."""
+    wanted = list(dict.fromkeys(word for each in asked for word in each.words[0]))
+    rows: dict[int, list[Sequence[Any]]] = {word: [] for word in wanted}
+    for sql in reader.dialect.identified(columns, wanted, max(each.most for each in asked)):
+        for row in reader.read_each(sql.text, sql.parameters, -1):
+            rows[row[-1]].append(row)
+    for each in asked:
+        found = {row[-2]: row for word in each.words[0] for row in rows[word]}
+        yield [found[rid] for rid in sorted(found, reverse=True)[: each.most]]
+
+
+def _by_words(reader: Reader, asked: Sequence[Worded], columns: str) -> list[list[Sequence[Any]]]:
     found: list[list[Sequence[Any]]] = []
     for start in range(0, len(asked), _TOGETHER):
         some = asked[start : start + _TOGETHER]

@@ -13,6 +13,7 @@ from fhir_server.store.tables.applied import AppliedMoment
 from fhir_server.store.tables.inbox import InboxMessage
 from fhir_server.store.tables.index import (
     SearchDate,
+    SearchIdentifier,
     SearchIndex,
     SearchNumber,
     SearchReference,
@@ -62,6 +63,7 @@ __all__ = (
     "Job",
     "PackageResource",
     "SearchDate",
+    "SearchIdentifier",
     "SearchIndex",
     "SearchNumber",
     "SearchReference",
@@ -88,8 +90,9 @@ COLUMNS = {
         table: _columns(table)
         for table in (
             "resource", "content", "search_date", "search_number", "search_string",
-            "search_reference", "audit", "concept", "concept_name", "concept_edge",
-            "concept_member", "concept_replacement", "concept_image", "concept_load",
+            "search_reference", "search_identifier", "audit", "concept", "concept_name",
+            "concept_edge", "concept_member", "concept_replacement", "concept_image",
+            "concept_load",
         )
     },
 }  # fmt: skip

@@ -62,6 +62,19 @@ class SearchReference(SQLModel, table=True):
     target: int = Field(sa_column=number_key())
 
 
+class SearchIdentifier(SQLModel, table=True):
+    """One identifier of a version, system and value: its word in the inverted index, found faster."""
+
+    __tablename__ = "search_identifier"
+    __table_args__ = (
+        Index("ix_search_identifier", "word", "rid"),
+        {"sqlite_with_rowid": False},
+    )
+
+    rid: int = Field(sa_column=number_key())
+    word: int = Field(sa_column=number_key())
+
+
 class SearchIndex(SQLModel, table=True):
     """What the index is made of, by which it is known when it has to be made anew."""
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from mappings.hl7v2 import timestamps
-from mappings.hl7v2.datatypes import cwe, pl, xcn
+from mappings.hl7v2.datatypes import cwe, moment, pl, xcn
 from mappings.hl7v2.errors import DATA_TYPE, REQUIRED
 from mappings.hl7v2.functions.numbers import entity, order_reference
 from mappings.hl7v2.functions.results import joined_notes
@@ -138,11 +138,11 @@ def _resources(here: Here) -> Iterator[tuple[Segment, int, int]]:
 
 
 def _instant(text: str, here: Here) -> str | None:
-    moment = timestamps.date_time(text)
-    if moment is None or "T" not in moment:
+    found = timestamps.date_time(text)
+    if found is None or "T" not in found:
         here.fail(DATA_TYPE, f"`{text}` is not a date with a time of day.")
         return None
-    return moment
+    return found
 
 
 def appointment_minutes(here: Here) -> int | None:
@@ -239,15 +239,12 @@ def _participant(actor: object, here: Here, kind: int, start: int) -> Resource:
     """Return a participant; its duration stands three fields after its start."""
     field = here.segment.field(kind)
     concept = cwe(field.repetitions[0], here) if field else None
-    text = here.segment.value(start)
-    moment = timestamps.date_time(text) if text else None
-    if text and moment is None:
-        here.at(start).fail(DATA_TYPE, f"`{text}` is not a date and time.")
+    since = moment(here.segment.value(start), here.at(start))
     return {
         **({"type": [concept]} if concept else {}),
         "actor": actor,
         "status": "accepted",
-        **({"period": _period(moment, here.segment, start + 3)} if moment else {}),
+        **({"period": _period(since, here.segment, start + 3)} if since else {}),
     }
 
 

@@ -4,6 +4,7 @@ from mappings.hl7v2 import timestamps
 from mappings.hl7v2.functions.identity import case_child, children, known_as
 from mappings.hl7v2.functions.visits import subjects
 from mappings.hl7v2.scope import Compute, Here
+from mappings.hl7v2.told import recorded
 from r4.json import Resource
 from terminology import systems
 
@@ -12,6 +13,8 @@ _CASE_MAPS = {
     "PR1": ("Procedure[1]", f"{systems.CSOR}/ConceptMap/registry-procedure"),
 }
 """What a segment has been mapped to, and the map that says whether its code names a condition."""
+
+_OPENS = (("PV1", 44), ("EVN", 6))
 
 
 def opens_case(here: Here) -> bool:
@@ -69,9 +72,9 @@ def case_type(here: Here) -> list[Resource]:
 
 def case_start(here: Here) -> str | None:
     """Return the date of the event that opened the case: admission, event, else message."""
-    sources = (("PV1", 44), ("EVN", 6), ("EVN", 2), ("MSH", 7))
-    found = (timestamps.date(here.value(name, number)) for name, number in sources)
-    return next((day for day in found if day), None)
+    told = (timestamps.date(here.value(name, number)) for name, number in _OPENS)
+    moment = next(filter(None, told), None) or recorded(here.run.message)
+    return moment and moment.partition("T")[0]
 
 
 NAMED: tuple[Compute, ...] = (

@@ -9,6 +9,7 @@ from mappings.hl7v2.datatypes import cwe
 from mappings.hl7v2.errors import DATA_TYPE, REQUIRED, TABLE_VALUE
 from mappings.hl7v2.functions import content
 from mappings.hl7v2.functions.identity import known_as
+from mappings.hl7v2.functions.numbers import entity
 from mappings.hl7v2.parse import Segment
 from mappings.hl7v2.scope import Compute, Here
 from r4.json import Resource
@@ -34,12 +35,12 @@ def parent_number(here: Here) -> Resource | None:
 def has_parent(here: Here) -> bool:
     """Tell whether the event says that the document adds to another one, or replaces it."""
     own, parent = _number(here, 12), _number(here, 13)
-    return _event(here) in _RELATIONS and bool(parent[1]) and own != parent
+    return _event(here) in _RELATIONS and parent is not None and own != parent
 
 
 def relation(here: Here) -> str | None:
     """Return appends or replaces; report an addendum or a replacement that names no parent."""
-    if _event(here) in _RELATIONS and not _number(here, 13)[1]:
+    if _event(here) in _RELATIONS and _number(here, 13) is None:
         text = "TXA-13, the number of the document that this one adds to or replaces, is missing."
         here.at(13).fail(REQUIRED, text)
     return _RELATIONS[_event(here)] if has_parent(here) else None
@@ -134,20 +135,18 @@ def _event(here: Here) -> str:
     return here.run.message.header.trigger_event
 
 
-def _number(here: Here, field: int) -> tuple[str, str]:
-    """Return system and value of an entity identifier: the sender's, by namespace where it has one."""
+def _number(here: Here, field: int) -> Resource | None:
+    """Return the Identifier of an entity identifier, None where it has no number."""
     found = here.segment.field(field)
-    namespace = found.component(2) or found.component(3)
-    kind = "document" if namespace in ("", here.run.sender) else f"document.{namespace}"
-    return here.local(kind), found.value
+    return entity(found.repetitions[0], "document", here) if found.value else None
 
 
 def _numbered(here: Here, field: int) -> Resource | None:
-    system, value = _number(here, field)
-    if not value:
+    found = _number(here, field)
+    if found is None:
         here.at(field).fail(REQUIRED, f"TXA-{field}, the number of the document, is missing.")
         return None
-    return known_as(here, system, [value])
+    return known_as(here, found["system"], [found["value"]])
 
 
 def _coded(here: Here, vocabulary: str, code: str) -> str | None:

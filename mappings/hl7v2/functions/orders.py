@@ -4,10 +4,8 @@ HL7 v2.5 chapters 4.5.1 (ORC) and 4.5.3 (OBR). An order is known by its placer's
 so that a cancellation, or the filler's answer, reaches what the placer sent.
 """
 
-from mappings.hl7v2 import timestamps
-from mappings.hl7v2.datatypes import cwe
+from mappings.hl7v2.datatypes import cwe, moment
 from mappings.hl7v2.errors import (
-    DATA_TYPE,
     DUPLICATE_KEY,
     REQUIRED,
     TABLE_VALUE,
@@ -106,10 +104,7 @@ def _priority(code: str, here: Here) -> str | None:
 def order_occurrence(here: Here) -> str | None:
     """Return when it is to be done: OBR-36, OBR-6, or the fourth component of OBR-27 or ORC-7."""
     text = here.value("OBR", 36) or here.value("OBR", 6) or _timing(here, 4)
-    moment = timestamps.date_time(text) if text else None
-    if text and moment is None:
-        here.fail(DATA_TYPE, f"`{text}` is not a date and time.")
-    return moment
+    return moment(text, here)
 
 
 def _timing(here: Here, component: int) -> str:

@@ -3,8 +3,7 @@
 HL7 v2.4 chapter 7.4. A report is an OBR that says what was asked (OBR-4); its OBX are its results.
 """
 
-from mappings.hl7v2 import timestamps
-from mappings.hl7v2.datatypes import ts
+from mappings.hl7v2.datatypes import period, ts
 from mappings.hl7v2.errors import DATA_TYPE, TABLE_VALUE
 from mappings.hl7v2.functions.content import attachment
 from mappings.hl7v2.functions.identity import message_key
@@ -83,9 +82,7 @@ def effective_period(here: Here) -> Resource | None:
         else None
         for number in (7, 8)
     )
-    if start and end and timestamps.is_before(end, start):
-        here.at(8).fail(DATA_TYPE, "OBR-8, the end, comes before OBR-7, the start.")
-    return {"start": start, "end": end} if start else {"end": end}
+    return period(start, end, here.at(8), "OBR-8, the end, comes before OBR-7, the start.")
 
 
 def issued(here: Here) -> str | None:

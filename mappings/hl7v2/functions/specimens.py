@@ -3,9 +3,8 @@
 HL7 v2.5 chapter 7.4.3 (SPM), v2.4 chapter 7.4.1.15 (OBR-15).
 """
 
-from mappings.hl7v2 import timestamps
 from mappings.hl7v2.codes import coding_system
-from mappings.hl7v2.errors import DATA_TYPE
+from mappings.hl7v2.datatypes import moment, period
 from mappings.hl7v2.functions.identity import message_key
 from mappings.hl7v2.functions.numbers import entity, half, order_numbers
 from mappings.hl7v2.scope import Compute, Here
@@ -84,31 +83,21 @@ def _concept(component: int, here: Here) -> Resource | None:
 
 def collected_time(here: Here) -> str | None:
     """Return when the specimen was taken, where no end makes it a period: SPM-17.1, OBR-7."""
-    return None if _text(here, end=True) else _moment(here, end=False)
+    return None if _text(here, end=True) else moment(_text(here, end=False), here)
 
 
 def collected_period(here: Here) -> Resource | None:
     """Return when the specimen was taken, from and to: SPM-17, OBR-7 and 8."""
     if not _text(here, end=True):
         return None
-    start, end = _moment(here, end=False), _moment(here, end=True)
-    if start and end and timestamps.is_before(end, start):
-        here.fail(DATA_TYPE, "The taking of the specimen ends before it begins.")
-    return {"start": start, "end": end} if start else {"end": end}
+    start, end = (moment(_text(here, end=end), here) for end in (False, True))
+    return period(start, end, here, "The taking of the specimen ends before it begins.")
 
 
 def _text(here: Here, *, end: bool) -> str:
     if here.segment.name == "OBR":
         return here.segment.value(8 if end else 7)
     return here.segment.field(17).component(2 if end else 1)
-
-
-def _moment(here: Here, *, end: bool) -> str | None:
-    text = _text(here, end=end)
-    moment = timestamps.date_time(text) if text else None
-    if text and moment is None:
-        here.fail(DATA_TYPE, f"`{text}` is not a date and time.")
-    return moment
 
 
 def description(here: Here) -> Resource | None:
