@@ -60,6 +60,7 @@ TABLE = (
     Interaction("POST", "/Questionnaire/$assemble", "$assemble", modular.assemble),
     Interaction("POST", "/Questionnaire/{id}/$assemble", "$assemble", modular.assemble),
     Interaction("POST", "/QuestionnaireResponse/$extract", "$extract", operations.extract),
+    Interaction("POST", "/QuestionnaireResponse/{id}/$extract", "$extract", modular.extract_stored),
     Interaction("POST", "/QuestionnaireResponse/$sign", "$sign", operations.sign),
     Interaction(
         "POST",
