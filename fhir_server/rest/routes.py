@@ -64,6 +64,7 @@ TABLE = (
     Interaction("POST", "/Questionnaire/$populate", "$populate", sdc.populate),
     Interaction("POST", "/Questionnaire/{id}/$populate", "$populate", sdc.populate),
     Interaction("POST", "/QuestionnaireResponse/$extract", "$extract", operations.extract),
+    Interaction("POST", "/QuestionnaireResponse/{id}/$extract", "$extract", modular.extract_stored),
     Interaction("POST", "/QuestionnaireResponse/$sign", "$sign", operations.sign),
     Interaction("POST", "/QuestionnaireResponse/{id}/$sign", "$sign", notes.sign),
     Interaction(
