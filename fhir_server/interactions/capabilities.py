@@ -65,6 +65,9 @@ OPERATIONS = {
         "populate": f"{_OWN}/Questionnaire-populate",
     },
     "QuestionnaireResponse": {
+        "carry-over": f"{_OWN}/QuestionnaireResponse-carry-over",
+        "addend": f"{_OWN}/QuestionnaireResponse-addend",
+        "correct": f"{_OWN}/QuestionnaireResponse-correct",
         "extract": f"{_OWN}/QuestionnaireResponse-extract",
         "process-response": f"{_OWN}/QuestionnaireResponse-process-response",
         "sign": f"{_OWN}/QuestionnaireResponse-sign",

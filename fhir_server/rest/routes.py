@@ -65,7 +65,10 @@ TABLE = (
     Interaction("POST", "/Questionnaire/{id}/$populate", "$populate", sdc.populate),
     Interaction("POST", "/QuestionnaireResponse/$extract", "$extract", operations.extract),
     Interaction("POST", "/QuestionnaireResponse/$sign", "$sign", operations.sign),
+    Interaction("POST", "/QuestionnaireResponse/$carry-over", "$carry-over", notes.carry_over),
     Interaction("POST", "/QuestionnaireResponse/{id}/$sign", "$sign", notes.sign),
+    Interaction("POST", "/QuestionnaireResponse/{id}/$correct", "$correct", notes.correct),
+    Interaction("POST", "/QuestionnaireResponse/{id}/$addend", "$addend", notes.addend),
     Interaction(
         "POST",
         "/QuestionnaireResponse/$process-response",
