@@ -63,6 +63,7 @@ OPERATIONS = {
     "Questionnaire": {
         "assemble": f"{_OWN}/Questionnaire-assemble",
         "populate": f"{_OWN}/Questionnaire-populate",
+        "process-response": f"{_OWN}/Questionnaire-process-response",
     },
     "QuestionnaireResponse": {
         "carry-over": f"{_OWN}/QuestionnaireResponse-carry-over",

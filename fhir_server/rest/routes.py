@@ -43,6 +43,14 @@ def _both(path: str, code: str, answer: Handler) -> tuple[Interaction, Interacti
     return Interaction("GET", path, code, answer), Interaction("POST", path, code, answer)
 
 
+def _levels(path: str, code: str, answer: Handler) -> tuple[Interaction, Interaction]:
+    """Return the rows of an operation that is asked with POST, of a type and of one of its instances."""
+    return (
+        Interaction("POST", f"{path}/{code}", code, answer),
+        Interaction("POST", f"{path}/{{id}}/{code}", code, answer),
+    )
+
+
 TABLE = (
     Interaction("GET", "/metadata", "capabilities", answers.capabilities),
     Interaction("POST", "/", "transaction", answers.transaction),
@@ -61,8 +69,8 @@ TABLE = (
     Interaction("POST", "/{type}/{id}/$validate", "$validate", operations.validate),
     Interaction("POST", "/Questionnaire/$assemble", "$assemble", modular.assemble),
     Interaction("POST", "/Questionnaire/{id}/$assemble", "$assemble", modular.assemble),
-    Interaction("POST", "/Questionnaire/$populate", "$populate", sdc.populate),
-    Interaction("POST", "/Questionnaire/{id}/$populate", "$populate", sdc.populate),
+    *_levels("/Questionnaire", "$populate", sdc.populate),
+    *_levels("/Questionnaire", "$process-response", sdc.process_response),
     Interaction("POST", "/QuestionnaireResponse/$extract", "$extract", operations.extract),
     Interaction("POST", "/QuestionnaireResponse/$sign", "$sign", operations.sign),
     Interaction("POST", "/QuestionnaireResponse/$carry-over", "$carry-over", notes.carry_over),
