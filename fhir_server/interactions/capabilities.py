@@ -59,6 +59,10 @@ OPERATIONS = {
         "expand": f"{_OWN}/ValueSet-expand",
         "validate-code": f"{_OWN}/ValueSet-validate-code",
     },
+    "Composition": {
+        "document": f"{_OWN}/Composition-document",
+        "pdf": f"{_OWN}/Composition-pdf",
+    },
     "ConceptMap": {"translate": f"{_OWN}/ConceptMap-translate"},
     "Questionnaire": {
         "assemble": f"{_OWN}/Questionnaire-assemble",

@@ -58,7 +58,11 @@ KINDS: dict[str, Kinds] = {
     "$bulk": {},
     "$carry-over": carry_over.NAMES,
     "$closure": closure.NAMES,
+<<<<<<< HEAD
     "$correct": amend.CORRECTION,
+=======
+    "$document": {},
+>>>>>>> 3262c2863dad563e61eaba39f7b1e8707a662346
     "$evaluate": EVALUATION,
     "$events": dict.fromkeys(["eventsSinceNumber", "eventsUntilNumber", "content"], "string"),
     "$everything": dict.fromkeys(["start", "end", "_since", "_type", "_count"], "string"),
@@ -68,6 +72,7 @@ KINDS: dict[str, Kinds] = {
     "$import": dict.fromkeys(["inputFormat", "inputSource", "input", "mode"], "string"),
     "$lastn": dict.fromkeys(["patient", "subject", "category", "code", "max", "date"], "string"),
     "$lookup": lookup.NAMES,
+    "$pdf": {},
     "$populate": populate.NAMES,
     "$process-message": fhir_message.NAMES,
     "$process-response": {**process_response.NAMES, **process_response.OF_A_FORM},
