@@ -25,12 +25,8 @@ READS = frozenset(
         "capabilities", "search-type", "search-system", "read", "vread", "$validate", "$extract",
         "$status", "$events", "$export", "$import", "$bulk",
         "$lastn", "$stats", "$validate-code", "$expand", "$lookup", "$translate", "$subsumes",
-<<<<<<< HEAD
         "$closure", "$convert", "$carry-over", "$assemble", "$populate",
-=======
-        "$closure", "$convert", "$assemble", "$populate",
         "$document", "$pdf",
->>>>>>> 3262c2863dad563e61eaba39f7b1e8707a662346
     }
 )  # fmt: skip
 """What stores nothing that is recorded with it, and leaves nothing in the inbox when it is refused."""

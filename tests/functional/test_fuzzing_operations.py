@@ -58,11 +58,8 @@ KINDS: dict[str, Kinds] = {
     "$bulk": {},
     "$carry-over": carry_over.NAMES,
     "$closure": closure.NAMES,
-<<<<<<< HEAD
     "$correct": amend.CORRECTION,
-=======
     "$document": {},
->>>>>>> 3262c2863dad563e61eaba39f7b1e8707a662346
     "$evaluate": EVALUATION,
     "$events": dict.fromkeys(["eventsSinceNumber", "eventsUntilNumber", "content"], "string"),
     "$everything": dict.fromkeys(["start", "end", "_since", "_type", "_count"], "string"),
