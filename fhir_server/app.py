@@ -136,9 +136,10 @@ def application(made: Context, reception: Reception | None = None) -> FhirApplic
     sessions = Sessions(made.now, made.base_url, embedded=bool(made.settings.epr_origins))
     callers = Callers(clients(made.settings.clients), sessions)
     app.add_route("/metrics", metrics(made, callers))
-    app.router.routes.extend(launch.routes(made, sessions))
+    launching = launch.Door(made, sessions)
+    app.router.routes.extend(launching.routes())
     beside = Hl7v2Application(reception, callers, app) if reception is not None else app
-    return FhirApplication(made, callers, beside)
+    return FhirApplication(made, callers, beside, launching.signed)
 
 
 @asynccontextmanager
