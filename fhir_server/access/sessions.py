@@ -151,7 +151,10 @@ class Sessions:
             )
             raise FhirError(403, [error("forbidden", text, "http.Origin")])
         if not hmac.compare_digest(headers.get(CSRF, b""), session.csrf.encode()):
-            text = "Send the header X-CSRF-Token with the `csrf` of GET /session."
+            text = (
+                "This page is not of the session that the browser has now: load it anew. A page sends "
+                "the header X-CSRF-Token with the `csrf` of GET /session."
+            )
             raise FhirError(403, [error("forbidden", text, "http.X-CSRF-Token")])
 
 

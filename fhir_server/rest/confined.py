@@ -57,7 +57,11 @@ def sent(context: Context, interaction: str, asked: Asked) -> Asked:
 
 
 def shown(context: Context, interaction: str, answer: Answer) -> Answer:
-    """Return what a confined session is shown; raises FhirError 403 where it is another child's."""
+    """Return what a confined session is shown, which its browser must not keep.
+
+    Raises FhirError 403 where it is another child's.
+    """
+    answer = replace(answer, headers={**answer.headers, "Cache-Control": "no-store"})
     if answer.status >= _ERRORS or answer.media_type is not None or not answer.content:
         return answer
     if interaction not in ("search-type", "create", "update"):
@@ -104,9 +108,11 @@ def _refuse_other_place(context: Context, asked: Asked) -> None:
 def _references(body: Resource) -> Iterator[str]:
     """Yield the references of what is sent that must not lead to other children.
 
-    Not those of the EPR's own resources, which $populate is given as `data`, nor where the technique of
-    a draft was carried over from: that note is named and cannot be read.
+    Not those of the EPR's own resources, which $populate is given as `data`, nor those of a form, nor
+    where the technique of a draft was carried over from: that note is named and cannot be read.
     """
+    if body.get("resourceType") == "Questionnaire":
+        return
     if body.get("resourceType") == "Parameters":
         for each in _parameters(body):
             if each.get("name") == "data":

@@ -129,14 +129,16 @@ class TestLaunch:
         draft = {
             "resourceType": "QuestionnaireResponse",
             "status": "in-progress",
-            "questionnaire": FORM,
+            "questionnaire": told["form"],
             "subject": {"reference": told["patient"]["reference"]},
+            "author": {"reference": told["user"]["reference"]},
         }
         secret = {"X-CSRF-Token": told["csrf"], "Origin": HERE}
         stored = await browser.http.post("/fhir/QuestionnaireResponse", json=draft, headers=secret)
         place = f"{HERE}/fhir/QuestionnaireResponse/{stored.json()['id']}"
-        told = await browser.launched(context=[{"reference": place}])
-        assert told["response"] == stored.json()["id"]
+        for named in ({"reference": place}, {"canonical": FORM}):
+            told = await browser.launched(context=[named])
+            assert told["response"] == stored.json()["id"]
 
     async def test_a_standalone_launch_lets_the_user_pick_the_child(self, browser: Browser) -> None:
         answer = await browser.goes(f"{HERE}/launch?{urlencode({'iss': browser.epr.issuer})}")
