@@ -4,6 +4,7 @@ import asyncio
 import json
 from base64 import b64decode
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,10 +12,13 @@ import pytest
 from fhir_server.context import Context
 from fhir_server.operations import write_back
 from r4.json import encode
+from tests.support.databases import KINDS
 from tests.support.epr import Epr, opened
 from tests.support.epr_chart import GMC, NHS
 from tests.support.launching import HERE, Browser, browsing, registry
 from tests.support.server import ROOT
+
+pytestmark = pytest.mark.postgresql_slow
 
 EXAMPLE = ROOT / "questionnaires/examples/operative-note-hirschsprung"
 
@@ -25,9 +29,9 @@ def epr() -> Iterator[Epr]:
         yield found
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory, epr: Epr) -> Iterator[Context]:
-    with registry(epr, tmp_path_factory.mktemp("write-back")) as found:
+@pytest.fixture(params=KINDS)
+async def made(request: pytest.FixtureRequest, tmp_path: Path, epr: Epr) -> AsyncIterator[Context]:
+    with registry(epr, tmp_path, request.param) as found:
         yield found
 
 

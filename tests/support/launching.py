@@ -31,14 +31,14 @@ class Clock:
 
 
 @contextmanager
-def registry(epr: Epr, folder: Path) -> Iterator[Context]:
+def registry(epr: Epr, folder: Path, kind: str = "sqlite") -> Iterator[Context]:
     """Open a registry in which an EPR is registered, the registry there with a key of its own."""
     (folder / "key.pem").write_bytes(_KEY.as_pem(private=True))
     file = registered(epr, folder / "eprs.toml")
     file.write_text(file.read_text() + 'key = "key.pem"\n')
     epr.client_key = _KEY
     epr.redirects.add(f"{HERE}/callback")
-    database = new_database("sqlite", folder)
+    database = new_database(kind, folder)
     settings = Settings(database=database, base_url=f"{HERE}/fhir", epr_servers=file)
     found = context(settings, now=Clock())
     try:
