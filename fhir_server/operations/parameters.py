@@ -13,9 +13,11 @@ from r4.json import Resource
 Input = dict[str, Any]
 Kind = Literal[
     "resource", "reference", "string", "date", "party", "uri", "code", "boolean", "integer",
-    "dateTime", "Coding", "CodeableConcept",
+    "dateTime", "Coding", "CodeableConcept", "questionnaire",
+    "Identifier", "parts",
 ]  # fmt: skip
-"""A `party` is a Reference or its text; a date is text here, and its operation says what it takes."""
+"""A `party` is a Reference or its text; a `questionnaire` its canonical, a Reference or the resource; a date
+is text here, and its operation says what it takes."""
 Kinds = Mapping[str, Kind]
 _SAID: Mapping[Kind, str] = {
     "resource": "a resource",
@@ -30,9 +32,12 @@ _SAID: Mapping[Kind, str] = {
     "dateTime": "a dateTime",
     "Coding": "a Coding with a code",
     "CodeableConcept": "a CodeableConcept, each of whose codings has a code",
+    "questionnaire": "a canonical, a Reference that has a reference, or a Questionnaire",
+    "Identifier": "an Identifier with a value",
+    "parts": "made of parts",
 }
 _TEXTS = frozenset({"string", "date", "uri", "code", "dateTime"})
-_NO_TEXT = frozenset({"resource", "Coding", "CodeableConcept"})
+_NO_TEXT = frozenset({"resource", "Coding", "CodeableConcept", "Identifier", "parts"})
 _DIGITS = 9
 
 
@@ -147,8 +152,9 @@ def _checked(
 
 
 def _value(parameter: Resource) -> Any:
-    if "resource" in parameter:
-        return parameter["resource"]
+    for key in ("resource", "part"):
+        if key in parameter:
+            return parameter[key]
     return next((value for key, value in parameter.items() if key.startswith("value")), None)
 
 
@@ -163,9 +169,13 @@ def _is(kind: Kind, value: Any) -> bool:
         return _is_coding(value)
     if kind == "CodeableConcept":
         return isinstance(value, dict) and _are_codings(value.get("coding", []))
-    if kind == "party" and isinstance(value, str):
+    if kind in ("party", "questionnaire") and isinstance(value, str):
         return True
-    key = "resourceType" if kind == "resource" else "reference"
+    if kind == "questionnaire" and isinstance(value, dict) and "resourceType" in value:
+        return isinstance(value["resourceType"], str)
+    if kind == "parts":
+        return isinstance(value, list) and all(isinstance(each, dict) for each in value)
+    key = {"resource": "resourceType", "Identifier": "value"}.get(kind, "reference")
     return isinstance(value, dict) and isinstance(value.get(key), str)
 
 

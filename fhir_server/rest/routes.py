@@ -15,8 +15,11 @@ from fhir_server.rest import (
     bulk,
     cda,
     convert,
+    documents,
+    modular,
     operations,
     purge,
+    sdc,
     subscriptions,
     terminology,
 )
@@ -40,6 +43,14 @@ def _both(path: str, code: str, answer: Handler) -> tuple[Interaction, Interacti
     return Interaction("GET", path, code, answer), Interaction("POST", path, code, answer)
 
 
+def _levels(path: str, code: str, answer: Handler) -> tuple[Interaction, Interaction]:
+    """Return the rows of an operation that is asked with POST, of a type and of one of its instances."""
+    return (
+        Interaction("POST", f"{path}/{code}", code, answer),
+        Interaction("POST", f"{path}/{{id}}/{code}", code, answer),
+    )
+
+
 TABLE = (
     Interaction("GET", "/metadata", "capabilities", answers.capabilities),
     Interaction("POST", "/", "transaction", answers.transaction),
@@ -56,6 +67,10 @@ TABLE = (
     Interaction("POST", "/{type}/$validate", "$validate", operations.validate),
     Interaction("GET", "/{type}/{id}/$validate", "$validate", operations.validate),
     Interaction("POST", "/{type}/{id}/$validate", "$validate", operations.validate),
+    Interaction("POST", "/Questionnaire/$assemble", "$assemble", modular.assemble),
+    Interaction("POST", "/Questionnaire/{id}/$assemble", "$assemble", modular.assemble),
+    *_levels("/Questionnaire", "$populate", sdc.populate),
+    *_levels("/Questionnaire", "$process-response", sdc.process_response),
     Interaction("POST", "/QuestionnaireResponse/$extract", "$extract", operations.extract),
     Interaction("POST", "/QuestionnaireResponse/$sign", "$sign", operations.sign),
     Interaction(
@@ -64,6 +79,8 @@ TABLE = (
         "$process-response",
         operations.process_response,
     ),
+    *_both("/Composition/{id}/$document", "$document", documents.document),
+    *_both("/Composition/{id}/$pdf", "$pdf", documents.pdf),
     Interaction("POST", "/DocumentReference/$process-cda", "$process-cda", cda.process_cda),
     Interaction("POST", "/$convert", "$convert", convert.convert),
     Interaction("GET", "/Measure/$evaluate", "$evaluate", operations.evaluate),
