@@ -26,6 +26,7 @@ from fhir_server.operations.notify import notifying
 from fhir_server.operations.receive import finish
 from fhir_server.operations.reception import Reception
 from fhir_server.operations.working import work_off
+from fhir_server.rest import pages
 from fhir_server.rest.application import FhirApplication
 from fhir_server.rest.hl7v2 import Hl7v2Application
 from fhir_server.rest.metrics import metrics
@@ -121,7 +122,7 @@ async def alone(settings: Settings, work: Callable[[Context], Coroutine[Any, Any
 def application(made: Context, reception: Reception | None = None) -> FhirApplication:
     """Return the ASGI application: the FHIR endpoint under /fhir, and what is beside it.
 
-    That is `/health`, and `/hl7v2` where there is a reception for HL7 v2.
+    That is `/health`, the pages, and `/hl7v2` where there is a reception for HL7 v2.
     """
     app = FastAPI(title="CSOR", version=release(), docs_url=None, redoc_url=None, openapi_url=None)
 
@@ -133,6 +134,7 @@ def application(made: Context, reception: Reception | None = None) -> FhirApplic
 
     callers = Callers(clients(made.settings.clients))
     app.add_route("/metrics", metrics(made, callers))
+    app.router.routes.extend(pages.routes(made))
     beside = Hl7v2Application(reception, callers, app) if reception is not None else app
     return FhirApplication(made, callers, beside)
 
