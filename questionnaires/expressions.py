@@ -4,7 +4,7 @@
 https://hl7.org/fhir/uv/sdc/expressions.html
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -29,11 +29,16 @@ def of_item(item: Item) -> Focus:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What an expression can see: the form, the response, and variables by name."""
+    """What an expression can see: the form, the response, and variables by name.
+
+    now: the instant of `now()` and `today()`; resolve: what finds the resource of a reference.
+    """
 
     questionnaire: Resource
     response: Resource
     variables: Mapping[str, Any] = field(default_factory=dict)
+    now: str | None = None
+    resolve: Callable[[str], Resource | None] | None = None
 
     def evaluate(self, expression: str, focus: Focus) -> list[Any]:
         """Evaluate an expression; raises FhirError when it is not FHIRPath or fails."""
@@ -45,6 +50,11 @@ class Scope:
         compiled = fhirpath.compile(expression)
         found = compiled.typed(focus.value, self._environment(focus), focus.type)
         return [Focus(value, None if type in _UNTYPED else type) for value, type in found]
+
+    def items(self, expression: str, focus: Focus) -> list[Any]:
+        """Evaluate an expression whose results are to be a variable's: they keep their types."""
+        compiled = fhirpath.compile(expression)
+        return compiled.items(focus.value, self._environment(focus), focus.type)
 
     def holds(self, expression: str, focus: Focus) -> bool:
         """Evaluate a condition; an empty result is false."""
@@ -68,4 +78,9 @@ class Scope:
 
     def _environment(self, focus: Focus) -> fhirpath.Environment:
         named = {"questionnaire": self.questionnaire, "context": focus.value}
-        return fhirpath.Environment(variables={**named, **self.variables}, resource=self.response)
+        return fhirpath.Environment(
+            variables={**named, **self.variables},
+            resource=self.response,
+            now=self.now,
+            resolve=self.resolve,
+        )
