@@ -27,10 +27,17 @@ from terminology import Terminology
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who asks: a name for the audit, and the roles that the access layer knows."""
+    """Who asks: a name for the audit, and the roles that the access layer knows.
+
+    patient: the one child that is seen, as `Patient/1`; None for whoever is not confined to one. Whoever
+    is signs as `practitioner` and for `hospital`, local references as well.
+    """
 
     name: str
     roles: frozenset[str]
+    patient: str | None = None
+    practitioner: str | None = None
+    hospital: str | None = None
 
 
 PACKAGES = ("terminology", "profiles", "questionnaires", "mappings", "outcome_engine")

@@ -46,6 +46,10 @@ class Settings(BaseSettings):
         default=None,
         description="TOML file of the clients that may call from elsewhere than this machine.",
     )
+    epr_origins: str | None = Field(
+        default=None,
+        description="Origins, separated by commas, that may show the registry's pages in a frame.",
+    )
     cors_origins: str | None = Field(
         default=None,
         description="Origins, separated by commas, whose pages a browser lets call; * is any.",

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 from fhir_server.access import Callers, admit
 from fhir_server.context import Context, Principal
-from fhir_server.rest import audit, content_encoding, errors, negotiate, sending
+from fhir_server.rest import audit, confined, content_encoding, errors, negotiate, sending
 from fhir_server.rest.answers import Answer, Asked
 from fhir_server.rest.cors import cors
 from fhir_server.rest.keeping import REPLAYED, Keeper, Refusals, write
@@ -30,7 +30,10 @@ READS = frozenset(
 )  # fmt: skip
 """What stores nothing that is recorded with it, and leaves nothing in the inbox when it is refused."""
 UNKEPT = READS | {"$purge"}
-"""What leaves nothing in the inbox: a purge records itself, and must not keep whom it erases."""
+"""What leaves nothing in the inbox: a purge records itself, and must not keep whom it erases.
+
+Nor does what a session writes: its page holds the note still, and a replay would not be confined.
+"""
 _SAFE = frozenset({"GET", "HEAD"})
 
 
@@ -65,7 +68,9 @@ class FhirApplication:
         await sending.send(asked, answer, shared, send)
 
     def asked_by(self, principal: Principal) -> Context:
-        """Return the context of a principal; each is made once."""
+        """Return the context of a principal; each is made once, but that of a session, which ends."""
+        if principal.patient is not None:
+            return self.context.asked_by(principal)
         if principal not in self._contexts:
             self._contexts[principal] = self.context.asked_by(principal)
         return self._contexts[principal]
@@ -109,7 +114,12 @@ class _Exchange:
         if not is_safe:  # what cannot be answered is refused before it is stored
             negotiate.wanted(self.request)
         asked = Asked(self.request, parameters, raw, self.keeper)
-        answer = await interaction.answer(context, asked)
+        if context.principal.patient is not None:
+            asked = confined.sent(context, interaction.code, asked)
+            answer = await interaction.answer(context, asked)
+            answer = confined.shown(context, interaction.code, answer)
+        else:
+            answer = await interaction.answer(context, asked)
         if raw and answer.settles and self.keeper and self.keeper.settles:
             await self.keeper.accepted(write(self.request, raw), answer.content)
         answer = _written(self.request, answer)
@@ -121,7 +131,7 @@ class _Exchange:
         """Find out who asks and what for; raises FhirError 400, 401, 403, 404 or 405."""
         door, request, found = self.door, self.request, self.found
         self.interaction = found.rows.get(request.method) if found else None
-        self.principal = door.callers.identify(request.client, request.headers)
+        self.principal = door.callers.identify(request.client, request.headers, request.method)
         if found is None:
             text = "This server has nothing at this URL; see metadata for what it has."
             raise FhirError(404, [error("not-found", text, "http.url")])
@@ -130,7 +140,7 @@ class _Exchange:
             raise FhirError(405, [error("not-supported", text, "http.method")])
         admit(self.principal, self.interaction.code, found.parameters.get("type"))
         context = door.asked_by(self.principal)
-        if self.interaction.code not in UNKEPT:
+        if self.interaction.code not in UNKEPT and context.principal.patient is None:
             self.keeper = Keeper(context, request.path, door.refusals, self.replayed)
         return self.interaction, found.parameters, context
 
