@@ -12,6 +12,7 @@ from questionnaires.elements import Item, has_content, pairs, require_form
 from questionnaires.entries import Entry
 from questionnaires.extraction import extract
 from questionnaires.prose import narrative, section
+from questionnaires.seal import Seal, sealed
 from r4 import reference
 from r4.issue import FhirError, error
 from r4.json import Resource
@@ -20,7 +21,7 @@ _TERMINOLOGY = "http://terminology.hl7.org/CodeSystem"
 _OPEN = ("in-progress", "completed")
 
 
-def sign(
+def sign(  # noqa: PLR0913 - each is a fact of the signature
     questionnaire: Resource,
     response: Resource,
     *,
@@ -28,6 +29,7 @@ def sign(
     hospital: Resource,
     now: str,
     new_id: Callable[[], str],
+    seal: Seal | None = None,
 ) -> Resource:
     """Return the transaction Bundle that stores a signed response and everything made of it.
 
@@ -35,7 +37,7 @@ def sign(
     from it, the Composition that the signer attests, the document Bundle, the Provenance of all.
 
     signer and hospital are References (type, identifier and display make the document more
-    readable); now is an instant; new_id gives a fresh UUID at each call.
+    readable); now is an instant; new_id gives a fresh UUID at each call; seal signs the document.
 
     What the transaction must do: replace a `reference` that is an entry's fullUrl by `Type/id`,
     and resolve conditional references. The document needs neither: it has urns of its own, and
@@ -55,7 +57,7 @@ def sign(
     act = _Act(signer, hospital, now)
     composition = act.composition(questionnaire, signed, entries)
     entries.append(_create(composition, new_id))
-    entries.append(_create(document(entries, now, new_id), new_id))
+    entries.append(_create(_sealed(document(entries, now, new_id), seal), new_id))
     entries.append(_create(act.provenance(entries, "LA"), new_id))
     return {"resourceType": "Bundle", "type": "transaction", "entry": entries}
 
@@ -98,6 +100,14 @@ def _refusal(code: str, text: str, element: str) -> FhirError:
 def _create(resource: Resource, new_id: Callable[[], str]) -> Entry:
     asked = {"method": "POST", "url": resource["resourceType"]}
     return {"fullUrl": f"urn:uuid:{new_id()}", "resource": resource, "request": asked}
+
+
+def _sealed(made: Resource, seal: Seal | None) -> Resource:
+    """Return a document with the signature of its attester, who is one of its own resources."""
+    if seal is None:
+        return made
+    [attester] = made["entry"][0]["resource"]["attester"]
+    return sealed(made, seal, attester["party"], attester["time"])
 
 
 def _with_extracted(

@@ -34,6 +34,7 @@ async def sign(context: Context, given: Input) -> Resource:
         hospital=given["hospital"],
         now=instant(context.now()),
         new_id=context.new_id,
+        seal=context.seal,
     )
     _refuse_other_hospital(context, bundle, hospital)
     return await store_once(context, bundle, response)
