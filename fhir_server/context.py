@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+import questionnaires
 from fhir_server.settings import Settings
 from fhir_server.store.audit import Trail
 from fhir_server.store.concepts.releases import Systems
@@ -43,6 +44,11 @@ class Principal:
 
 PACKAGES = ("terminology", "profiles", "questionnaires", "mappings", "outcome_engine")
 """The packages whose artefacts are the server's own."""
+
+
+def carried(package: str) -> tuple[Resource, ...]:
+    """Return the artefacts of a package as the server goes by them: forms assembled."""
+    return questionnaires.artefacts() if package == "questionnaires" else artefacts.load(package)
 
 
 class _Told(NamedTuple):
@@ -93,7 +99,7 @@ class Knowledge:
         if told == self._loaded:
             return False
         self._loaded = told
-        own = (each for package in PACKAGES for each in artefacts.load(package))
+        own = (each for package in PACKAGES for each in carried(package))
         self.catalogue = Catalogue.of(own, Held(self._database), told.generation)
         self.terminology = Terminology(self.catalogue, self.systems)
         self.mapping = MappingContext(self.terminology, engine=self.engine)

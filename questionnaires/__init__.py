@@ -1,12 +1,23 @@
-"""Operative notes and parent surveys as SDC forms: check, extract, narrate, sign, submit.
+"""Operative notes and parent surveys as SDC forms: assemble, check, extract, narrate, sign, submit.
 
 https://hl7.org/fhir/uv/sdc/ (4.0)
 """
 
-from questionnaires.catalogue import forms
+from questionnaires.assembly import assemble
+from questionnaires.catalogue import artefacts, forms, module
 from questionnaires.checking import check
 from questionnaires.extraction import extract
 from questionnaires.prose import narrative
 from questionnaires.signing import sign, submit
 
-__all__ = ["check", "extract", "forms", "narrative", "sign", "submit"]
+__all__ = [
+    "artefacts",
+    "assemble",
+    "check",
+    "extract",
+    "forms",
+    "module",
+    "narrative",
+    "sign",
+    "submit",
+]

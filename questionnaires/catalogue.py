@@ -1,11 +1,41 @@
-"""The forms of the registry, by canonical url."""
+"""The forms of the registry, assembled from their modules, by canonical url."""
 
 from collections.abc import Mapping
+from functools import cache
 
-from r4 import artefacts
+from questionnaires.assembly import assemble
+from questionnaires.elements import SDC, extension_value
+from r4.artefacts import load
+from r4.canonical import split
 from r4.json import Resource
 
+_EXPECTATION = SDC + "assemble-expectation"
+_MODULES = ("assemble-child", "independent-child")
 
+
+@cache
 def forms() -> Mapping[str, Resource]:
-    """Map canonical url to Questionnaire, for every form that this package carries."""
-    return artefacts.by_url("questionnaires", "Questionnaire")
+    """Map canonical url to Questionnaire, assembled, for every form that can be filled in."""
+    return {each["url"]: each for each in artefacts() if not _is_module(each)}
+
+
+@cache
+def artefacts() -> tuple[Resource, ...]:
+    """Return what this package carries: its forms assembled, and the modules as they are written."""
+    return tuple(
+        each if _is_module(each) else assemble(each, module).questionnaire
+        for each in load("questionnaires")
+    )
+
+
+def module(canonical: str) -> Resource | None:
+    """Return the form of this package that a canonical means: of that version, if it names one."""
+    url, version = split(canonical)
+    for each in load("questionnaires"):
+        if each["url"] == url and version in (None, each.get("version")):
+            return each
+    return None
+
+
+def _is_module(questionnaire: Resource) -> bool:
+    return extension_value(questionnaire, _EXPECTATION) in _MODULES

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from fhir_server.context import carried
 from fhir_server.interactions.capabilities import OPERATIONS
 from fhir_server.interactions.topics import TOPICS
 from fhir_server.rest.routes import TABLE
@@ -108,7 +109,7 @@ def _modifiers() -> str:
 def _artefacts() -> str:
     lines = ["# Artefacts\n", "| artefact | canonical url | version | status |\n|---|---|---|---|"]
     for package in ("profiles", "terminology", "questionnaires", "outcome_engine"):
-        for artefact in artefacts.load(package):
+        for artefact in carried(package):
             title = artefact.get("title", artefact.get("name", artefact["id"]))
             lines.append(
                 f"| {artefact['resourceType']}: {title} | {_canonical(artefact)} "

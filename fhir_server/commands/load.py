@@ -16,13 +16,12 @@ import profiles
 from fhir_server.app import alone
 from fhir_server.commands import load_mappings
 from fhir_server.commands.package_files import Found, Package, Refused, described, read
-from fhir_server.context import PACKAGES, Context, instant
+from fhir_server.context import PACKAGES, Context, carried, instant
 from fhir_server.interactions.transaction import transaction
 from fhir_server.settings import Settings
 from fhir_server.store import packages
 from fhir_server.store import read as store
 from mappings.hl7v2 import official
-from r4 import artefacts
 from r4.canonical import newest
 from r4.definitions.build import VERSION
 from r4.issue import FhirError, Issue
@@ -82,7 +81,7 @@ async def load_artefacts(made: Context) -> int:
     """Store every artefact under its own id, in one transaction; returns how many are new or changed."""
     moment = made.now()
     response = await _stored(
-        made, [artefact for package in PACKAGES for artefact in artefacts.load(package)]
+        made, [artefact for package in PACKAGES for artefact in carried(package)]
     )
     written = (entry["response"]["lastModified"] for entry in response["entry"])
     return sum(stamp >= instant(moment) for stamp in written)
@@ -147,7 +146,7 @@ def _definitions(place: Path, report: Report) -> Iterator[Found]:
     ours = {
         (each["resourceType"], each["url"])
         for package in PACKAGES
-        for each in artefacts.load(package)
+        for each in carried(package)
         if "url" in each
     }
     files: dict[tuple[str, str, str], str] = {}

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from fhir_server.app import alone
-from fhir_server.context import PACKAGES, Context
+from fhir_server.context import PACKAGES, Context, carried
 from fhir_server.interactions.entries import Entry
 from fhir_server.interactions.transaction import execute
 from fhir_server.settings import Settings
@@ -17,7 +17,6 @@ from fhir_server.store import packages
 from fhir_server.store import read as store
 from fhir_server.store.concepts import loading
 from fhir_server.store.packages import Loaded
-from r4 import artefacts
 from r4.canonical import split
 from r4.issue import FhirError
 from r4.json import Resource, decode
@@ -132,7 +131,7 @@ def _needing(made: Context, gone: set[str]) -> list[str]:
 
 def _definitions(made: Context) -> Iterator[tuple[str, Resource]]:
     for package in PACKAGES:
-        yield from (("this release", each) for each in artefacts.load(package))
+        yield from (("this release", each) for each in carried(package))
     for each in packages.definitions(made.database):
         yield each.package.removesuffix("#"), decode(each.body)
 

@@ -60,6 +60,7 @@ OPERATIONS = {
         "validate-code": f"{_OWN}/ValueSet-validate-code",
     },
     "ConceptMap": {"translate": f"{_OWN}/ConceptMap-translate"},
+    "Questionnaire": {"assemble": f"{_OWN}/Questionnaire-assemble"},
     "QuestionnaireResponse": {
         "extract": f"{_OWN}/QuestionnaireResponse-extract",
         "process-response": f"{_OWN}/QuestionnaireResponse-process-response",

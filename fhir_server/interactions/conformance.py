@@ -49,11 +49,11 @@ def issues(
     options = context.checked(kind, *named, warnings=warnings, resolve=referred)
     found = profiles.validate(resource, context.terminology, now=now, options=options)
     if kind in _HOLDING:
-        form = cache(lambda canonical: _form(context, canonical))
+        form_of = cache(lambda canonical: form(context, canonical))
         for response, place in _responses(resource, kind):
             if not any(_hinders(issue, place) for issue in found):
                 answers = _with_number(response, referred)
-                said = _answers(context, answers, form(response.get("questionnaire")))
+                said = _answers(context, answers, form_of(response.get("questionnaire")))
                 found.extend(_placed(each, place) for each in said if warnings or each.is_error)
     return found
 
@@ -105,7 +105,7 @@ def _answers(context: Context, response: Resource, form: Resource | None) -> lis
     ]
 
 
-def _form(context: Context, canonical: str | None) -> Resource | None:
+def form(context: Context, canonical: str | None) -> Resource | None:
     """Return the registry's own Questionnaire of a canonical, or the newest that is stored, or None."""
     url, version = split(canonical or "")
     if not url:

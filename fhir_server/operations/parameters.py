@@ -13,9 +13,10 @@ from r4.json import Resource
 Input = dict[str, Any]
 Kind = Literal[
     "resource", "reference", "string", "date", "party", "uri", "code", "boolean", "integer",
-    "dateTime", "Coding", "CodeableConcept",
+    "dateTime", "Coding", "CodeableConcept", "questionnaire",
 ]  # fmt: skip
-"""A `party` is a Reference or its text; a date is text here, and its operation says what it takes."""
+"""A `party` is a Reference or its text; a `questionnaire` its canonical, a Reference or the resource; a date
+is text here, and its operation says what it takes."""
 Kinds = Mapping[str, Kind]
 _SAID: Mapping[Kind, str] = {
     "resource": "a resource",
@@ -30,6 +31,7 @@ _SAID: Mapping[Kind, str] = {
     "dateTime": "a dateTime",
     "Coding": "a Coding with a code",
     "CodeableConcept": "a CodeableConcept, each of whose codings has a code",
+    "questionnaire": "a canonical, a Reference that has a reference, or a Questionnaire",
 }
 _TEXTS = frozenset({"string", "date", "uri", "code", "dateTime"})
 _NO_TEXT = frozenset({"resource", "Coding", "CodeableConcept"})
@@ -163,8 +165,10 @@ def _is(kind: Kind, value: Any) -> bool:
         return _is_coding(value)
     if kind == "CodeableConcept":
         return isinstance(value, dict) and _are_codings(value.get("coding", []))
-    if kind == "party" and isinstance(value, str):
+    if kind in ("party", "questionnaire") and isinstance(value, str):
         return True
+    if kind == "questionnaire" and isinstance(value, dict) and "resourceType" in value:
+        return isinstance(value["resourceType"], str)
     key = "resourceType" if kind == "resource" else "reference"
     return isinstance(value, dict) and isinstance(value.get(key), str)
 

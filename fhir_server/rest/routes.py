@@ -15,6 +15,7 @@ from fhir_server.rest import (
     bulk,
     cda,
     convert,
+    modular,
     operations,
     purge,
     subscriptions,
@@ -56,6 +57,8 @@ TABLE = (
     Interaction("POST", "/{type}/$validate", "$validate", operations.validate),
     Interaction("GET", "/{type}/{id}/$validate", "$validate", operations.validate),
     Interaction("POST", "/{type}/{id}/$validate", "$validate", operations.validate),
+    Interaction("POST", "/Questionnaire/$assemble", "$assemble", modular.assemble),
+    Interaction("POST", "/Questionnaire/{id}/$assemble", "$assemble", modular.assemble),
     Interaction("POST", "/QuestionnaireResponse/$extract", "$extract", operations.extract),
     Interaction("POST", "/QuestionnaireResponse/$sign", "$sign", operations.sign),
     Interaction(

@@ -1,0 +1,18 @@
+"""$assemble of modular forms and $extract of stored answers, from a request to an answer.
+
+https://hl7.org/fhir/uv/sdc/modular.html
+"""
+
+from fhir_server.context import Context
+from fhir_server.operations import assemble as assemble_operation
+from fhir_server.operations import parameters
+from fhir_server.rest.answers import Answer, Asked
+from r4.json import encode
+
+
+async def assemble(context: Context, asked: Asked) -> Answer:
+    """POST Questionnaire/$assemble and Questionnaire/[id]/$assemble."""
+    body = asked.resource() if asked.raw else None
+    given = parameters.of_resource(body, assemble_operation.NAMES, "questionnaire")
+    made = assemble_operation.assemble(context, given, asked.parameters.get("id"))
+    return Answer(encode(made))
