@@ -46,6 +46,13 @@ class Settings(BaseSettings):
         default=None,
         description="TOML file of the clients that may call from elsewhere than this machine.",
     )
+    epr_servers: Path | None = Field(
+        default=None,
+        description=(
+            "TOML file of the hospitals' EPRs that may launch the pages of the registry by SMART: see "
+            "docs/smart.md. Without it, none."
+        ),
+    )
     epr_origins: str | None = Field(
         default=None,
         description="Origins, separated by commas, that may show the registry's pages in a frame.",

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
 
+from fhir_server.access.launch import Grant
 from fhir_server.context import Principal
 from r4.issue import FhirError, error
 from r4.json import Resource
@@ -69,11 +70,13 @@ def cookie(base_url: str, *, embedded: bool, purpose: str = "") -> Cookie:
 class Session:
     """One person's use of the pages: who, on which child, since when, and what the launch told.
 
-    told: the members of `GET /session` that the launch decided. csrf: what an unsafe request repeats.
+    told: the members of `GET /session` that the launch decided. grant: what the EPR has granted. csrf:
+    what an unsafe request repeats.
     """
 
     principal: Principal
     told: Resource
+    grant: Grant | None
     began: datetime
     used: datetime
     csrf: str = field(default_factory=lambda: secrets.token_urlsafe(_SECRET))
@@ -94,13 +97,15 @@ class Sessions:
         self._now, self._origin = now, _origin(base_url)
         self._open: dict[bytes, Session] = {}
 
-    def open(self, principal: Principal, told: Resource) -> tuple[str, Session]:
+    def open(
+        self, principal: Principal, told: Resource, grant: Grant | None = None
+    ) -> tuple[str, Session]:
         """Begin a session; returns the cookie's value, which is known to nobody else, and the session."""
         now, value = self._now(), secrets.token_urlsafe(_SECRET)
         self._open = {key: each for key, each in self._open.items() if now < each.expires}
         while len(self._open) >= _MOST:  # the one that was used longest ago gives way
             del self._open[min(self._open, key=lambda key: self._open[key].used)]
-        session = Session(principal, told, now, now)
+        session = Session(principal, told, grant, now, now)
         self._open[_digest(value)] = session
         return value, session
 

@@ -1,31 +1,45 @@
-"""The session of a launched page, beside the FHIR endpoint: what it stands for, and its end.
+"""SMART launches and the sessions that they open, beside the FHIR endpoint.
 
-Every refusal is an OperationOutcome whose details.text can be shown to whoever reads the page.
+What goes wrong in a launch is a page in plain words; what a session is refused is an OperationOutcome
+whose details.text can be shown to whoever reads the page.
+https://hl7.org/fhir/smart-app-launch/app-launch.html
 """
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from html import escape
+from http import HTTPStatus
+from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from fhir_server.access.sessions import Session, Sessions
+from fhir_server.access.asking import Ask, ask
+from fhir_server.access.eprs import eprs
+from fhir_server.access.launch import WITHIN, Launches
+from fhir_server.access.sessions import Cookie, Session, Sessions, cookie
 from fhir_server.context import Context, instant
-from fhir_server.operations import launched
-from fhir_server.rest.errors import HEADERS
+from fhir_server.operations import chart, launched
+from fhir_server.rest.errors import HEADERS, logger
+from fhir_server.store.failure import place
 from r4.issue import FhirError, error, operation_outcome
 from r4.json import Resource, encode
 
 _FHIR = "application/fhir+json"
-_KEPT_NOWHERE = {"Cache-Control": "no-store"}
-Handler = Callable[[Request], Awaitable[Response]]
+_SECRET = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
+_PAGE = "note"
 
 
 def routes(made: Context, sessions: Sessions) -> list[BaseRoute]:
-    """Return the routes of sessions: GET and DELETE /session."""
-    door = _Door(made, sessions)
+    """Return the routes of launches and sessions; raises ValueError for a file of EPRs that is none."""
+    settings, root = made.settings, made.base_url.removesuffix("/fhir")
+    registered = eprs(settings.epr_servers, made.base_url)
+    launches = Launches(made.now, registered, f"{root}/callback", ask)
+    browser = cookie(made.base_url, embedded=bool(settings.epr_origins), purpose="launch")
+    door = _Door(made, sessions, launches, browser, ask)
     return [
+        Route("/launch", door.launch, methods=["GET"]),
+        Route("/callback", door.callback, methods=["GET"]),
         Route("/session", door.session, methods=["GET"]),
         Route("/session", door.finish, methods=["DELETE"]),
     ]
@@ -35,6 +49,40 @@ def routes(made: Context, sessions: Sessions) -> list[BaseRoute]:
 class _Door:
     context: Context
     sessions: Sessions
+    launches: Launches
+    browser: Cookie
+    ask: Ask
+
+    async def launch(self, request: Request) -> Response:
+        """GET /launch?iss=…&launch=…: send the browser on to the EPR that opened it."""
+        headers = dict(request.scope["headers"])
+        asked = request.query_params
+        try:
+            place, browser = await self.launches.begin(
+                asked.get("iss", ""), asked.get("launch"), self.browser.of(headers)
+            )
+        except Exception as failure:
+            return self._page(failure, "launch")
+        kept = self.browser.given(browser, int(WITHIN.total_seconds()))
+        return Response(None, 302, {**_SECRET, "Location": place, "Set-Cookie": kept})
+
+    async def callback(self, request: Request) -> Response:
+        """GET /callback?code=…&state=…: open the session, and the note's page."""
+        headers = dict(request.scope["headers"])
+        try:
+            browser = self.browser.of(headers)
+            grant = await self.launches.finish(dict(request.query_params), browser)
+            found = await chart.read(grant, self.ask, self.context.forms.values())
+            database = self.context.database
+            opened = await database.driven(launched.opened(self.context, grant, found))
+        except Exception as failure:
+            return self._page(failure, "launch")
+        self.sessions.end(headers)
+        value, session = self.sessions.open(opened.principal, opened.told, grant)
+        self._record(session, "launch", 200)
+        page = f"{urlsplit(self.context.base_url).path.removesuffix('/fhir')}/{_PAGE}"
+        given = {**_SECRET, "Location": page, "Set-Cookie": self.sessions.cookie.given(value)}
+        return Response(None, 302, given)
 
     async def session(self, request: Request) -> Response:
         """GET /session: who, on which child, and the secret that unsafe requests repeat.
@@ -46,15 +94,14 @@ class _Door:
         except FhirError as refusal:
             return _refusal(refusal)
         context = self.context.asked_by(found.principal)
-        draft = await context.database.driven(launched.draft(context, found.told.get("form")))
         body = {
             **found.told,
-            "response": draft,
+            "response": await context.database.driven(launched.draft(context, found.told)),
             "csrf": found.csrf,
             "expires": instant(found.expires),
         }
-        context.audit.record(found.principal.name, "session", "Patient", _id(found), 200)
-        return Response(encode(body), 200, _KEPT_NOWHERE, "application/json")
+        self._record(found, "session", 200)
+        return Response(encode(body), 200, _SECRET, "application/json")
 
     async def finish(self, request: Request) -> Response:
         """DELETE /session: end it, so that nobody who uses the browser next finds it."""
@@ -63,8 +110,8 @@ class _Door:
         except FhirError as refusal:
             return _refusal(refusal)
         self.sessions.end(dict(request.scope["headers"]))
-        self.context.audit.record(found.principal.name, "finish", "Patient", _id(found), 204)
-        return Response(None, 204, {**_KEPT_NOWHERE, "Set-Cookie": self.sessions.cookie.taken()})
+        self._record(found, "finish", 204)
+        return Response(None, 204, {**_SECRET, "Set-Cookie": self.sessions.cookie.taken()})
 
     def _found(self, request: Request, *, use: bool = True) -> Session:
         headers = dict(request.scope["headers"])
@@ -74,14 +121,38 @@ class _Door:
             raise FhirError(401, [error("login", text, "http.Cookie")])
         return found
 
+    def _record(self, session: Session, interaction: str, status: int) -> None:
+        child = (session.principal.patient or "").rpartition("/")[2]
+        self.context.audit.record(session.principal.name, interaction, "Patient", child, status)
 
-def _id(session: Session) -> str:
-    return (session.principal.patient or "").rpartition("/")[2]
+    def _page(self, failure: Exception, interaction: str) -> Response:
+        """Return the page that says why nothing is opened; an unforeseen failure says no more than that."""
+        if isinstance(failure, FhirError):
+            status, said = failure.status, [issue.diagnostics for issue in failure.issues]
+        else:
+            logger.error("500 %s %s", interaction, place(failure))
+            status, said = 500, ["The registry failed; nothing was stored. It has been logged."]
+        self.context.audit.record("unknown", interaction, status=status)
+        sentences = "".join(f"<p>{escape(each)}</p>" for each in said)
+        body = (
+            '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>The note was not '
+            "opened</title></head><body><main><h1>The note was not opened</h1>"
+            f"{sentences}</main></body></html>"
+        )
+        origins = " ".join(
+            (self.context.settings.epr_origins or "'none'").replace(",", " ").split()
+        )
+        headers = {
+            **_SECRET,
+            "Content-Security-Policy": f"default-src 'none'; frame-ancestors {origins}",
+            "X-Content-Type-Options": "nosniff",
+        }
+        return Response(body, HTTPStatus(status), headers, "text/html")
 
 
 def _refusal(refusal: FhirError) -> Response:
     outcome: Resource = operation_outcome(refusal.issues)
     for issue in outcome["issue"]:
         issue["details"] = {"text": issue["diagnostics"]}
-    headers = {**_KEPT_NOWHERE, **HEADERS.get(refusal.status, {})}
+    headers = {**_SECRET, **HEADERS.get(refusal.status, {})}
     return Response(encode(outcome), refusal.status, headers, _FHIR)
