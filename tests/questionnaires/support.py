@@ -1,7 +1,7 @@
 """What these tests share: forms by id, the examples, ids in order, answers put into a response."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ HOSPITAL = {
 }
 NOTE = "operative-note-hirschsprung"
 SURVEY = "parent-survey-hirschsprung-5-years"
+SDC = "http://hl7.org/fhir/uv/sdc/StructureDefinition/sdc-questionnaire-"
 
 
 def form(id: str) -> Resource:
@@ -38,6 +39,18 @@ def ids() -> Callable[[], str]:
     """Give UUIDs in order: the first ends in 1."""
     numbers = itertools.count(1)
     return lambda: f"00000000-0000-4000-8000-{next(numbers):012}"
+
+
+def items(container: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the items of a form or a response, each before those below it."""
+    for item in container.get("item", ()):
+        yield item
+        yield from items(item)
+
+
+def questions(questionnaire: Resource) -> list[dict[str, Any]]:
+    """Return the items of a form that have answers."""
+    return [item for item in items(questionnaire) if item["type"] not in ("group", "display")]
 
 
 def find(container: dict[str, Any], link_id: str) -> dict[str, Any]:
