@@ -11,6 +11,7 @@ from questionnaires.coercion import coerced
 from questionnaires.elements import CORE, SDC, Item, answers, extension_value, extensions
 from questionnaires.expressions import Focus, Scope, of_item
 from questionnaires.filling import Filling, Place, Tell
+from questionnaires.well_formed import require_well_formed
 from r4.issue import FhirError, error
 from r4.json import Resource
 
@@ -26,8 +27,10 @@ def calculated(questionnaire: Resource, response: Resource) -> Resource:
 
     What is answered stays as it is, whatever an expression says, and so does all else. A question
     that is disabled, or whose expression fails, draws on a query or finds what the question cannot
-    hold, stays empty: `check` says what is then missing.
+    hold, stays empty: `check` says what is then missing. Raises FhirError (422) for a form whose own
+    extensions are malformed.
     """
+    require_well_formed(questionnaire)
     filled = deepcopy(response)
     scope = Scope(questionnaire, filled)
     filling = Filling(_declared, _silent)

@@ -12,8 +12,11 @@ from typing import Any, NamedTuple
 from questionnaires.elements import Item, has_content
 from questionnaires.enablement import is_enabled
 from questionnaires.expressions import Focus, Scope, of_item
-from r4.issue import FhirError
+from r4.issue import FhirError, error
 from r4.json import Resource
+
+MOST_ITEMS = 5000
+"""Most items that are put into a response: groups that repeat in groups may ask for any number."""
 
 Declare = Callable[[Resource | Item, Focus, Scope], Scope]
 """From a form or item, what it stands for and a scope to the scope with its own variables."""
@@ -84,6 +87,9 @@ class Filling:
         if found := [item for item in held if item.get("linkId") == definition["linkId"]]:
             return found
         for bound in self._variables(definition, Focus(container), scope):
+            if len(self.made) >= MOST_ITEMS:
+                text = f"The form would hold more than {MOST_ITEMS} items: narrow what its groups repeat for"
+                raise FhirError(422, [error("too-costly", text, "Questionnaire", "populate")])
             item = {"linkId": definition["linkId"]}
             if "text" in definition:
                 item["text"] = definition["text"]

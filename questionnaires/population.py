@@ -15,6 +15,7 @@ from questionnaires.filling import Filling, Place
 from questionnaires.latest import Latest
 from questionnaires.options import Codes, refusals
 from questionnaires.queries import LANGUAGE, Asking, Find, batch_response, source_queries
+from questionnaires.well_formed import require_well_formed
 from r4.issue import FhirError, Issue, error
 from r4.json import Resource
 from terminology import Terminology
@@ -56,7 +57,9 @@ def populate(
 
     Disabled items are absent. An expression or query that fails, and a value that does not fit its
     question, leaves that question empty and is an issue (a warning): the rest is filled in.
+    Raises FhirError (422) for a form whose own extensions are malformed, or that has no end of items.
     """
+    require_well_formed(questionnaire)
     subject = subject or _subject_of(contexts)
     response: Resource = {"resourceType": "QuestionnaireResponse"}
     if "url" in questionnaire:

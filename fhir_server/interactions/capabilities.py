@@ -60,7 +60,10 @@ OPERATIONS = {
         "validate-code": f"{_OWN}/ValueSet-validate-code",
     },
     "ConceptMap": {"translate": f"{_OWN}/ConceptMap-translate"},
-    "Questionnaire": {"assemble": f"{_OWN}/Questionnaire-assemble"},
+    "Questionnaire": {
+        "assemble": f"{_OWN}/Questionnaire-assemble",
+        "populate": f"{_OWN}/Questionnaire-populate",
+    },
     "QuestionnaireResponse": {
         "extract": f"{_OWN}/QuestionnaireResponse-extract",
         "process-response": f"{_OWN}/QuestionnaireResponse-process-response",

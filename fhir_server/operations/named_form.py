@@ -77,7 +77,11 @@ def _sent(context: Context, given: Resource) -> Resource:
 
 
 def _said(form: Resource) -> Resource:
-    """Return a form that can be gone by; raises FhirError 422 for one that leaves something unsaid."""
-    if found := profiles.unsaid(form):
+    """Return a form that can be gone by; raises FhirError 422 for one that leaves something unsaid.
+
+    Of what it contains the value sets: a template leaves to extensions what an answer will say.
+    """
+    value_sets = [c for c in form.get("contained", ()) if c["resourceType"] == "ValueSet"]
+    if found := profiles.unsaid({**form, "contained": value_sets}):
         raise FhirError(422, found)
     return form

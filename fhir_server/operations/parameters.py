@@ -14,6 +14,7 @@ Input = dict[str, Any]
 Kind = Literal[
     "resource", "reference", "string", "date", "party", "uri", "code", "boolean", "integer",
     "dateTime", "Coding", "CodeableConcept", "questionnaire",
+    "Identifier", "parts",
 ]  # fmt: skip
 """A `party` is a Reference or its text; a `questionnaire` its canonical, a Reference or the resource; a date
 is text here, and its operation says what it takes."""
@@ -32,9 +33,11 @@ _SAID: Mapping[Kind, str] = {
     "Coding": "a Coding with a code",
     "CodeableConcept": "a CodeableConcept, each of whose codings has a code",
     "questionnaire": "a canonical, a Reference that has a reference, or a Questionnaire",
+    "Identifier": "an Identifier with a value",
+    "parts": "made of parts",
 }
 _TEXTS = frozenset({"string", "date", "uri", "code", "dateTime"})
-_NO_TEXT = frozenset({"resource", "Coding", "CodeableConcept"})
+_NO_TEXT = frozenset({"resource", "Coding", "CodeableConcept", "Identifier", "parts"})
 _DIGITS = 9
 
 
@@ -149,8 +152,9 @@ def _checked(
 
 
 def _value(parameter: Resource) -> Any:
-    if "resource" in parameter:
-        return parameter["resource"]
+    for key in ("resource", "part"):
+        if key in parameter:
+            return parameter[key]
     return next((value for key, value in parameter.items() if key.startswith("value")), None)
 
 
@@ -169,7 +173,9 @@ def _is(kind: Kind, value: Any) -> bool:
         return True
     if kind == "questionnaire" and isinstance(value, dict) and "resourceType" in value:
         return isinstance(value["resourceType"], str)
-    key = "resourceType" if kind == "resource" else "reference"
+    if kind == "parts":
+        return isinstance(value, list) and all(isinstance(each, dict) for each in value)
+    key = {"resource": "resourceType", "Identifier": "value"}.get(kind, "reference")
     return isinstance(value, dict) and isinstance(value.get(key), str)
 
 

@@ -18,6 +18,7 @@ from fhir_server.rest import (
     modular,
     operations,
     purge,
+    sdc,
     subscriptions,
     terminology,
 )
@@ -59,6 +60,8 @@ TABLE = (
     Interaction("POST", "/{type}/{id}/$validate", "$validate", operations.validate),
     Interaction("POST", "/Questionnaire/$assemble", "$assemble", modular.assemble),
     Interaction("POST", "/Questionnaire/{id}/$assemble", "$assemble", modular.assemble),
+    Interaction("POST", "/Questionnaire/$populate", "$populate", sdc.populate),
+    Interaction("POST", "/Questionnaire/{id}/$populate", "$populate", sdc.populate),
     Interaction("POST", "/QuestionnaireResponse/$extract", "$extract", operations.extract),
     Interaction("POST", "/QuestionnaireResponse/$sign", "$sign", operations.sign),
     Interaction(

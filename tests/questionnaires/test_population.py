@@ -1,92 +1,25 @@
-"""What $populate fills in: by expression, by Observation, by default; and what it leaves empty."""
-
-from typing import Any
+"""What $populate fills in by expression and by default, and what it leaves empty."""
 
 import pytest
 
 from questionnaires.population import Populated, populate
-from r4.issue import FhirError, error
+from r4.issue import FhirError
 from r4.json import Resource
-from terminology import Terminology
-from tests.questionnaires.support import find as item_of
-
-SDC = "http://hl7.org/fhir/uv/sdc/StructureDefinition/sdc-questionnaire-"
-CORE = "http://hl7.org/fhir/StructureDefinition/"
-NOW = "2026-11-23T10:00:00.000Z"
-CHILD: Resource = {
-    "resourceType": "Patient",
-    "id": "c1",
-    "birthDate": "2026-05-01",
-    "name": [{"family": "Ŵyn", "given": ["Ann", "Bea"]}, {"family": "Other", "given": ["Cat"]}],
-}
-KG = {"system": "http://unitsofmeasure.org", "code": "kg", "unit": "kg"}
-WEIGHT = {"system": "http://loinc.org", "code": "29463-7"}
-
-
-class Asked(list[str]):
-    """A `find` that answers from a table, and remembers what it was asked."""
-
-    def __init__(self, **found: list[Resource]) -> None:
-        super().__init__()
-        self.found = found
-
-    def __call__(self, query: str) -> list[Resource]:
-        self.append(query)
-        if query.startswith("Forbidden"):
-            raise FhirError(403, [error("forbidden", "This is not yours to ask.")])
-        return self.found.get(query.partition("?")[0].partition("/")[0], [])
-
-
-def expression(url: str, text: str, language: str = "text/fhirpath", **more: str) -> Resource:
-    value = {"language": language, "expression": text, **more}
-    return {"url": url, "valueExpression": value}
-
-
-def initially(text: str, **more: str) -> Resource:
-    return expression(SDC + "initialExpression", text, **more)
-
-
-def variable(name: str, text: str, **more: str) -> Resource:
-    return expression(CORE + "variable", text, name=name, **more)
-
-
-def question(link_id: str, type: str, *extension: Resource, **more: Any) -> Resource:
-    held = {"extension": list(extension)} if extension else {}
-    return {"linkId": link_id, "type": type, **held, **more}
-
-
-def launch(name: str, type: str) -> Resource:
-    named = {"system": "http://hl7.org/fhir/uv/sdc/CodeSystem/launchContext", "code": name}
-    parts = [{"url": "name", "valueCoding": named}, {"url": "type", "valueCode": type}]
-    return {"url": SDC + "launchContext", "extension": parts}
-
-
-def form(*items: Resource, extension: tuple[Resource, ...] = (), **more: Any) -> Resource:
-    return {
-        "resourceType": "Questionnaire",
-        "url": "https://example.org/form",
-        "version": "2",
-        "extension": [launch("patient", "Patient"), *extension],
-        "item": list(items),
-        **more,
-    }
-
-
-def populated(questionnaire: Resource, find: Any = None, **contexts: Resource) -> Populated:
-    given = {name: [each] for name, each in ({"patient": CHILD} | contexts).items()}
-    return populate(
-        questionnaire,
-        subject={"reference": "Patient/c1"},
-        contexts=given,
-        find=Asked() if find is None else find,
-        now=NOW,
-        terminology=Terminology.of([]),
-    )
-
-
-def values(made: Populated, link_id: str) -> list[Any]:
-    given = item_of(made.response, link_id).get("answer", [])
-    return [value for answer in given for key, value in answer.items() if key != "item"]
+from tests.questionnaires.populating import (
+    CHILD,
+    CORE,
+    NOW,
+    SDC,
+    Asked,
+    expression,
+    form,
+    initially,
+    launch,
+    populated,
+    question,
+    values,
+    variable,
+)
 
 
 def test_a_response_is_a_draft_of_the_form_about_the_child() -> None:
@@ -307,69 +240,29 @@ def test_a_value_outside_the_value_set_of_a_question_is_left_out() -> None:
     assert len(made.issues) == 2
 
 
-def observation(value: Any, when: str, **more: Any) -> Resource:
-    return {
-        "resourceType": "Observation",
-        "id": f"o{value}",
-        "status": "final",
-        "code": {"coding": [WEIGHT]},
-        "subject": {"reference": "Patient/c1"},
-        "effectiveDateTime": when,
-        "valueQuantity": {"value": value, **KG},
-        **more,
-    }
-
-
-def weighed(*found: Resource, **more: Any) -> tuple[Populated, Asked]:
-    period = {"url": SDC + "observationLinkPeriod", "valueDuration": {"value": 30, "code": "d"}}
-    unit = {"url": CORE + "questionnaire-unit", "valueCoding": {**KG, "display": "kg"}}
-    asked = Asked(Observation=list(found))
-    made = populated(form(question("w", "decimal", period, unit, code=[WEIGHT], **more)), asked)
-    return made, asked
-
-
-def test_the_newest_observation_of_the_code_within_the_period_answers() -> None:
-    made, asked = weighed(
-        observation(1, "2026-11-01"),
-        observation(2, "2026-11-20"),
-        observation(3, "2026-11-22", status="entered-in-error"),
-        observation(4, "2026-11-22", focus=[{"reference": "Patient/mother"}]),
-        observation(5, "2026-11-22", code={"coding": [{"code": "other"}]}),
-        observation(6, "2026-10-20"),
-        {k: v for k, v in observation(7, "2026-11-22").items() if k != "valueQuantity"},
-    )
-    assert values(made, "w") == [2]
-    assert asked == [
-        "Observation?subject=Patient/c1&code=http%3A%2F%2Floinc.org%7C29463-7"
-        "&status=final,amended,corrected&date=ge2026-10-24T10%3A00%3A00.000Z&_sort=-date"
-    ]
-
-
 @pytest.mark.parametrize(
-    ("quantity", "expected"),
+    "malformed",
     [
-        ({"value": 3450, "system": KG["system"], "code": "g"}, "3.45"),
-        ({"value": 3, "comparator": "<", **KG}, None),
-        ({"value": 3, "system": KG["system"], "code": "cm"}, None),
+        {"url": SDC + "initialExpression", "valueString": "%patient.id"},
+        {"url": SDC + "initialExpression", "valueExpression": {"language": "text/fhirpath"}},
+        {"url": CORE + "variable", "valueExpression": {"language": "text/cql", "expression": "x"}},
+        {"url": SDC + "observationLinkPeriod", "valueDuration": {"value": 1}},
+        {"url": SDC + "launchContext", "extension": []},
     ],
 )
-def test_a_measurement_is_said_in_the_unit_of_the_question_or_not_at_all(
-    quantity: Resource, expected: str | None
-) -> None:
-    made, _ = weighed({**observation(1, "2026-11-20"), "valueQuantity": quantity})
-    assert [str(value) for value in values(made, "w")] == ([expected] if expected else [])
-    assert len(made.issues) == (0 if expected else 1)
+def test_a_form_whose_own_extensions_are_malformed_is_refused(malformed: Resource) -> None:
+    with pytest.raises(FhirError, match="has no value that it can be gone by") as refused:
+        populated(form(question("q", "string", malformed)))
+    assert refused.value.issues[0].expression == "Questionnaire.item[0].extension[0]"
 
 
-def test_below_a_panel_only_its_own_components_and_members_answer() -> None:
-    panel_code = {"system": "http://loinc.org", "code": "85354-9"}
-    quantity = {"valueQuantity": {"value": 80, **KG}}
-    panel = {
-        **observation(0, "2026-11-20", code={"coding": [panel_code]}),
-        "component": [{"code": {"coding": [WEIGHT]}, **quantity}],
-    }
-    period = {"url": SDC + "observationLinkPeriod", "valueDuration": {"value": 1, "code": "a"}}
-    child = question("w", "quantity", code=[WEIGHT])
-    group = question("panel", "group", period, code=[panel_code], item=[child])
-    asked = Asked(Observation=[panel, observation(9, "2026-11-22")])
-    assert values(populated(form(group), asked), "w") == [quantity["valueQuantity"]]
+def test_a_form_whose_groups_repeat_without_end_is_refused() -> None:
+    questionnaire = question("leaf", "string")
+    for depth in range(5):
+        ten = " | ".join(str(number) for number in range(10))
+        context = expression(SDC + "itemPopulationContext", ten, name="n")
+        questionnaire = question(
+            f"g{depth}", "group", context, repeats=True, item=[questionnaire]
+        )  # fmt: skip
+    with pytest.raises(FhirError, match="more than 5000 items"):
+        populated(form(questionnaire))

@@ -1,0 +1,29 @@
+"""$populate of a form and $process-response of its answers, from a request to an answer.
+
+https://hl7.org/fhir/uv/sdc/workflow.html
+"""
+
+import asyncio
+
+from fhir_server.context import Context
+from fhir_server.operations import parameters
+from fhir_server.operations import populate as populate_operation
+from fhir_server.rest.answers import Answer, Asked
+from r4.json import Resource, encode
+
+
+async def populate(context: Context, asked: Asked) -> Answer:
+    """POST Questionnaire/$populate and Questionnaire/[id]/$populate.
+
+    How long it takes is up to the form: it is done in a thread, one at a time, and others are answered
+    meanwhile.
+    """
+    body = asked.resource() if asked.raw else None
+    async with context.validating:
+        return Answer(encode(await asyncio.to_thread(_populated, context, asked, body)))
+
+
+def _populated(context: Context, asked: Asked, body: Resource | None) -> Resource:
+    names, repeats = populate_operation.NAMES, populate_operation.REPEATS
+    given = parameters.of_resource(body, names, "questionnaire", repeats)
+    return populate_operation.populate(context, given, asked.parameters.get("id"))
