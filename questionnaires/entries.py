@@ -11,6 +11,8 @@ from questionnaires.expressions import Focus, Scope
 from r4.json import Resource
 
 Entry = dict[str, Any]
+Named = tuple[str, Entry]
+"""An entry with the name of what made it: a template's id, an item's linkId."""
 
 _CONDITIONS = ("ifNoneMatch", "ifModifiedSince", "ifMatch", "ifNoneExist")
 

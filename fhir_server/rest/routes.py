@@ -15,6 +15,7 @@ from fhir_server.rest import (
     bulk,
     cda,
     convert,
+    notes,
     modular,
     operations,
     purge,
@@ -64,6 +65,7 @@ TABLE = (
     Interaction("POST", "/Questionnaire/{id}/$populate", "$populate", sdc.populate),
     Interaction("POST", "/QuestionnaireResponse/$extract", "$extract", operations.extract),
     Interaction("POST", "/QuestionnaireResponse/$sign", "$sign", operations.sign),
+    Interaction("POST", "/QuestionnaireResponse/{id}/$sign", "$sign", notes.sign),
     Interaction(
         "POST",
         "/QuestionnaireResponse/$process-response",
