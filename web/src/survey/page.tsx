@@ -1,0 +1,231 @@
+import type { QuestionnaireResponse } from 'fhir/r4';
+import { useEffect, useRef, useState } from 'react';
+import { Refused } from '../fhir/client';
+import { Draft } from '../form/draft';
+import { type Sitting, anotherLink, begin, decide, form, keep, submit } from './api';
+import { Birth } from './birth';
+import { Consent } from './consent';
+import { Questions } from './questions';
+import './survey.css';
+import { filled, texts } from './texts';
+
+type Step =
+  | { at: 'loading' }
+  | { at: 'no-link' }
+  | { at: 'birth'; refused: string[] }
+  | { at: 'consent'; sitting: Sitting }
+  | { at: 'questions'; sitting: Sitting; draft: Draft }
+  | { at: 'later'; sitting: Sitting; draft: Draft; isAsked: boolean }
+  | { at: 'stopped' }
+  | { at: 'sent' }
+  | { at: 'failed'; sentences: string[] };
+
+const PARENTS = 'parent-reported';
+
+/** A parent's survey, from the link to the last answer. */
+export default function Survey() {
+  // The link's secret is after the #, which browsers send to nobody; it leaves the address bar at once.
+  const token = useRef(window.location.hash.slice(1));
+  const [language, setLanguage] = useState('en');
+  const [step, go] = useState<Step>({ at: 'loading' });
+  const said = texts(language);
+
+  useEffect(() => {
+    window.history.replaceState(null, '', '/survey');
+    if (token.current) {
+      go({ at: 'birth', refused: [] });
+    } else {
+      load().catch(() => go({ at: 'no-link' }));
+    }
+  }, []);
+
+  useEffect(() => {
+    document.title = said.title;
+    document.documentElement.lang = language === 'cy' ? 'cy' : 'en-GB';
+  }, [language, said]);
+
+  async function load(wanted?: string): Promise<void> {
+    const sitting = await form(wanted);
+    setLanguage(sitting.language);
+    if (sitting.streams.some(({ decision }) => decision === null)) {
+      go({ at: 'consent', sitting });
+    } else {
+      go({ at: 'questions', sitting, draft: drafted(sitting) });
+    }
+  }
+
+  async function enter(date: string): Promise<void> {
+    try {
+      await begin(token.current, date);
+    } catch (refusal) {
+      const sentences = refusal instanceof Refused ? refusal.sentences : [String(refusal)];
+      go({ at: 'birth', refused: sentences });
+      return;
+    }
+    await load(language).catch(fail);
+  }
+
+  async function decided(
+    sitting: Sitting,
+    streams: { code: string; decision: string }[]
+  ): Promise<void> {
+    await decide(streams);
+    const isStopped = streams.some(({ code, decision }) => code === PARENTS && decision === 'deny');
+    go(isStopped ? { at: 'stopped' } : { at: 'questions', sitting, draft: drafted(sitting) });
+  }
+
+  async function send(draft: Draft): Promise<void> {
+    await draft.save();
+    if (!draft.isKept) {
+      return;
+    }
+    await submit(draft.etag);
+    draft.end();
+    go({ at: 'sent' });
+  }
+
+  async function speak(wanted: string): Promise<void> {
+    setLanguage(wanted);
+    if (step.at === 'questions') {
+      await step.draft.save();
+      await load(wanted);
+    }
+  }
+
+  function fail(refusal: unknown): void {
+    const sentences = refusal instanceof Refused ? refusal.sentences : [String(refusal)];
+    go({ at: 'failed', sentences });
+  }
+
+  function body() {
+    switch (step.at) {
+      case 'loading':
+        return (
+          <p className="waiting" role="status">
+            {said.loading}
+          </p>
+        );
+      case 'no-link':
+        return <Message title={said.noLinkTitle} sentences={[said.noLink]} />;
+      case 'birth':
+        return <Birth said={said} refused={step.refused} onDate={(date) => void enter(date)} />;
+      case 'consent':
+        return (
+          <Consent
+            said={said}
+            streams={step.sitting.streams}
+            onDecided={(streams) => decided(step.sitting, streams).catch(fail)}
+          />
+        );
+      case 'questions':
+        return (
+          <Questions
+            key={language}
+            said={said}
+            form={step.sitting.questionnaire}
+            draft={step.draft}
+            greeting={filled(said.greeting, { given: step.sitting.child.given })}
+            onLater={() => {
+              void step.draft.save().then(() => go({ ...step, at: 'later', isAsked: false }));
+            }}
+            onSend={() => send(step.draft).catch(fail)}
+          />
+        );
+      case 'later':
+        return (
+          <Message
+            title={said.laterTitle}
+            sentences={[
+              step.isAsked
+                ? said.anotherSent
+                : filled(said.laterText, { until: ukDate(step.sitting.until) })
+            ]}>
+            <div className="turning">
+              {step.isAsked ? null : (
+                <button
+                  type="button"
+                  className="button"
+                  onClick={() => anotherLink().then(() => go({ ...step, isAsked: true }), fail)}>
+                  {said.anotherLink}
+                </button>
+              )}
+              <button
+                type="button"
+                className="button button-quiet"
+                onClick={() => go({ at: 'questions', sitting: step.sitting, draft: step.draft })}>
+                {said.goOn}
+              </button>
+            </div>
+          </Message>
+        );
+      case 'stopped':
+        return <Message title={said.stoppedTitle} sentences={[said.stopped]} />;
+      case 'sent':
+        return <Message title={said.sentTitle} sentences={[said.sent]} />;
+      case 'failed':
+        return <Message title={said.failedTitle} sentences={step.sentences} />;
+    }
+  }
+
+  return (
+    <div className="survey">
+      <header className="bar">
+        <div className="bar-inner">
+          <strong className="brand">CSOR</strong>
+          <nav aria-label={said.language} className="languages">
+            {[
+              ['en', 'English'],
+              ['cy', 'Cymraeg']
+            ].map(([code = '', name]) => (
+              <button
+                key={code}
+                type="button"
+                lang={code}
+                aria-pressed={language === code}
+                onClick={() => void speak(code).catch(fail)}>
+                {name}
+              </button>
+            ))}
+          </nav>
+        </div>
+      </header>
+      <main>
+        {said.draftTranslation ? <p className="draft-translation">{said.draftTranslation}</p> : null}
+        {body()}
+      </main>
+    </div>
+  );
+}
+
+function Message({ title, sentences, children }: {
+  title: string;
+  sentences: string[];
+  children?: React.ReactNode;
+}) {
+  return (
+    <section role="status">
+      <h1 tabIndex={-1} ref={(heading) => heading?.focus()}>
+        {title}
+      </h1>
+      {sentences.map((sentence) => (
+        <p key={sentence}>{sentence}</p>
+      ))}
+      {children}
+    </section>
+  );
+}
+
+function drafted(sitting: Sitting): Draft {
+  const stored = { resource: sitting.response, etag: sitting.etag };
+  return new Draft(stored, {
+    put: keep,
+    current: async () => {
+      const now = await form();
+      return { resource: now.response as QuestionnaireResponse, etag: now.etag };
+    }
+  });
+}
+
+function ukDate(date: string): string {
+  return date.slice(0, 10).split('-').reverse().join('/');
+}
