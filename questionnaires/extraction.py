@@ -1,4 +1,4 @@
-"""Extract resources from a response: SDC 4.0, template-based and observation-based.
+"""Extract resources from a response: SDC 4.0, by templates, definitions and marked questions.
 
 https://hl7.org/fhir/uv/sdc/extraction.html
 """
@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from questionnaires.allocation import Allocation
+from questionnaires.definitions import definition_entries
 from questionnaires.elements import (
     SDC,
     Item,
@@ -21,6 +22,7 @@ from questionnaires.elements import (
 from questionnaires.entries import Entry, Named, entry, request
 from questionnaires.expressions import Focus, Scope, of_item
 from questionnaires.observations import observation_entries
+from questionnaires.shapes import Definitions
 from questionnaires.templates import fill
 from r4.issue import FhirError, error
 from r4.json import Resource
@@ -32,29 +34,46 @@ _BUNDLE = SDC + "templateExtractBundle"
 class Extracted(NamedTuple):
     """One entry, and a key that is the same for the same thing whenever a response is extracted.
 
-    key: `<template id>.<n>` of a template, `<linkId>.<n>` of an Observation; n counts from 1, in the
-    order of the entries.
+    key: `<template id>.<n>` of a template, `<type>.<linkId>.<n>` of a definition (`<type>.<n>` on the
+    form itself), `<linkId>.<n>` of an Observation; n counts from 1, in the order of the entries.
     """
 
     key: str
     entry: Entry
 
 
-def extract(questionnaire: Resource, response: Resource, *, new_id: Callable[[], str]) -> Resource:
+def extract(
+    questionnaire: Resource,
+    response: Resource,
+    *,
+    new_id: Callable[[], str],
+    definitions: Definitions | None = None,
+    now: str | None = None,
+) -> Resource:
     """Return the transaction Bundle of the resources that a response yields by its form.
 
     new_id gives a fresh UUID at each call. A template on the form is filled on the response; one on
     an item is filled on each of the response's items with content (a repeated group: on each
-    repetition). Entries without a fullUrl of their own get one. Raises FhirError (422) when the
-    response answers another form, an expression fails, or a template is not contained in the form.
+    repetition). Entries without a fullUrl of their own get one. definitions: where the profiles of
+    definition-based extraction are found; without it only R4's own types are. now: the instant of
+    `now()`; without it, when the response was authored.
+
+    Raises FhirError (422) when the response answers another form, an expression fails, a template is
+    not contained in the form, or a definition is not known or has no such element.
     """
-    entries = [each.entry for each in extracted(questionnaire, response, new_id=new_id)]
+    found = extracted(questionnaire, response, new_id=new_id, definitions=definitions, now=now)
+    entries = [each.entry for each in found]
     bundle: Resource = {"resourceType": "Bundle", "type": "transaction"}
     return {**bundle, "entry": entries} if entries else bundle
 
 
 def extracted(
-    questionnaire: Resource, response: Resource, *, new_id: Callable[[], str]
+    questionnaire: Resource,
+    response: Resource,
+    *,
+    new_id: Callable[[], str],
+    definitions: Definitions | None = None,
+    now: str | None = None,
 ) -> list[Extracted]:
     """Return the entries of `extract`, each with its key; raises FhirError (422) as it does.
 
@@ -63,13 +82,15 @@ def extracted(
     """
     require_form(response, questionnaire)
     allocation = Allocation(new_id)
-    scope = allocation.within(questionnaire, response, Scope(questionnaire, response))
+    scope = Scope(questionnaire, response, now=now or response.get("authored"))
+    scope = allocation.within(questionnaire, response, scope)
     made = [
         *_bundle_entries(questionnaire, scope, new_id),
         *_template_entries(questionnaire, Focus(response), scope, new_id),
     ]
     for definition, item in pairs(questionnaire.get("item", []), response.get("item", [])):
         made += _item_entries(definition, item, scope, allocation)
+    made += definition_entries(scope, allocation, definitions)
     made += observation_entries(scope, allocation)
     return _numbered(made)
 

@@ -163,24 +163,26 @@ def _codes(definition: Item) -> list[dict[str, Any]]:
 
 
 def _values(definition: Item, item: Item) -> Iterator[dict[str, Any]]:
-    unit = extension_value(definition, _UNIT)
+    unit = unit_of(definition)
     for answer in answers(item):
         if (found := value_of(answer)) is not None:
             yield _value(*found, unit)
 
 
-def _value(kind: str, value: Any, unit: dict[str, Any] | None) -> dict[str, Any]:
+def _value(kind: str, value: Any, unit: dict[str, Any]) -> dict[str, Any]:
     if kind == "Coding":
         return {"valueCodeableConcept": {"coding": [value]}}
-    if kind == "Decimal" or (kind == "Integer" and unit is not None):
-        return {"valueQuantity": {"value": value, **_unit(unit)}}
+    if kind == "Decimal" or (kind == "Integer" and unit):
+        return {"valueQuantity": {"value": value, **unit}}
     if kind not in _AS_IT_IS:
         text = f"Extraction: no Observation holds a value of type {kind}"
         raise FhirError(422, [error("not-supported", text, rule="observation-extract")])
     return {_AS_IT_IS[kind]: value}
 
 
-def _unit(unit: dict[str, Any] | None) -> dict[str, Any]:
+def unit_of(definition: Item) -> dict[str, Any]:
+    """Return what a question says of the unit of its numbers, as the parts of a Quantity."""
+    unit = extension_value(definition, _UNIT)
     if unit is None:
         return {}
     named = {"unit": unit.get("display") or unit.get("code")}

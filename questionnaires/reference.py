@@ -46,16 +46,18 @@ together from shared sections and its own part; its page lists every item with i
 The requirements are those of the operation note list of RCS England, Good Surgical Practice (2014)
 1.3, as quoted in published audits. The sections are those of the C-CDA Operative Note by their
 LOINC codes, of which eight are required there; its profile is not claimed. A number is that of the
-items of a form that meet a requirement, with the required ones in brackets.
+items of a form that meet a requirement, with those that are always required in brackets.
+
+What a note is filled in from, and how much is then left to the surgeon: [prefill](../prefill.md).
 """
 
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """One question: its text, the requirements it meets, its line of the table."""
+    """One question: its text, whether it is needed, the requirements it meets, its line of the table."""
 
-    item: Item
     text: str
+    needed: str
     requirements: list[str]
     status: str
     line: str
@@ -129,8 +131,8 @@ def _table(held: dict[str, Resource]) -> str:
 
 
 def _count(rows: list[_Row], requirement: str) -> str:
-    meeting = [row.item for row in rows if requirement in row.requirements]
-    return f"{len(meeting)} ({sum(_needed(item) == 'yes' for item in meeting)})" if meeting else ""
+    needed = [row.needed for row in rows if requirement in row.requirements]
+    return f"{len(needed)} ({needed.count('yes')})" if needed else ""
 
 
 def _statuses(rows: list[_Row]) -> tuple[str, str]:
@@ -158,36 +160,44 @@ def _line(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _row(group: Item, item: Item) -> _Row:
+def _row(group: Item, item: Item, is_asked_always: bool) -> _Row:
     source = next(extensions(item, ITEM_SOURCE), {})
     text = str(item.get("text", item["linkId"])).replace("|", "\\|")
+    needed = _needed(item, is_asked_always)
     status = str(extension_value(source, "status"))
     cells = (
         group.get("text", ""),
         ", ".join(_loinc(group)),
         text,
         _answers(item),
-        _needed(item),
+        needed,
         str(extension_value(item, ITEM_ROLE) or ""),
         _filled_in(item),
         str(extension_value(source, "source")),
-        status,
+        f"{status}{_reviewed(source)}",
     )
     requirements = [held["valueString"] for held in extensions(source, "requirement")]
-    return _Row(item, text, requirements, status, _line(cells))
+    return _Row(text, needed, requirements, status, _line(cells))
+
+
+def _reviewed(source: Item) -> str:
+    who, day = extension_value(source, "reviewer"), extension_value(source, "reviewed")
+    return f"; reviewed by {who}, {day}" if who else ""
 
 
 def _rows(questionnaire: Resource) -> Iterator[_Row]:
     for group in questionnaire.get("item", ()):
-        for item in _questions(group):
-            yield _row(group, item)
+        for item, is_asked_always in _questions(group, True):
+            yield _row(group, item, is_asked_always)
 
 
-def _questions(item: Item) -> Iterator[Item]:
+def _questions(item: Item, is_asked_always: bool) -> Iterator[tuple[Item, bool]]:
+    """Yield the questions at and below an item, and whether no condition stands over them."""
+    is_asked_always = is_asked_always and "enableWhen" not in item
     if item["type"] not in ("group", "display"):
-        yield item
+        yield item, is_asked_always
     for child in item.get("item", ()):
-        yield from _questions(child)
+        yield from _questions(child, is_asked_always)
 
 
 def _answers(item: Item) -> str:
@@ -199,8 +209,8 @@ def _answers(item: Item) -> str:
     return "; ".join(names) if names else str(item["type"])
 
 
-def _needed(item: Item) -> str:
-    if "enableWhen" in item:
+def _needed(item: Item, is_asked_always: bool) -> str:
+    if not is_asked_always:
         return "when asked" if item.get("required") else "no, when asked"
     return "yes" if item.get("required") else "no"
 

@@ -10,7 +10,8 @@ from questionnaires.attestation import AUTHENTICATED, Act, create, sections
 from questionnaires.carried import carried
 from questionnaires.elements import require_form
 from questionnaires.entries import Entry
-from questionnaires.extraction import extract
+from questionnaires.extraction import Extracted, extracted
+from questionnaires.numbered import numbered
 from questionnaires.prose import narrative
 from questionnaires.seal import Seal
 from r4 import reference
@@ -61,11 +62,12 @@ def sign(  # noqa: PLR0913 - each is a fact of the signature
     note that nobody has confirmed, or a failed extraction. An amended note is refused: that is
     `correct`'s.
     """
-    _refuse_carried(response)
+    refuse_carried(response)
     signed = _completed(questionnaire, _signable(questionnaire, response), now)
     signed = _with_effort({**signed, "author": signer}, effort, now)
     stored = _stored(signed, new_id, version)
-    entries = with_extracted(questionnaire, stored, new_id)
+    found = keyed(questionnaire, stored, new_id)
+    entries = [stored, *(numbered(each, id_of(stored)) for each in found)]
     act = Act(signer, hospital, now, new_id, seal)
     made = sections(questionnaire, signed, entries)
     entries = act.attested(entries, act.composition(questionnaire, signed, made))
@@ -86,26 +88,28 @@ def submit(
     if "author" not in sent:
         raise refusal("required", "The response does not say who wrote it", "author")
     stored = create(_completed(questionnaire, sent, now), new_id)
-    entries = with_extracted(questionnaire, stored, new_id)
+    entries = [stored, *(each.entry for each in keyed(questionnaire, stored, new_id))]
     act = Act(sent["author"], None, now, new_id)
     entries.append(create(act.provenance(entries, None), new_id))
     return {"resourceType": "Bundle", "type": "transaction", "entry": entries}
 
 
-def with_extracted(
-    questionnaire: Resource, stored: Entry, new_id: Callable[[], str]
-) -> list[Entry]:
-    """Return the entry of a response and those of what is extracted from it, which refer to it."""
+def id_of(stored: Entry) -> str:
+    """Return the id that a response has, or that its urn lends it."""
+    return str(stored["resource"].get("id") or stored["fullUrl"].removeprefix("urn:uuid:"))
+
+
+def keyed(questionnaire: Resource, stored: Entry, new_id: Callable[[], str]) -> list[Extracted]:
+    """Return what is extracted from the response of an entry, to which it refers by its fullUrl."""
     # Templates refer to the response by an id; one that is new has none yet, and lends its urn's.
     response = _without_name(stored["resource"])
-    id = response.get("id") or stored["fullUrl"].removeprefix("urn:uuid:")
-    found = extract(questionnaire, {**response, "id": id}, new_id=new_id).get("entry", [])
+    id = id_of(stored)
     named = {f"QuestionnaireResponse/{id}": stored["fullUrl"]}
-    rewritten = [
-        {**each, "resource": reference.rewrite(each["resource"], lambda at: named.get(at, at))}
-        for each in found
-    ]
-    return [stored, *rewritten]
+    found = []
+    for key, each in extracted(questionnaire, {**response, "id": id}, new_id=new_id):
+        resource = reference.rewrite(each["resource"], lambda at: named.get(at, at))
+        found.append(Extracted(key, {**each, "resource": resource}))
+    return found
 
 
 def refusal(code: str, text: str, element: str, rule: str = "signing") -> FhirError:
@@ -126,7 +130,8 @@ def _signable(questionnaire: Resource, response: Resource) -> Resource:
     return {**rest, "meta": kept} if kept else rest
 
 
-def _refuse_carried(response: Resource) -> None:
+def refuse_carried(response: Resource) -> None:
+    """Raise FhirError (422) where an answer comes from another note, and nobody has confirmed it."""
     if names := [each.link_id for each in carried(response)]:
         text = f"Confirm, or change, what was carried over from another note: {', '.join(names)}"
         raise refusal("business-rule", text, "extension", "carried-over")

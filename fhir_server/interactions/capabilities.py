@@ -59,12 +59,20 @@ OPERATIONS = {
         "expand": f"{_OWN}/ValueSet-expand",
         "validate-code": f"{_OWN}/ValueSet-validate-code",
     },
+    "Composition": {
+        "document": f"{_OWN}/Composition-document",
+        "pdf": f"{_OWN}/Composition-pdf",
+    },
     "ConceptMap": {"translate": f"{_OWN}/ConceptMap-translate"},
     "Questionnaire": {
         "assemble": f"{_OWN}/Questionnaire-assemble",
         "populate": f"{_OWN}/Questionnaire-populate",
+        "process-response": f"{_OWN}/Questionnaire-process-response",
     },
     "QuestionnaireResponse": {
+        "carry-over": f"{_OWN}/QuestionnaireResponse-carry-over",
+        "addend": f"{_OWN}/QuestionnaireResponse-addend",
+        "correct": f"{_OWN}/QuestionnaireResponse-correct",
         "extract": f"{_OWN}/QuestionnaireResponse-extract",
         "process-response": f"{_OWN}/QuestionnaireResponse-process-response",
         "sign": f"{_OWN}/QuestionnaireResponse-sign",

@@ -17,6 +17,7 @@ from fhir_server.operations.notes import (
     transacted,
 )
 from fhir_server.operations.parameters import Input, Kinds, required
+from questionnaires.calculation import calculated
 from questionnaires.signing import Effort
 from r4.issue import FhirError
 from r4.json import Resource
@@ -66,6 +67,7 @@ def _signed(
     questionnaire = form(context, response)
     signer, _ = signer_of(context, given, response.get("author"))
     hospital, stored = hospital_of(context, given)
+    response = calculated(questionnaire, response)
     complete(context, questionnaire, response)
     moment = context.now()
     opened = note.opened() if note else None

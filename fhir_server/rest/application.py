@@ -25,7 +25,8 @@ READS = frozenset(
         "capabilities", "search-type", "search-system", "read", "vread", "$validate", "$extract",
         "$status", "$events", "$export", "$import", "$bulk",
         "$lastn", "$stats", "$validate-code", "$expand", "$lookup", "$translate", "$subsumes",
-        "$closure", "$convert", "$assemble", "$populate",
+        "$closure", "$convert", "$carry-over", "$assemble", "$populate",
+        "$document", "$pdf",
     }
 )  # fmt: skip
 """What stores nothing that is recorded with it, and leaves nothing in the inbox when it is refused."""

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Callable, Iterator
 from copy import deepcopy
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -88,3 +89,31 @@ def by_type(bundle: Resource, resource_type: str) -> list[Resource]:
     """Return the resources of one type in a Bundle."""
     resources = (entry["resource"] for entry in bundle.get("entry", ()))
     return [resource for resource in resources if resource["resourceType"] == resource_type]
+
+
+def of_the_guide(questionnaire: Resource) -> Resource:
+    """Return a response to the guide's forms extract-complex-*, which share their items."""
+    contact = {"linkId": "contacts", "item": [
+        {"linkId": "contact-name", "answer": [{"valueString": "Eddie Example"}]},
+        {"linkId": "relationship", "answer": [{"valueCoding": {"code": "F"}}]},
+        {"linkId": "phone", "answer": [{"valueString": "0555 555 002"}]}]}  # fmt: skip
+    return {
+        "resourceType": "QuestionnaireResponse",
+        "questionnaire": questionnaire["url"],
+        "status": "completed",
+        "authored": "2026-11-22T10:00:00Z",
+        "item": [
+            {"linkId": "patient", "item": [
+                {"linkId": "name", "item": [
+                    {"linkId": "given", "answer": [
+                        {"valueString": "Anna"}, {"valueString": "Marie"}]},
+                    {"linkId": "family", "answer": [{"valueString": "Example"}]}]},
+                {"linkId": "name", "item": [
+                    {"linkId": "family", "answer": [{"valueString": "Sample"}]}]},
+                {"linkId": "gender", "answer": [{"valueCoding": {"code": "female"}}]}]},
+            contact,
+            contact,
+            {"linkId": "obs", "item": [
+                {"linkId": "height", "answer": [{"valueDecimal": Decimal("1.63")}]}]},
+        ],
+    }  # fmt: skip

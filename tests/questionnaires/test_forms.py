@@ -161,6 +161,15 @@ def test_every_question_of_a_note_has_a_role(note: Resource) -> None:
 
 
 @each_note
+def test_no_technique_names_a_side_for_a_side_is_the_childs(note: Resource) -> None:
+    for item in questions(note):
+        if role_of(item) == "technique":
+            parts = [set(option["valueCoding"]["code"].split("-"))
+                     for option in item.get("answerOption", ())]  # fmt: skip
+            assert not set().union(*parts) & {"left", "right", "bilateral"}, item["linkId"]
+
+
+@each_note
 def test_a_note_covers_what_rcs_england_asks_for_and_requires_it(note: Resource) -> None:
     required = {
         source_of(item).get("requirement")
