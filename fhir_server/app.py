@@ -144,8 +144,10 @@ def application(made: Context, reception: Reception | None = None) -> FhirApplic
     app.router.routes.extend(launch.routes(made, sessions))
     app.router.routes.extend(pages.routes(made))
     app.router.routes.extend(keys.routes(made))
+    launching = launch.Door(made, sessions)
+    app.router.routes.extend(launching.routes())
     beside = Hl7v2Application(reception, callers, app) if reception is not None else app
-    return FhirApplication(made, callers, beside)
+    return FhirApplication(made, callers, beside, launching.signed)
 
 
 @asynccontextmanager

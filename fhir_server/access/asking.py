@@ -22,7 +22,10 @@ _OK = (200, 201)
 
 
 class Ask(Protocol):
-    """Asks a URL, by GET or with a form or a resource by POST; returns the JSON object it answers."""
+    """Asks a URL, by GET or with a form or a resource by POST; returns the JSON object it answers.
+
+    once: criteria (If-None-Exist) by which the EPR may know a resource that it has already.
+    """
 
     async def __call__(
         self,
@@ -32,6 +35,7 @@ class Ask(Protocol):
         form: Mapping[str, str] | None = None,
         resource: bytes | None = None,
         token: str | None = None,
+        once: str | None = None,
     ) -> Mapping[str, Any]:
         """Ask; raises RefusedError where the status is no success, FhirError 502 where there is no answer."""
         ...
@@ -58,6 +62,7 @@ async def ask(
     form: Mapping[str, str] | None = None,
     resource: bytes | None = None,
     token: str | None = None,
+    once: str | None = None,
 ) -> Mapping[str, Any]:
     """Ask a URL as `Ask` says."""
     headers = {"Accept": _JSON}
@@ -65,6 +70,8 @@ async def ask(
         headers["Authorization"] = f"Bearer {token}"
     if resource is not None:
         headers["Content-Type"] = "application/fhir+json"
+    if once is not None:
+        headers["If-None-Exist"] = once
     method = "GET" if form is None and resource is None else "POST"
     request = {"params": query, "data": form, "content": resource, "headers": headers}
     given = {name: value for name, value in request.items() if value is not None}

@@ -71,7 +71,7 @@ class Session:
     """One person's use of the pages: who, on which child, since when, and what the launch told.
 
     told: the members of `GET /session` that the launch decided. grant: what the EPR has granted. csrf:
-    what an unsafe request repeats.
+    what an unsafe request repeats. written: what became of each document that was given to the EPR.
     """
 
     principal: Principal
@@ -80,6 +80,7 @@ class Session:
     began: datetime
     used: datetime
     csrf: str = field(default_factory=lambda: secrets.token_urlsafe(_SECRET))
+    written: list[Resource] = field(default_factory=list)
 
     @property
     def expires(self) -> datetime:
@@ -150,7 +151,10 @@ class Sessions:
             )
             raise FhirError(403, [error("forbidden", text, "http.Origin")])
         if not hmac.compare_digest(headers.get(CSRF, b""), session.csrf.encode()):
-            text = "Send the header X-CSRF-Token with the `csrf` of GET /session."
+            text = (
+                "This page is not of the session that the browser has now: load it anew. A page sends "
+                "the header X-CSRF-Token with the `csrf` of GET /session."
+            )
             raise FhirError(403, [error("forbidden", text, "http.X-CSRF-Token")])
 
 

@@ -17,9 +17,10 @@ from r4.reference import literal, rewrite
 
 logger = logging.getLogger("csor.launch")
 
-_LINK_PERIOD = (
+LINK_PERIOD = (
     "http://hl7.org/fhir/uv/sdc/StructureDefinition/sdc-questionnaire-observationLinkPeriod"
 )
+"""Says of a form's item that its first answer is the newest Observation with its code."""
 _MOST = "100"
 _UNTRUE = frozenset({"entered-in-error", "refuted"})
 
@@ -50,7 +51,7 @@ def codes(forms: Iterable[Resource]) -> list[str]:
     found: dict[str, None] = {}
     for form in forms:
         for item in _items(form):
-            if any(each.get("url") == _LINK_PERIOD for each in item.get("extension", ())):
+            if any(each.get("url") == LINK_PERIOD for each in item.get("extension", ())):
                 for coding in item.get("code", ()):
                     found[f"{coding.get('system', '')}|{coding.get('code', '')}"] = None
     return list(found)

@@ -78,17 +78,17 @@ async def opened(context: Context, grant: Grant, chart: Chart) -> Opened:
     if stay is not None:
         here[f"Encounter/{grant.encounter}"] = stay
     told = {
-        "user": {"reference": user, "display": _name(chart.user)},
+        "user": {"reference": user, "display": name(chart.user)},
         "patient": {
             "reference": patient,
-            "display": _name(chart.patient),
+            "display": name(chart.patient),
             "birthDate": chart.patient.get("birthDate"),
             "nhsNumber": number["value"],
         },
         "encounter": None if stay is None else {"reference": stay},
         "hospital": {
             "reference": f"Organization/{hospital.id}",
-            "display": decode(hospital.body).get("name", grant.epr.hospital),
+            "display": name(decode(hospital.body)) or grant.epr.hospital,
         },
         "form": _form(context, grant.context),
         "response": _named_draft(context, grant.context),
@@ -286,12 +286,13 @@ def _plain(node: Any) -> Any:
     return [_plain(each) for each in node] if isinstance(node, list) else node
 
 
-def _name(person: Resource) -> str:
-    """Return a person's official name, or the first, in one line."""
-    names = person.get("name") or [{}]
-    name = next((each for each in names if each.get("use") == "official"), names[0])
-    if name.get("text"):
-        return str(name["text"])
-    return " ".join(
-        [*name.get("prefix", ()), *name.get("given", ()), name.get("family", "")]
-    ).strip()
+def name(who: Resource) -> str:
+    """Return in one line the official name of a person, or the first; that of an organisation as it is."""
+    names = who.get("name") or [{}]
+    if isinstance(names, str):
+        return names
+    chosen = next((each for each in names if each.get("use") == "official"), names[0])
+    if chosen.get("text"):
+        return str(chosen["text"])
+    parts = [*chosen.get("prefix", ()), *chosen.get("given", ()), chosen.get("family", "")]
+    return " ".join(parts).strip()

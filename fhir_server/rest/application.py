@@ -13,11 +13,12 @@ from fhir_server.rest import audit, confined, content_encoding, errors, negotiat
 from fhir_server.rest.answers import Answer, Asked
 from fhir_server.rest.cors import cors
 from fhir_server.rest.keeping import REPLAYED, Keeper, Refusals, write
-from fhir_server.rest.request import Receive, Request, Scope, Send, body, request
+from fhir_server.rest.request import Headers, Receive, Request, Scope, Send, body, request
 from fhir_server.rest.routes import Found, Interaction, routes
 from r4.issue import FhirError, error
 
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+Signed = Callable[[Headers, bytes], None]
 
 BASE = "/fhir"
 READS = frozenset(
@@ -39,10 +40,15 @@ _SAFE = frozenset({"GET", "HEAD"})
 
 
 class FhirApplication:
-    """Answers what is asked below the base; everything else is handed to another application."""
+    """Answers what is asked below the base; everything else is handed to another application.
 
-    def __init__(self, context: Context, callers: Callers, other: Application) -> None:
-        self.context, self.callers, self.other = context, callers, other
+    signed: is told of each note that a session has signed, by the request's headers and the answer.
+    """
+
+    def __init__(
+        self, context: Context, callers: Callers, other: Application, signed: Signed | None = None
+    ) -> None:
+        self.context, self.callers, self.other, self.signed = context, callers, other, signed
         self.refusals = Refusals(context.database)
         self._contexts: dict[Principal, Context] = {}
         self._cors = cors(context.settings.cors_origins)
@@ -116,9 +122,7 @@ class _Exchange:
             negotiate.wanted(self.request)
         asked = Asked(self.request, parameters, raw, self.keeper)
         if context.principal.patient is not None:
-            asked = confined.sent(context, interaction.code, asked)
-            answer = await interaction.answer(context, asked)
-            answer = confined.shown(context, interaction.code, answer)
+            answer = await self._confined(context, interaction, asked)
         else:
             answer = await interaction.answer(context, asked)
         if raw and answer.settles and self.keeper and self.keeper.settles:
@@ -126,6 +130,14 @@ class _Exchange:
         answer = _written(self.request, answer)
         if is_safe or interaction.code in READS:
             self._recorded(answer.status)
+        return answer
+
+    async def _confined(self, context: Context, interaction: Interaction, asked: Asked) -> Answer:
+        """Return the answer to a session that is confined to one child."""
+        asked = confined.sent(context, interaction.code, asked)
+        answer = confined.shown(context, interaction.code, await interaction.answer(context, asked))
+        if interaction.code in confined.SIGNING and self.door.signed is not None:
+            self.door.signed(self.request.headers, answer.content)
         return answer
 
     def _admitted(self) -> tuple[Interaction, Mapping[str, str], Context]:

@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl
 
 from fhir_server.context import Context
 from fhir_server.interactions.identity import CHILD
+from fhir_server.operations import launched
 from fhir_server.rest.answers import Answer, Asked
 from fhir_server.store import read as store
 from r4.issue import FhirError, error
@@ -56,10 +57,14 @@ def sent(context: Context, interaction: str, asked: Asked) -> Asked:
 
 
 def shown(context: Context, interaction: str, answer: Answer) -> Answer:
-    """Return what a confined session is shown; raises FhirError 403 where it is another child's."""
+    """Return what a confined session is shown, which its browser must not keep.
+
+    Raises FhirError 403 where it is another child's.
+    """
+    answer = replace(answer, headers={**answer.headers, "Cache-Control": "no-store"})
     if answer.status >= _ERRORS or answer.media_type is not None or not answer.content:
         return answer
-    if interaction not in ("read", "search-type", "create", "update"):
+    if interaction not in ("search-type", "create", "update"):
         return answer
     found = decode(answer.content)
     if interaction == "search-type":
@@ -103,9 +108,11 @@ def _refuse_other_place(context: Context, asked: Asked) -> None:
 def _references(body: Resource) -> Iterator[str]:
     """Yield the references of what is sent that must not lead to other children.
 
-    Not those of the EPR's own resources, which $populate is given as `data`, nor where the technique of
-    a draft was carried over from: that note is named and cannot be read.
+    Not those of the EPR's own resources, which $populate is given as `data`, nor those of a form, nor
+    where the technique of a draft was carried over from: that note is named and cannot be read.
     """
+    if body.get("resourceType") == "Questionnaire":
+        return
     if body.get("resourceType") == "Parameters":
         for each in _parameters(body):
             if each.get("name") == "data":
@@ -179,19 +186,38 @@ def _refuse_no_draft(context: Context, response: Resource) -> None:
 
 
 def _signed(context: Context, asked: Asked, body: Resource) -> Asked:
-    """Return a request to sign whose signer is the session's; raises FhirError 403 for another hospital."""
+    """Return a request to sign whose signer is the session's; raises FhirError 403 for another hospital.
+
+    Both are named as the registry knows them, so that the signed document says who they are.
+    """
     if body.get("resourceType") != "Parameters":
         raise FhirError(400, [error("structure", "Send a Parameters resource.", "Parameters")])
+    principal, named = context.principal, []
     for each in _parameters(body):
         if each.get("name") == "hospital":
-            hospital = _named(context, each, "valueReference")
-            if hospital != context.principal.hospital:
+            if _named(context, each, "valueReference") != principal.hospital:
                 raise _other("The hospital is not the one that the note was opened from.")
-    kept = [each for each in _parameters(body) if each.get("name") != "signer"]
-    signer = {"name": "signer", "valueReference": {"reference": context.principal.practitioner}}
+            named.append({**each, "valueReference": _in_full(context, principal.hospital)})
+        elif each.get("name") != "signer":
+            named.append(each)
+    signer = {"name": "signer", "valueReference": _in_full(context, principal.practitioner)}
     headers = {**asked.request.headers, b"content-type": b"application/fhir+json"}
-    raw = encode({**body, "parameter": [*kept, signer]})
+    raw = encode({**body, "parameter": [*named, signer]})
     return replace(asked, raw=raw, request=replace(asked.request, headers=headers))
+
+
+def _in_full(context: Context, reference: str | None) -> Resource:
+    """Return a reference to somebody who is stored, with type, identifier and name."""
+    kind, _, key = (reference or "").partition("/")
+    stored = store.current(context.database, kind, key)
+    found = {} if stored is None or stored.deleted else decode(stored.body)
+    numbers = [each for each in found.get("identifier", ()) if {"system", "value"} <= each.keys()]
+    made: Resource = {"reference": reference, "type": kind}
+    if numbers:
+        made["identifier"] = {name: numbers[0][name] for name in ("system", "value")}
+    if display := launched.name(found):
+        made["display"] = display
+    return made
 
 
 def _is_the_childs(context: Context, resource: Resource) -> bool:

@@ -5,7 +5,6 @@ whose details.text can be shown to whoever reads the page.
 https://hl7.org/fhir/smart-app-launch/app-launch.html
 """
 
-from dataclasses import dataclass
 from html import escape
 from http import HTTPStatus
 from urllib.parse import urlsplit
@@ -17,9 +16,10 @@ from starlette.routing import BaseRoute, Route
 from fhir_server.access.asking import Ask, ask
 from fhir_server.access.eprs import eprs
 from fhir_server.access.launch import WITHIN, Launches
-from fhir_server.access.sessions import Cookie, Session, Sessions, cookie
+from fhir_server.access.sessions import Headers, Session, Sessions, cookie
 from fhir_server.context import Context, instant
 from fhir_server.operations import chart, launched
+from fhir_server.operations.write_back import WriteBacks
 from fhir_server.rest.errors import HEADERS, logger
 from fhir_server.store.failure import place
 from r4.issue import FhirError, error, operation_outcome
@@ -30,28 +30,36 @@ _SECRET = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
 _PAGE = "note"
 
 
-def routes(made: Context, sessions: Sessions) -> list[BaseRoute]:
-    """Return the routes of launches and sessions; raises ValueError for a file of EPRs that is none."""
-    settings, root = made.settings, made.base_url.removesuffix("/fhir")
-    registered = eprs(settings.epr_servers, made.base_url)
-    launches = Launches(made.now, registered, f"{root}/callback", ask)
-    browser = cookie(made.base_url, embedded=bool(settings.epr_origins), purpose="launch")
-    door = _Door(made, sessions, launches, browser, ask)
-    return [
-        Route("/launch", door.launch, methods=["GET"]),
-        Route("/callback", door.callback, methods=["GET"]),
-        Route("/session", door.session, methods=["GET"]),
-        Route("/session", door.finish, methods=["DELETE"]),
-    ]
+class Door:
+    """Answers launches and sessions; raises ValueError for a file of EPRs that is none."""
 
+    def __init__(self, made: Context, sessions: Sessions, ask: Ask = ask) -> None:
+        settings, root = made.settings, made.base_url.removesuffix("/fhir")
+        registered = eprs(settings.epr_servers, made.base_url)
+        self.context, self.sessions, self.ask = made, sessions, ask
+        self.browser = cookie(made.base_url, embedded=bool(settings.epr_origins), purpose="launch")
+        self.launches = Launches(made.now, registered, f"{root}/callback", ask)
+        self.write_backs = WriteBacks(made, self.launches, ask)
 
-@dataclass(frozen=True, slots=True)
-class _Door:
-    context: Context
-    sessions: Sessions
-    launches: Launches
-    browser: Cookie
-    ask: Ask
+    def routes(self) -> list[BaseRoute]:
+        """Return the routes of launches and sessions."""
+        return [
+            Route("/launch", self.launch, methods=["GET"]),
+            Route("/callback", self.callback, methods=["GET"]),
+            Route("/session", self.session, methods=["GET"]),
+            Route("/session", self.finish, methods=["DELETE"]),
+        ]
+
+    def signed(self, headers: Headers, answer: bytes) -> None:
+        """Give back to the EPR what a session has signed; answer is the transaction-response.
+
+        Never raises: the note is signed, and its answer says so whatever becomes of this.
+        """
+        try:
+            if (session := self.sessions.asked_by(headers)) is not None:
+                self.write_backs.signed(session, answer)
+        except Exception as failure:
+            logger.error("a signed note is not given back: %s", place(failure))
 
     async def launch(self, request: Request) -> Response:
         """GET /launch?iss=…&launch=…: send the browser on to the EPR that opened it."""
@@ -99,6 +107,7 @@ class _Door:
             "response": await context.database.driven(launched.draft(context, found.told)),
             "csrf": found.csrf,
             "expires": instant(found.expires),
+            "written": found.written,
         }
         self._record(found, "session", 200)
         return Response(encode(body), 200, _SECRET, "application/json")

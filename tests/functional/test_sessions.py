@@ -235,7 +235,9 @@ class TestConfinement:
             assert (saved.status_code, saved.headers["etag"]) == (200, 'W/"2"')
             stale = await theatre.http.put(f"/fhir/{note}", json=draft, headers={"If-Match": '"1"'})
             assert stale.status_code == 412
-            assert (await theatre.http.get(f"/fhir/{note}")).json()["language"] == "en"
+            answer = await theatre.http.get(f"/fhir/{note}")
+            assert answer.json()["language"] == "en"
+            assert answer.headers["cache-control"] == "no-store"
 
     async def test_another_childs_note_is_not_there(self, theatre: Theatre) -> None:
         note = await theatre.stored(theatre.draft("bob"))

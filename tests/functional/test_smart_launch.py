@@ -1,115 +1,45 @@
 """A note is opened from the hospital's EPR by SMART App Launch 2, and from nowhere else."""
 
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import timedelta
 from html import unescape
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
-import httpx
 import pytest
-from joserfc.jwk import ECKey
 
 from fhir_server.access.eprs import WRITE_BACK
 from fhir_server.app import application, context
 from fhir_server.context import Context
+from fhir_server.operations import chart
 from fhir_server.settings import Settings
-from terminology.systems import CHI_NUMBER, GMC_NUMBER, NHS_NUMBER, ODS_ORGANIZATION
+from terminology.systems import CHI_NUMBER, GMC_NUMBER, NHS_NUMBER, ODS_ORGANIZATION, SNOMED_CT
 from tests.support.databases import new_database
-from tests.support.epr import CLIENT, Epr, opened, registered
+from tests.support.epr import CLIENT, Epr, opened
 from tests.support.epr_chart import GMC, HOSPITAL, NHS
+from tests.support.launching import HERE, Browser, browsing, registry
 
-HERE = "http://localhost"
 FORM = "https://csor.example/fhir/Questionnaire/operative-note-hirschsprung"
-CLIENT_KEY = ECKey.generate_key("P-384")
 
 
 @pytest.fixture(scope="module")
 def epr() -> Iterator[Epr]:
-    with opened(Epr(redirects={f"{HERE}/callback"})) as found:
+    with opened() as found:
         yield found
-
-
-@dataclass
-class Clock:
-    ahead: timedelta = timedelta(0)
-
-    def __call__(self) -> datetime:
-        return datetime.now(UTC) + self.ahead
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory, epr: Epr) -> Iterator[Context]:
-    folder = tmp_path_factory.mktemp("launch")
-    (folder / "key.pem").write_bytes(CLIENT_KEY.as_pem(private=True))
-    file = registered(epr, folder / "eprs.toml")
-    file.write_text(file.read_text() + 'key = "key.pem"\n')
-    epr.client_key = CLIENT_KEY
-    database = new_database("sqlite", folder)
-    settings = Settings(database=database, base_url=f"{HERE}/fhir", epr_servers=file)
-    found = context(settings, now=Clock())
-    yield found
-    found.database.close()
-
-
-def _outside(url: str) -> httpx.Response:
-    """Ask the EPR, without reading the certificates for TLS, which it has none of."""
-    return httpx.get(url, verify=False, trust_env=False)  # noqa: S501
-
-
-@dataclass
-class Browser:
-    """A browser on the registry's machine, and the EPR that it has open."""
-
-    http: httpx.AsyncClient
-    epr: Epr
-
-    async def goes(self, url: str) -> httpx.Response:
-        """Follow the EPR's redirects; those of the registry are returned."""
-        while True:
-            is_here = url.startswith((HERE, "/"))
-            answer = await self.http.get(url) if is_here else _outside(url)
-            place = answer.headers.get("location", "")
-            if answer.status_code != 302 or (is_here and place.startswith("/")):
-                return answer
-            url = place
-
-    async def launched(self, **context: Any) -> dict[str, Any]:
-        """Launch, and return what GET /session says."""
-        answer = await self.goes(self.epr.launch(HERE, **context))
-        assert (answer.status_code, answer.headers.get("location")) == (302, "/note"), answer.text
-        told: dict[str, Any] = (await self.http.get("/session")).json()
-        return told
-
-    async def callback(self, **context: Any) -> str:
-        """Launch up to where the EPR sends the browser back."""
-        begun = await self.http.get(self.epr.launch(HERE, **context))
-        return str(_outside(begun.headers["location"]).headers["location"])
-
-    async def read(self, place: str) -> dict[str, Any]:
-        """Read from the registry, as the registry."""
-        transport = self.http._transport
-        async with httpx.AsyncClient(transport=transport, base_url=HERE) as registry:
-            found: dict[str, Any] = (await registry.get(f"/fhir/{place}")).json()
-        return found
+    with registry(epr, tmp_path_factory.mktemp("launch")) as found:
+        yield found
 
 
 @pytest.fixture
 async def browser(made: Context, epr: Epr) -> AsyncIterator[Browser]:
-    made.now.ahead = timedelta(0)  # type: ignore[attr-defined]
-    epr.faults.clear()
-    transport = httpx.ASGITransport(application(made), client=("127.0.0.1", 1))
-    async with httpx.AsyncClient(transport=transport, base_url=HERE) as http:
-        hospital = {
-            "resourceType": "Organization",
-            "identifier": [{"system": ODS_ORGANIZATION, "value": HOSPITAL}],
-            "name": "Demo Children's Hospital",
-        }
-        once = {"If-None-Exist": f"identifier={ODS_ORGANIZATION}|{HOSPITAL}"}
-        assert (await http.post("/fhir/Organization", json=hospital, headers=once)).is_success
-        yield Browser(http, epr)
+    async with browsing(made, epr) as found:
+        yield found
 
 
 class TestLaunch:
@@ -170,6 +100,20 @@ class TestLaunch:
         searched = [each for each in browser.epr.asked if "/fhir/Observation" in each]
         assert all("code=" in each for each in searched)
 
+    async def test_a_form_says_which_observations_are_asked_for(
+        self, made: Context, epr: Epr
+    ) -> None:
+        asa = {"system": SNOMED_CT, "code": "302132005"}
+        period = {"url": chart.LINK_PERIOD, "valueDuration": {"value": 30, "unit": "d"}}
+        asked = {"linkId": "b", "type": "choice", "code": [asa], "extension": [period]}
+        other = {"linkId": "c", "type": "choice", "code": [{"code": "not-asked-for"}]}
+        group = {"linkId": "a", "type": "group", "item": [asked, other]}
+        forms = {FORM: {"resourceType": "Questionnaire", "version": "1", "item": [group]}}
+        async with browsing(replace(made, forms=forms), epr) as browser:
+            told = await browser.launched()
+        found = [each["resource"] for each in told["data"]["entry"]]
+        assert [e["id"] for e in found if e["resourceType"] == "Observation"] == ["asa"]
+
     async def test_what_the_epr_does_not_show_is_left_to_the_surgeon(
         self, browser: Browser
     ) -> None:
@@ -185,14 +129,16 @@ class TestLaunch:
         draft = {
             "resourceType": "QuestionnaireResponse",
             "status": "in-progress",
-            "questionnaire": FORM,
+            "questionnaire": told["form"],
             "subject": {"reference": told["patient"]["reference"]},
+            "author": {"reference": told["user"]["reference"]},
         }
         secret = {"X-CSRF-Token": told["csrf"], "Origin": HERE}
         stored = await browser.http.post("/fhir/QuestionnaireResponse", json=draft, headers=secret)
         place = f"{HERE}/fhir/QuestionnaireResponse/{stored.json()['id']}"
-        told = await browser.launched(context=[{"reference": place}])
-        assert told["response"] == stored.json()["id"]
+        for named in ({"reference": place}, {"canonical": FORM}):
+            told = await browser.launched(context=[named])
+            assert told["response"] == stored.json()["id"]
 
     async def test_a_standalone_launch_lets_the_user_pick_the_child(self, browser: Browser) -> None:
         answer = await browser.goes(f"{HERE}/launch?{urlencode({'iss': browser.epr.issuer})}")

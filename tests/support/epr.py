@@ -141,7 +141,8 @@ class Epr:
             found = self.launches.pop(opened, None) if "launch" in scope else None
         if found is None:
             raise _RefusedError("invalid_request")
-        found.scope, found.redirect = asked["scope"], redirect
+        withheld = self.faults.get("withheld")
+        found.scope, found.redirect = " ".join(s for s in scope if s != withheld), redirect
         found.challenge, found.nonce = asked["code_challenge"], asked.get("nonce")
         code = secrets.token_urlsafe(16)
         self.codes[code] = found
