@@ -141,7 +141,6 @@ def application(made: Context, reception: Reception | None = None) -> FhirApplic
     sessions = Sessions(made.now, made.base_url, embedded=bool(made.settings.epr_origins))
     callers = Callers(clients(made.settings.clients), sessions)
     app.add_route("/metrics", metrics(made, callers))
-    app.router.routes.extend(launch.routes(made, sessions))
     app.router.routes.extend(pages.routes(made))
     app.router.routes.extend(keys.routes(made))
     launching = launch.Door(made, sessions)

@@ -18,7 +18,7 @@ from fhir_server.context import Context
 from fhir_server.rest import content_encoding
 
 COMPILED = Path(__file__).parent / "compiled"
-PATHS = ("/",)
+PATHS = ("/", "/note")
 """What is answered with the one HTML file; which page it shows, the path decides in the browser."""
 
 _NONCE_PLACE = '<meta name="csp-nonce" content="" />'
@@ -54,12 +54,13 @@ _NOT_FOUND = (
 def routes(made: Context) -> list[BaseRoute]:
     """Return the routes of the pages and their assets."""
     folder = made.settings.pages or COMPILED
-    page = _page(folder)
+    origins = (made.settings.epr_origins or "").replace(",", " ").split()
+    page = _page(folder, " ".join(origins) or "'none'")
     shown = [Route(path, page) for path in PATHS]
     return [*shown, Route("/assets/{name}", _asset(folder / "assets"))]
 
 
-def _page(folder: Path) -> Callable[[Request], Awaitable[Response]]:
+def _page(folder: Path, ancestors: str) -> Callable[[Request], Awaitable[Response]]:
     async def page(_: Request) -> Response:
         """Answer with the HTML file, a nonce of its own in it; 503 in plain words where none is built."""
         headers = {**_HEADERS, "Cache-Control": "no-store"}
@@ -68,7 +69,7 @@ def _page(folder: Path) -> Callable[[Request], Awaitable[Response]]:
         except OSError:
             return PlainTextResponse(_NOT_BUILT, 503, headers)
         nonce = secrets.token_urlsafe(16)
-        headers["Content-Security-Policy"] = _POLICY.format(nonce=nonce, ancestors="'none'")
+        headers["Content-Security-Policy"] = _POLICY.format(nonce=nonce, ancestors=ancestors)
         given = _NONCE_PLACE.replace('content=""', f'content="{nonce}"')
         return HTMLResponse(html.replace(_NONCE_PLACE, given), 200, headers)
 

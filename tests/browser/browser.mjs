@@ -25,7 +25,10 @@ export async function open() {
   if (own) {
     return chromium.launch({ executablePath: own, args: ['--headless=new', '--no-sandbox'] });
   }
-  const args = chromiumOfNpm.args.filter((each) => !each.startsWith('--headless'));
+  // Its own arguments switch off what a browser protects by, which is looked at here.
+  const args = chromiumOfNpm.args.filter(
+    (each) => !/^--(headless|disable-web-security|disable-site-isolation|allow-running)/.test(each)
+  );
   const executablePath = await chromiumOfNpm.executablePath();
   return chromium.launch({
     executablePath,
@@ -147,7 +150,7 @@ export class Keyboard {
 
   /** Type into a text box. */
   async type(question, text) {
-    const box = this.page.getByLabel(question, { exact: true }).first();
+    const box = this.page.getByRole('textbox', { name: question, exact: true }).first();
     await this.until(box, question);
     await this.page.keyboard.press('Control+A');
     await this.page.keyboard.type(text);

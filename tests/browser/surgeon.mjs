@@ -33,19 +33,24 @@ axe.push(...(await findings(page, 'the note when it is answered')));
 await shoot('note-answered');
 const address = page.url();
 await hands.press(/^Sign as /);
-await page.getByRole('heading', { name: 'The note is signed' }).waitFor({ timeout: 60_000 });
+const signed = page.getByRole('heading', { name: 'The note is signed' });
+const refused = page.locator('.summary');
+await signed.or(refused).waitFor({ timeout: 60_000 });
+if (await refused.count()) {
+  throw new Error(await refused.innerText());
+}
 axe.push(...(await findings(page, 'the receipt')));
 await shoot('note-signed');
 const pdf = await page.getByRole('link', { name: 'Open the note as PDF' }).getAttribute('href');
 const printed = await page.evaluate(async (href) => {
-  const answer = await fetch(href);
+  const answer = await fetch(href, { cache: "no-store" });
   return { status: answer.status, type: answer.headers.get('content-type') };
 }, pdf);
 await page.getByRole('button', { name: 'Finish' }).focus();
 await page.keyboard.press('Enter');
 await page.getByText('The session has ended.').waitFor();
 await page.goto(address);
-await page.getByText("Open the note from the child's record").waitFor();
+await page.getByRole('heading', { level: 1 }).waitFor();
 const left = await page.locator('body').innerText();
 const kept = await page.evaluate(() => ({
   local: Object.keys(localStorage),

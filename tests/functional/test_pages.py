@@ -37,8 +37,8 @@ ELSE = (
 )
 
 
-def door(folder: Path, built: Path) -> tuple[Context, httpx.AsyncClient]:
-    made = context(Settings(database=folder / "pages.db", pages=built))
+def door(folder: Path, built: Path, **given: str) -> tuple[Context, httpx.AsyncClient]:
+    made = context(Settings(database=folder / "pages.db", pages=built, **given))
     return made, local_client(application(made))
 
 
@@ -79,6 +79,16 @@ async def test_a_page_may_load_from_its_own_origin_alone_and_not_be_framed(
     assert rules["base-uri"] == "'none'"
     assert "unsafe" not in policy
     assert "http" not in policy
+
+
+async def test_an_epr_that_is_named_may_show_the_pages_in_a_frame(tmp_path: Path) -> None:
+    (tmp_path / "index.html").write_text(HTML)
+    origins = "https://epr.example, https://ward.example"
+    made, http = door(tmp_path, tmp_path, epr_origins=origins)
+    async with http:
+        policy = (await http.get("/note")).headers["content-security-policy"]
+    made.database.close()
+    assert policy.endswith("; frame-ancestors https://epr.example https://ward.example")
 
 
 async def test_each_answer_has_a_nonce_of_its_own_which_the_page_is_told(

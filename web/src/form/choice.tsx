@@ -66,7 +66,6 @@ export function Choice(given: QItemOverrideComponentProps) {
       isGroup
       parentIsReadOnly={given.parentIsReadOnly}
       feedback={given.feedbackFromParent}
-      isCalculated={given.calcExpUpdated}
       isBare={given.isRepeated}>
       {({ isReadOnly }) => (
         <div className="options">
@@ -108,7 +107,6 @@ function Selection({ given, offered, chosen, toggle }: Selected) {
       item={item}
       parentIsReadOnly={given.parentIsReadOnly}
       feedback={given.feedbackFromParent}
-      isCalculated={given.calcExpUpdated}
       isBare={given.isRepeated}>
       {({ id, describedBy, isInvalid, isReadOnly }) => (
         <select
@@ -169,7 +167,6 @@ export function OpenChoice(given: QItemOverrideComponentProps) {
       item={item}
       parentIsReadOnly={given.parentIsReadOnly}
       feedback={given.feedbackFromParent}
-      isCalculated={given.calcExpUpdated}
       isBare={given.isRepeated}>
       {({ id, describedBy, isInvalid, isReadOnly }) => (
         <>

@@ -2,7 +2,7 @@ import { useReadOnly, useValidationFeedback } from '@aehrc/smart-forms-renderer'
 import type { QuestionnaireItem } from 'fhir/r4';
 import { type ReactNode, useContext, useId } from 'react';
 import './form.css';
-import { Marked, Words } from './marks';
+import { Calculated, Marked, Words } from './marks';
 
 const REQUIRED = 'This field is required.';
 
@@ -21,7 +21,6 @@ interface Given {
   feedback?: string;
   /** Whether several controls answer it: it is then a group with a legend. */
   isGroup?: boolean;
-  isCalculated?: boolean;
   /** Whether it stands in a list that has the label already. */
   isBare?: boolean;
   children: (parts: Parts) => ReactNode;
@@ -33,6 +32,7 @@ export function Field(given: Given) {
   const id = useId();
   const marks = useContext(Marked);
   const words = useContext(Words);
+  const isCalculated = useContext(Calculated).has(item.linkId);
   const complaint = useValidationFeedback(item, undefined);
   const isReadOnly = useReadOnly(item, given.parentIsReadOnly);
   const said = given.feedback || (complaint === REQUIRED ? words.required : complaint);
@@ -69,8 +69,8 @@ export function Field(given: Given) {
           id={`${id}-marked`}>
           {marked}
         </span>
-      ) : given.isCalculated ? (
-        <span className="mark">Calculated</span>
+      ) : isCalculated ? (
+        <span className="mark">{words.calculated}</span>
       ) : null}
     </div>
   );

@@ -8,17 +8,22 @@ export interface Marks {
 
 export const Marked = createContext<Marks>({ fromRecord: new Set(), carriedOver: new Set() });
 
+/** The linkIds whose answer the form has calculated. */
+export const Calculated = createContext<ReadonlySet<string>>(new Set());
+
 /** What a form itself says around its questions. */
 export interface Said {
   optional: string;
   required: string;
   error: string;
   choose: string;
+  calculated: string;
 }
 
 export const Words = createContext<Said>({
   optional: '(optional)',
   required: 'Answer this question.',
   error: 'Error:',
-  choose: 'Choose'
+  choose: 'Choose',
+  calculated: 'Calculated'
 });

@@ -13,7 +13,9 @@ import { QueryClientProvider } from '@tanstack/react-query';
 import type { Questionnaire, QuestionnaireResponse } from 'fhir/r4';
 import { useEffect, useMemo, useRef, useState } from 'react';
 import { BASE } from '../fhir/client';
+import { Calculations } from './calculated';
 import { controls } from './controls';
+import { Calculated } from './marks';
 import { theme } from './theme';
 
 const CONFIG: RendererConfig = {
@@ -45,6 +47,8 @@ export function FormView({ form, response, onAnswers, onBuilt }: Given) {
   const [isBuilt, setBuilt] = useState(false);
   const queries = useRendererQueryClient();
   const look = useMemo(theme, []);
+  const [calculated, setCalculated] = useState<ReadonlySet<string>>(new Set());
+  const place = useRef<HTMLDivElement>(null);
   const tell = useRef({ onAnswers, onBuilt });
   tell.current = { onAnswers, onBuilt };
 
@@ -52,6 +56,13 @@ export function FormView({ form, response, onAnswers, onBuilt }: Given) {
     let isGone = false;
     let last = '';
     setBuilt(false);
+    const calculations = new Calculations(form);
+
+    async function calculate(): Promise<void> {
+      await calculations.run();
+      setCalculated(new Set(calculations.calculated));
+    }
+
     const unsubscribe = questionnaireResponseStore.subscribe(() => {
       if (isGone || !last) {
         return;
@@ -61,10 +72,11 @@ export function FormView({ form, response, onAnswers, onBuilt }: Given) {
       if (written !== last) {
         last = written;
         tell.current.onAnswers(item);
+        window.setTimeout(() => void calculate());
       }
     });
     void buildForm({
-      questionnaire: form,
+      questionnaire: calculations.form,
       questionnaireResponse: response,
       terminologyServerUrl: BASE,
       rendererConfigOptions: CONFIG,
@@ -74,6 +86,7 @@ export function FormView({ form, response, onAnswers, onBuilt }: Given) {
         last = JSON.stringify(answered(form));
         setBuilt(true);
         tell.current.onBuilt?.();
+        void calculate();
       }
     });
     return () => {
@@ -81,6 +94,23 @@ export function FormView({ form, response, onAnswers, onBuilt }: Given) {
       unsubscribe();
     };
   }, [form, response]);
+
+  useEffect(() => {
+    if (!isBuilt || !place.current) {
+      return;
+    }
+    // The renderer wraps a button into another one, which a screen reader cannot tell apart.
+    const mend = (): void => {
+      for (const outer of place.current?.querySelectorAll('span[role="button"]:has(> button)') ?? []) {
+        outer.removeAttribute('role');
+        outer.removeAttribute('aria-label');
+      }
+    };
+    mend();
+    const watching = new MutationObserver(mend);
+    watching.observe(place.current, { childList: true, subtree: true });
+    return () => watching.disconnect();
+  }, [isBuilt]);
 
   if (!isBuilt) {
     return (
@@ -92,7 +122,11 @@ export function FormView({ form, response, onAnswers, onBuilt }: Given) {
   return (
     <ThemeProvider theme={look}>
       <QueryClientProvider client={queries}>
-        <BaseRenderer />
+        <Calculated.Provider value={calculated}>
+          <div ref={place}>
+            <BaseRenderer />
+          </div>
+        </Calculated.Provider>
       </QueryClientProvider>
     </ThemeProvider>
   );

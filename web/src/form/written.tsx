@@ -195,7 +195,6 @@ export function Written(given: QItemOverrideComponentProps) {
       item={item}
       parentIsReadOnly={given.parentIsReadOnly}
       feedback={complaint || given.feedbackFromParent}
-      isCalculated={given.calcExpUpdated}
       isBare={isRepeated}>
       {({ id, describedBy, isInvalid, isReadOnly }) => {
         const shared = {

@@ -80,5 +80,6 @@ function canonical(form: Questionnaire): string {
 }
 
 function titleOf(form: Questionnaire): string {
-  return (form.title ?? form.name ?? form.url ?? '').replace(/^Operative note: /, '');
+  const title = (form.title ?? form.name ?? form.url ?? '').replace(/^Operative note: /, '');
+  return title.charAt(0).toUpperCase() + title.slice(1);
 }

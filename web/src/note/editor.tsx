@@ -4,6 +4,7 @@ import { useEffect, useMemo, useRef, useState, useSyncExternalStore } from 'reac
 import { Refused, operate, read } from '../fhir/client';
 import { Marked } from '../form/marks';
 import { FormView } from '../form/view';
+import { carried, changed, unmarked } from './carried';
 import { Conflict } from './conflict';
 import type { Draft } from '../form/draft';
 import { type Complaint, complaints } from './issues';
@@ -31,7 +32,8 @@ export function Editor({ session, form, draft, fromRecord, onSigned }: Given) {
   const [isSigning, setSigning] = useState(false);
   const missing = useMissing(form);
   const summary = useRef<HTMLDivElement>(null);
-  const marks = useMemo(() => ({ fromRecord, carriedOver: new Set<string>() }), [fromRecord]);
+  const [carriedOver, setCarried] = useState<ReadonlySet<string>>(carried(draft.response));
+  const marks = useMemo(() => ({ fromRecord, carriedOver }), [fromRecord, carriedOver]);
 
   useEffect(() => {
     const warn = (event: BeforeUnloadEvent): void => {
@@ -63,6 +65,19 @@ export function Editor({ session, form, draft, fromRecord, onSigned }: Given) {
       summary.current?.focus({ preventScroll: true });
     }
   }, [found]);
+
+  function take(item: QuestionnaireResponse['item']): void {
+    const confirmed = changed(carriedOver, draft.response.item, item);
+    draft.change(item, { extension: unmarked(draft.response, confirmed) });
+    if (confirmed.size) {
+      setCarried(carried(draft.response));
+    }
+  }
+
+  function confirm(): void {
+    draft.change(draft.response.item, { extension: unmarked(draft.response, carriedOver) });
+    setCarried(new Set());
+  }
 
   async function sign(): Promise<void> {
     if (isSigning) {
@@ -114,6 +129,7 @@ export function Editor({ session, form, draft, fromRecord, onSigned }: Given) {
         theirs={state.theirs}
         onChosen={(item) => {
           show({ ...state.theirs.resource, item });
+          setCarried(carried(state.theirs.resource));
           void draft.settle(state.theirs, item);
         }}
       />
@@ -142,8 +158,19 @@ export function Editor({ session, form, draft, fromRecord, onSigned }: Given) {
             </ul>
           </div>
         ) : null}
+        {carriedOver.size ? (
+          <div className="carried">
+            <p>
+              <strong>{carriedOver.size} answers about your technique</strong> are from your last note
+              of this operation, and marked. Look at them, and change what was different this time.
+            </p>
+            <button type="button" className="button button-quiet" onClick={confirm}>
+              Confirm the marked answers
+            </button>
+          </div>
+        ) : null}
         <Marked.Provider value={marks}>
-          <FormView form={form} response={shown} onAnswers={(item) => draft.change(item)} />
+          <FormView form={form} response={shown} onAnswers={take} />
         </Marked.Provider>
       </div>
       <footer className="signing">

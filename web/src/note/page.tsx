@@ -3,6 +3,7 @@ import { useEffect, useState } from 'react';
 import { Refused, type Stored, ask, operate, read, search, store } from '../fhir/client';
 import { flat } from '../form/answers';
 import { Draft } from '../form/draft';
+import { carryOver } from './carried';
 import { Child } from './child';
 import { Choose } from './choose';
 import { Editor } from './editor';
@@ -71,13 +72,14 @@ export default function Note() {
     for (const linkId of preset(form)) {
       fromRecord.delete(linkId);
     }
-    const draft = await store<QuestionnaireResponse>({
+    const begun: QuestionnaireResponse = {
       ...populated,
       identifier: { system: NOTE_NUMBER, value: crypto.randomUUID() },
       subject: { reference: found.patient.reference },
       author: { reference: found.user.reference },
       ...(found.encounter ? { encounter: found.encounter } : {})
-    });
+    };
+    const draft = await store<QuestionnaireResponse>(await carryOver(begun));
     go({ at: 'writing', form, draft: drafted(draft), fromRecord });
   }
 

@@ -19,8 +19,8 @@ export function Receipt({ session, signed, onAnother }: {
         The note is signed
       </h1>
       <p>
-        The note about {session.patient.display} is kept, and its child's registry has been told: nothing
-        else has to be sent.
+        The note about {session.patient.display} is stored, and the registry knows of the operation:
+        nothing else has to be sent.
         {session.writeBack ? ' A copy is on its way to the hospital’s system.' : ''}
       </p>
       {time ? <p>From opening the form to signing it took {time}.</p> : null}
