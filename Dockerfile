@@ -1,4 +1,4 @@
-# The wheel is built with the compiled FHIR definitions in it; the image that runs holds the wheel alone.
+# The wheel is built with the compiled FHIR definitions and the pages in it; the image holds the wheel alone.
 FROM python:3.12-slim AS build
 WORKDIR /src
 COPY requirements-dev.lock pyproject.toml README.md LICENSE ./
@@ -6,6 +6,7 @@ RUN python -m venv /build && /build/bin/pip install --no-cache-dir --require-has
 COPY r4 r4
 RUN /build/bin/python -m r4.definitions.build
 COPY . .
+RUN /build/bin/python web/build.py
 RUN /build/bin/python -m hatchling build -t wheel -d /dist
 
 FROM python:3.12-slim

@@ -28,7 +28,7 @@ from fhir_server.operations.notify import notifying
 from fhir_server.operations.receive import finish
 from fhir_server.operations.reception import Reception
 from fhir_server.operations.working import work_off
-from fhir_server.rest import keys, launch
+from fhir_server.rest import keys, launch, pages
 from fhir_server.rest.application import FhirApplication
 from fhir_server.rest.hl7v2 import Hl7v2Application
 from fhir_server.rest.metrics import metrics
@@ -131,7 +131,8 @@ async def alone(settings: Settings, work: Callable[[Context], Coroutine[Any, Any
 def application(made: Context, reception: Reception | None = None) -> FhirApplication:
     """Return the ASGI application: the FHIR endpoint under /fhir, and what is beside it.
 
-    That is `/health`, `/metrics`, the public keys, and `/hl7v2` where there is a reception for HL7 v2.
+    That is `/health`, `/metrics`, the public keys, the sessions, the pages, and `/hl7v2` where there
+    is a reception for HL7 v2.
     """
     app = FastAPI(title="CSOR", version=release(), docs_url=None, redoc_url=None, openapi_url=None)
 
@@ -144,6 +145,7 @@ def application(made: Context, reception: Reception | None = None) -> FhirApplic
     sessions = Sessions(made.now, made.base_url, embedded=bool(made.settings.epr_origins))
     callers = Callers(clients(made.settings.clients), sessions)
     app.add_route("/metrics", metrics(made, callers))
+    app.router.routes.extend(pages.routes(made))
     app.router.routes.extend(keys.routes(made))
     launching = launch.Door(made, sessions)
     app.router.routes.extend(launching.routes())

@@ -69,6 +69,12 @@ class Settings(BaseSettings):
         default=None,
         description="Origins, separated by commas, whose pages a browser lets call; * is any.",
     )
+    pages: Path | None = Field(
+        default=None,
+        description=(
+            "Folder of built pages to serve beside /fhir; by default the one that `make web` fills."
+        ),
+    )
     update_create: bool = Field(
         default=True,
         description="Whether an update of an id that is not known creates the resource.",

@@ -1,0 +1,30 @@
+/** The front page: what this address is, and the way in. */
+export function Front() {
+  return (
+    <>
+      <header className="bar">
+        <div className="bar-inner">
+          <strong className="brand">CSOR</strong>
+          <span>Children's Surgery Outcome Reporting</span>
+        </div>
+      </header>
+      <main className="plain">
+        <h1>Children's Surgery Outcome Reporting</h1>
+        <section>
+          <h2>For surgeons</h2>
+          <p>
+            Open operative notes from the child's record in your hospital's system. On the machine
+            that runs the registry you can also <a href="/note">write a note here</a>.
+          </p>
+        </section>
+        <section>
+          <h2>For systems</h2>
+          <p>
+            The FHIR R4 endpoint is <a href="/fhir/metadata">/fhir</a>; its{' '}
+            <a href="/fhir/metadata">CapabilityStatement</a> says what it does.
+          </p>
+        </section>
+      </main>
+    </>
+  );
+}
