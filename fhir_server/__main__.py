@@ -54,11 +54,7 @@ def parser() -> argparse.ArgumentParser:
         return commands.add_parser(name, help=text, description=text)
 
     add("serve", "Serve FHIR and HL7 v2.").set_defaults(run=lambda _: serve.serve(Settings()))
-    loading = add(
-        "load", "Store this release's artefacts; load FHIR packages and folders, HL7's tables."
-    )
-    loading.add_argument("place", type=Path, nargs="*", help="a folder, or a package (.tgz)")
-    loading.set_defaults(run=lambda given: load.load(Settings(), given.place))
+    _add_loading(add)
     demonstrate = add("demo", "Serve, simulate three years, evaluate, and keep serving.")
     demo.add_arguments(demonstrate)
     demonstrate.set_defaults(run=demo.demo)
@@ -85,6 +81,23 @@ def parser() -> argparse.ArgumentParser:
     )
     _add_mappings(add)
     _add_storage(add)
+    letters = add("dead-letters", "List notifications that were given up, or send them again.")
+    letters.add_argument("--replay", type=int, nargs="+", metavar="N", help="their numbers")
+    letters.set_defaults(run=lambda given: dead_letters.dead_letters(Settings(), given.replay))
+    verify_document.add_arguments(add)
+    reference = add("docs", "Write docs/reference, or check that it is current.")
+    reference.add_argument("--check", action="store_true")
+    reference.set_defaults(run=lambda given: docs.docs(check=given.check))
+    return top
+
+
+def _add_loading(add: Callable[[str, str], argparse.ArgumentParser]) -> None:
+    """Add the commands that load, and unload, what others publish."""
+    loading = add(
+        "load", "Store this release's artefacts; load FHIR packages and folders, HL7's tables."
+    )
+    loading.add_argument("place", type=Path, nargs="*", help="a folder, or a package (.tgz)")
+    loading.set_defaults(run=lambda given: load.load(Settings(), given.place))
     load_terminology.add_arguments(
         add("load-terminology", "Load a release of SNOMED CT, OPCS-4, ICD-10, ODS or LOINC.")
     )
@@ -97,14 +110,6 @@ def parser() -> argparse.ArgumentParser:
         "name", nargs="*", help="a package, name#version; a release, url|version"
     )
     unloading.set_defaults(run=lambda given: unload.unload(Settings(), given.name))
-    letters = add("dead-letters", "List notifications that were given up, or send them again.")
-    letters.add_argument("--replay", type=int, nargs="+", metavar="N", help="their numbers")
-    letters.set_defaults(run=lambda given: dead_letters.dead_letters(Settings(), given.replay))
-    verify_document.add_arguments(add)
-    reference = add("docs", "Write docs/reference, or check that it is current.")
-    reference.add_argument("--check", action="store_true")
-    reference.set_defaults(run=lambda given: docs.docs(check=given.check))
-    return top
 
 
 def _add_mappings(add: Callable[[str, str], argparse.ArgumentParser]) -> None:
