@@ -107,7 +107,7 @@ class Places:
             self.stays.append(told)
 
     def _leave_for(self, told: Resource, known: list[Resource], kind: str) -> None:
-        if told.get("status") == "reserved":
+        if told.get("status") == "reserved" and kind != "leave":
             return
         for each in self._open():
             held = kind == "track" and each.get("status") == "reserved"

@@ -82,6 +82,13 @@ def test_whatever_comes_in_whatever_order_is_sound_and_the_same_once_more(listed
     assert stored["status"] != "finished" or not open_places
 
 
+def test_a_leave_from_another_ward_keeps_that_wards_bed_alone():
+    stored = after(told("admit", 2, "W1"), told("leave", 3, "W2"))
+    assert [each["status"] for each in stored["location"]] == ["completed", "reserved"]
+    returned = after((stored, Change("leave", at(3))), told("return", 4))
+    assert [each["status"] for each in returned["location"]] == ["completed", "active"]
+
+
 def test_nothing_handed_in_is_changed():
     stored = after(told("admit", 2, "W1"), told("transfer", 3, "W2"))
     told_of, change = told("discharge", 4, "W2")
