@@ -59,10 +59,16 @@ OPERATIONS = {
         "expand": f"{_OWN}/ValueSet-expand",
         "validate-code": f"{_OWN}/ValueSet-validate-code",
     },
+    "Composition": {
+        "document": f"{_OWN}/Composition-document",
+        "pdf": f"{_OWN}/Composition-pdf",
+        "mdm": f"{_OWN}/Composition-mdm",
+    },
     "ConceptMap": {"translate": f"{_OWN}/ConceptMap-translate"},
     "Questionnaire": {
         "assemble": f"{_OWN}/Questionnaire-assemble",
         "populate": f"{_OWN}/Questionnaire-populate",
+        "process-response": f"{_OWN}/Questionnaire-process-response",
     },
     "QuestionnaireResponse": {
         "extract": f"{_OWN}/QuestionnaireResponse-extract",

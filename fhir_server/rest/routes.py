@@ -15,6 +15,7 @@ from fhir_server.rest import (
     bulk,
     cda,
     convert,
+    documents,
     modular,
     operations,
     purge,
@@ -42,6 +43,14 @@ def _both(path: str, code: str, answer: Handler) -> tuple[Interaction, Interacti
     return Interaction("GET", path, code, answer), Interaction("POST", path, code, answer)
 
 
+def _levels(path: str, code: str, answer: Handler) -> tuple[Interaction, Interaction]:
+    """Return the rows of an operation that is asked with POST, of a type and of one of its instances."""
+    return (
+        Interaction("POST", f"{path}/{code}", code, answer),
+        Interaction("POST", f"{path}/{{id}}/{code}", code, answer),
+    )
+
+
 TABLE = (
     Interaction("GET", "/metadata", "capabilities", answers.capabilities),
     Interaction("POST", "/", "transaction", answers.transaction),
@@ -60,8 +69,8 @@ TABLE = (
     Interaction("POST", "/{type}/{id}/$validate", "$validate", operations.validate),
     Interaction("POST", "/Questionnaire/$assemble", "$assemble", modular.assemble),
     Interaction("POST", "/Questionnaire/{id}/$assemble", "$assemble", modular.assemble),
-    Interaction("POST", "/Questionnaire/$populate", "$populate", sdc.populate),
-    Interaction("POST", "/Questionnaire/{id}/$populate", "$populate", sdc.populate),
+    *_levels("/Questionnaire", "$populate", sdc.populate),
+    *_levels("/Questionnaire", "$process-response", sdc.process_response),
     Interaction("POST", "/QuestionnaireResponse/$extract", "$extract", operations.extract),
     Interaction("POST", "/QuestionnaireResponse/{id}/$extract", "$extract", modular.extract_stored),
     Interaction("POST", "/QuestionnaireResponse/$sign", "$sign", operations.sign),
@@ -71,6 +80,9 @@ TABLE = (
         "$process-response",
         operations.process_response,
     ),
+    *_both("/Composition/{id}/$document", "$document", documents.document),
+    *_both("/Composition/{id}/$pdf", "$pdf", documents.pdf),
+    *_both("/Composition/{id}/$mdm", "$mdm", documents.mdm),
     Interaction("POST", "/DocumentReference/$process-cda", "$process-cda", cda.process_cda),
     Interaction("POST", "/$convert", "$convert", convert.convert),
     Interaction("GET", "/Measure/$evaluate", "$evaluate", operations.evaluate),

@@ -8,11 +8,13 @@ import pytest
 from hypothesis import strategies as st
 
 from fhir_server.operations import (
+    assemble,
     closure,
     expand,
     extract,
     fhir_message,
     lookup,
+    populate,
     process_response,
     sign,
     subsumes,
@@ -49,8 +51,10 @@ TEXTS: Kinds = dict.fromkeys(
 )
 BULK: Kinds = dict.fromkeys(["_type", "_since", "_until", "_outputFormat", "_typeFilter"], "string")
 KINDS: dict[str, Kinds] = {
+    "$assemble": assemble.NAMES,
     "$bulk": {},
     "$closure": closure.NAMES,
+    "$document": {},
     "$evaluate": EVALUATION,
     "$events": dict.fromkeys(["eventsSinceNumber", "eventsUntilNumber", "content"], "string"),
     "$everything": dict.fromkeys(["start", "end", "_since", "_type", "_count"], "string"),
@@ -60,8 +64,11 @@ KINDS: dict[str, Kinds] = {
     "$import": dict.fromkeys(["inputFormat", "inputSource", "input", "mode"], "string"),
     "$lastn": dict.fromkeys(["patient", "subject", "category", "code", "max", "date"], "string"),
     "$lookup": lookup.NAMES,
+    "$mdm": {},
+    "$pdf": {},
+    "$populate": populate.NAMES,
     "$process-message": fhir_message.NAMES,
-    "$process-response": process_response.NAMES,
+    "$process-response": {**process_response.NAMES, **process_response.OF_A_FORM},
     "$purge": {},
     "$sign": sign.NAMES,
     "$stats": TEXTS,
@@ -72,11 +79,13 @@ KINDS: dict[str, Kinds] = {
     "$validate-code": {**validate_code.OF_SYSTEM, **validate_code.OF_SET},
 }
 RIGHT: dict[str, tuple[str, ...]] = {
+    "$assemble": ("questionnaire",),
     "$closure": ("name", "concept"),
     "$evaluate": ("measureUrl", "periodStart", "periodEnd"),
     "$expand": ("url",),
     "$extract": ("response",),
     "$lookup": ("system", "code"),
+    "$populate": ("questionnaire", "subject", "context"),
     "$process-response": ("response",),
     "$sign": ("response", "signer", "hospital"),
     "$stats": ("subject", "code", "system", "statistic"),
@@ -123,6 +132,11 @@ RESOURCES = (
     st.sampled_from(TERMINOLOGIES) | st.sampled_from(TERMINOLOGIES).flatmap(mutated)
     | st.sampled_from(RESPONSES) | st.sampled_from(RESPONSES).flatmap(mutated) | mutants()
 )  # fmt: skip
+PARTS = st.sampled_from([
+    {"name": "name", "valueString": "patient"}, {"name": "name", "valueCode": "user"},
+    {"name": "content", "valueReference": {"reference": "Patient/fuzzed"}}, {"name": "content"},
+    {"name": "content", "resource": {"resourceType": "Patient", "id": "x"}}, {},
+])  # fmt: skip
 VALUES: dict[str, tuple[str, st.SearchStrategy[Any]]] = {
     "resource": ("resource", RESOURCES),
     "reference": ("valueReference", st.fixed_dictionaries({"reference": STRINGS})),
@@ -134,6 +148,9 @@ VALUES: dict[str, tuple[str, st.SearchStrategy[Any]]] = {
     "boolean": ("valueBoolean", st.booleans()),
     "integer": ("valueInteger", st.integers(-2, 5)),
     "dateTime": ("valueDateTime", STRINGS),
+    "questionnaire": ("resource", RESOURCES),
+    "Identifier": ("valueIdentifier", st.fixed_dictionaries({"value": STRINGS})),
+    "parts": ("part", st.lists(PARTS, max_size=3)),
     "Coding": ("valueCoding", CODINGS),
     "CodeableConcept": (
         "valueCodeableConcept",
@@ -268,6 +285,9 @@ def test_a_definition_that_is_stored_is_used(door: Served, length: int) -> None:
                 )
             )
         if kind == "Questionnaire":
+            child = {"name": "subject", "valueReference": {"reference": "Patient/fuzzed"}}
+            body = {"resourceType": "Parameters", "parameter": [child]}
+            no_failure(door.http.post("/Questionnaire/stored/$populate", json=body))
             for response in RESPONSES:
                 answers = {**response, "questionnaire": url or "urn:x"}
                 for operation in ("$extract", "$process-response", "$validate", ""):
