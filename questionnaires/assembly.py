@@ -105,7 +105,7 @@ class _Assembly:
         made: list[Item] = []
         for item in listed:
             if (named := extension_value(item, _SUB)) is not None:
-                made += self._module(named, place, beside)
+                made += self._module(str(named), place, beside)
             else:
                 made.append(self._item(item, place, prefix))
         return made

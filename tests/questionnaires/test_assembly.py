@@ -176,6 +176,8 @@ TEMPLATE = {"resourceType": "Basic", "id": "x", "code": {"text": "a"}}
         (form("m", language="cy"), "its language is not the form's"),
         (form("m", meta={"security": [{"code": "R"}]}), "its meta.security"),
         (form("m", extension=[variable("v", "2")]), "'v' is declared there already"),
+        (form("m", extension=[{"url": SDC + "assembleContext"}]), "needs the variable None"),
+        (form("m", group("g", extension=prefix("'a' | 'b'"))), "linkIdPrefix is one text"),
         (form("m", contained=[TEMPLATE]), "Two different contained resources have the id 'x'"),
     ],
 )
