@@ -24,7 +24,7 @@ class Allocation:
 
     def within(self, element: Resource | Item, answered: Resource | Item, scope: Scope) -> Scope:
         """Return the scope inside an element of a form; answered: what the response has for it."""
-        names = [held["valueString"] for held in extensions(element, _ALLOCATE)]
+        names = [held.get("valueString", "") for held in extensions(element, _ALLOCATE)]
         if not names:
             return scope
         known = self._allocated.setdefault(id(answered), {})

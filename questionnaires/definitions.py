@@ -120,7 +120,7 @@ def _begun(element: Resource | Item) -> Iterator[tuple[str, dict[str, Any]]]:
     for held in extensions(element, _CONTEXT):
         value = next((found for key, found in held.items() if key.startswith("value")), "")
         query = value.get("expression", "") if isinstance(value, dict) else value
-        type = query.partition("?")[0].strip()
+        type = str(query).partition("?")[0].strip()
         if type not in resource_types():
             raise refusal(f"itemExtractionContext names no resource type: {query!r}")
         yield CORE + type, {}
@@ -158,9 +158,9 @@ def _put_value(
     values: list[Value] = []
     for part in held.get("extension", ()):
         if part["url"] == "expression":
-            expression = part["valueExpression"]
-            if expression["language"] != "text/fhirpath":
-                raise refusal(f"{expression['language']} is not FHIRPath")
+            expression = part.get("valueExpression", {})
+            if expression.get("language") != "text/fhirpath" or "expression" not in expression:
+                raise refusal(f"the expression for {id} is no FHIRPath: {expression}")
             values += [
                 (each.type, each.value) for each in scope.foci(expression["expression"], focus)
             ]

@@ -67,7 +67,7 @@ class Place:
             declared = _declared(held)
             names.add(declared)
             if declared == _PREFIX:
-                prefix = self._prefix(held["valueExpression"]["expression"])
+                prefix = self._prefix(held.get("valueExpression", {}).get("expression", "{}"))
         return replace(self, names=frozenset(names - {""}), prefix=prefix)
 
     def _prefix(self, expression: str) -> str:
@@ -96,8 +96,8 @@ def _unfit(module: Resource, form: Resource, place: Place) -> Iterator[str]:
         if held["url"] in _NEVER:
             yield f"{held['url']} stands on its root; put it on a group of the module"
     for held in extensions(module, SDC + "assembleContext"):
-        if held["valueString"] not in place.names:
-            yield f"it needs the variable {held['valueString']!r}, which is not declared there"
+        if (needed := held.get("valueString")) not in place.names:
+            yield f"it needs the variable {needed!r}, which is not declared there"
     for name in ("implicitRules", "language"):
         if name in module and module[name] != form.get(name):
             yield f"its {name} is not the form's"
@@ -165,7 +165,7 @@ def _declared(extension: dict[str, Any]) -> str:
     if url in (_VARIABLE, _POPULATED):
         return str(extension.get("valueExpression", {}).get("name", ""))
     if url == _ALLOCATE:
-        return str(extension["valueString"])
+        return str(extension.get("valueString", ""))
     if url == _LAUNCH:
         parts = (part for part in extension.get("extension", ()) if part["url"] == "name")
         for part in parts:

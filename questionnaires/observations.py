@@ -56,7 +56,8 @@ class _Place:
     def at(self, element: Resource | Item, scope: Scope) -> "_Place":
         """Return the place that an element is: its own mark and categories before those above."""
         mark = extension_value(element, _EXTRACT)
-        own = tuple(held["valueCodeableConcept"] for held in extensions(element, _CATEGORY))
+        held = (each.get("valueCodeableConcept") for each in extensions(element, _CATEGORY))
+        own = tuple(each for each in held if each is not None)
         return replace(
             self,
             scope=scope,

@@ -176,6 +176,8 @@ TEMPLATE = {"resourceType": "Basic", "id": "x", "code": {"text": "a"}}
         (form("m", language="cy"), "its language is not the form's"),
         (form("m", meta={"security": [{"code": "R"}]}), "its meta.security"),
         (form("m", extension=[variable("v", "2")]), "'v' is declared there already"),
+        (form("m", extension=[{"url": SDC + "assembleContext"}]), "needs the variable None"),
+        (form("m", group("g", extension=prefix("'a' | 'b'"))), "linkIdPrefix is one text"),
         (form("m", contained=[TEMPLATE]), "Two different contained resources have the id 'x'"),
     ],
 )
@@ -195,6 +197,13 @@ def test_modules_that_name_each_other_twice_do_not_grow_without_end() -> None:
     root = form("root", group("g", uses("m0"), extension=prefix("''")))
     doubling.append(form("m13", question("end")))
     assert "more than 10000 items" in refused(root, *doubling)
+
+
+def test_definitions_do_not_make_more_items_than_a_form_may_have() -> None:
+    element = f"{CORE}Patient#Patient"
+    groups = [{"linkId": f"{at}", "type": "group", "definition": element} for at in range(100)]
+    with pytest.raises(FhirError, match="more than 10000 items"):
+        assemble(form("root", *groups), partial(definition, "StructureDefinition"))
 
 
 LIBRARY = form(

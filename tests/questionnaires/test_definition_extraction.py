@@ -214,6 +214,9 @@ def refused(questionnaire: Resource, response: Resource, reason: str) -> None:
 def test_a_definition_that_is_not_known_or_named_twice_is_refused() -> None:
     refused(form(extension=[extracts(PROFILE)]), answered(), "is not known here")
     refused(form(extension=[extracts("Patient")] * 2), answered(), "twice by one item")
+    unsaid = {"url": SDC + "definitionExtractValue", "extension": [
+        {"url": "definition", "valueUri": at("Patient.active")}, {"url": "expression"}]}  # fmt: skip
+    refused(form(extension=[extracts("Patient"), unsaid]), answered(), "is no FHIRPath")
     sets = [extracts("Patient"), *[gives("Patient.active", valueBoolean=True)] * 2]
     refused(form(extension=sets), answered(), "holds one value, and has one already")
 
