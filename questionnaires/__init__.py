@@ -6,15 +6,17 @@ https://hl7.org/fhir/uv/sdc/ (4.0)
 from questionnaires.assembly import assemble
 from questionnaires.catalogue import artefacts, forms, module
 from questionnaires.checking import check
-from questionnaires.extraction import extract
+from questionnaires.extraction import Extracted, extract, extracted
 from questionnaires.prose import narrative
 from questionnaires.signing import sign, submit
 
 __all__ = [
+    "Extracted",
     "artefacts",
     "assemble",
     "check",
     "extract",
+    "extracted",
     "forms",
     "module",
     "narrative",

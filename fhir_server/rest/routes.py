@@ -72,6 +72,7 @@ TABLE = (
     *_levels("/Questionnaire", "$populate", sdc.populate),
     *_levels("/Questionnaire", "$process-response", sdc.process_response),
     Interaction("POST", "/QuestionnaireResponse/$extract", "$extract", operations.extract),
+    Interaction("POST", "/QuestionnaireResponse/{id}/$extract", "$extract", modular.extract_stored),
     Interaction("POST", "/QuestionnaireResponse/$sign", "$sign", operations.sign),
     Interaction(
         "POST",
