@@ -125,6 +125,21 @@ def test_who_signed_and_when_and_whether_a_digital_signature_can_be_verified() -
     assert letters("It carries a digital signature") in shown(read(document))
 
 
+def test_the_child_is_named_at_the_head_and_at_the_foot_as_the_document_names_them() -> None:
+    document = signed()
+    child = next(
+        e["resource"] for e in document["entry"] if e["resource"]["resourceType"] == "Patient"
+    )
+    child |= {"name": [{"given": ["Ann", "B"], "family": "Ŵyn"}], "birthDate": "2026-03-01"}
+    head = dict(printed(document)["head"])
+    assert head["Child"] == ["Ann B Ŵyn"]
+    assert head["Date of birth"] == ["1 Mar 2026"]
+    assert head["NHS number"] == ["9990000018"]
+    assert printed(document)["foot"].startswith(
+        "Ann B Ŵyn · NHS number 9990000018 · Operative note"
+    )
+
+
 def test_what_nobody_attested_is_not_printed() -> None:
     document = signed()
     del document["entry"][0]["resource"]["attester"]
