@@ -89,7 +89,7 @@ def named_child(context: Context, response: Resource) -> Resource:
     numbers = [each for each in patient.get("identifier", ()) if "value" in each]
     if numbers and "identifier" not in named:
         named["identifier"] = numbers[0]
-    first = next(iter(patient.get("name", ())), {})
+    first: Resource = next(iter(patient.get("name", ())), {})
     words = [*first.get("given", ()), first.get("family", "")]
     if display := first.get("text") or " ".join(filter(None, words)):
         named["display"] = display
