@@ -46,6 +46,25 @@ class Settings(BaseSettings):
         default=None,
         description="TOML file of the clients that may call from elsewhere than this machine.",
     )
+    signing_key: Path | None = Field(
+        default=None,
+        description=(
+            "PEM file of the keys (EC P-384) that sign documents: the first signs, the others verify "
+            "what was signed before. By default `<database file>.signing.pem`, with PostgreSQL "
+            "`csor.signing.pem`; made where it is not there."
+        ),
+    )
+    epr_servers: Path | None = Field(
+        default=None,
+        description=(
+            "TOML file of the hospitals' EPRs that may launch the pages of the registry by SMART: see "
+            "docs/smart.md. Without it, none."
+        ),
+    )
+    epr_origins: str | None = Field(
+        default=None,
+        description="Origins, separated by commas, that may show the registry's pages in a frame.",
+    )
     cors_origins: str | None = Field(
         default=None,
         description="Origins, separated by commas, whose pages a browser lets call; * is any.",

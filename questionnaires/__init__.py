@@ -3,7 +3,9 @@
 https://hl7.org/fhir/uv/sdc/ (4.0)
 """
 
+from questionnaires.amendment import addendum, correct
 from questionnaires.assembly import assemble
+from questionnaires.carry_over import carry_over
 from questionnaires.catalogue import artefacts, forms, module
 from questionnaires.checking import check
 from questionnaires.extraction import Extracted, extract, extracted
@@ -12,9 +14,12 @@ from questionnaires.signing import sign, submit
 
 __all__ = [
     "Extracted",
+    "addendum",
     "artefacts",
     "assemble",
+    "carry_over",
     "check",
+    "correct",
     "extract",
     "extracted",
     "forms",

@@ -17,6 +17,7 @@ from fhir_server.rest import (
     convert,
     documents,
     modular,
+    notes,
     operations,
     purge,
     sdc,
@@ -74,6 +75,10 @@ TABLE = (
     Interaction("POST", "/QuestionnaireResponse/$extract", "$extract", operations.extract),
     Interaction("POST", "/QuestionnaireResponse/{id}/$extract", "$extract", modular.extract_stored),
     Interaction("POST", "/QuestionnaireResponse/$sign", "$sign", operations.sign),
+    Interaction("POST", "/QuestionnaireResponse/$carry-over", "$carry-over", notes.carry_over),
+    Interaction("POST", "/QuestionnaireResponse/{id}/$sign", "$sign", notes.sign),
+    Interaction("POST", "/QuestionnaireResponse/{id}/$correct", "$correct", notes.correct),
+    Interaction("POST", "/QuestionnaireResponse/{id}/$addend", "$addend", notes.addend),
     Interaction(
         "POST",
         "/QuestionnaireResponse/$process-response",
