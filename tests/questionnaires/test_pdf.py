@@ -140,6 +140,24 @@ def test_the_child_is_named_at_the_head_and_at_the_foot_as_the_document_names_th
     )
 
 
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("appends", ["Addendum to an earlier note"]),
+        ("replaces", ["Correction, in place of an earlier note"]),
+        (None, None),
+    ],
+)
+def test_what_adds_to_or_replaces_an_earlier_note_says_so_first(
+    code: str | None, said: list[str] | None
+) -> None:
+    document = signed()
+    if code is not None:
+        related = {"code": code, "targetReference": {"reference": "Composition/1"}}
+        document["entry"][0]["resource"]["relatesTo"] = [related]
+    assert dict(printed(document)["head"]).get("Kind") == said
+
+
 def test_what_nobody_attested_is_not_printed() -> None:
     document = signed()
     del document["entry"][0]["resource"]["attester"]
