@@ -17,6 +17,7 @@ from fastapi import FastAPI
 import questionnaires
 from fhir_server import mllp
 from fhir_server.access import LOCAL, Callers, clients, refuse_open_doors
+from fhir_server.access.keys import Keys, signing_key
 from fhir_server.access.senders import Listener
 from fhir_server.access.senders import senders as registered_senders
 from fhir_server.access.sessions import Sessions
@@ -27,7 +28,7 @@ from fhir_server.operations.notify import notifying
 from fhir_server.operations.receive import finish
 from fhir_server.operations.reception import Reception
 from fhir_server.operations.working import work_off
-from fhir_server.rest import launch
+from fhir_server.rest import keys, launch
 from fhir_server.rest.application import FhirApplication
 from fhir_server.rest.hl7v2 import Hl7v2Application
 from fhir_server.rest.metrics import metrics
@@ -77,6 +78,7 @@ def context(
     host = "127.0.0.1" if settings.fhir_host in ("0.0.0.0", "::") else settings.fhir_host  # noqa: S104
     engine = layers.engine(settings.mappings)  # a fault in it must leave nothing open
     database = open_database(settings.database, apart=apart)
+    signing = Keys(signing_key(settings))
     return Context(
         database=database,
         knowledge=Knowledge(database, engine),
@@ -87,6 +89,8 @@ def context(
         base_url=settings.base_url or f"http://{host}:{settings.fhir_port}/fhir",
         principal=LOCAL,
         audit=Trail(database, now),
+        seal=signing.seal,
+        jwks=signing.jwks,
     )
 
 
@@ -123,7 +127,7 @@ async def alone(settings: Settings, work: Callable[[Context], Coroutine[Any, Any
 def application(made: Context, reception: Reception | None = None) -> FhirApplication:
     """Return the ASGI application: the FHIR endpoint under /fhir, and what is beside it.
 
-    That is `/health`, and `/hl7v2` where there is a reception for HL7 v2.
+    That is `/health`, `/metrics`, the public keys, and `/hl7v2` where there is a reception for HL7 v2.
     """
     app = FastAPI(title="CSOR", version=release(), docs_url=None, redoc_url=None, openapi_url=None)
 
@@ -136,6 +140,7 @@ def application(made: Context, reception: Reception | None = None) -> FhirApplic
     sessions = Sessions(made.now, made.base_url, embedded=bool(made.settings.epr_origins))
     callers = Callers(clients(made.settings.clients), sessions)
     app.add_route("/metrics", metrics(made, callers))
+    app.router.routes.extend(keys.routes(made))
     launching = launch.Door(made, sessions)
     app.router.routes.extend(launching.routes())
     beside = Hl7v2Application(reception, callers, app) if reception is not None else app
@@ -146,10 +151,12 @@ def application(made: Context, reception: Reception | None = None) -> FhirApplic
 async def running(made: Context) -> AsyncIterator[tuple[str, tuple[mllp.Server, ...]]]:
     """Serve every door until left; yields the FHIR base URL and the MLLP listeners.
 
-    Raises ValueError where a door would be open to callers that cannot be told apart.
+    Raises ValueError where a door would be open to callers that cannot be told apart, or where the
+    file of keys that sign documents is useless; where it is not there yet, it is made.
     """
     settings = made.settings
     refuse_open_doors(settings)
+    made.jwks()
     senders = registered_senders(settings)
     lanes = Lanes()
     reception = Reception(made, lanes, senders)

@@ -20,6 +20,7 @@ from fhir_server.store.packages import Held, generation
 from mappings.hl7v2 import Engine, MappingContext, own
 from profiles import Options
 from profiles.findings import Resolve
+from questionnaires.seal import Seal
 from r4 import artefacts
 from r4.definitions.catalogue import Catalogue
 from r4.json import Resource
@@ -118,6 +119,10 @@ class Context:
     base_url: str
     principal: Principal
     audit: Trail
+    seal: Seal
+    """Signs documents, by the key of this server."""
+    jwks: Callable[[], Resource]
+    """Gives the public keys, by which what is sealed is verified."""
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held by the one write that is tried again; `alone` while no other one may begin."""
     alone: asyncio.Lock = field(default_factory=asyncio.Lock)

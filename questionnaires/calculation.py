@@ -33,7 +33,7 @@ def calculated(questionnaire: Resource, response: Resource) -> Resource:
     require_well_formed(questionnaire)
     filled = deepcopy(response)
     scope = Scope(questionnaire, filled)
-    filling = Filling(_declared, _silent)
+    filling = Filling(declared, _silent)
     Calculation(_silent).settle(filling, scope)
     filling.tidy(scope)
     return filled
@@ -99,7 +99,7 @@ def put(item: Item, found: list[dict[str, Any]]) -> None:
         item["answer"] = found
 
 
-def _declared(element: Resource | Item, focus: Focus, scope: Scope) -> Scope:
+def declared(element: Resource | Item, focus: Focus, scope: Scope) -> Scope:
     """Return the scope with an element's variables; one that fails is not defined."""
     for held in extensions(element, CORE + "variable"):
         scope = _having(scope, held["valueExpression"], focus)

@@ -11,6 +11,8 @@ from questionnaires.expressions import Focus, Scope
 from r4.json import Resource
 
 Entry = dict[str, Any]
+Named = tuple[str, Entry]
+"""An entry with the name of what made it: a template's id, an item's linkId."""
 
 _CONDITIONS = ("ifNoneMatch", "ifModifiedSince", "ifMatch", "ifNoneExist")
 
@@ -21,15 +23,18 @@ def entry(
     focus: Focus,
     scope: Scope,
     new_id: Callable[[], str],
+    *,
+    keeps_id: bool = False,
 ) -> Entry:
     """Build the entry of an extracted resource: POST, or PUT where it has an id.
 
-    details: the extension whose parts (fullUrl, resourceId, ifNoneExist, …) are expressions.
+    details: the extension whose parts (fullUrl, resourceId, ifNoneExist, …) are expressions. A
+    resource's own id is that of a template, and is left out, unless it is kept.
     """
     values = {
         name: _text(details, name, focus, scope) for name in ("fullUrl", "resourceId", *_CONDITIONS)
     }
-    held = {key: value for key, value in resource.items() if key != "id"}
+    held = {key: value for key, value in resource.items() if keeps_id or key != "id"}
     if values["resourceId"] is not None:
         held = {"resourceType": held.pop("resourceType"), "id": values["resourceId"], **held}
     conditions = {name: values[name] for name in _CONDITIONS if values[name] is not None}

@@ -4,10 +4,11 @@ The mark (observationExtract) is inherited; `component` and `member` relate an i
 item above it. https://hl7.org/fhir/uv/sdc/extraction.html#observation-based-extraction
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
+from questionnaires.allocation import Allocation
 from questionnaires.elements import (
     CORE,
     SDC,
@@ -19,7 +20,7 @@ from questionnaires.elements import (
     pairs,
     value_of,
 )
-from questionnaires.entries import Entry, entry
+from questionnaires.entries import Named, entry
 from questionnaires.expressions import Scope, of_item
 from r4.issue import FhirError, error
 from r4.json import Resource
@@ -27,6 +28,7 @@ from r4.json import Resource
 _EXTRACT = SDC + "observationExtract"
 _ENTRY = SDC + "observationExtractEntry"
 _CATEGORY = SDC + "observation-extract-category"
+_IS_SUBJECT = SDC + "isSubject"
 _UNIT = CORE + "questionnaire-unit"
 
 _AS_IT_IS = {
@@ -42,97 +44,116 @@ _AS_IT_IS = {
 
 
 @dataclass(frozen=True, slots=True)
-class _Inherited:
+class _Place:
+    """What is inherited at an item, the scope of its expressions, and the Observation above it."""
+
+    scope: Scope
+    subject: Resource | None = None
     mark: Any = None
     categories: tuple[Any, ...] = ()
+    parent: Resource | None = None
 
-    def over(self, element: Resource | Item) -> "_Inherited":
-        """Return what an element passes down: its own mark and categories before those above."""
+    def at(self, element: Resource | Item, scope: Scope) -> "_Place":
+        """Return the place that an element is: its own mark and categories before those above."""
         mark = extension_value(element, _EXTRACT)
         own = tuple(held["valueCodeableConcept"] for held in extensions(element, _CATEGORY))
-        return _Inherited(self.mark if mark is None else mark, own or self.categories)
+        return replace(
+            self,
+            scope=scope,
+            mark=self.mark if mark is None else mark,
+            categories=own or self.categories,
+        )
 
 
-def observation_entries(scope: Scope, new_id: Callable[[], str]) -> list[Entry]:
+def observation_entries(scope: Scope, allocation: Allocation) -> list[Named]:
     """Return the entries of the Observations that a response yields by the marks of its form.
 
-    Raises FhirError (422) for an answer of a type that no Observation can hold.
+    A group that asks for its subject (isSubject) is about that one. Raises FhirError (422) for an
+    answer of a type that no Observation can hold.
     """
     form, response = scope.questionnaire, scope.response
-    top = _Inherited().over(form)
-    walk = _Walk(scope, new_id)
-    entries: list[Entry] = []
+    top = _Place(scope, response.get("subject")).at(form, scope)
+    walk = _Walk(allocation)
+    entries: list[Named] = []
     for definition, item in pairs(form.get("item", []), response.get("item", [])):
-        entries += walk.entries(definition, item, top, None)
+        entries += walk.entries(definition, item, top)
     return entries
 
 
 @dataclass(frozen=True, slots=True)
 class _Walk:
-    scope: Scope
-    new_id: Callable[[], str]
+    allocation: Allocation
 
-    def entries(
-        self, definition: Item, item: Item, above: _Inherited, parent: Resource | None
-    ) -> list[Entry]:
-        """Return an item's entries and those below it; relates them to the parent Observation."""
-        inherited = above.over(definition)
-        coding = _codes(definition) if inherited.mark else []
+    def entries(self, definition: Item, item: Item, above: _Place) -> list[Named]:
+        """Return an item's entries and those below it; relates them to the Observation above."""
+        scope = self.allocation.within(definition, item, above.scope)
+        place = replace(above.at(definition, scope), subject=_subject(definition, item, above))
+        coding = _codes(definition) if place.mark else []
+        parent = place.parent
         if not coding:
-            return self._below(definition, item, inherited, parent)
-        if parent is not None and inherited.mark == "component":
+            return self._below(definition, item, place)
+        if parent is not None and place.mark == "component":
             components = parent.setdefault("component", [])
             components += [
                 {"code": {"coding": coding}, **value} for value in _values(definition, item)
             ]
-            return self._below(definition, item, inherited, parent)
-        made = [self._observation(coding, inherited, value) for value in _values(definition, item)]
+            return self._below(definition, item, place)
+        made = [_observation(coding, place, value) for value in _values(definition, item)]
         is_panel = not made and definition["type"] == "group"
         if is_panel:
-            made = [self._observation(coding, inherited, {})]
-        lower = self._below(definition, item, inherited, made[0] if made else parent)
+            made = [_observation(coding, place, {})]
+        inside = replace(place, parent=made[0] if made else parent)
+        lower = self._below(definition, item, inside)
         if is_panel and not ({"component", "hasMember"} & made[0].keys()):
             return lower
-        own = [self._entry(definition, item, observation) for observation in made]
-        if parent is not None and inherited.mark == "member":
+        own = [self._entry(definition, item, place, observation) for observation in made]
+        if parent is not None and place.mark == "member":
             members = parent.setdefault("hasMember", [])
-            members += [{"reference": each["fullUrl"]} for each in own]
+            members += [{"reference": each["fullUrl"]} for _, each in own]
         return own + lower
 
-    def _below(
-        self, definition: Item, item: Item, above: _Inherited, parent: Resource | None
-    ) -> list[Entry]:
-        found: list[Entry] = []
+    def _below(self, definition: Item, item: Item, place: _Place) -> list[Named]:
+        found: list[Named] = []
         for child, child_item in below(definition, item):
-            found += self.entries(child, child_item, above, parent)
+            found += self.entries(child, child_item, place)
         return found
 
-    def _observation(
-        self, coding: list[Any], inherited: _Inherited, value: dict[str, Any]
-    ) -> Resource:
-        response = self.scope.response
-        authored = response.get("authored")
-        made: Resource = {
-            "resourceType": "Observation",
-            "basedOn": response.get("basedOn"),
-            "partOf": response.get("partOf"),
-            "status": "final",
-            "category": list(inherited.categories),
-            "code": {"coding": coding},
-            "subject": response.get("subject"),
-            "encounter": response.get("encounter"),
-            "effectiveDateTime": authored,
-            "issued": authored,
-            "performer": [response["author"]] if "author" in response else None,
-            **value,
-        }
-        if "id" in response:
-            made["derivedFrom"] = [{"reference": f"QuestionnaireResponse/{response['id']}"}]
-        return {key: held for key, held in made.items() if held not in (None, [])}
-
-    def _entry(self, definition: Item, item: Item, observation: Resource) -> Entry:
+    def _entry(self, definition: Item, item: Item, place: _Place, observation: Resource) -> Named:
         details = next(extensions(definition, _ENTRY), {})
-        return entry(observation, details, of_item(item), self.scope, self.new_id)
+        new_id = self.allocation.new_id
+        return definition["linkId"], entry(observation, details, of_item(item), place.scope, new_id)
+
+
+def _observation(coding: list[Any], place: _Place, value: dict[str, Any]) -> Resource:
+    response = place.scope.response
+    authored = response.get("authored")
+    made: Resource = {
+        "resourceType": "Observation",
+        "basedOn": response.get("basedOn"),
+        "partOf": response.get("partOf"),
+        "status": "final",
+        "category": list(place.categories),
+        "code": {"coding": coding},
+        "subject": place.subject,
+        "encounter": response.get("encounter"),
+        "effectiveDateTime": authored,
+        "issued": authored,
+        "performer": [response["author"]] if "author" in response else None,
+        **value,
+    }
+    if "id" in response:
+        made["derivedFrom"] = [{"reference": f"QuestionnaireResponse/{response['id']}"}]
+    return {key: held for key, held in made.items() if held not in (None, [])}
+
+
+def _subject(definition: Item, item: Item, above: _Place) -> Resource | None:
+    """Return whom an item is about: the answer of its question for that, else as above it."""
+    for child, answered in below(definition, item):
+        if extension_value(child, _IS_SUBJECT) is True:
+            for answer in answers(answered):
+                found: Resource | None = answer.get("valueReference")
+                return found
+    return above.subject
 
 
 def _codes(definition: Item) -> list[dict[str, Any]]:
@@ -142,24 +163,26 @@ def _codes(definition: Item) -> list[dict[str, Any]]:
 
 
 def _values(definition: Item, item: Item) -> Iterator[dict[str, Any]]:
-    unit = extension_value(definition, _UNIT)
+    unit = unit_of(definition)
     for answer in answers(item):
         if (found := value_of(answer)) is not None:
             yield _value(*found, unit)
 
 
-def _value(kind: str, value: Any, unit: dict[str, Any] | None) -> dict[str, Any]:
+def _value(kind: str, value: Any, unit: dict[str, Any]) -> dict[str, Any]:
     if kind == "Coding":
         return {"valueCodeableConcept": {"coding": [value]}}
-    if kind == "Decimal" or (kind == "Integer" and unit is not None):
-        return {"valueQuantity": {"value": value, **_unit(unit)}}
+    if kind == "Decimal" or (kind == "Integer" and unit):
+        return {"valueQuantity": {"value": value, **unit}}
     if kind not in _AS_IT_IS:
         text = f"Extraction: no Observation holds a value of type {kind}"
         raise FhirError(422, [error("not-supported", text, rule="observation-extract")])
     return {_AS_IT_IS[kind]: value}
 
 
-def _unit(unit: dict[str, Any] | None) -> dict[str, Any]:
+def unit_of(definition: Item) -> dict[str, Any]:
+    """Return what a question says of the unit of its numbers, as the parts of a Quantity."""
+    unit = extension_value(definition, _UNIT)
     if unit is None:
         return {}
     named = {"unit": unit.get("display") or unit.get("code")}

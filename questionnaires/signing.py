@@ -4,23 +4,33 @@ https://hl7.org/fhir/R4/documents.html and https://hl7.org/fhir/R4/provenance.ht
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
-from questionnaires.document import document
-from questionnaires.elements import Item, has_content, pairs, require_form
+from questionnaires.attestation import AUTHENTICATED, Act, create, sections
+from questionnaires.carried import carried
+from questionnaires.elements import require_form
 from questionnaires.entries import Entry
-from questionnaires.extraction import extract
-from questionnaires.prose import narrative, section
+from questionnaires.extraction import Extracted, extracted
+from questionnaires.numbered import numbered
+from questionnaires.prose import narrative
+from questionnaires.seal import Seal
 from r4 import reference
 from r4.issue import FhirError, error
 from r4.json import Resource
+from terminology.systems import CSOR
 
-_TERMINOLOGY = "http://terminology.hl7.org/CodeSystem"
+EFFORT = f"{CSOR}/StructureDefinition/note-effort"
 _OPEN = ("in-progress", "completed")
 
 
-def sign(
+class Effort(NamedTuple):
+    """When a draft was opened (an instant), and how many seconds later it was signed."""
+
+    opened: str
+    seconds: int
+
+
+def sign(  # noqa: PLR0913 - each is a fact of the signature
     questionnaire: Resource,
     response: Resource,
     *,
@@ -28,6 +38,9 @@ def sign(
     hospital: Resource,
     now: str,
     new_id: Callable[[], str],
+    seal: Seal | None = None,
+    version: str | None = None,
+    effort: Effort | None = None,
 ) -> Resource:
     """Return the transaction Bundle that stores a signed response and everything made of it.
 
@@ -35,28 +48,30 @@ def sign(
     from it, the Composition that the signer attests, the document Bundle, the Provenance of all.
 
     signer and hospital are References (type, identifier and display make the document more
-    readable); now is an instant; new_id gives a fresh UUID at each call.
+    readable); now is an instant; new_id gives a fresh UUID at each call; seal signs the document.
+    version is that of a stored draft: its next version is the signed one, if that is still its
+    newest (ifMatch). Without one the response is created, under its own id if it has one. effort
+    is noted with the response.
 
     What the transaction must do: replace a `reference` that is an entry's fullUrl by `Type/id`,
     and resolve conditional references. The document needs neither: it has urns of its own, and
     holds what it refers to (`questionnaires.document`), so it stays word for word what was signed.
 
     The caller has checked the response strictly (`check`). Raises FhirError (422) for another
-    form's response, a status that cannot be signed, no subject, or a failed extraction. An amended
-    note is refused: its extraction would double what the first signature stored.
+    form's response, a status that cannot be signed, no subject, answers carried over from another
+    note that nobody has confirmed, or a failed extraction. An amended note is refused: that is
+    `correct`'s.
     """
-    signed = _signable(questionnaire, response) | {
-        "status": "completed",
-        "author": signer,
-        "authored": response.get("authored", now),
-        "text": {"status": "generated", "div": narrative(questionnaire, response)},
-    }
-    entries = _with_extracted(questionnaire, signed, new_id)
-    act = _Act(signer, hospital, now)
-    composition = act.composition(questionnaire, signed, entries)
-    entries.append(_create(composition, new_id))
-    entries.append(_create(document(entries, now, new_id), new_id))
-    entries.append(_create(act.provenance(entries, "LA"), new_id))
+    refuse_carried(response)
+    signed = _completed(questionnaire, _signable(questionnaire, response), now)
+    signed = _with_effort({**signed, "author": signer}, effort, now)
+    stored = _stored(signed, new_id, version)
+    found = keyed(questionnaire, stored, new_id)
+    entries = [stored, *(numbered(each, id_of(stored)) for each in found)]
+    act = Act(signer, hospital, now, new_id, seal)
+    made = sections(questionnaire, signed, entries)
+    entries = act.attested(entries, act.composition(questionnaire, signed, made))
+    entries.append(create(act.provenance(entries, AUTHENTICATED), new_id))
     return {"resourceType": "Bundle", "type": "transaction", "entry": entries}
 
 
@@ -69,103 +84,90 @@ def submit(
     a parent's survey needs. Raises FhirError (422) as `sign` does, and where no author is named.
     """
     sent = _signable(questionnaire, response)
+    sent.pop("id", None)
     if "author" not in sent:
-        raise _refusal("required", "The response does not say who wrote it", "author")
-    sent |= {
-        "status": "completed",
-        "authored": response.get("authored", now),
-        "text": {"status": "generated", "div": narrative(questionnaire, response)},
-    }
-    entries = _with_extracted(questionnaire, sent, new_id)
-    entries.append(_create(_Act(sent["author"], None, now).provenance(entries, None), new_id))
+        raise refusal("required", "The response does not say who wrote it", "author")
+    stored = create(_completed(questionnaire, sent, now), new_id)
+    entries = [stored, *(each.entry for each in keyed(questionnaire, stored, new_id))]
+    act = Act(sent["author"], None, now, new_id)
+    entries.append(create(act.provenance(entries, None), new_id))
     return {"resourceType": "Bundle", "type": "transaction", "entry": entries}
+
+
+def id_of(stored: Entry) -> str:
+    """Return the id that a response has, or that its urn lends it."""
+    return str(stored["resource"].get("id") or stored["fullUrl"].removeprefix("urn:uuid:"))
+
+
+def keyed(questionnaire: Resource, stored: Entry, new_id: Callable[[], str]) -> list[Extracted]:
+    """Return what is extracted from the response of an entry, to which it refers by its fullUrl."""
+    # Templates refer to the response by an id; one that is new has none yet, and lends its urn's.
+    response = _without_name(stored["resource"])
+    id = id_of(stored)
+    named = {f"QuestionnaireResponse/{id}": stored["fullUrl"]}
+    found = []
+    for key, each in extracted(questionnaire, {**response, "id": id}, new_id=new_id):
+        resource = reference.rewrite(each["resource"], lambda at: named.get(at, at))
+        found.append(Extracted(key, {**each, "resource": resource}))
+    return found
+
+
+def refusal(code: str, text: str, element: str, rule: str = "signing") -> FhirError:
+    """Return the refusal of a response because of one of its elements."""
+    return FhirError(422, [error(code, text, f"QuestionnaireResponse.{element}", rule)])
 
 
 def _signable(questionnaire: Resource, response: Resource) -> Resource:
     require_form(response, questionnaire)
     if response.get("status") not in _OPEN:
         text = f"A response with status {response.get('status')!r} cannot be completed"
-        raise _refusal("business-rule", text, "status")
+        raise refusal("business-rule", text, "status")
     if "subject" not in response:
-        raise _refusal("required", "The response does not say whom it is about", "subject")
-    return {key: value for key, value in response.items() if key not in ("id", "meta")}
+        raise refusal("required", "The response does not say whom it is about", "subject")
+    meta = response.get("meta", {})
+    kept = {key: value for key, value in meta.items() if key not in ("versionId", "lastUpdated")}
+    rest = {key: value for key, value in response.items() if key != "meta"}
+    return {**rest, "meta": kept} if kept else rest
 
 
-def _refusal(code: str, text: str, element: str) -> FhirError:
-    return FhirError(422, [error(code, text, f"QuestionnaireResponse.{element}", "signing")])
+def refuse_carried(response: Resource) -> None:
+    """Raise FhirError (422) where an answer comes from another note, and nobody has confirmed it."""
+    if names := [each.link_id for each in carried(response)]:
+        text = f"Confirm, or change, what was carried over from another note: {', '.join(names)}"
+        raise refusal("business-rule", text, "extension", "carried-over")
 
 
-def _create(resource: Resource, new_id: Callable[[], str]) -> Entry:
-    asked = {"method": "POST", "url": resource["resourceType"]}
-    return {"fullUrl": f"urn:uuid:{new_id()}", "resource": resource, "request": asked}
+def _completed(questionnaire: Resource, response: Resource, now: str) -> Resource:
+    return {
+        **response,
+        "status": "completed",
+        "authored": response.get("authored", now),
+        "text": {"status": "generated", "div": narrative(questionnaire, response)},
+    }
 
 
-def _with_extracted(
-    questionnaire: Resource, response: Resource, new_id: Callable[[], str]
-) -> list[Entry]:
-    # The response has no id yet, and templates refer to it by one: it lends its urn's.
-    stored = _create(response, new_id)
-    id = stored["fullUrl"].removeprefix("urn:uuid:")
-    extracted = extract(questionnaire, {**response, "id": id}, new_id=new_id).get("entry", [])
-    named = {f"QuestionnaireResponse/{id}": stored["fullUrl"]}
-    rewritten = [
-        {**each, "resource": reference.rewrite(each["resource"], lambda at: named.get(at, at))}
-        for each in extracted
-    ]
-    return [stored, *rewritten]
+def _with_effort(response: Resource, effort: Effort | None, now: str) -> Resource:
+    others = [each for each in response.get("extension", ()) if each.get("url") != EFFORT]
+    if effort is not None:
+        parts = [
+            {"url": "opened", "valueInstant": effort.opened},
+            {"url": "signed", "valueInstant": now},
+            {"url": "seconds", "valueInteger": effort.seconds},
+        ]
+        others.append({"url": EFFORT, "extension": parts})
+    rest = {key: value for key, value in response.items() if key != "extension"}
+    return {**rest, "extension": others} if others else rest
 
 
-@dataclass(frozen=True, slots=True)
-class _Act:
-    signer: Resource
-    hospital: Resource | None
-    now: str
-
-    def composition(
-        self, questionnaire: Resource, response: Resource, entries: list[Entry]
-    ) -> Resource:
-        """Return the attested Composition: a section for each group, one that lists the records."""
-        found = pairs(questionnaire.get("item", []), response.get("item", []))
-        sections = [_section(*pair) for pair in found if has_content(pair[1])]
-        records = [{"reference": each["fullUrl"]} for each in entries]
-        made: Resource = {
-            "resourceType": "Composition",
-            "status": "final",
-            "type": {
-                "coding": questionnaire.get("code", []),
-                "text": questionnaire.get("title", "Form"),
-            },
-            "subject": response["subject"],
-            "encounter": response.get("encounter"),
-            "date": self.now,
-            "author": [self.signer],
-            "title": questionnaire.get("title", "Form"),
-            "attester": [{"mode": "legal", "time": self.now, "party": self.signer}],
-            "custodian": self.hospital,
-            "section": [*sections, {"title": "Records made of this note", "entry": records}],
-        }
-        return {key: value for key, value in made.items() if value is not None}
-
-    def provenance(self, entries: list[Entry], activity: str | None) -> Resource:
-        """Return the Provenance of all entries, the first of which holds the answers."""
-        system = f"{_TERMINOLOGY}/v3-DocumentCompletion"
-        author = {"system": f"{_TERMINOLOGY}/provenance-participant-type", "code": "author"}
-        agent: dict[str, Any] = {"type": {"coding": [author]}, "who": self.signer}
-        if self.hospital is not None:
-            agent["onBehalfOf"] = self.hospital
-        made: Resource = {
-            "resourceType": "Provenance",
-            "target": [{"reference": each["fullUrl"]} for each in entries],
-            "recorded": self.now,
-        }
-        if activity is not None:
-            made["activity"] = {"coding": [{"system": system, "code": activity}]}
-        source = {"role": "source", "what": {"reference": entries[0]["fullUrl"]}}
-        return {**made, "agent": [agent], "entity": [source]}
+def _stored(response: Resource, new_id: Callable[[], str], version: str | None) -> Entry:
+    entry = create(response, new_id)
+    if version is None:
+        return entry
+    url = f"QuestionnaireResponse/{response['id']}"
+    return {**entry, "request": {"method": "PUT", "url": url, "ifMatch": f'W/"{version}"'}}
 
 
-def _section(definition: Item, item: Item) -> dict[str, Any]:
-    made: dict[str, Any] = {"title": definition.get("text", definition["linkId"])}
-    if "code" in definition:
-        made["code"] = {"coding": definition["code"]}
-    return {**made, "text": {"status": "generated", "div": section(definition, item)}}
+def _without_name(response: Resource) -> Resource:
+    """Leave the child's name to the note: what is extracted refers to the child, and says no more."""
+    subject = {key: value for key, value in response["subject"].items() if key != "display"}
+    return {**response, "subject": subject}

@@ -70,6 +70,9 @@ OPERATIONS = {
         "process-response": f"{_OWN}/Questionnaire-process-response",
     },
     "QuestionnaireResponse": {
+        "carry-over": f"{_OWN}/QuestionnaireResponse-carry-over",
+        "addend": f"{_OWN}/QuestionnaireResponse-addend",
+        "correct": f"{_OWN}/QuestionnaireResponse-correct",
         "extract": f"{_OWN}/QuestionnaireResponse-extract",
         "process-response": f"{_OWN}/QuestionnaireResponse-process-response",
         "sign": f"{_OWN}/QuestionnaireResponse-sign",

@@ -40,6 +40,7 @@ _TEXTS = ("ifNoneExist", "ifMatch", "ifNoneMatch")
 class Entry:
     """One request: method, type, id or query, resource, and where it stands in its Bundle.
 
+    `id` of a POST is the id that what is new is to have, which the server's own work alone may choose;
     `query` is the criteria of a conditional create, update or patch; `patch` makes the new version of
     the current one; `merge` tells whether an update keeps what the incoming resource does not mention,
     `deletes` the elements that it removes all the same, `change` the visit event that it carries,
@@ -219,7 +220,7 @@ def _entry(entry: Resource, place: str, *, trusted: bool) -> Entry:
     return Entry(
         method=request["method"],
         type=resource_type,
-        id=resource_id or None,
+        id=resource_id or None if request["method"] != "POST" else None,
         query=query if asks else request.get("ifNoneExist"),
         resource=entry["resource"] if carries else None,
         patch=_patch(entry["resource"]) if patches else None,

@@ -6,9 +6,10 @@ Reads only. What the plan relied on goes into guards and version numbers, which 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import NamedTuple
 
 from fhir_server.context import Context, instant, microseconds
-from fhir_server.interactions import conformance, subscriptions
+from fhir_server.interactions import conformance, signed, subscriptions
 from fhir_server.interactions.cases import known_cases
 from fhir_server.interactions.duplicates import suspected
 from fhir_server.interactions.entries import Entry, Patch
@@ -51,19 +52,32 @@ class Outcome:
     unchanged: bool = False
 
 
+class How(NamedTuple):
+    """How entries are meant: stored once, as a signature of the server's own, told by a source.
+
+    With `once`, a first entry that finds what it would create makes a plan that writes nothing. With
+    `signing`, what is signed may change.
+    """
+
+    once: bool = False
+    signing: bool = False
+    source: Source | None = None
+
+
 @dataclass(slots=True)
 class Plan:
     """The writes, what they rely on, and the outcome of each entry, in the entries' order.
 
     All is stamped with one moment, `now` as an instant. `referred` finds what references lead to,
     `found` is what has been asked for before, `recency` says what is no news. With `warnings`, what does
-    not refuse is looked for too.
+    not refuse is looked for too; with `signing`, what is signed may change.
     """
 
     referred: Referred
     moment: datetime
     now: str
     warnings: bool = False
+    signing: bool = False
     writes: list[Write] = field(default_factory=list)
     guards: list[Guard] = field(default_factory=list)
     outcomes: list[Outcome] = field(default_factory=list)
@@ -84,15 +98,14 @@ def begun(context: Context, *, warnings: bool = False) -> Plan:
     return Plan(Referred(context), moment, instant(moment), warnings)
 
 
-def plan(
-    context: Context, entries: Sequence[Entry], *, once: bool = False, source: Source | None = None
-) -> Plan:
+def plan(context: Context, entries: Sequence[Entry], how: How) -> Plan:
     """Plan the entries; raises FhirError with every issue of every entry.
 
     What is older than what its source told before adds only what is absent.
-    With `once`, a first entry that finds what it would create makes a plan that writes nothing.
     """
+    once, source = how.once, how.source
     made = begun(context)
+    made.signing = how.signing
     made.found = known(context, entries)
     targets = _all_located(context, entries, made)
     if once and targets and not targets[0].writes and targets[0].current is not None:
@@ -114,18 +127,26 @@ def plan(
 def add(context: Context, made: Plan, target: Target) -> list[Issue]:
     """Add what an entry comes to to a plan, or nothing where an error is among the issues returned.
 
-    Raises FhirError 400, 404 or 422 where what a patch is to change cannot be patched.
+    Raises FhirError 400, 404 or 422 where what a patch is to change cannot be patched, 409 where what
+    would change is signed.
     """
     if target.entry.method == "DELETE":
+        _refuse_change(context, made, target, None)
         _delete(made, target)
     elif target.writes and not _is_kept(made, target):
         resource, refers, issues = _resource(context, target, made)
+        _refuse_change(context, made, target, resource)
         if not any(issue.is_error for issue in issues):
             _add(made, target, resource, refers)
         return issues
     elif target.current is not None:
         made.outcomes.append(_unchanged(target.current))
     return []
+
+
+def _refuse_change(context: Context, made: Plan, target: Target, resource: Resource | None) -> None:
+    if not made.signing:
+        signed.refuse_change(context, target, resource)
 
 
 def _is_kept(made: Plan, target: Target) -> bool:

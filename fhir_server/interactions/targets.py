@@ -64,7 +64,7 @@ def locate(
     if entry.query is not None:
         return _conditional_target(context, entry, guards, found or {})
     if entry.method == "POST":
-        return Target(entry, context.new_id(), None, writes=True)
+        return Target(entry, entry.id or context.new_id(), None, writes=True)
     current = store.current(context.database, entry.type, entry.id or "")
     if entry.if_match is not None and not _matches(entry.if_match, current):
         text = f"{entry.type}/{entry.id} is not at version {entry.if_match}: read it again."

@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl
 from fhir_server.context import Context, instant
 from fhir_server.interactions import conformance
 from fhir_server.interactions.entries import Entry, entries, is_plain, refuse_blank
-from fhir_server.interactions.plan import Outcome, Plan, missing, plan
+from fhir_server.interactions.plan import How, Outcome, Plan, missing, plan
 from fhir_server.interactions.read import read
 from fhir_server.interactions.referred import Referred
 from fhir_server.interactions.search import search
@@ -41,11 +41,12 @@ Recorded = Callable[[Sequence[Outcome]], Progress]
 """Says how far a job has come once the outcomes are stored."""
 
 
-async def transaction(
+async def transaction(  # noqa: PLR0913 - each says something else of how it is stored
     context: Context,
     bundle: Resource,
     *,
     trusted: bool = False,
+    signing: bool = False,
     once: bool = False,
     settlement: Settlement | None = None,
     source: Source | None = None,
@@ -55,23 +56,34 @@ async def transaction(
     A settlement is recorded in the same commit: the message it settles is then done, durably. What is
     older than what its source told before overwrites nothing, and the settlement says so.
     With `once`, a first entry that finds what it would create stores nothing, and is answered alone.
-    GET entries are answered after the writes, and one that fails has its refusal as its answer.
+    With `signing`, which is for the server's own signatures and corrections alone, what is signed may
+    change, and what is created has the id that its resource says. GET entries are answered after the
+    writes, and one that fails has its refusal as its answer.
     Raises FhirError 400, 409, 412, 413 or 422 with the issues of all entries, and
     SettledError where the message has been processed already.
     """
     listed = readable(context, bundle, trusted=trusted)
     if issues := unreadable(context, listed):
         raise FhirError(400, issues)
+    if signing:
+        listed = [_under_its_id(entry) for entry in listed]
     writing = [entry for entry in listed if entry.method != "GET"]
-    stored = await execute(context, writing, settlement, once=once, source=source)
+    stored = await execute(context, writing, settlement, how=How(once, signing, source))
     if len(stored) < len(writing):
         listed = listed[: len(stored)]
     outcomes = iter(stored)
     responses = [
-        (await _got(context, entry))[0] if entry.method == "GET" else _entry(next(outcomes))
+        (await _got(context, entry))[0] if entry.method == "GET" else response_entry(next(outcomes))
         for entry in listed
     ]
     return {"resourceType": "Bundle", "type": "transaction-response", "entry": responses}
+
+
+def _under_its_id(entry: Entry) -> Entry:
+    """Return an entry that creates its resource under the id that it says, if it says one."""
+    if entry.method != "POST" or entry.resource is None:
+        return entry
+    return replace(entry, id=entry.resource.get("id"))
 
 
 async def batch(context: Context, bundle: Resource, answered: Answered | None = None) -> Resource:
@@ -115,9 +127,8 @@ async def execute(
     listed: Sequence[Entry],
     settlement: Settlement | None = None,
     *,
-    once: bool = False,
+    how: How | None = None,
     recorded: Recorded | None = None,
-    source: Source | None = None,
 ) -> list[Outcome]:
     """Plan and commit the entries; anew, one caller at a time, if others changed what a plan relied on.
 
@@ -129,9 +140,7 @@ async def execute(
     if context.alone.locked():
         async with context.alone:
             pass
-    work = partial(
-        _execute, context, listed, settlement, once=once, recorded=recorded, source=source
-    )
+    work = partial(_execute, context, listed, settlement, how or How(), recorded)
     try:
         return await work()
     except ConflictError:
@@ -151,13 +160,11 @@ async def _execute(
     context: Context,
     listed: Sequence[Entry],
     settlement: Settlement | None,
-    *,
-    once: bool,
+    how: How,
     recorded: Recorded | None,
-    source: Source | None,
 ) -> list[Outcome]:
     with context.underway():
-        made: Plan = plan(context, listed, once=once, source=source)
+        made: Plan = plan(context, listed, how)
         told = made.recency.told(made.targets) if made.recency else ()
         settlement = _noted(settlement, made)
         progress = recorded(made.outcomes) if recorded else None
@@ -189,7 +196,8 @@ def still_referred(made: Plan, named: Named, others: Sequence[Named]) -> Issue:
     return error("conflict", text, entries[named].at(None), "referred-to")
 
 
-def _entry(outcome: Outcome) -> Resource:
+def response_entry(outcome: Outcome) -> Resource:
+    """Return the entry of a response Bundle that says what an entry came to."""
     if outcome.deleted and not outcome.version:
         return {"response": {"status": "204 No Content"}}
     return {
@@ -222,7 +230,7 @@ async def _got(context: Context, entry: Entry) -> tuple[Resource, FhirError | No
 
 async def _done(context: Context, entry: Entry) -> tuple[Resource, FhirError | None]:
     async def answer() -> Resource:
-        return _entry((await execute(context, [entry]))[0])
+        return response_entry((await execute(context, [entry]))[0])
 
     return await _or_refusal(entry, answer)
 

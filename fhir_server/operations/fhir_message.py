@@ -129,7 +129,8 @@ async def _refused(
     context: Context, kept: Message, message: FhirMessage, status: int, issues: tuple[Issue, ...]
 ) -> tuple[Answered, Code]:
     moment = context.now()
-    code: Code = "transient-error" if status in _TRANSIENT else "fatal-error"
+    passes = status in _TRANSIENT and all(each.rule != "signed" for each in issues)
+    code: Code = "transient-error" if passes else "fatal-error"
     answer = _answer(context, message, code, issues, moment)
     if status != _UNAVAILABLE:  # the message stays received, and is worked through later
         reason = "; ".join(issue.diagnostics for issue in issues)

@@ -77,6 +77,21 @@ def subject(context: Context, response: Resource) -> Resource:
     return {"reference": reference, "identifier": number} if number else {"reference": reference}
 
 
+def named_child(context: Context, response: Resource) -> Resource:
+    """Return the reference to a response's child with the child's number and name, where it lacks them.
+
+    Raises FhirError 422 where the registry does not know the child.
+    """
+    said = response.get("subject", {})
+    child = one(context, said.get("reference", ""), "Patient")
+    names = decode(child.body).get("name", []) if child else []
+    first = names[0] if names else {}
+    words = [*first.get("given", ()), first.get("family", "")]
+    display = first.get("text") or " ".join(filter(None, words))
+    known = {"display": display} if display else {}
+    return {**known, **subject(context, response), **said}
+
+
 def one(context: Context, reference: str, resource_type: str) -> Stored | None:
     """Return the one resource that a literal or conditional reference means here, or None."""
     reference = reference.removeprefix(f"{context.base_url}/")
@@ -91,7 +106,9 @@ def one(context: Context, reference: str, resource_type: str) -> Stored | None:
     return found[0] if len(found) == 1 else None
 
 
-async def store_once(context: Context, bundle: Resource, response: Resource) -> Resource:
+async def store_once(
+    context: Context, bundle: Resource, response: Resource, *, signing: bool = False
+) -> Resource:
     """Store a Bundle whose first entry is the response; sent again, it is answered and not stored.
 
     A response is known by its identifier. Raises FhirError 409 where that identifier has been used
@@ -99,14 +116,13 @@ async def store_once(context: Context, bundle: Resource, response: Resource) -> 
     """
     identifier = response.get("identifier", {})
     if "value" not in identifier:
-        return await transaction(context, bundle)
+        return await transaction(context, bundle, signing=signing)
     token = "|".join(escape(identifier.get(key, "")) for key in ("system", "value"))
     criteria = urlencode({"identifier": token})
     first, *rest = bundle["entry"]
     request = {"method": "POST", "url": "QuestionnaireResponse", "ifNoneExist": criteria}
-    answer = await transaction(
-        context, {**bundle, "entry": [{**first, "request": request}, *rest]}, once=True
-    )
+    entries = [{**first, "request": request}, *rest]
+    answer = await transaction(context, {**bundle, "entry": entries}, once=True, signing=signing)
     said = answer["entry"][0]["response"]
     if said["status"].startswith("200"):
         _refuse_other(context, said["location"], first["resource"])

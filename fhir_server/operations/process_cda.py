@@ -39,7 +39,8 @@ async def process_cda(context: Context, raw: bytes) -> Resource:
         said = _composition(context, former)
         bundle = cda.to_bundle(note, now, said["identifier"])
         bundle["entry"] += _superseded(former), *_withdrawn(context, said, bundle)
-    answer = await transaction(context, bundle, once=True)
+    superseding = former is not None  # checked above: what it replaces is the newest version
+    answer = await transaction(context, bundle, once=True, signing=superseding)
     response = answer["entry"][0]["response"]
     if response["status"].startswith("200"):
         _refuse_other(context, response["location"], bundle)

@@ -6,14 +6,25 @@ are stored in one transaction. Defined by OperationDefinition-QuestionnaireRespo
 
 import questionnaires
 from fhir_server.context import Context, instant
-from fhir_server.operations.forms import complete, form, one, response_of, store_once
+from fhir_server.interactions.transaction import transaction
+from fhir_server.operations.forms import complete, form, named_child, response_of, store_once
+from fhir_server.operations.notes import (
+    Note,
+    hospital_of,
+    noted,
+    refuse_other_hospital,
+    signer_of,
+    transacted,
+)
 from fhir_server.operations.parameters import Input, Kinds, required
-from fhir_server.store.read import Stored
-from r4.issue import FhirError, error
+from questionnaires.calculation import calculated
+from questionnaires.signing import Effort
+from r4.issue import FhirError
 from r4.json import Resource
 
 NAMES: Kinds = {"response": "resource", "signer": "reference", "hospital": "reference"}
-SIGNERS = ("Practitioner", "PractitionerRole")
+OF_STORED: Kinds = {"signer": "reference", "hospital": "reference"}
+_STALE = 412
 
 
 async def sign(context: Context, given: Input) -> Resource:
@@ -22,40 +33,66 @@ async def sign(context: Context, given: Input) -> Resource:
     Raises FhirError 422 with every answer that is missing or wrong, and where the child, the surgeon
     or the hospital is not known here.
     """
-    response = response_of(required(given, "response"))
+    response = {**response_of(required(given, "response")), "id": context.new_id()}
+    bundle = _signed(context, response, given)
+    return await store_once(context, bundle, response, signing=True)
+
+
+async def sign_stored(
+    context: Context, response_id: str, if_match: str | None, given: Input
+) -> Resource:
+    """Sign a stored draft: its next version is the signed one; returns the transaction-response.
+
+    Without a signer, the draft's author signs. A signature that is asked for again, of the same version
+    and by the same signer, is answered as it was the first time, and nothing is stored.
+    Raises FhirError 400 without If-Match, 404 where there is no such response, 412 where it is at
+    another version, and 422 as `sign` does.
+    """
+    note = noted(context, response_id, if_match)
+    try:
+        draft = note.at_version()
+        bundle = _signed(context, draft, given, note)
+        return await transaction(context, bundle, signing=True)
+    except FhirError as refusal:
+        before = _answered_before(context, note, given) if refusal.status == _STALE else None
+        if before is None:
+            raise
+        return before
+
+
+def _signed(
+    context: Context, response: Resource, given: Input, note: Note | None = None
+) -> Resource:
+    """Return the transaction of a signature, all its parties known and every answer checked."""
     questionnaire = form(context, response)
-    _known(context, given, "signer", SIGNERS)
-    hospital = _known(context, given, "hospital", ("Organization",))
+    signer, _ = signer_of(context, given, response.get("author"))
+    hospital, stored = hospital_of(context, given)
+    response = calculated(questionnaire, response)
     complete(context, questionnaire, response)
+    moment = context.now()
+    opened = note.opened() if note else None
     bundle = questionnaires.sign(
         questionnaire,
-        response,
-        signer=given["signer"],
-        hospital=given["hospital"],
-        now=instant(context.now()),
+        {**response, "subject": named_child(context, response)},
+        signer=signer,
+        hospital=hospital,
+        now=instant(moment),
         new_id=context.new_id,
+        seal=context.seal,
+        version=str(note.stored.version) if note else None,
+        effort=Effort(instant(opened), round((moment - opened).total_seconds()))
+        if opened
+        else None,
     )
-    _refuse_other_hospital(context, bundle, hospital)
-    return await store_once(context, bundle, response)
+    refuse_other_hospital(context, bundle, stored)
+    return bundle
 
 
-def _known(context: Context, given: Input, name: str, types: tuple[str, ...]) -> Stored:
-    """Return who a parameter refers to; raises FhirError 422 where it is nobody of these types here."""
-    reference = required(given, name)["reference"]
-    for resource_type in types:
-        if found := one(context, reference, resource_type):
-            return found
-    text = f"The {name} {reference} is no {' or '.join(types)} that is known here."
-    raise FhirError(422, [error("not-found", text, f"Parameters.parameter('{name}')")])
-
-
-def _refuse_other_hospital(context: Context, bundle: Resource, signing: Stored) -> None:
-    """Raise FhirError 422 where the note's answers open the case at another hospital than signs."""
-    for entry in bundle["entry"]:
-        case = entry["resource"]
-        if case["resourceType"] == "EpisodeOfCare":
-            answered = one(context, case["managingOrganization"]["reference"], "Organization")
-            if answered is None or signing.id != answered.id:
-                text = "The hospital in the note's answers is not the hospital that signs it."
-                place = "Parameters.parameter('hospital')"
-                raise FhirError(422, [error("business-rule", text, place)])
+def _answered_before(context: Context, note: Note, given: Input) -> Resource | None:
+    """Return the answer to a signature of this version by this signer, if there has been one."""
+    after = note.version(note.asked + 1)
+    before = note.version(note.asked)
+    if before is None or after is None or before.get("status") == after.get("status"):
+        return None
+    _, signer = signer_of(context, given, before.get("author"))
+    return transacted(context, note, note.asked + 1, signer)

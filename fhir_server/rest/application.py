@@ -26,7 +26,7 @@ READS = frozenset(
         "capabilities", "search-type", "search-system", "read", "vread", "$validate", "$extract",
         "$status", "$events", "$export", "$import", "$bulk",
         "$lastn", "$stats", "$validate-code", "$expand", "$lookup", "$translate", "$subsumes",
-        "$closure", "$convert", "$assemble", "$populate",
+        "$closure", "$convert", "$carry-over", "$assemble", "$populate",
         "$document", "$pdf",
     }
 )  # fmt: skip

@@ -5,6 +5,7 @@ https://hl7.org/fhir/uv/sdc/modular.html
 
 from fhir_server.context import Context
 from fhir_server.operations import assemble as assemble_operation
+from fhir_server.operations import extract as extract_operation
 from fhir_server.operations import parameters
 from fhir_server.rest.answers import Answer, Asked
 from r4.json import encode
@@ -16,3 +17,10 @@ async def assemble(context: Context, asked: Asked) -> Answer:
     given = parameters.of_resource(body, assemble_operation.NAMES, "questionnaire")
     made = assemble_operation.assemble(context, given, asked.parameters.get("id"))
     return Answer(encode(made))
+
+
+async def extract_stored(context: Context, asked: Asked) -> Answer:
+    """POST QuestionnaireResponse/[id]/$extract."""
+    body = asked.resource() if asked.raw else None
+    given = parameters.of_resource(body, extract_operation.NAMES)
+    return Answer(encode(extract_operation.extract(context, given, asked.id)))

@@ -55,8 +55,7 @@ def _validated(context: Context, asked: Asked) -> Answer:
 async def extract(context: Context, asked: Asked) -> Answer:
     """POST QuestionnaireResponse/$extract."""
     given = parameters.of_resource(asked.resource(), extract_operation.NAMES, "response")
-    response = given.get("questionnaire-response") or parameters.required(given, "response")
-    return Answer(encode(extract_operation.extract(context, response)))
+    return Answer(encode(extract_operation.extract(context, given)))
 
 
 async def sign(context: Context, asked: Asked) -> Answer:

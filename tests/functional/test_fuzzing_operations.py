@@ -8,7 +8,9 @@ import pytest
 from hypothesis import strategies as st
 
 from fhir_server.operations import (
+    amend,
     assemble,
+    carry_over,
     closure,
     expand,
     extract,
@@ -51,9 +53,12 @@ TEXTS: Kinds = dict.fromkeys(
 )
 BULK: Kinds = dict.fromkeys(["_type", "_since", "_until", "_outputFormat", "_typeFilter"], "string")
 KINDS: dict[str, Kinds] = {
+    "$addend": amend.ADDENDUM,
     "$assemble": assemble.NAMES,
     "$bulk": {},
+    "$carry-over": carry_over.NAMES,
     "$closure": closure.NAMES,
+    "$correct": amend.CORRECTION,
     "$document": {},
     "$evaluate": EVALUATION,
     "$events": dict.fromkeys(["eventsSinceNumber", "eventsUntilNumber", "content"], "string"),
@@ -78,7 +83,10 @@ KINDS: dict[str, Kinds] = {
     "$validate-code": {**validate_code.OF_SYSTEM, **validate_code.OF_SET},
 }
 RIGHT: dict[str, tuple[str, ...]] = {
+    "$addend": ("text", "signer"),
     "$assemble": ("questionnaire",),
+    "$carry-over": ("response", "signer"),
+    "$correct": ("response", "reason", "signer"),
     "$closure": ("name", "concept"),
     "$evaluate": ("measureUrl", "periodStart", "periodEnd"),
     "$expand": ("url",),

@@ -15,9 +15,14 @@ UNLOADED = frozenset(
         *(
             f"{_SDC}{name}"
             for name in (
+                "assemble-expectation",
+                "assembledFrom",
+                "calculatedExpression",
                 "extractAllocateId",
                 "initialExpression",
                 "launchContext",
+                "observationLinkPeriod",
+                "subQuestionnaire",
                 "templateExtract",
                 "templateExtractBundle",
                 "templateExtractContext",

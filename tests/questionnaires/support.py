@@ -1,8 +1,9 @@
 """What these tests share: forms by id, the examples, ids in order, answers put into a response."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from copy import deepcopy
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ HOSPITAL = {
 }
 NOTE = "operative-note-hirschsprung"
 SURVEY = "parent-survey-hirschsprung-5-years"
+SDC = "http://hl7.org/fhir/uv/sdc/StructureDefinition/sdc-questionnaire-"
 
 
 def form(id: str) -> Resource:
@@ -38,6 +40,18 @@ def ids() -> Callable[[], str]:
     """Give UUIDs in order: the first ends in 1."""
     numbers = itertools.count(1)
     return lambda: f"00000000-0000-4000-8000-{next(numbers):012}"
+
+
+def items(container: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the items of a form or a response, each before those below it."""
+    for item in container.get("item", ()):
+        yield item
+        yield from items(item)
+
+
+def questions(questionnaire: Resource) -> list[dict[str, Any]]:
+    """Return the items of a form that have answers."""
+    return [item for item in items(questionnaire) if item["type"] not in ("group", "display")]
 
 
 def find(container: dict[str, Any], link_id: str) -> dict[str, Any]:
@@ -75,3 +89,31 @@ def by_type(bundle: Resource, resource_type: str) -> list[Resource]:
     """Return the resources of one type in a Bundle."""
     resources = (entry["resource"] for entry in bundle.get("entry", ()))
     return [resource for resource in resources if resource["resourceType"] == resource_type]
+
+
+def of_the_guide(questionnaire: Resource) -> Resource:
+    """Return a response to the guide's forms extract-complex-*, which share their items."""
+    contact = {"linkId": "contacts", "item": [
+        {"linkId": "contact-name", "answer": [{"valueString": "Eddie Example"}]},
+        {"linkId": "relationship", "answer": [{"valueCoding": {"code": "F"}}]},
+        {"linkId": "phone", "answer": [{"valueString": "0555 555 002"}]}]}  # fmt: skip
+    return {
+        "resourceType": "QuestionnaireResponse",
+        "questionnaire": questionnaire["url"],
+        "status": "completed",
+        "authored": "2026-11-22T10:00:00Z",
+        "item": [
+            {"linkId": "patient", "item": [
+                {"linkId": "name", "item": [
+                    {"linkId": "given", "answer": [
+                        {"valueString": "Anna"}, {"valueString": "Marie"}]},
+                    {"linkId": "family", "answer": [{"valueString": "Example"}]}]},
+                {"linkId": "name", "item": [
+                    {"linkId": "family", "answer": [{"valueString": "Sample"}]}]},
+                {"linkId": "gender", "answer": [{"valueCoding": {"code": "female"}}]}]},
+            contact,
+            contact,
+            {"linkId": "obs", "item": [
+                {"linkId": "height", "answer": [{"valueDecimal": Decimal("1.63")}]}]},
+        ],
+    }  # fmt: skip

@@ -19,6 +19,7 @@ from tests.questionnaires.support import (
     find,
     form,
     ids,
+    of_the_guide,
     without,
 )
 
@@ -179,30 +180,7 @@ def test_a_response_to_another_form_is_refused() -> None:
 @pytest.mark.parametrize("name", ["extract-complex-template", "extract-complex-template2"])
 def test_the_guides_own_template_examples(library: Path, name: str) -> None:
     questionnaire = decode((library / "sdc" / "hl7-sdc-examples" / f"{name}.json").read_bytes())
-    contact = {"linkId": "contacts", "item": [
-        {"linkId": "contact-name", "answer": [{"valueString": "Eddie Example"}]},
-        {"linkId": "relationship", "answer": [{"valueCoding": {"code": "F"}}]},
-        {"linkId": "phone", "answer": [{"valueString": "0555 555 002"}]}]}  # fmt: skip
-    response = {
-        "resourceType": "QuestionnaireResponse",
-        "questionnaire": questionnaire["url"],
-        "status": "completed",
-        "authored": "2026-11-22T10:00:00Z",
-        "item": [
-            {"linkId": "patient", "item": [
-                {"linkId": "name", "item": [
-                    {"linkId": "given", "answer": [
-                        {"valueString": "Anna"}, {"valueString": "Marie"}]},
-                    {"linkId": "family", "answer": [{"valueString": "Example"}]}]},
-                {"linkId": "name", "item": [
-                    {"linkId": "family", "answer": [{"valueString": "Sample"}]}]},
-                {"linkId": "gender", "answer": [{"valueCoding": {"code": "female"}}]}]},
-            contact,
-            contact,
-            {"linkId": "obs", "item": [
-                {"linkId": "height", "answer": [{"valueDecimal": Decimal("1.63")}]}]},
-        ],
-    }  # fmt: skip
+    response = of_the_guide(questionnaire)
     bundle = extract(questionnaire, response, new_id=ids())
     [patient] = by_type(bundle, "Patient")
     assert [each.get("given") for each in patient["name"]] == [["Anna", "Marie"], None]

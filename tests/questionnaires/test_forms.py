@@ -1,6 +1,5 @@
 """What holds for every form that the registry carries, and what the operative note must ask for."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,15 +7,42 @@ import pytest
 
 from profiles.validate import validate
 from questionnaires import forms
-from questionnaires.reference import ITEM_SOURCE, page
+from questionnaires.reference import ITEM_ROLE, ITEM_SOURCE, notes, pages
 from r4.json import Resource
 from terminology import Terminology
 from terminology.systems import LOINC
 from tests.profiles.unloaded import beyond
-from tests.questionnaires.support import NOTE, form
+from tests.questionnaires.support import find, form, items, questions
 
 FORMS = [pytest.param(questionnaire, id=url.rpartition("/")[2])
          for url, questionnaire in forms().items()]  # fmt: skip
+NOTES = [pytest.param(questionnaire, id=id) for id, questionnaire in notes().items()]
+each_note = pytest.mark.parametrize("note", NOTES)
+
+ROLES = {"technique", "finding", "complication", "count", "implant", "blood-loss", "other"}
+ROLE_OF = {
+    "counts": "count",
+    "counts-detail": "count",
+    "complications": "complication",
+    "complications-detail": "complication",
+    "blood-loss-ml": "blood-loss",
+    "implants": "implant",
+    "findings": "finding",
+    "operative-diagnosis": "finding",
+}
+"""What is never offered as already answered, in every note."""
+
+NOTHING_DONE = {
+    "assistant": "none",
+    "antibiotic-prophylaxis": "not-indicated",
+    "vte-prophylaxis": "not-indicated",
+    "extra-procedures": "none",
+    "complications": "none",
+    "tissue": "none",
+    "implants": "none",
+    "closure": "no-wound",
+}
+"""The answer that says so where a requirement is met by nothing done."""
 
 # RCS England, Good Surgical Practice (2014) 1.3, as quoted in published audits; the signature is the
 # attester of the signed Composition (test_signing).
@@ -52,16 +78,6 @@ C_CDA_REQUIRED = {
     "29554-3",
     "10218-6",
 }
-
-
-def items(container: Resource) -> Iterator[dict[str, Any]]:
-    for item in container.get("item", ()):
-        yield item
-        yield from items(item)
-
-
-def questions(questionnaire: Resource) -> list[dict[str, Any]]:
-    return [item for item in items(questionnaire) if item["type"] not in ("group", "display")]
 
 
 def source_of(item: dict[str, Any]) -> dict[str, Any]:
@@ -111,38 +127,74 @@ def test_every_answer_offered_is_a_code_of_its_system(questionnaire: Resource) -
             assert held is not False, coding
 
 
+def role_of(item: dict[str, Any]) -> str | None:
+    found = [each["valueCode"] for each in item.get("extension", ()) if each["url"] == ITEM_ROLE]
+    return found[0] if len(found) == 1 else None
+
+
 @pytest.mark.parametrize("questionnaire", FORMS)
-def test_no_answer_is_filled_in_beforehand(questionnaire: Resource) -> None:
+def test_only_a_technique_has_a_default(questionnaire: Resource) -> None:
     for item in questions(questionnaire):
-        assert "initial" not in item, item["linkId"]
-        assert not any(option.get("initialSelected") for option in item.get("answerOption", ()))
+        selected = any(option.get("initialSelected") for option in item.get("answerOption", ()))
+        if "initial" in item or selected:
+            assert role_of(item) == "technique", item["linkId"]
 
 
-def test_the_note_covers_what_rcs_england_asks_for_and_requires_it() -> None:
+def test_a_default_is_what_a_published_consensus_names() -> None:
+    defaults = {
+        item["linkId"]: (option["valueCoding"]["code"], source_of(item)["status"])
+        for item in questions(form("operative-note-oesophageal-atresia"))
+        for option in item.get("answerOption", ())
+        if option.get("initialSelected")
+    }
+    assert defaults == {
+        "fistula-closure": ("transfixing-suture", "verified"),
+        "anastomosis-sutures": ("interrupted", "verified"),
+    }
+
+
+@each_note
+def test_every_question_of_a_note_has_a_role(note: Resource) -> None:
+    roles = {item["linkId"]: role_of(item) for item in questions(note)}
+    assert set(roles.values()) <= ROLES
+    assert {link_id: roles[link_id] for link_id in ROLE_OF} == ROLE_OF
+
+
+@each_note
+def test_no_technique_names_a_side_for_a_side_is_the_childs(note: Resource) -> None:
+    for item in questions(note):
+        if role_of(item) == "technique":
+            parts = [set(option["valueCoding"]["code"].split("-"))
+                     for option in item.get("answerOption", ())]  # fmt: skip
+            assert not set().union(*parts) & {"left", "right", "bilateral"}, item["linkId"]
+
+
+@each_note
+def test_a_note_covers_what_rcs_england_asks_for_and_requires_it(note: Resource) -> None:
     required = {
         source_of(item).get("requirement")
-        for item in questions(form(NOTE))
+        for item in questions(note)
         if item.get("required") and "enableWhen" not in item
     }
     assert required >= RCS_ENGLAND
 
 
-def test_the_notes_sections_have_the_codes_of_the_c_cda_operative_note() -> None:
+@each_note
+def test_a_notes_sections_have_the_codes_of_the_c_cda_operative_note(note: Resource) -> None:
     codes = {
         code["code"]
-        for group in form(NOTE)["item"]
+        for group in note["item"]
         for code in group.get("code", ())
         if code["system"] == LOINC
     }
     assert codes >= C_CDA_REQUIRED
 
 
-@pytest.mark.parametrize(
-    "link_id", ["complications", "implants", "tissue", "extra-procedures", "covering-stoma"]
-)
-def test_nothing_done_is_an_answer_of_its_own(link_id: str) -> None:
-    item = next(item for item in items(form(NOTE)) if item["linkId"] == link_id)
-    assert "none" in [option["valueCoding"]["code"] for option in item["answerOption"]]
+@each_note
+@pytest.mark.parametrize(("link_id", "code"), NOTHING_DONE.items())
+def test_nothing_done_is_an_answer_of_its_own(note: Resource, link_id: str, code: str) -> None:
+    item = find(note, link_id)
+    assert code in [option["valueCoding"]["code"] for option in item["answerOption"]]
     assert item["required"]
 
 
@@ -156,8 +208,7 @@ def test_a_parent_can_decline_or_not_know_every_outcome() -> None:
         assert codes >= {"dont-know", "prefer-not-to-say"}, item["linkId"]
 
 
-def test_the_reference_page_is_current() -> None:
-    written = Path(__file__).parents[2] / "docs" / "operative-note.md"
-    assert written.read_text(encoding="utf-8") == page(form(NOTE)), (
-        "run `python -m questionnaires.reference > docs/operative-note.md`"
-    )
+def test_the_reference_pages_are_current() -> None:
+    folder = Path(__file__).parents[2] / "docs" / "operative-notes"
+    written = {path.name: path.read_text(encoding="utf-8") for path in folder.iterdir()}
+    assert written == dict(pages()), "run `python -m questionnaires.reference docs/operative-notes`"

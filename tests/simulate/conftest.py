@@ -1,6 +1,5 @@
 """What the simulator's tests share: a large cohort's stories, the forms, and two open doors."""
 
-import json
 from collections.abc import AsyncIterator
 from datetime import date, datetime
 
@@ -25,8 +24,7 @@ def stories() -> Stories:
 
 @pytest.fixture(scope="session")
 def forms() -> dict[str, Form]:
-    found = (json.loads(path.read_text()) for path in FORMS.rglob("Questionnaire-*.json"))
-    return {each["id"]: Form(each) for each in found}
+    return {each["id"]: Form(each) for each in FORMS}
 
 
 @pytest.fixture

@@ -3,11 +3,14 @@
 import asyncio
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-FORMS = Path(__file__).parents[2] / "questionnaires"
+from questionnaires import forms
+from r4.json import encode
+
+FORMS = [json.loads(encode(each)) for each in forms().values()]
+"""The forms as a server hands them out: assembled, as JSON."""
 
 
 def header(message: bytes) -> list[str]:
@@ -68,10 +71,7 @@ class HttpDoor:
         self.expansions: dict[str, Any] = {}
         self.stored: list[str] = []
         self.broken = False
-        self.forms = {
-            path.stem.removeprefix("Questionnaire-"): json.loads(path.read_text())
-            for path in FORMS.rglob("Questionnaire-*-hirschsprung*.json")
-        }
+        self.forms = {each["id"]: each for each in FORMS if "-hirschsprung" in each["id"]}
         self.server: asyncio.Server | None = None
         self.port = 0
 

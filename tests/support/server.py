@@ -49,7 +49,8 @@ class Served:
 def served(folder: Path, kind: str = "sqlite", **settings: object) -> Iterator[Served]:
     """Serve from a thread of this process, artefacts loaded, until left."""
     database = new_database(kind, folder, loaded)
-    settings = {"bulk_folder": folder / "bulk", **settings}
+    beside = {"bulk_folder": folder / "bulk", "signing_key": folder / "signing.pem"}
+    settings = {**beside, **settings}
     chosen = Settings(database=database, fhir_port=free_port(), mllp_port=free_port(), **settings)
     ready, stop = threading.Event(), threading.Event()
     found: list[Context] = []
@@ -100,6 +101,7 @@ class Process:
             **os.environ,
             "CSOR_DATABASE": self.database,
             "CSOR_BULK_FOLDER": str(folder / "bulk"),
+            "CSOR_SIGNING_KEY": str(folder / "signing.pem"),
             "CSOR_FHIR_PORT": str(self.fhir_port),
             "CSOR_MLLP_PORT": str(self.mllp_port),
         }
