@@ -121,7 +121,7 @@ class TestLaunch:
         told = await browser.launched()
         assert told["encounter"] is None
         kinds = [each["resource"]["resourceType"] for each in told["data"]["entry"]]
-        assert kinds == ["Patient", "Practitioner", "Procedure"]
+        assert kinds == ["Patient", "Practitioner", "Procedure", "Observation"]
 
     async def test_the_launch_may_name_the_form_and_a_draft(self, browser: Browser) -> None:
         told = await browser.launched(context=[{"canonical": f"{FORM}|0.0.1"}])
