@@ -19,6 +19,8 @@ from tests.support.launching import HERE, Browser, browsing, registry
 from tests.support.server import ROOT
 
 pytestmark = pytest.mark.postgresql_slow
+slow = pytest.mark.slow
+"""Each signature prints a PDF."""
 
 EXAMPLE = ROOT / "questionnaires/examples/operative-note-hirschsprung"
 
@@ -111,6 +113,7 @@ async def test_the_epr_is_given_the_document_as_it_is_stored(browser: Browser) -
     assert written["composition"] in places(answer)
 
 
+@slow
 async def test_a_note_that_is_signed_again_is_given_back_once(browser: Browser) -> None:
     told = await browser.launched()
     for _ in range(2):
@@ -136,7 +139,7 @@ async def test_a_token_that_has_run_out_is_renewed(browser: Browser) -> None:
     assert written["status"] == "written"
 
 
-@pytest.mark.parametrize("status", [400, 403, 422])
+@pytest.mark.parametrize("status", [403, *(pytest.param(s, marks=slow) for s in (400, 422))])
 async def test_an_epr_that_refuses_is_not_asked_again_and_the_note_stays_signed(
     browser: Browser, status: int
 ) -> None:
@@ -149,6 +152,7 @@ async def test_an_epr_that_refuses_is_not_asked_again_and_the_note_stays_signed(
     assert (await browser.read(places(answer)[0]))["status"] == "completed"
 
 
+@slow
 async def test_an_epr_that_stays_silent_is_given_up(browser: Browser) -> None:
     told = await browser.launched()
     browser.epr.faults["write"] = [503] * write_back.ATTEMPTS
