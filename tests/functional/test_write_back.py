@@ -131,12 +131,25 @@ async def test_what_fails_for_a_moment_is_tried_again(browser: Browser) -> None:
     assert browser.epr.faults["write"] == []
 
 
-async def test_a_token_that_has_run_out_is_renewed(browser: Browser) -> None:
+@pytest.mark.parametrize("life", [0, pytest.param(300, marks=slow)])
+async def test_a_token_that_has_run_out_is_renewed(browser: Browser, life: int) -> None:
+    """When its life in seconds is over, or because the EPR says so before."""
+    browser.epr.faults["life"] = life
     told = await browser.launched()
     browser.epr.tokens.clear()
     await signed(browser, told, "renewed")
     (written,) = await settled(browser)
     assert written["status"] == "written"
+
+
+@slow
+async def test_an_epr_that_renews_no_token_is_told_of(browser: Browser) -> None:
+    told = await browser.launched()
+    browser.epr.tokens.clear()
+    browser.epr.refreshing.clear()
+    await signed(browser, told, "not-renewed")
+    (written,) = await settled(browser)
+    assert (written["status"], "invalid_grant" in written["text"]) == ("refused", True)
 
 
 @pytest.mark.parametrize("status", [403, *(pytest.param(s, marks=slow) for s in (400, 422))])
