@@ -75,7 +75,9 @@ class Theatre:
 @contextmanager
 def registry(folder: Path) -> Iterator[Context]:
     """Open a registry whose clock stands still."""
-    found = context(Settings(database=new_database("sqlite", folder)), now=Clock())
+    database = new_database("sqlite", folder)
+    settings = Settings(database=database, signing_key=folder / "signing.pem")
+    found = context(settings, now=Clock())
     try:
         yield found
     finally:
