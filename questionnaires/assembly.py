@@ -111,10 +111,7 @@ class _Assembly:
         return made
 
     def _item(self, item: Item, place: Place, prefix: str) -> Item:
-        self.count += 1
-        if self.count > _MOST_ITEMS:
-            text = f"The assembled form would have more than {_MOST_ITEMS} items."
-            raise refusal("too-costly", text, "Questionnaire.item")
+        self._count(1)
         own = list(item.get("extension", ()))
         children = self.items(item.get("item", []), place.within(item), prefix, own)
         made = {**item, "linkId": prefix + item["linkId"], "extension": own, "item": children}
@@ -123,7 +120,18 @@ class _Assembly:
                 {**each, "question": prefix + each["question"]} for each in item["enableWhen"]
             ]
         held = {key: value for key, value in made.items() if value != []}
-        return self.defined.item(held) if "definition" in held else held
+        if "definition" not in held:
+            return held
+        defined = self.defined.item(held)
+        counted = sum(1 for _ in _link_ids(children))
+        self._count(sum(1 for _ in _link_ids(defined.get("item", []))) - counted)
+        return defined
+
+    def _count(self, more: int) -> None:
+        self.count += more
+        if self.count > _MOST_ITEMS:
+            text = f"The assembled form would have more than {_MOST_ITEMS} items."
+            raise refusal("too-costly", text, "Questionnaire.item")
 
     def _module(self, named: str, place: Place, beside: list[dict[str, Any]]) -> list[Item]:
         found = self.modules(named)

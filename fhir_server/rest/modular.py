@@ -3,6 +3,8 @@
 https://hl7.org/fhir/uv/sdc/modular.html
 """
 
+import asyncio
+
 from fhir_server.context import Context
 from fhir_server.operations import assemble as assemble_operation
 from fhir_server.operations import extract as extract_operation
@@ -12,11 +14,15 @@ from r4.json import encode
 
 
 async def assemble(context: Context, asked: Asked) -> Answer:
-    """POST Questionnaire/$assemble and Questionnaire/[id]/$assemble."""
+    """POST Questionnaire/$assemble and Questionnaire/[id]/$assemble; others are answered meanwhile."""
     body = asked.resource() if asked.raw else None
     given = parameters.of_resource(body, assemble_operation.NAMES, "questionnaire")
-    made = assemble_operation.assemble(context, given, asked.parameters.get("id"))
-    return Answer(encode(made))
+    async with context.validating:
+        return await asyncio.to_thread(_assembled, context, given, asked.parameters.get("id"))
+
+
+def _assembled(context: Context, given: parameters.Input, resource_id: str | None) -> Answer:
+    return Answer(encode(assemble_operation.assemble(context, given, resource_id)))
 
 
 async def extract_stored(context: Context, asked: Asked) -> Answer:

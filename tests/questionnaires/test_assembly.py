@@ -197,6 +197,13 @@ def test_modules_that_name_each_other_twice_do_not_grow_without_end() -> None:
     assert "more than 10000 items" in refused(root, *doubling)
 
 
+def test_definitions_do_not_make_more_items_than_a_form_may_have() -> None:
+    element = f"{CORE}Patient#Patient"
+    groups = [{"linkId": f"{at}", "type": "group", "definition": element} for at in range(100)]
+    with pytest.raises(FhirError, match="more than 10000 items"):
+        assemble(form("root", *groups), partial(definition, "StructureDefinition"))
+
+
 LIBRARY = form(
     "library",
     question("sex", text="Sex", type="choice", answerValueSet="#sex"),
