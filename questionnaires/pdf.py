@@ -19,6 +19,10 @@ from r4.issue import FhirError, error
 from r4.json import Resource, encode
 
 _MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+_RELATIONS = {
+    "appends": "Addendum to an earlier note",
+    "replaces": "Correction, in place of an earlier note",
+}
 _NUMBERS = {
     "https://fhir.nhs.uk/Id/nhs-number": "NHS number",
     "https://fhir.nhs.uk/Id/chi-number": "CHI number",
@@ -66,6 +70,7 @@ def printed(document: Resource) -> dict[str, Any]:
     signers = [_name(each.get("party", {}), held) for each in attested]
     signed = _utc(attested[0]["time"])
     head = {
+        "Kind": _kind(composition),
         "Child": child["name"],
         "Date of birth": _day(child["birthDate"]),
         **{label: child[label] for label in _NUMBERS.values()},
@@ -85,6 +90,12 @@ def printed(document: Resource) -> dict[str, Any]:
         "signature": _signature(document, signers, signed),
         "coded": [row for each in held.values() for row in _coded(each)],
     }
+
+
+def _kind(composition: Resource) -> str:
+    """Return what a note is to an earlier one; nothing of one that stands by itself."""
+    said = (_RELATIONS.get(each["code"]) for each in composition.get("relatesTo", ()))
+    return ", ".join(filter(None, said))
 
 
 def _child(composition: Resource, held: dict[str, Resource]) -> dict[str, str]:

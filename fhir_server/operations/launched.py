@@ -138,7 +138,7 @@ async def _people(
     practitioner = {
         "resourceType": "Practitioner",
         "identifier": [_plain(gmc)],
-        "name": [_plain(each) for each in chart.user.get("name", ())],
+        **({"name": _plain(names)} if (names := chart.user.get("name")) else {}),
     }
     entries.append(_created(practitioner, gmc))
     answer = await transaction(

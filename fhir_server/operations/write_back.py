@@ -29,6 +29,7 @@ ATTEMPTS = 10
 DELAY = 1.0
 """Seconds before the second attempt; twice as long before each one after: 17 minutes in all."""
 _UNAUTHORISED = 401
+_SILENT = 503
 _TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
@@ -97,19 +98,26 @@ class WriteBacks:
             self._ask, f"{grant.epr.issuer}/DocumentReference", resource=content, once=once
         )
         for attempt in range(ATTEMPTS):
-            if self._context.now() >= grant.expires:
-                await self._launches.refreshed(grant)
             try:
+                if self._context.now() >= grant.expires:
+                    await self._launches.refreshed(grant)
                 return await post(token=grant.access)
             except FhirError as failure:
-                answered = failure.answered if isinstance(failure, RefusedError) else 503
+                answered = _status(failure)
                 if answered == _UNAUTHORISED and attempt == 0:
-                    await self._launches.refreshed(grant)
+                    grant.expires = self._context.now()  # whatever the EPR said of its life
                     continue
                 if answered not in _TRANSIENT or attempt == ATTEMPTS - 1:
                     raise
             await asyncio.sleep(self._delay * 2**attempt)
         raise AssertionError("the last attempt returns or raises")
+
+
+def _status(failure: FhirError) -> int:
+    """Return what an EPR answered; where there was no answer, what stands for that."""
+    if isinstance(failure, RefusedError):
+        return failure.answered
+    return _SILENT if failure.issues[0].code == "transient" else failure.status
 
 
 def reference(

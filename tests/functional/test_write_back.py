@@ -19,6 +19,8 @@ from tests.support.launching import HERE, Browser, browsing, registry
 from tests.support.server import ROOT
 
 pytestmark = pytest.mark.postgresql_slow
+slow = pytest.mark.slow
+"""Each signature prints a PDF."""
 
 EXAMPLE = ROOT / "questionnaires/examples/operative-note-hirschsprung"
 
@@ -111,6 +113,7 @@ async def test_the_epr_is_given_the_document_as_it_is_stored(browser: Browser) -
     assert written["composition"] in places(answer)
 
 
+@slow
 async def test_a_note_that_is_signed_again_is_given_back_once(browser: Browser) -> None:
     told = await browser.launched()
     for _ in range(2):
@@ -128,7 +131,10 @@ async def test_what_fails_for_a_moment_is_tried_again(browser: Browser) -> None:
     assert browser.epr.faults["write"] == []
 
 
-async def test_a_token_that_has_run_out_is_renewed(browser: Browser) -> None:
+@pytest.mark.parametrize("life", [0, pytest.param(300, marks=slow)])
+async def test_a_token_that_has_run_out_is_renewed(browser: Browser, life: int) -> None:
+    """When its life in seconds is over, or because the EPR says so before."""
+    browser.epr.faults["life"] = life
     told = await browser.launched()
     browser.epr.tokens.clear()
     await signed(browser, told, "renewed")
@@ -136,7 +142,17 @@ async def test_a_token_that_has_run_out_is_renewed(browser: Browser) -> None:
     assert written["status"] == "written"
 
 
-@pytest.mark.parametrize("status", [400, 403, 422])
+@slow
+async def test_an_epr_that_renews_no_token_is_told_of(browser: Browser) -> None:
+    told = await browser.launched()
+    browser.epr.tokens.clear()
+    browser.epr.refreshing.clear()
+    await signed(browser, told, "not-renewed")
+    (written,) = await settled(browser)
+    assert (written["status"], "invalid_grant" in written["text"]) == ("refused", True)
+
+
+@pytest.mark.parametrize("status", [403, *(pytest.param(s, marks=slow) for s in (400, 422))])
 async def test_an_epr_that_refuses_is_not_asked_again_and_the_note_stays_signed(
     browser: Browser, status: int
 ) -> None:
@@ -149,6 +165,7 @@ async def test_an_epr_that_refuses_is_not_asked_again_and_the_note_stays_signed(
     assert (await browser.read(places(answer)[0]))["status"] == "completed"
 
 
+@slow
 async def test_an_epr_that_stays_silent_is_given_up(browser: Browser) -> None:
     told = await browser.launched()
     browser.epr.faults["write"] = [503] * write_back.ATTEMPTS

@@ -125,6 +125,39 @@ def test_who_signed_and_when_and_whether_a_digital_signature_can_be_verified() -
     assert letters("It carries a digital signature") in shown(read(document))
 
 
+def test_the_child_is_named_at_the_head_and_at_the_foot_as_the_document_names_them() -> None:
+    document = signed()
+    child = next(
+        e["resource"] for e in document["entry"] if e["resource"]["resourceType"] == "Patient"
+    )
+    child |= {"name": [{"given": ["Ann", "B"], "family": "Ŵyn"}], "birthDate": "2026-03-01"}
+    head = dict(printed(document)["head"])
+    assert head["Child"] == ["Ann B Ŵyn"]
+    assert head["Date of birth"] == ["1 Mar 2026"]
+    assert head["NHS number"] == ["9990000018"]
+    assert printed(document)["foot"].startswith(
+        "Ann B Ŵyn · NHS number 9990000018 · Operative note"
+    )
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("appends", ["Addendum to an earlier note"]),
+        ("replaces", ["Correction, in place of an earlier note"]),
+        (None, None),
+    ],
+)
+def test_what_adds_to_or_replaces_an_earlier_note_says_so_first(
+    code: str | None, said: list[str] | None
+) -> None:
+    document = signed()
+    if code is not None:
+        related = {"code": code, "targetReference": {"reference": "Composition/1"}}
+        document["entry"][0]["resource"]["relatesTo"] = [related]
+    assert dict(printed(document)["head"]).get("Kind") == said
+
+
 def test_what_nobody_attested_is_not_printed() -> None:
     document = signed()
     del document["entry"][0]["resource"]["attester"]

@@ -164,7 +164,7 @@ class Epr:
         answer: dict[str, Any] = {
             "access_token": access,
             "token_type": "Bearer",
-            "expires_in": 300,
+            "expires_in": self.faults.get("life", 300),
             "scope": grant.scope,
         }
         if {"online_access", "offline_access"} & set(grant.scope.split()):
