@@ -9,12 +9,14 @@ from typing import Any
 from fhir_server.context import Context
 from fhir_server.interactions.conformance import form
 from fhir_server.interactions.targets import Target
+from r4.canonical import split
 from r4.issue import FhirError, error
 from r4.json import Resource, decode
 
 NOTE = "11504-8"
 """LOINC: surgical operation note. A form with this code is signed, one without it is only answered."""
 _DONE = ("completed", "amended")
+_ATTESTED = ("final", "amended", "corrected")
 _KINDS = frozenset({"QuestionnaireResponse", "Composition", "Bundle"})
 
 
@@ -44,10 +46,13 @@ def is_signed(context: Context, resource: Resource) -> bool:
         return resource.get("type") == "document"
     if kind == "Composition":
         modes = {each.get("mode") for each in resource.get("attester", ())}
-        return resource.get("status") == "final" and "legal" in modes
-    if resource.get("status") not in _DONE:
-        return False
-    found = form(context, resource.get("questionnaire"))
+        return resource.get("status") in _ATTESTED and "legal" in modes
+    return resource.get("status") in _DONE and _is_note(context, resource.get("questionnaire"))
+
+
+def _is_note(context: Context, canonical: str | None) -> bool:
+    """Tell whether a form is an operative note: the version that was answered, or the one known now."""
+    found = form(context, canonical) or form(context, split(canonical or "")[0])
     return found is not None and any(each.get("code") == NOTE for each in found.get("code", ()))
 
 

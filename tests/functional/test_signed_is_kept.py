@@ -186,6 +186,12 @@ class TestByEveryDoor:
         assert any("is signed" in each["diagnostics"] for each in answer.json()["issue"])
 
 
+def test_a_note_on_a_version_of_its_form_that_is_gone_is_kept_all_the_same(server: Served) -> None:
+    form = f"https://csor.example/fhir/Questionnaire/{notes.FORM}|0.0.1"
+    old = notes.stored(server, notes.draft(server, status="completed", questionnaire=form))
+    assert is_refused(put(server, changed(old)))
+
+
 class TestWhatIsNotSigned:
     def test_a_draft_and_a_preliminary_composition_change(self, server: Served) -> None:
         note = notes.stored(server, notes.draft(server))
