@@ -20,6 +20,7 @@ from fhir_server.access import LOCAL, Callers, clients, refuse_open_doors
 from fhir_server.access.keys import Keys, signing_key
 from fhir_server.access.senders import Listener
 from fhir_server.access.senders import senders as registered_senders
+from fhir_server.access.sessions import Sessions
 from fhir_server.context import Context, Knowledge
 from fhir_server.interactions.capabilities import release
 from fhir_server.operations.lanes import Lanes
@@ -27,7 +28,7 @@ from fhir_server.operations.notify import notifying
 from fhir_server.operations.receive import finish
 from fhir_server.operations.reception import Reception
 from fhir_server.operations.working import work_off
-from fhir_server.rest import keys
+from fhir_server.rest import keys, launch
 from fhir_server.rest.application import FhirApplication
 from fhir_server.rest.hl7v2 import Hl7v2Application
 from fhir_server.rest.metrics import metrics
@@ -136,11 +137,14 @@ def application(made: Context, reception: Reception | None = None) -> FhirApplic
         held, _ = await asyncio.to_thread(inbox.backlog, made.database)
         return {"status": "ok", "inbox": held}
 
-    callers = Callers(clients(made.settings.clients))
+    sessions = Sessions(made.now, made.base_url, embedded=bool(made.settings.epr_origins))
+    callers = Callers(clients(made.settings.clients), sessions)
     app.add_route("/metrics", metrics(made, callers))
     app.router.routes.extend(keys.routes(made))
+    launching = launch.Door(made, sessions)
+    app.router.routes.extend(launching.routes())
     beside = Hl7v2Application(reception, callers, app) if reception is not None else app
-    return FhirApplication(made, callers, beside)
+    return FhirApplication(made, callers, beside, launching.signed)
 
 
 @asynccontextmanager

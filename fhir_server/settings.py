@@ -54,6 +54,17 @@ class Settings(BaseSettings):
             "`csor.signing.pem`; made where it is not there."
         ),
     )
+    epr_servers: Path | None = Field(
+        default=None,
+        description=(
+            "TOML file of the hospitals' EPRs that may launch the pages of the registry by SMART: see "
+            "docs/smart.md. Without it, none."
+        ),
+    )
+    epr_origins: str | None = Field(
+        default=None,
+        description="Origins, separated by commas, that may show the registry's pages in a frame.",
+    )
     cors_origins: str | None = Field(
         default=None,
         description="Origins, separated by commas, whose pages a browser lets call; * is any.",

@@ -1,8 +1,8 @@
 """Who may do what: every route and every message passes `admit` before anything else happens.
 
-Two kinds of caller are known: one on this machine (a loopback address), and a client that the operator
-has registered with a bearer token. Both act for the registry as a whole. Identities that belong to one
-hospital, one surgeon or one parent are not known, so none of them is let in from elsewhere.
+Callers on this machine (a loopback address) and clients that the operator has registered with a bearer
+token act for the registry as a whole. A surgeon whom an EPR has launched has a session, by its cookie,
+and may do with one child's note what `SURGEON_MAY` lists.
 """
 
 import hashlib
@@ -14,12 +14,33 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from fhir_server.access.sessions import Sessions
 from fhir_server.context import Principal
 from fhir_server.settings import Settings
 from r4.issue import FhirError, error
 
-REGISTRY = "registry"
+REGISTRY, SURGEON = "registry", "surgeon"
 LOCAL = Principal("local", frozenset({REGISTRY}))
+
+_NOTE = frozenset({"QuestionnaireResponse"})
+_FORMS = frozenset({"Questionnaire", "ValueSet"})
+_DOCUMENT = frozenset({"Composition"})
+SURGEON_MAY: Mapping[str, frozenset[str | None]] = {
+    "capabilities": frozenset({None}),
+    "search-type": _FORMS,
+    "read": _FORMS | _NOTE | _DOCUMENT,
+    "$expand": frozenset({"ValueSet"}),
+    "$validate-code": frozenset({"ValueSet", "CodeSystem"}),
+    "$lookup": frozenset({"CodeSystem"}),
+    "$populate": frozenset({"Questionnaire"}),
+    "$document": _DOCUMENT,
+    "$pdf": _DOCUMENT,
+    **dict.fromkeys(
+        ("create", "update", "$validate", "$extract", "$carry-over", "$sign", "$addend", "$correct"),
+        _NOTE,
+    ),
+}  # fmt: skip
+"""What a surgeon's session may do, and on which types: forms and their terms, and the child's note."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,18 +118,26 @@ _MOST_KNOWN = 1024
 class Callers:
     """Who calls over HTTP; who has been made out by the same headers before is not looked up again.
 
-    Of a token only its hash is remembered, and nothing of one that is not known.
+    Of a token only its hash is remembered, and nothing of one that is not known, nor of a session.
     """
 
-    def __init__(self, registered: tuple[Client, ...]) -> None:
-        self._registered = registered
+    def __init__(self, registered: tuple[Client, ...], sessions: Sessions | None = None) -> None:
+        self._registered, self.sessions = registered, sessions
         self._known: dict[tuple[str | bytes | None, ...], Principal] = {}
 
-    def identify(self, host: str | None, headers: Mapping[bytes, bytes]) -> Principal:
+    def identify(
+        self, host: str | None, headers: Mapping[bytes, bytes], method: str = "GET"
+    ) -> Principal:
         """Tell who calls, from the peer's address and the headers, their names in lower case.
 
-        Raises FhirError 401 where nobody is known by them, 400 where Host or Origin is no host.
+        Who brings a session's cookie is the session's person and nobody else, on this machine too.
+        Raises FhirError 401 where nobody is known by them, 400 where Host or Origin is no host, 403
+        where an unsafe method is not shown to be sent by a page of the session's.
         """
+        if self.sessions is not None and b"cookie" in headers:
+            session = self.sessions.asked_by(headers, method)
+            if session is not None:
+                return session.principal
         authorization = headers.get(b"authorization")
         digest = None if authorization is None else hashlib.sha256(authorization).digest()
         key = (host, digest, headers.get(b"host"), headers.get(b"origin"))
@@ -136,7 +165,10 @@ def _addressed(headers: Mapping[bytes, bytes]) -> list[str]:
 
 def admit(principal: Principal, interaction: str, resource_type: str | None = None) -> None:
     """Let a principal do an interaction on a type, or raise FhirError 403."""
-    if REGISTRY not in principal.roles:
+    if REGISTRY in principal.roles:
+        return
+    is_note = SURGEON in principal.roles and resource_type in SURGEON_MAY.get(interaction, ())
+    if not is_note:
         on = f" on {resource_type}" if resource_type else ""
         raise FhirError(
             403, [error("forbidden", f"{principal.name} may not {interaction}{on} here.")]

@@ -9,15 +9,16 @@ from urllib.parse import unquote
 
 from fhir_server.access import Callers, admit
 from fhir_server.context import Context, Principal
-from fhir_server.rest import audit, content_encoding, errors, negotiate, sending
+from fhir_server.rest import audit, confined, content_encoding, errors, negotiate, sending
 from fhir_server.rest.answers import Answer, Asked
 from fhir_server.rest.cors import cors
 from fhir_server.rest.keeping import REPLAYED, Keeper, Refusals, write
-from fhir_server.rest.request import Receive, Request, Scope, Send, body, request
+from fhir_server.rest.request import Headers, Receive, Request, Scope, Send, body, request
 from fhir_server.rest.routes import Found, Interaction, routes
 from r4.issue import FhirError, error
 
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+Signed = Callable[[Headers, bytes], None]
 
 BASE = "/fhir"
 READS = frozenset(
@@ -30,15 +31,23 @@ READS = frozenset(
 )  # fmt: skip
 """What stores nothing that is recorded with it, and leaves nothing in the inbox when it is refused."""
 UNKEPT = READS | {"$purge"}
-"""What leaves nothing in the inbox: a purge records itself, and must not keep whom it erases."""
+"""What leaves nothing in the inbox: a purge records itself, and must not keep whom it erases.
+
+Nor does what a session writes: its page holds the note still, and a replay would not be confined.
+"""
 _SAFE = frozenset({"GET", "HEAD"})
 
 
 class FhirApplication:
-    """Answers what is asked below the base; everything else is handed to another application."""
+    """Answers what is asked below the base; everything else is handed to another application.
 
-    def __init__(self, context: Context, callers: Callers, other: Application) -> None:
-        self.context, self.callers, self.other = context, callers, other
+    signed: is told of each note that a session has signed, by the request's headers and the answer.
+    """
+
+    def __init__(
+        self, context: Context, callers: Callers, other: Application, signed: Signed | None = None
+    ) -> None:
+        self.context, self.callers, self.other, self.signed = context, callers, other, signed
         self.refusals = Refusals(context.database)
         self._contexts: dict[Principal, Context] = {}
         self._cors = cors(context.settings.cors_origins)
@@ -65,7 +74,9 @@ class FhirApplication:
         await sending.send(asked, answer, shared, send)
 
     def asked_by(self, principal: Principal) -> Context:
-        """Return the context of a principal; each is made once."""
+        """Return the context of a principal; each is made once, but that of a session, which ends."""
+        if principal.patient is not None:
+            return self.context.asked_by(principal)
         if principal not in self._contexts:
             self._contexts[principal] = self.context.asked_by(principal)
         return self._contexts[principal]
@@ -109,7 +120,10 @@ class _Exchange:
         if not is_safe:  # what cannot be answered is refused before it is stored
             negotiate.wanted(self.request)
         asked = Asked(self.request, parameters, raw, self.keeper)
-        answer = await interaction.answer(context, asked)
+        if context.principal.patient is not None:
+            answer = await self._confined(context, interaction, asked)
+        else:
+            answer = await interaction.answer(context, asked)
         if raw and answer.settles and self.keeper and self.keeper.settles:
             await self.keeper.accepted(write(self.request, raw), answer.content)
         answer = _written(self.request, answer)
@@ -117,11 +131,19 @@ class _Exchange:
             self._recorded(answer.status)
         return answer
 
+    async def _confined(self, context: Context, interaction: Interaction, asked: Asked) -> Answer:
+        """Return the answer to a session that is confined to one child."""
+        asked = confined.sent(context, interaction.code, asked)
+        answer = confined.shown(context, interaction.code, await interaction.answer(context, asked))
+        if interaction.code in confined.SIGNING and self.door.signed is not None:
+            self.door.signed(self.request.headers, answer.content)
+        return answer
+
     def _admitted(self) -> tuple[Interaction, Mapping[str, str], Context]:
         """Find out who asks and what for; raises FhirError 400, 401, 403, 404 or 405."""
         door, request, found = self.door, self.request, self.found
         self.interaction = found.rows.get(request.method) if found else None
-        self.principal = door.callers.identify(request.client, request.headers)
+        self.principal = door.callers.identify(request.client, request.headers, request.method)
         if found is None:
             text = "This server has nothing at this URL; see metadata for what it has."
             raise FhirError(404, [error("not-found", text, "http.url")])
@@ -130,7 +152,7 @@ class _Exchange:
             raise FhirError(405, [error("not-supported", text, "http.method")])
         admit(self.principal, self.interaction.code, found.parameters.get("type"))
         context = door.asked_by(self.principal)
-        if self.interaction.code not in UNKEPT:
+        if self.interaction.code not in UNKEPT and context.principal.patient is None:
             self.keeper = Keeper(context, request.path, door.refusals, self.replayed)
         return self.interaction, found.parameters, context
 

@@ -13,7 +13,7 @@ from email.message import Message as Header
 from itertools import islice
 from typing import Any
 
-from fhir_server.access import LOCAL, Callers
+from fhir_server.access import LOCAL, Callers, admit
 from fhir_server.access.senders import Peer
 from fhir_server.operations.acknowledge import Reply, london
 from fhir_server.operations.reception import Reception
@@ -75,9 +75,10 @@ class Hl7v2Application:
         return _written(await self._taken(content, named, peer), answered)
 
     def _peer(self, asked: Request) -> Peer:
-        """Return who calls; raises FhirError 401 for whoever the FHIR endpoint would not answer."""
+        """Return who calls; raises FhirError 401 or 403 for whoever may not send messages."""
         try:
-            principal = self.callers.identify(asked.client, asked.headers)
+            principal = self.callers.identify(asked.client, asked.headers, asked.method)
+            admit(principal, "process-message")
         except FhirError as refusal:
             self.reception.context.audit.record("unknown", "process-message", status=refusal.status)
             raise

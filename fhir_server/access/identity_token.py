@@ -1,0 +1,78 @@
+"""Who an EPR says launched: its identity token, verified; and the assertion of who the registry is.
+
+https://openid.net/specs/openid-connect-core-1_0.html#IDTokenValidation,
+https://hl7.org/fhir/smart-app-launch/client-confidential-asymmetric.html
+"""
+
+import secrets
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey, KeySet
+
+from fhir_server.access.eprs import Key
+from r4.issue import FhirError, error
+
+ALGORITHMS = ("RS256", "RS384", "ES256", "ES384")
+"""With a key pair all: neither `none` nor a secret that both sides know is taken."""
+_LEEWAY = 60
+_LIFE = 240
+"""Seconds that an assertion is good for; SMART lets it be 300."""
+
+
+class Expected(NamedTuple):
+    """Who must have issued a token, for whom, and in answer to what."""
+
+    issuer: str
+    audience: str
+    nonce: str
+
+
+def claims(
+    token: str, keys: Mapping[str, Any], expected: Expected, now: datetime
+) -> Mapping[str, Any]:
+    """Return the claims of an identity token; raises FhirError 502 where anything in it does not hold."""
+    listed = keys.get("keys")
+    usable = [each for each in listed if _is_usable(each)] if isinstance(listed, list) else []
+    held = jwt.JWTClaimsRegistry(
+        now=int(now.timestamp()),
+        leeway=_LEEWAY,
+        iss={"essential": True, "value": expected.issuer},
+        aud={"essential": True, "value": expected.audience},
+        nonce={"essential": True, "value": expected.nonce},
+        exp={"essential": True},
+        iat={"essential": True},
+    )
+    try:
+        found = jwt.decode(token, KeySet.import_key_set({"keys": usable}), list(ALGORITHMS)).claims
+        held.validate(found)
+    except (JoseError, ValueError, TypeError, KeyError) as wrong:
+        reason = wrong.error if isinstance(wrong, JoseError) else "not a signed token"
+        text = f"The identity that the hospital's system gives does not hold ({reason})."
+        raise FhirError(502, [error("security", text)]) from None
+    others = found["aud"] if isinstance(found["aud"], list) else []
+    if len(others) > 1 and found.get("azp") != expected.audience:
+        text = "The identity that the hospital's system gives is another application's too."
+        raise FhirError(502, [error("security", text)])
+    return found
+
+
+def assertion(key: Key, client_id: str, audience: str, now: datetime) -> str:
+    """Return the registry's proof, good for one request, that it is the client that was registered."""
+    algorithm = "ES384" if isinstance(key, ECKey) else "RS384"
+    header = {"alg": algorithm, "kid": key.kid or key.thumbprint(), "typ": "JWT"}
+    made = {
+        "iss": client_id,
+        "sub": client_id,
+        "aud": audience,
+        "exp": int(now.timestamp()) + _LIFE,
+        "jti": secrets.token_urlsafe(16),
+    }
+    return jwt.encode(header, made, key, [algorithm])
+
+
+def _is_usable(key: object) -> bool:
+    return isinstance(key, dict) and key.get("kty") in ("RSA", "EC") and key.get("use") != "enc"

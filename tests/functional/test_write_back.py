@@ -1,0 +1,188 @@
+"""A signed note is given back to the EPR that launched it; what the EPR says of it changes nothing."""
+
+import asyncio
+import json
+from base64 import b64decode
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+
+from fhir_server.context import Context
+from fhir_server.operations import write_back
+from r4.json import encode
+from tests.support.epr import Epr, opened
+from tests.support.epr_chart import GMC, NHS
+from tests.support.launching import HERE, Browser, browsing, registry
+from tests.support.server import ROOT
+
+EXAMPLE = ROOT / "questionnaires/examples/operative-note-hirschsprung"
+
+
+@pytest.fixture(scope="module")
+def epr() -> Iterator[Epr]:
+    with opened() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory, epr: Epr) -> Iterator[Context]:
+    with registry(epr, tmp_path_factory.mktemp("write-back")) as found:
+        yield found
+
+
+@pytest.fixture
+async def browser(
+    made: Context, epr: Epr, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Browser]:
+    monkeypatch.setattr(write_back.WriteBacks.__init__, "__kwdefaults__", {"delay": 0.001})
+    epr.written.clear()
+    async with browsing(made, epr) as found:
+        yield found
+
+
+def note(told: dict[str, Any], number: str) -> dict[str, Any]:
+    """Return the answers of the example of a note, about the child of a session."""
+    text = (EXAMPLE / "soave-laparoscopic.response.json").read_text()
+    found: dict[str, Any] = json.loads(text.replace("9990000018", NHS).replace("0000000", GMC))
+    identifier = {"system": "https://csor.example/fhir/sid/note", "value": number}
+    subject, author = ({"reference": told[name]["reference"]} for name in ("patient", "user"))
+    return {**found, "identifier": identifier, "subject": subject, "author": author}
+
+
+async def signed(browser: Browser, told: dict[str, Any], number: str) -> dict[str, Any]:
+    """Sign a note as the page does; returns the transaction-response."""
+    body = {
+        "resourceType": "Parameters",
+        "parameter": [
+            {"name": "response", "resource": note(told, number)},
+            {"name": "hospital", "valueReference": {"reference": told["hospital"]["reference"]}},
+        ],
+    }
+    secret = {"X-CSRF-Token": told["csrf"], "Origin": HERE}
+    url = "/fhir/QuestionnaireResponse/$sign"
+    answer = await browser.http.post(url, json=body, headers=secret)
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+async def settled(browser: Browser) -> list[dict[str, Any]]:
+    """Wait until nothing is on its way; returns what the session is told of each document."""
+    async with asyncio.timeout(20):
+        while True:
+            found: list[dict[str, Any]] = (await browser.http.get("/session")).json()["written"]
+            if found and all(each["status"] != "waiting" for each in found):
+                return found
+            await asyncio.sleep(0.01)
+
+
+async def test_the_epr_is_given_the_document_as_it_is_stored(browser: Browser) -> None:
+    told = await browser.launched()
+    answer = await signed(browser, told, "given-back")
+    (written,) = await settled(browser)
+    assert (written["status"], written["place"]) == ("written", "DocumentReference/1")
+    (given,) = browser.epr.written
+    assert given["subject"] == {"reference": "Patient/child"}
+    assert given["context"]["encounter"] == [{"reference": "Encounter/stay"}]
+    assert given["author"] == [{"reference": "Practitioner/surgeon"}]
+    assert (given["status"], given["docStatus"]) == ("current", "final")
+    assert given["type"]["coding"][0]["code"] == "11504-8"
+    attachment = given["content"][0]["attachment"]
+    assert attachment["contentType"] == "application/fhir+json"
+    stored = await browser.read(written["document"])
+    assert json.loads(b64decode(attachment["data"])) == stored
+    assert given["masterIdentifier"] == stored["identifier"]
+    people = {r["resourceType"]: r for r in (entry["resource"] for entry in stored["entry"])}
+    assert people["Practitioner"]["name"] == [{"text": "Ms Sana Demo-Surgeon"}]
+    assert people["Organization"]["name"] == "Demo Children's Hospital"
+    places = [entry["response"]["location"] for entry in answer["entry"]]
+    assert any(place.startswith(written["document"]) for place in places)
+
+
+async def test_a_note_that_is_signed_again_is_given_back_once(browser: Browser) -> None:
+    told = await browser.launched()
+    for _ in range(2):
+        await signed(browser, told, "once")
+    await settled(browser)
+    assert len(browser.epr.written) == 1
+
+
+async def test_what_fails_for_a_moment_is_tried_again(browser: Browser) -> None:
+    told = await browser.launched()
+    browser.epr.faults["write"] = [503, 429, 500]
+    await signed(browser, told, "again")
+    (written,) = await settled(browser)
+    assert written["status"] == "written"
+    assert browser.epr.faults["write"] == []
+
+
+async def test_a_token_that_has_run_out_is_renewed(browser: Browser) -> None:
+    told = await browser.launched()
+    browser.epr.tokens.clear()
+    await signed(browser, told, "renewed")
+    (written,) = await settled(browser)
+    assert written["status"] == "written"
+
+
+@pytest.mark.parametrize("status", [400, 403, 422])
+async def test_an_epr_that_refuses_is_not_asked_again_and_the_note_stays_signed(
+    browser: Browser, status: int
+) -> None:
+    told = await browser.launched()
+    browser.epr.faults["write"] = [status, 201]
+    answer = await signed(browser, told, f"refused-{status}")
+    (written,) = await settled(browser)
+    assert (written["status"], f"status {status}" in written["text"]) == ("refused", True)
+    assert browser.epr.faults["write"] == [201]
+    place = answer["entry"][0]["response"]["location"].partition("/_history")[0]
+    assert (await browser.read(place))["status"] == "completed"
+
+
+async def test_an_epr_that_stays_silent_is_given_up(browser: Browser) -> None:
+    told = await browser.launched()
+    browser.epr.faults["write"] = [503] * write_back.ATTEMPTS
+    await signed(browser, told, "given-up")
+    (written,) = await settled(browser)
+    assert written["status"] == "refused"
+    assert browser.epr.faults["write"] == []
+
+
+async def test_without_the_scope_nothing_is_sent(browser: Browser) -> None:
+    browser.epr.faults["withheld"] = "patient/DocumentReference.c"
+    told = await browser.launched()
+    assert told["writeBack"] is False
+    await signed(browser, told, "not-sent")
+    assert (await browser.http.get("/session")).json()["written"] == []
+    assert browser.epr.written == []
+
+
+def test_a_correction_replaces_what_the_epr_was_given(epr: Epr) -> None:
+    class Grant:
+        patient, encounter = "child", None
+        user = type("User", (), {"type": "Practitioner", "id": "surgeon"})
+
+    composition = {
+        "resourceType": "Composition",
+        "status": "amended",
+        "type": {"text": "note"},
+        "title": "Operative note",
+        "relatesTo": [
+            {"code": "replaces", "targetReference": {"reference": "Composition/1"}},
+            {"code": "appends", "targetReference": {"reference": "Composition/elsewhere"}},
+        ],
+    }
+    document = {
+        "resourceType": "Bundle",
+        "identifier": {"system": "urn:ietf:rfc:3986", "value": "urn:uuid:2"},
+        "timestamp": "2026-11-23T09:00:00Z",
+        "entry": [{"resource": composition}],
+    }
+    before = [
+        {"document": "Bundle/1", "composition": "Composition/1", "place": "DocumentReference/7"}
+    ]
+    corrected = write_back.Note("Bundle/2", "Composition/2", encode(document))
+    made = write_back.reference(corrected, Grant(), before, "2026-11-23T09:00:00Z")  # type: ignore[arg-type]
+    assert made["docStatus"] == "amended"
+    target = {"reference": "DocumentReference/7"}
+    assert made["relatesTo"] == [{"code": "replaces", "target": target}]
