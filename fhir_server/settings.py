@@ -46,6 +46,14 @@ class Settings(BaseSettings):
         default=None,
         description="TOML file of the clients that may call from elsewhere than this machine.",
     )
+    signing_key: Path | None = Field(
+        default=None,
+        description=(
+            "PEM file of the keys (EC P-384) that sign documents: the first signs, the others verify "
+            "what was signed before. By default `<database file>.signing.pem`, with PostgreSQL "
+            "`csor.signing.pem`; made where it is not there."
+        ),
+    )
     epr_servers: Path | None = Field(
         default=None,
         description=(

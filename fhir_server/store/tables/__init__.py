@@ -24,6 +24,7 @@ from fhir_server.store.tables.jobs import (
     SubscriptionCursor,
     SubscriptionEvent,
 )
+from fhir_server.store.tables.links import SurveyLink
 from fhir_server.store.tables.resources import (
     Audit,
     Content,
@@ -70,6 +71,7 @@ __all__ = (
     "StoredResource",
     "SubscriptionCursor",
     "SubscriptionEvent",
+    "SurveyLink",
     "Tombstone",
     "TombstonePlace",
 )
