@@ -149,6 +149,9 @@ def application(made: Context, reception: Reception | None = None) -> FhirApplic
     app.router.routes.extend(keys.routes(made))
     launching = launch.Door(made, sessions)
     app.router.routes.extend([*launching.routes(), *asking.routes()])
+    app.router.routes.extend(keys.routes(made))
+    launching = launch.Door(made, sessions)
+    app.router.routes.extend(launching.routes())
     beside = Hl7v2Application(reception, callers, app) if reception is not None else app
     return FhirApplication(made, callers, beside, launching.signed)
 

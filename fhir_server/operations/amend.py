@@ -15,11 +15,11 @@ from fhir_server.operations.notes import (
     noted,
     refuse_other_hospital,
     signer_of,
+    standing,
     stored_response,
     transacted,
 )
 from fhir_server.operations.parameters import Input, Kinds, required
-from fhir_server.store import read as store
 from questionnaires.calculation import calculated
 from questionnaires.numbered import EXTRACTION
 from r4.issue import FhirError, error
@@ -122,12 +122,9 @@ def _subject(context: Context, earlier: Resource, corrected: Resource) -> Resour
 
 
 def _standing(context: Context, response_id: str) -> Resource:
-    """Return the newest Composition of a note that is no addendum; raises FhirError 409 without one."""
-    criteria = f"entry=QuestionnaireResponse/{response_id}"
-    for found in reversed(store.every(context.database, "Composition", criteria)):
-        composition: Resource = decode(found.body)
-        if all(each["code"] != "appends" for each in composition.get("relatesTo", ())):
-            return composition
+    """Return the Composition of a note that stands; raises FhirError 409 where there is none."""
+    if (composition := standing(context, response_id)) is not None:
+        return composition
     text = (
         f"QuestionnaireResponse/{response_id} was not signed here ($sign): nothing can be corrected, "
         "or added to it."

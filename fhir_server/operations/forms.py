@@ -78,18 +78,22 @@ def subject(context: Context, response: Resource) -> Resource:
 
 
 def named_child(context: Context, response: Resource) -> Resource:
-    """Return the reference to a response's child with the child's number and name, where it lacks them.
+    """Return the reference to a response's child, with the number and the name that the registry has.
 
-    Raises FhirError 422 where the registry does not know the child.
+    The number is the NHS or CHI number, or else the first one. Raises FhirError 422 where the registry
+    does not know the child.
     """
-    said = response.get("subject", {})
-    child = one(context, said.get("reference", ""), "Patient")
-    names = decode(child.body).get("name", []) if child else []
-    first = names[0] if names else {}
+    named = subject(context, response)
+    child = one(context, named["reference"], "Patient")
+    patient: Resource = decode(child.body) if child else {}
+    numbers = [each for each in patient.get("identifier", ()) if "value" in each]
+    if numbers and "identifier" not in named:
+        named["identifier"] = numbers[0]
+    first: Resource = next(iter(patient.get("name", ())), {})
     words = [*first.get("given", ()), first.get("family", "")]
-    display = first.get("text") or " ".join(filter(None, words))
-    known = {"display": display} if display else {}
-    return {**known, **subject(context, response), **said}
+    if display := first.get("text") or " ".join(filter(None, words)):
+        named["display"] = display
+    return named
 
 
 def one(context: Context, reference: str, resource_type: str) -> Stored | None:

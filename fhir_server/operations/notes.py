@@ -74,6 +74,16 @@ def stored_response(context: Context, response_id: str) -> Stored:
     return found
 
 
+def standing(context: Context, response_id: str) -> Resource | None:
+    """Return the newest Composition of a note's signature or correction, no addendum; None without."""
+    criteria = f"entry=QuestionnaireResponse/{response_id}"
+    for found in reversed(store.every(context.database, "Composition", criteria)):
+        composition: Resource = decode(found.body)
+        if all(each["code"] != "appends" for each in composition.get("relatesTo", ())):
+            return composition
+    return None
+
+
 def signer_of(
     context: Context, given: Input, author: Resource | None = None
 ) -> tuple[Resource, Stored]:
@@ -103,12 +113,15 @@ def _known(
 
 
 def _naming(said: Resource, party: Resource) -> Resource:
-    """Return a Reference with the first number and the name of whom it means, where it lacks them."""
+    """Return a Reference with the first number and the name that the registry has of whom it means.
+
+    What the caller says of them does not count: the document that is signed says it.
+    """
     identifiers = [each for each in party.get("identifier", ()) if "value" in each]
     known = {"identifier": identifiers[0]} if identifiers else {}
     if name := _name(party):
         known["display"] = name
-    return {**known, **said}
+    return {**said, **known}
 
 
 def _name(party: Resource) -> str | None:

@@ -14,12 +14,13 @@ from fhir_server.operations.notes import (
     noted,
     refuse_other_hospital,
     signer_of,
+    standing,
     transacted,
 )
 from fhir_server.operations.parameters import Input, Kinds, required
 from questionnaires.calculation import calculated
 from questionnaires.signing import Effort
-from r4.issue import FhirError
+from r4.issue import FhirError, error
 from r4.json import Resource
 
 NAMES: Kinds = {"response": "resource", "signer": "reference", "hospital": "reference"}
@@ -45,12 +46,13 @@ async def sign_stored(
 
     Without a signer, the draft's author signs. A signature that is asked for again, of the same version
     and by the same signer, is answered as it was the first time, and nothing is stored.
-    Raises FhirError 400 without If-Match, 404 where there is no such response, 412 where it is at
-    another version, and 422 as `sign` does.
+    Raises FhirError 400 without If-Match, 404 where there is no such response, 409 where it is signed
+    already, 412 where it is at another version, and 422 as `sign` does.
     """
     note = noted(context, response_id, if_match)
     try:
         draft = note.at_version()
+        _refuse_signed(context, draft)
         bundle = _signed(context, draft, given, note)
         return await transaction(context, bundle, signing=True)
     except FhirError as refusal:
@@ -86,6 +88,13 @@ def _signed(
     )
     refuse_other_hospital(context, bundle, stored)
     return bundle
+
+
+def _refuse_signed(context: Context, draft: Resource) -> None:
+    """Raise FhirError 409 for a note that is signed: a second signature would store its records twice."""
+    if draft.get("status") == "completed" and standing(context, draft["id"]) is not None:
+        text = f"QuestionnaireResponse/{draft['id']} is signed already: correct it with $correct."
+        raise FhirError(409, [error("business-rule", text, "http.url", "signed")])
 
 
 def _answered_before(context: Context, note: Note, given: Input) -> Resource | None:

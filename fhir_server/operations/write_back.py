@@ -16,8 +16,9 @@ from fhir_server.access.asking import Ask, RefusedError
 from fhir_server.access.launch import Grant, Launches
 from fhir_server.access.sessions import Session
 from fhir_server.context import Context, instant
-from fhir_server.store import read as store
+from fhir_server.operations.document import document as signed_document
 from fhir_server.store.failure import place
+from questionnaires.pdf import pdf
 from r4.issue import FhirError
 from r4.json import Resource, decode, encode
 from r4.reference import literal
@@ -31,12 +32,20 @@ _UNAUTHORISED = 401
 _TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
-class Note(NamedTuple):
-    """A signed document as it is stored: its Bundle's and its Composition's place, and its bytes."""
+class Related(NamedTuple):
+    """An earlier note that a note corrects or adds to: how, its Composition, its document's identifier."""
 
-    bundle: str
+    code: str
+    composition: str
+    identifier: Resource
+
+
+class Note(NamedTuple):
+    """A signed note: the place of its Composition, its document as it is stored, what it relates to."""
+
     composition: str
     content: bytes
+    related: list[Related]
 
 
 class WriteBacks:
@@ -52,19 +61,24 @@ class WriteBacks:
         """Begin to give back the document that a transaction-response says was stored, if that is allowed."""
         if session.grant is None or not session.told.get("writeBack"):
             return
-        note = _stored(self._context, decode(answer))
-        if note is None or any(each["document"] == note.bundle for each in session.written):
+        composition = _composition(decode(answer))
+        if composition is None or any(
+            each["composition"] == composition for each in session.written
+        ):
             return
-        said = {"document": note.bundle, "composition": note.composition, "status": "waiting"}
+        note = _note(self._context, composition)
+        said = {"composition": composition, "status": "waiting"}
         session.written.append(said)
-        made = reference(note, session.grant, session.written, instant(self._context.now()))
-        task = asyncio.create_task(self._given(session.grant, made, said))
+        task = asyncio.create_task(self._given(session, session.grant, note, said))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _given(self, grant: Grant, made: Resource, said: Resource) -> None:
-        """Give a DocumentReference to an EPR, and say in `said` what became of it. Never raises."""
+    async def _given(self, session: Session, grant: Grant, note: Note, said: Resource) -> None:
+        """Give a note to an EPR, and say in `said` what became of it. Never raises."""
         try:
+            async with self._context.validating:  # one at a time, as whatever takes long is done
+                print_ = await _printed(note)
+            made = reference(note, print_, grant, session.written, instant(self._context.now()))
             found = await self._tried(grant, made)
         except FhirError as refusal:
             said |= {"status": "refused", "text": refusal.issues[0].diagnostics}
@@ -98,21 +112,23 @@ class WriteBacks:
         raise AssertionError("the last attempt returns or raises")
 
 
-def reference(note: Note, grant: Grant, written: list[Resource], now: str) -> Resource:
+def reference(
+    note: Note, print_: bytes | None, grant: Grant, written: list[Resource], now: str
+) -> Resource:
     """Return the DocumentReference of a note, in the EPR's own references; now is an instant.
 
-    written: what was given back in this session before, which a correction or addendum relates to.
+    print_: the PDF; None where it cannot be printed. written: what was given back in this session, which
+    a correction or addendum names by its place; others it names by the document's identifier.
     """
     document = decode(note.content)
     composition = document["entry"][0]["resource"]
     stay = {"encounter": [{"reference": f"Encounter/{grant.encounter}"}]} if grant.encounter else {}
+    places = {each["composition"]: each["place"] for each in written if "place" in each}
     related = [
-        {"code": each["code"], "target": {"reference": before["place"]}}
-        for each in composition.get("relatesTo", ())
-        for before in written
-        if before["composition"] == each.get("targetReference", {}).get("reference")
-        and "place" in before
+        {"code": each.code, "target": _target(each, places.get(each.composition))}
+        for each in note.related
     ]
+    kinds = {"application/fhir+json": note.content, "application/pdf": print_}
     return {
         "resourceType": "DocumentReference",
         "masterIdentifier": document["identifier"],
@@ -126,27 +142,50 @@ def reference(note: Note, grant: Grant, written: list[Resource], now: str) -> Re
         "content": [
             {
                 "attachment": {
-                    "contentType": "application/fhir+json",
-                    "data": b64encode(note.content).decode(),
+                    "contentType": kind,
+                    "data": b64encode(content).decode(),
                     "title": composition["title"],
                     "creation": document["timestamp"],
                 }
             }
+            for kind, content in kinds.items()
+            if content is not None
         ],
         **({"context": stay} if stay else {}),
     }
 
 
-def _stored(context: Context, answer: Resource) -> Note | None:
-    """Return the document that a transaction-response tells of, or None."""
-    places: dict[str, str] = {}
+def _target(related: Related, known: str | None) -> Resource:
+    named = {"reference": known} if known else {}
+    return {**named, "type": "DocumentReference", "identifier": related.identifier}
+
+
+async def _printed(note: Note) -> bytes | None:
+    """Return the PDF of a note, set in a thread; None where it cannot be: the document is given alone."""
+    try:
+        return await asyncio.to_thread(pdf, decode(note.content), note.content)
+    except FhirError:
+        logger.warning("a signed note cannot be printed: it is given back without its PDF")
+        return None
+
+
+def _composition(answer: Resource) -> str | None:
+    """Return the place of the Composition that a transaction-response tells of, or None."""
     for entry in answer.get("entry", ()):
         found = literal(entry.get("response", {}).get("location", ""))
-        if found is not None:
-            places[found.type] = found.id
-    if not {"Bundle", "Composition"} <= places.keys():
-        return None
-    stored = store.current(context.database, "Bundle", places["Bundle"])
-    if stored is None or stored.deleted:
-        return None
-    return Note(f"Bundle/{places['Bundle']}", f"Composition/{places['Composition']}", stored.body)
+        if found is not None and found.type == "Composition":
+            return f"Composition/{found.id}"
+    return None
+
+
+def _note(context: Context, composition: str) -> Note:
+    """Return a signed note as it is stored; raises FhirError 404 where it has no document."""
+    content = signed_document(context, composition.partition("/")[2])
+    related = []
+    for each in decode(content)["entry"][0]["resource"].get("relatesTo", ()):
+        place = literal(each.get("targetReference", {}).get("reference", ""))
+        if place is not None and place.type == "Composition":
+            earlier = decode(signed_document(context, place.id))
+            known = f"Composition/{place.id}"
+            related.append(Related(each["code"], known, earlier["identifier"]))
+    return Note(composition, content, related)

@@ -18,6 +18,8 @@ from r4.json import Resource, decode, encode
 from r4.reference import conditional, literal, references
 
 SIGNING = frozenset({"$sign", "$addend", "$correct"})
+_SIGNER = SIGNING | {"$carry-over"}
+"""What goes by a signer: who signs, or whose technique is carried over."""
 _WRITES = frozenset({"create", "update"})
 _AUTHORED = _WRITES | {"$carry-over"}
 _OWNED = frozenset({"QuestionnaireResponse", "Composition"})
@@ -42,7 +44,7 @@ def sent(context: Context, interaction: str, asked: Asked) -> Asked:
         _refuse_criteria(interaction, asked)
     if "id" in asked.parameters and asked.type in _OWNED:
         _refuse_other_place(context, asked)
-    if not asked.raw and interaction not in SIGNING:
+    if not asked.raw and interaction not in _SIGNER:
         return asked
     body = asked.resource() if asked.raw else {"resourceType": "Parameters"}
     for reference in _references(body):
@@ -51,7 +53,7 @@ def sent(context: Context, interaction: str, asked: Asked) -> Asked:
         _refuse_other_author(context, interaction, asked, response)
     if interaction in _WRITES:
         _refuse_no_draft(context, asked.of_type())
-    if interaction in SIGNING:
+    if interaction in _SIGNER:
         return _signed(context, asked, body)
     return asked
 
@@ -186,12 +188,12 @@ def _refuse_no_draft(context: Context, response: Resource) -> None:
 
 
 def _signed(context: Context, asked: Asked, body: Resource) -> Asked:
-    """Return a request to sign whose signer is the session's; raises FhirError 403 for another hospital.
+    """Return a request whose signer is the session's; raises FhirError 403 for another hospital.
 
     Both are named as the registry knows them, so that the signed document says who they are.
     """
     if body.get("resourceType") != "Parameters":
-        raise FhirError(400, [error("structure", "Send a Parameters resource.", "Parameters")])
+        body = {"resourceType": "Parameters", "parameter": [{"name": "response", "resource": body}]}
     principal, named = context.principal, []
     for each in _parameters(body):
         if each.get("name") == "hospital":

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import __main__ as parts
-from benchmarks import records, validate, xml
+from benchmarks import notes, records, validate, xml
 from benchmarks.timing import fastest
 from r4.json import encode
 
@@ -56,3 +56,15 @@ def test_a_part_that_is_none_is_refused(capsys: pytest.CaptureFixture[str]) -> N
     with pytest.raises(SystemExit):
         parts.main(["validation"])
     assert "no such benchmark: validation" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_note_is_extracted_and_signed_in_time(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(notes, "NOTES", 12)
+    notes.main()
+    printed = capsys.readouterr().out
+    print(printed)
+    names = [line.split()[0] for line in printed.splitlines()]
+    assert names == ["milliseconds", "$extract", "$sign", "a", "missed:"]

@@ -104,6 +104,20 @@ class TestSignature:
         [procedure] = notes.of(server, answer, "Procedure")
         assert "display" not in procedure["subject"]
 
+    def test_the_document_says_of_its_parties_what_the_registry_knows_and_not_what_is_sent(
+        self, server: Served
+    ) -> None:
+        child = notes.place(server, "Patient", notes.NHS, notes.CHILD)
+        wrong = {"system": notes.NHS, "value": notes.OTHER_CHILD}
+        said = {"reference": child, "display": "Another Child", "identifier": wrong}
+        note = notes.stored(server, notes.draft(server, subject=said))
+        surgeon = {**notes.gmc(notes.SURGEON), "display": "Professor Somebody Else"}
+        [document] = notes.of(server, notes.sign(server, note, signer=surgeon), "Bundle")
+        held = {each["resource"]["resourceType"]: each["resource"] for each in document["entry"]}
+        assert held["Patient"]["name"] == [{"text": "Fictitious Testchild-Plover"}]
+        assert held["Patient"]["identifier"] == [{"system": notes.NHS, "value": notes.CHILD}]
+        assert held["Practitioner"]["name"] == [{"text": "Testsurgeon"}]
+
     def test_the_draft_is_its_authors_unless_another_surgeon_signs(self, server: Served) -> None:
         note = notes.stored(server, notes.draft(server))
         answer = notes.sign(server, note, signer=notes.gmc(notes.OTHER_SURGEON))
@@ -144,6 +158,13 @@ class TestRefusals:
         note = notes.stored(server, notes.draft(server))
         issue = notes.refused(notes.sign(server, note, if_match=tag), 400)
         assert "If-Match" in issue["diagnostics"]
+
+    def test_a_signed_note_is_not_signed_once_more(self, server: Served) -> None:
+        note = notes.stored(server, notes.draft(server))
+        [signed] = notes.of(server, notes.sign(server, note), "QuestionnaireResponse")
+        issue = notes.refused(notes.sign(server, signed), 409)
+        assert "$correct" in issue["diagnostics"]
+        assert count(server, f"Provenance?target=QuestionnaireResponse/{note['id']}") == 1
 
     def test_a_note_that_is_not_here_is_not_found(self, server: Served) -> None:
         note = {"id": "nowhere", "meta": {"versionId": "1"}}

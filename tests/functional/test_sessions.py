@@ -14,10 +14,14 @@ from fhir_server.access import SURGEON, admit
 from fhir_server.access.sessions import IDLE, LONGEST, Session, Sessions, cookie
 from fhir_server.app import application, context
 from fhir_server.context import Context, Principal
+from fhir_server.rest import confined
+from fhir_server.rest.answers import Asked
+from fhir_server.rest.request import Request
 from fhir_server.rest.routes import TABLE
 from fhir_server.settings import Settings
 from r4 import definitions
 from r4.issue import FhirError
+from r4.json import decode, encode
 from tests.support.databases import new_database
 
 HERE = "http://localhost"
@@ -342,6 +346,27 @@ async def test_whoever_signs_is_the_sessions_surgeon(theatre: Theatre) -> None:
         body["parameter"][2]["valueReference"] = {"reference": "Organization/other"}
         answer = await theatre.http.post("/fhir/QuestionnaireResponse/$sign", json=body)
         assert answer.status_code == 403
+
+
+async def test_nobody_elses_technique_is_carried_over(theatre: Theatre, made: Context) -> None:
+    with theatre.open() as session:
+        draft = theatre.draft()
+        other = {"reference": theatre.places["other surgeon"]}
+        body = {
+            "resourceType": "Parameters",
+            "parameter": [
+                {"name": "response", "resource": draft},
+                {"name": "signer", "valueReference": other},
+            ],
+        }
+        for sent in (draft, body):
+            headers = {b"content-type": b"application/fhir+json"}
+            request = Request("POST", "/fhir/QuestionnaireResponse/$carry-over", b"", headers)
+            asked = Asked(request, {"type": "QuestionnaireResponse"}, encode(sent))
+            context = made.asked_by(session.principal)
+            given = decode(confined.sent(context, "$carry-over", asked).raw)["parameter"]
+            assert [each["name"] for each in given] == ["response", "signer"]
+            assert given[1]["valueReference"]["reference"] == theatre.places["surgeon"]
 
 
 def test_a_surgeon_may_do_what_is_listed_and_nothing_else() -> None:

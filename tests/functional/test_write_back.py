@@ -71,6 +71,11 @@ async def signed(browser: Browser, told: dict[str, Any], number: str) -> dict[st
     return found
 
 
+def places(answer: dict[str, Any]) -> list[str]:
+    """List the places of what a transaction-response says was stored."""
+    return [each["response"]["location"].partition("/_history")[0] for each in answer["entry"]]
+
+
 async def settled(browser: Browser) -> list[dict[str, Any]]:
     """Wait until nothing is on its way; returns what the session is told of each document."""
     async with asyncio.timeout(20):
@@ -92,16 +97,18 @@ async def test_the_epr_is_given_the_document_as_it_is_stored(browser: Browser) -
     assert given["author"] == [{"reference": "Practitioner/surgeon"}]
     assert (given["status"], given["docStatus"]) == ("current", "final")
     assert given["type"]["coding"][0]["code"] == "11504-8"
-    attachment = given["content"][0]["attachment"]
+    attachment, printed = (each["attachment"] for each in given["content"])
     assert attachment["contentType"] == "application/fhir+json"
-    stored = await browser.read(written["document"])
+    (bundle,) = [p for p in places(answer) if p.startswith("Bundle/")]
+    stored = await browser.read(bundle)
     assert json.loads(b64decode(attachment["data"])) == stored
+    assert printed["contentType"] == "application/pdf"
+    assert b64decode(printed["data"]).startswith(b"%PDF-")
     assert given["masterIdentifier"] == stored["identifier"]
     people = {r["resourceType"]: r for r in (entry["resource"] for entry in stored["entry"])}
     assert people["Practitioner"]["name"] == [{"text": "Ms Sana Demo-Surgeon"}]
     assert people["Organization"]["name"] == "Demo Children's Hospital"
-    places = [entry["response"]["location"] for entry in answer["entry"]]
-    assert any(place.startswith(written["document"]) for place in places)
+    assert written["composition"] in places(answer)
 
 
 async def test_a_note_that_is_signed_again_is_given_back_once(browser: Browser) -> None:
@@ -139,8 +146,7 @@ async def test_an_epr_that_refuses_is_not_asked_again_and_the_note_stays_signed(
     (written,) = await settled(browser)
     assert (written["status"], f"status {status}" in written["text"]) == ("refused", True)
     assert browser.epr.faults["write"] == [201]
-    place = answer["entry"][0]["response"]["location"].partition("/_history")[0]
-    assert (await browser.read(place))["status"] == "completed"
+    assert (await browser.read(places(answer)[0]))["status"] == "completed"
 
 
 async def test_an_epr_that_stays_silent_is_given_up(browser: Browser) -> None:
@@ -161,7 +167,9 @@ async def test_without_the_scope_nothing_is_sent(browser: Browser) -> None:
     assert browser.epr.written == []
 
 
-def test_a_correction_replaces_what_the_epr_was_given(epr: Epr) -> None:
+def test_a_correction_names_what_the_epr_was_given(epr: Epr) -> None:
+    """By its place, where this session gave it; always by the document that it was."""
+
     class Grant:
         patient, encounter = "child", None
         user = type("User", (), {"type": "Practitioner", "id": "surgeon"})
@@ -171,22 +179,31 @@ def test_a_correction_replaces_what_the_epr_was_given(epr: Epr) -> None:
         "status": "amended",
         "type": {"text": "note"},
         "title": "Operative note",
-        "relatesTo": [
-            {"code": "replaces", "targetReference": {"reference": "Composition/1"}},
-            {"code": "appends", "targetReference": {"reference": "Composition/elsewhere"}},
-        ],
     }
     document = {
         "resourceType": "Bundle",
-        "identifier": {"system": "urn:ietf:rfc:3986", "value": "urn:uuid:2"},
+        "identifier": {"value": "urn:uuid:3"},
         "timestamp": "2026-11-23T09:00:00Z",
         "entry": [{"resource": composition}],
     }
-    before = [
-        {"document": "Bundle/1", "composition": "Composition/1", "place": "DocumentReference/7"}
+    related = [
+        write_back.Related("replaces", "Composition/1", {"value": "urn:uuid:1"}),
+        write_back.Related("appends", "Composition/2", {"value": "urn:uuid:2"}),
     ]
-    corrected = write_back.Note("Bundle/2", "Composition/2", encode(document))
-    made = write_back.reference(corrected, Grant(), before, "2026-11-23T09:00:00Z")  # type: ignore[arg-type]
-    assert made["docStatus"] == "amended"
-    target = {"reference": "DocumentReference/7"}
-    assert made["relatesTo"] == [{"code": "replaces", "target": target}]
+    note = write_back.Note("Composition/3", encode(document), related)
+    before = [{"composition": "Composition/1", "place": "DocumentReference/7"}]
+    now = "2026-11-23T09:00:00Z"
+    made = write_back.reference(note, None, Grant(), before, now)  # type: ignore[arg-type]
+    assert (made["docStatus"], len(made["content"])) == ("amended", 1)
+    kind = {"type": "DocumentReference"}
+    assert made["relatesTo"] == [
+        {
+            "code": "replaces",
+            "target": {
+                "reference": "DocumentReference/7",
+                **kind,
+                "identifier": {"value": "urn:uuid:1"},
+            },
+        },
+        {"code": "appends", "target": {**kind, "identifier": {"value": "urn:uuid:2"}}},
+    ]

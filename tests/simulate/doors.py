@@ -71,7 +71,7 @@ class HttpDoor:
         self.expansions: dict[str, Any] = {}
         self.stored: list[str] = []
         self.broken = False
-        self.forms = {each["id"]: each for each in FORMS if "-hirschsprung" in each["id"]}
+        self.forms = {each["id"]: {**each} for each in FORMS if "-hirschsprung" in each["id"]}
         self.server: asyncio.Server | None = None
         self.port = 0
 
