@@ -49,10 +49,11 @@ class Epr:
         return f"{self.scopes} {WRITE_BACK}" if self.write_back else self.scopes
 
 
-def eprs(file: Path | None, base_url: str) -> Mapping[str, Epr]:
+def eprs(file: Path | None, base_url: str, *, is_local: bool = True) -> Mapping[str, Epr]:
     """Read the EPRs, each by its issuer; raises ValueError, with the file's name, for what is wrong.
 
-    Neither an EPR nor the registry is reached without TLS but on this machine.
+    Neither an EPR nor the registry is reached without TLS but on this machine. is_local: whether the
+    registry is served to this machine alone.
     """
     if file is None:
         return {}
@@ -61,7 +62,7 @@ def eprs(file: Path | None, base_url: str) -> Mapping[str, Epr]:
     except (KeyError, TypeError, ValueError, OSError, JoseError) as wrong:
         text = f"{file} is no list of [[epr]] tables as docs/smart.md has it: {wrong}"
         raise ValueError(text) from None
-    if not is_safe(base_url):
+    if not (is_safe(base_url) and (is_local or urlsplit(base_url).scheme == "https")):
         raise ValueError(f"{file}: where EPRs launch pages, CSOR_BASE_URL is https, not {base_url}")
     if len({each.issuer for each in found}) < len(found):
         raise ValueError(f"{file}: two tables have one issuer")

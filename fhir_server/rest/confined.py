@@ -10,7 +10,6 @@ from urllib.parse import parse_qsl
 
 from fhir_server.context import Context
 from fhir_server.interactions.identity import CHILD
-from fhir_server.operations import launched
 from fhir_server.rest.answers import Answer, Asked
 from fhir_server.store import read as store
 from r4.issue import FhirError, error
@@ -188,38 +187,19 @@ def _refuse_no_draft(context: Context, response: Resource) -> None:
 
 
 def _signed(context: Context, asked: Asked, body: Resource) -> Asked:
-    """Return a request whose signer is the session's; raises FhirError 403 for another hospital.
-
-    Both are named as the registry knows them, so that the signed document says who they are.
-    """
+    """Return a request whose signer is the session's; raises FhirError 403 for another hospital."""
     if body.get("resourceType") != "Parameters":
         body = {"resourceType": "Parameters", "parameter": [{"name": "response", "resource": body}]}
-    principal, named = context.principal, []
+    principal = context.principal
     for each in _parameters(body):
-        if each.get("name") == "hospital":
-            if _named(context, each, "valueReference") != principal.hospital:
-                raise _other("The hospital is not the one that the note was opened from.")
-            named.append({**each, "valueReference": _in_full(context, principal.hospital)})
-        elif each.get("name") != "signer":
-            named.append(each)
-    signer = {"name": "signer", "valueReference": _in_full(context, principal.practitioner)}
+        hospital = _named(context, each, "valueReference")
+        if each.get("name") == "hospital" and hospital != principal.hospital:
+            raise _other("The hospital is not the one that the note was opened from.")
+    kept = [each for each in _parameters(body) if each.get("name") != "signer"]
+    signer = {"name": "signer", "valueReference": {"reference": principal.practitioner}}
     headers = {**asked.request.headers, b"content-type": b"application/fhir+json"}
-    raw = encode({**body, "parameter": [*named, signer]})
+    raw = encode({**body, "parameter": [*kept, signer]})
     return replace(asked, raw=raw, request=replace(asked.request, headers=headers))
-
-
-def _in_full(context: Context, reference: str | None) -> Resource:
-    """Return a reference to somebody who is stored, with type, identifier and name."""
-    kind, _, key = (reference or "").partition("/")
-    stored = store.current(context.database, kind, key)
-    found = {} if stored is None or stored.deleted else decode(stored.body)
-    numbers = [each for each in found.get("identifier", ()) if {"system", "value"} <= each.keys()]
-    made: Resource = {"reference": reference, "type": kind}
-    if numbers:
-        made["identifier"] = {name: numbers[0][name] for name in ("system", "value")}
-    if display := launched.name(found):
-        made["display"] = display
-    return made
 
 
 def _is_the_childs(context: Context, resource: Resource) -> bool:

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from fhir_server.access import is_local
 from fhir_server.access.asking import Ask, ask
 from fhir_server.access.eprs import eprs
 from fhir_server.access.launch import WITHIN, Launches
@@ -35,7 +36,8 @@ class Door:
 
     def __init__(self, made: Context, sessions: Sessions, ask: Ask = ask) -> None:
         settings, root = made.settings, made.base_url.removesuffix("/fhir")
-        registered = eprs(settings.epr_servers, made.base_url)
+        is_here = is_local(settings.fhir_host)
+        registered = eprs(settings.epr_servers, made.base_url, is_local=is_here)
         self.context, self.sessions, self.ask = made, sessions, ask
         self.browser = cookie(made.base_url, embedded=bool(settings.epr_origins), purpose="launch")
         self.launches = Launches(made.now, registered, f"{root}/callback", ask)
@@ -144,7 +146,8 @@ class Door:
         self.context.audit.record("unknown", interaction, status=status)
         sentences = "".join(f"<p>{escape(each)}</p>" for each in said)
         body = (
-            '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>The note was not '
+            '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+            '<meta name="viewport" content="width=device-width"><title>The note was not '
             "opened</title></head><body><main><h1>The note was not opened</h1>"
             f"{sentences}</main></body></html>"
         )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
+import httpx
 import pytest
 
 from fhir_server.access.eprs import WRITE_BACK
@@ -17,7 +18,7 @@ from fhir_server.operations import chart
 from fhir_server.settings import Settings
 from terminology.systems import CHI_NUMBER, GMC_NUMBER, NHS_NUMBER, ODS_ORGANIZATION, SNOMED_CT
 from tests.support.databases import new_database
-from tests.support.epr import CLIENT, Epr, opened
+from tests.support.epr import CLIENT, Epr, opened, registered
 from tests.support.epr_chart import GMC, HOSPITAL, NHS
 from tests.support.launching import HERE, Browser, browsing, registry
 
@@ -121,7 +122,7 @@ class TestLaunch:
         told = await browser.launched()
         assert told["encounter"] is None
         kinds = [each["resource"]["resourceType"] for each in told["data"]["entry"]]
-        assert kinds == ["Patient", "Practitioner", "Procedure"]
+        assert kinds == ["Patient", "Practitioner", "Procedure", "Observation"]
 
     async def test_the_launch_may_name_the_form_and_a_draft(self, browser: Browser) -> None:
         told = await browser.launched(context=[{"canonical": f"{FORM}|0.0.1"}])
@@ -268,6 +269,55 @@ class TestRefusal:
         assert (await browser.http.post("/fhir/Patient", json=known)).status_code == 201
         launch = browser.epr.launch(HERE, patient="stranger", encounter=None)
         await self.refused(browser, launch, 409, "another date of birth")
+
+    async def test_a_hospital_that_the_registry_does_not_know_opens_nothing(
+        self, epr: Epr, tmp_path: Path
+    ) -> None:
+        epr.faults.clear()
+        with registry(epr, tmp_path) as made:
+            transport = httpx.ASGITransport(application(made), client=("127.0.0.1", 1))
+            async with httpx.AsyncClient(transport=transport, base_url=HERE) as http:
+                browser = Browser(http, epr)
+                words = f"hospital {HOSPITAL} is not registered"
+                await self.refused(browser, epr.launch(HERE), 422, words)
+
+
+async def test_a_record_that_was_merged_leads_to_the_one_that_stands(browser: Browser) -> None:
+    """The EPR may know a child by the number of a record that the registry has merged."""
+    stands = {
+        "resourceType": "Patient",
+        "name": [{"family": "Stranger"}],
+        "birthDate": "2016-01-14",
+    }
+    place = f"Patient/{(await browser.http.post('/fhir/Patient', json=stands)).json()['id']}"
+    retired = {
+        "resourceType": "Patient",
+        "active": False,
+        "identifier": [{"system": NHS_NUMBER, "value": "9990007020"}],
+        "link": [{"other": {"reference": place}, "type": "replaced-by"}],
+    }
+    assert (await browser.http.post("/fhir/Patient", json=retired)).status_code == 201
+    merged = browser.epr.chart["Patient/stranger"] | {"id": "merged"}
+    merged["identifier"] = [{"system": NHS_NUMBER, "value": "9990007020"}]
+    browser.epr.chart["Patient/merged"] = merged
+    told = await browser.launched(patient="merged", encounter=None, context=[])
+    assert told["patient"]["reference"] == place
+
+
+@pytest.mark.parametrize(
+    ("host", "base_url"),
+    [("127.0.0.1", "http://registry.example/fhir"), ("192.0.2.7", "http://127.0.0.1:8000/fhir")],
+)
+def test_sessions_are_not_served_to_others_without_tls(
+    tmp_path: Path, epr: Epr, host: str, base_url: str
+) -> None:
+    file = registered(epr, tmp_path / "eprs.toml")
+    given = {"base_url": base_url, "fhir_host": host, "epr_servers": file}
+    settings = Settings(database=new_database("sqlite", tmp_path), **given)
+    made = context(settings)
+    with pytest.raises(ValueError, match="https"):
+        application(made)
+    made.database.close()
 
 
 @pytest.mark.parametrize(

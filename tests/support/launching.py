@@ -39,7 +39,12 @@ def registry(epr: Epr, folder: Path, kind: str = "sqlite") -> Iterator[Context]:
     epr.client_key = _KEY
     epr.redirects.add(f"{HERE}/callback")
     database = new_database(kind, folder)
-    settings = Settings(database=database, base_url=f"{HERE}/fhir", epr_servers=file)
+    settings = Settings(
+        database=database,
+        base_url=f"{HERE}/fhir",
+        epr_servers=file,
+        signing_key=folder / "signing.pem",
+    )
     found = context(settings, now=Clock())
     try:
         yield found
