@@ -62,6 +62,7 @@ OPERATIONS = {
     "Composition": {
         "document": f"{_OWN}/Composition-document",
         "pdf": f"{_OWN}/Composition-pdf",
+        "mdm": f"{_OWN}/Composition-mdm",
     },
     "ConceptMap": {"translate": f"{_OWN}/ConceptMap-translate"},
     "Questionnaire": {

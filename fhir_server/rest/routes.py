@@ -87,6 +87,7 @@ TABLE = (
     ),
     *_both("/Composition/{id}/$document", "$document", documents.document),
     *_both("/Composition/{id}/$pdf", "$pdf", documents.pdf),
+    *_both("/Composition/{id}/$mdm", "$mdm", documents.mdm),
     Interaction("POST", "/DocumentReference/$process-cda", "$process-cda", cda.process_cda),
     Interaction("POST", "/$convert", "$convert", convert.convert),
     Interaction("GET", "/Measure/$evaluate", "$evaluate", operations.evaluate),

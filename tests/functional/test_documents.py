@@ -1,6 +1,7 @@
 """A signed note handed out: the document that was stored, its print; nothing for what is not signed."""
 
 import io
+from base64 import b64decode
 from collections.abc import Iterator
 
 import pypdf
@@ -89,7 +90,7 @@ def test_the_print_holds_the_document_and_is_the_same_each_time(
     assert ("Second finding" in on_paper, "First finding" in on_paper) == (True, False)
 
 
-@pytest.mark.parametrize("operation", ["$document", "$pdf"])
+@pytest.mark.parametrize("operation", ["$document", "$pdf", "$mdm"])
 def test_what_was_not_signed_here_has_no_document(server: Served, operation: str) -> None:
     composition: Resource = {
         "resourceType": "Composition",
@@ -105,3 +106,41 @@ def test_what_was_not_signed_here_has_no_document(server: Served, operation: str
         assert answer.status_code == 404
         assert answer.json()["resourceType"] == "OperationOutcome"
     assert server.http.get(f"/Composition/{draft}/{operation}?x=1").status_code == 400
+
+
+def test_a_hospitals_records_read_the_message_as_the_document_it_was(
+    server: Served, notes: list[dict[str, str]]
+) -> None:
+    note = notes[0]
+    answer = server.http.get(f"/{note['Composition']}/$mdm")
+    assert answer.headers["content-type"] == "application/hl7-v2"
+    headers = {"Content-Type": "application/hl7-v2"}
+    sender = {"resourceType": "Organization", "identifier": [{"system": ODS, "value": "CSOR"}]}
+    assert server.http.post("/Organization", json={**sender, "name": "CSOR"}).status_code == 201
+    converted = server.http.post("/$convert", content=answer.content, headers=headers)
+    assert converted.status_code == 200, converted.text
+    assert "MSA|AA|" in converted.text
+    assert "|0000000^Testname^^^^^^^GMC|" in answer.text
+    parameters = converted.json()["parameter"]
+    bundle = next(
+        each["resource"]
+        for each in parts(parameters)
+        if "resource" in each and each["resource"]["resourceType"] == "Bundle"
+    )
+    found = [entry["resource"] for entry in bundle["entry"]]
+    [document] = [each for each in found if each["resourceType"] == "DocumentReference"]
+    attached = [content["attachment"] for content in document["content"]]
+    assert [each["contentType"] for each in attached] == [
+        "application/pdf",
+        "text/plain; charset=utf-8",
+    ]
+    printed = server.http.get(f"/{note['Composition']}/$pdf").content
+    assert b64decode(attached[0]["data"]) == printed
+    assert "Operative findings: First finding" in b64decode(attached[1]["data"]).decode()
+    assert (document["status"], document["docStatus"]) == ("current", "final")
+
+
+def parts(parameters: list[Resource]) -> Iterator[Resource]:
+    for each in parameters:
+        yield each
+        yield from parts(each.get("part", []))

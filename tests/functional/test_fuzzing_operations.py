@@ -69,6 +69,7 @@ KINDS: dict[str, Kinds] = {
     "$import": dict.fromkeys(["inputFormat", "inputSource", "input", "mode"], "string"),
     "$lastn": dict.fromkeys(["patient", "subject", "category", "code", "max", "date"], "string"),
     "$lookup": lookup.NAMES,
+    "$mdm": {},
     "$pdf": {},
     "$populate": populate.NAMES,
     "$process-message": fhir_message.NAMES,

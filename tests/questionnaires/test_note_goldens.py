@@ -21,12 +21,15 @@ TERMINOLOGY = Terminology.load()
 OPCS_4, SNOMED_CT = "https://fhir.hl7.org.uk/CodeSystem/OPCS-4", "http://snomed.info/sct"
 DIAGNOSES = f"{CSOR}/ValueSet/registry-diagnosis"
 OPERATIONS = {
+    "operative-note-appendicectomy": "appendicectomy-operation",
     "operative-note-diaphragmatic-hernia": "diaphragmatic-hernia-operation",
     "operative-note-gastroschisis": "gastroschisis-operation",
     "operative-note-hirschsprung": "hirschsprung-pull-through",
     "operative-note-necrotising-enterocolitis": "necrotising-enterocolitis-operation",
     "operative-note-oesophageal-atresia": "oesophageal-atresia-operation",
+    "operative-note-orchidopexy": "orchidopexy-operation",
     "operative-note-posterior-urethral-valves": "urethral-valve-operation",
+    "operative-note-testicular-torsion": "testicular-torsion-operation",
 }
 """The value set that the codes of each note's operations are in."""
 
