@@ -142,16 +142,9 @@ def application(made: Context, reception: Reception | None = None) -> FhirApplic
     asking = surveys.Door(made)
     callers = Callers(clients(made.settings.clients), sessions, asking.sittings)
     app.add_route("/metrics", metrics(made, callers))
-    app.router.routes.extend(pages.routes(made))
-    app.router.routes.extend(keys.routes(made))
-    launching = launch.Door(made, sessions)
-    app.router.routes.extend(launching.routes())
-    app.router.routes.extend(keys.routes(made))
+    app.router.routes.extend([*pages.routes(made), *keys.routes(made)])
     launching = launch.Door(made, sessions)
     app.router.routes.extend([*launching.routes(), *asking.routes()])
-    app.router.routes.extend(keys.routes(made))
-    launching = launch.Door(made, sessions)
-    app.router.routes.extend(launching.routes())
     beside = Hl7v2Application(reception, callers, app) if reception is not None else app
     return FhirApplication(made, callers, beside, launching.signed)
 

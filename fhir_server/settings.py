@@ -65,14 +65,6 @@ class Settings(BaseSettings):
         default=None,
         description="Origins, separated by commas, that may show the registry's pages in a frame.",
     )
-    signing_key: Path | None = Field(
-        default=None,
-        description=(
-            "PEM file of the keys (EC P-384) that sign documents: the first signs, the others verify "
-            "what was signed before. By default `<database file>.signing.pem`, with PostgreSQL "
-            "`csor.signing.pem`; made where it is not there."
-        ),
-    )
     cors_origins: str | None = Field(
         default=None,
         description="Origins, separated by commas, whose pages a browser lets call; * is any.",

@@ -94,10 +94,8 @@ def submit(
         sent.pop("id", None)
     if "author" not in sent:
         raise refusal("required", "The response does not say who wrote it", "author")
-    stored = create(_completed(questionnaire, sent, now), new_id)
-    entries = [stored, *(each.entry for each in keyed(questionnaire, stored, new_id))]
     stored = _stored(_completed(questionnaire, sent, now), new_id, version)
-    entries = with_extracted(questionnaire, stored, new_id)
+    entries = [stored, *(each.entry for each in keyed(questionnaire, stored, new_id))]
     act = Act(sent["author"], None, now, new_id)
     entries.append(create(act.provenance(entries, None), new_id))
     return {"resourceType": "Bundle", "type": "transaction", "entry": entries}
