@@ -28,7 +28,7 @@ from fhir_server.operations.notify import notifying
 from fhir_server.operations.receive import finish
 from fhir_server.operations.reception import Reception
 from fhir_server.operations.working import work_off
-from fhir_server.rest import keys, launch, pages
+from fhir_server.rest import keys, launch, pages, surveys
 from fhir_server.rest.application import FhirApplication
 from fhir_server.rest.hl7v2 import Hl7v2Application
 from fhir_server.rest.metrics import metrics
@@ -143,12 +143,12 @@ def application(made: Context, reception: Reception | None = None) -> FhirApplic
         return {"status": "ok", "inbox": held}
 
     sessions = Sessions(made.now, made.base_url, embedded=bool(made.settings.epr_origins))
-    callers = Callers(clients(made.settings.clients), sessions)
+    asking = surveys.Door(made)
+    callers = Callers(clients(made.settings.clients), sessions, asking.sittings)
     app.add_route("/metrics", metrics(made, callers))
-    app.router.routes.extend(pages.routes(made))
-    app.router.routes.extend(keys.routes(made))
+    app.router.routes.extend([*pages.routes(made), *keys.routes(made)])
     launching = launch.Door(made, sessions)
-    app.router.routes.extend(launching.routes())
+    app.router.routes.extend([*launching.routes(), *asking.routes()])
     beside = Hl7v2Application(reception, callers, app) if reception is not None else app
     return FhirApplication(made, callers, beside, launching.signed)
 

@@ -76,18 +76,25 @@ def sign(  # noqa: PLR0913 - each is a fact of the signature
 
 
 def submit(
-    questionnaire: Resource, response: Resource, *, now: str, new_id: Callable[[], str]
+    questionnaire: Resource,
+    response: Resource,
+    *,
+    now: str,
+    new_id: Callable[[], str],
+    version: str | None = None,
 ) -> Resource:
     """Return the transaction Bundle that stores a response that its author sent in, unsigned.
 
     The completed QuestionnaireResponse, the resources extracted from it, and their Provenance: what
-    a parent's survey needs. Raises FhirError (422) as `sign` does, and where no author is named.
+    a parent's survey needs. version is that of a response that is stored, as `sign` takes it.
+    Raises FhirError (422) as `sign` does, and where no author is named.
     """
     sent = _signable(questionnaire, response)
-    sent.pop("id", None)
+    if version is None:
+        sent.pop("id", None)
     if "author" not in sent:
         raise refusal("required", "The response does not say who wrote it", "author")
-    stored = create(_completed(questionnaire, sent, now), new_id)
+    stored = _stored(_completed(questionnaire, sent, now), new_id, version)
     entries = [stored, *(each.entry for each in keyed(questionnaire, stored, new_id))]
     act = Act(sent["author"], None, now, new_id)
     entries.append(create(act.provenance(entries, None), new_id))

@@ -2,7 +2,8 @@
 
 Callers on this machine (a loopback address) and clients that the operator has registered with a bearer
 token act for the registry as a whole. A surgeon whom an EPR has launched has a session, by its cookie,
-and may do with one child's note what `SURGEON_MAY` lists.
+and may do with one child's note what `SURGEON_MAY` lists. A parent who has opened a survey has a sitting,
+by another cookie, and may do what `PARENT_MAY` lists, none of which is FHIR.
 """
 
 import hashlib
@@ -19,7 +20,7 @@ from fhir_server.context import Principal
 from fhir_server.settings import Settings
 from r4.issue import FhirError, error
 
-REGISTRY, SURGEON = "registry", "surgeon"
+REGISTRY, SURGEON, PARENT = "registry", "surgeon", "parent"
 LOCAL = Principal("local", frozenset({REGISTRY}))
 
 _NOTE = frozenset({"QuestionnaireResponse"})
@@ -41,6 +42,11 @@ SURGEON_MAY: Mapping[str, frozenset[str | None]] = {
     ),
 }  # fmt: skip
 """What a surgeon's session may do, and on which types: forms and their terms, and the child's note."""
+
+PARENT_MAY = frozenset(
+    {"survey-form", "survey-answers", "survey-consent", "survey-submit", "survey-link"}
+)
+"""What a parent's sitting may do, all of it with one survey."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +127,13 @@ class Callers:
     Of a token only its hash is remembered, and nothing of one that is not known, nor of a session.
     """
 
-    def __init__(self, registered: tuple[Client, ...], sessions: Sessions | None = None) -> None:
-        self._registered, self.sessions = registered, sessions
+    def __init__(
+        self,
+        registered: tuple[Client, ...],
+        sessions: Sessions | None = None,
+        sittings: Sessions | None = None,
+    ) -> None:
+        self._registered, self.sessions, self.sittings = registered, sessions, sittings
         self._known: dict[tuple[str | bytes | None, ...], Principal] = {}
 
     def identify(
@@ -138,6 +149,9 @@ class Callers:
             session = self.sessions.asked_by(headers, method)
             if session is not None:
                 return session.principal
+        if self.sittings is not None and self.sittings.cookie.of(headers):
+            text = "A survey's page has no access to FHIR: finish the survey in this browser first."
+            raise FhirError(403, [error("forbidden", text, "http.Cookie")])
         authorization = headers.get(b"authorization")
         digest = None if authorization is None else hashlib.sha256(authorization).digest()
         key = (host, digest, headers.get(b"host"), headers.get(b"origin"))
@@ -168,7 +182,8 @@ def admit(principal: Principal, interaction: str, resource_type: str | None = No
     if REGISTRY in principal.roles:
         return
     is_note = SURGEON in principal.roles and resource_type in SURGEON_MAY.get(interaction, ())
-    if not is_note:
+    is_survey = PARENT in principal.roles and interaction in PARENT_MAY
+    if not is_note and not is_survey:
         on = f" on {resource_type}" if resource_type else ""
         raise FhirError(
             403, [error("forbidden", f"{principal.name} may not {interaction}{on} here.")]

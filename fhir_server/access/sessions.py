@@ -89,13 +89,23 @@ class Session:
 
 
 class Sessions:
-    """The sessions that are open, each by the SHA-256 of its cookie's value."""
+    """The sessions that are open, each by the SHA-256 of its cookie's value.
+
+    purpose: what they are for, in the cookie's name. proved: whether an unsafe request repeats the
+    session's secret, besides its Origin.
+    """
 
     def __init__(
-        self, now: Callable[[], datetime], base_url: str, *, embedded: bool = False
+        self,
+        now: Callable[[], datetime],
+        base_url: str,
+        *,
+        embedded: bool = False,
+        purpose: str = "",
+        proved: bool = True,
     ) -> None:
-        self.cookie = cookie(base_url, embedded=embedded)
-        self._now, self._origin = now, _origin(base_url)
+        self.cookie = cookie(base_url, embedded=embedded, purpose=purpose)
+        self._now, self._origin, self._proved = now, _origin(base_url), proved
         self._open: dict[bytes, Session] = {}
 
     def open(
@@ -138,8 +148,8 @@ class Sessions:
         if (value := self.cookie.of(headers)) is not None:
             self._open.pop(_digest(value), None)
 
-    def _refuse_forged(self, session: Session, headers: Headers) -> None:
-        """Raise FhirError 403 unless a page of this server sends it, which knows the session's secret.
+    def refuse_other_pages(self, headers: Headers) -> None:
+        """Raise FhirError 403 unless a page of this server sends a request.
 
         A browser names the page's origin with every unsafe request.
         """
@@ -150,6 +160,12 @@ class Sessions:
                 "A session's requests come from this server's own pages: their Origin is another."
             )
             raise FhirError(403, [error("forbidden", text, "http.Origin")])
+
+    def _refuse_forged(self, session: Session, headers: Headers) -> None:
+        """Raise FhirError 403 unless a page of this server sends it, which knows the session's secret."""
+        self.refuse_other_pages(headers)
+        if not self._proved:
+            return
         if not hmac.compare_digest(headers.get(CSRF, b""), session.csrf.encode()):
             text = (
                 "This page is not of the session that the browser has now: load it anew. A page sends "

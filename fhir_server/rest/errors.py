@@ -11,7 +11,7 @@ from fhir_server.rest.negotiate import Wanted, wanted
 from fhir_server.rest.request import Request
 from fhir_server.store.failure import place
 from r4.issue import FhirError, error, operation_outcome
-from r4.json import encode
+from r4.json import Resource, encode
 
 logger = logging.getLogger("csor.rest")
 
@@ -32,6 +32,14 @@ def refusal(request: Request, failure: FhirError, served: str = "") -> Answer:
         how = Wanted("json")
     content, kind = negotiate.written(how, encode(operation_outcome(failure.issues)))
     return Answer(content, failure.status, headers, kind)
+
+
+def shown(failure: FhirError) -> Resource:
+    """Return the OperationOutcome of a refusal whose reader is a person at a page of ours."""
+    outcome: Resource = operation_outcome(failure.issues)
+    for issue in outcome["issue"]:
+        issue["details"] = {"text": issue["diagnostics"]}
+    return outcome
 
 
 def failure(request: Request, unforeseen: Exception) -> FhirError:

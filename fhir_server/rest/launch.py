@@ -21,10 +21,10 @@ from fhir_server.access.sessions import Headers, Session, Sessions, cookie
 from fhir_server.context import Context, instant
 from fhir_server.operations import chart, launched
 from fhir_server.operations.write_back import WriteBacks
-from fhir_server.rest.errors import HEADERS, logger
+from fhir_server.rest.errors import HEADERS, logger, shown
 from fhir_server.store.failure import place
-from r4.issue import FhirError, error, operation_outcome
-from r4.json import Resource, encode
+from r4.issue import FhirError, error
+from r4.json import encode
 
 _FHIR = "application/fhir+json"
 _SECRET = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
@@ -163,8 +163,5 @@ class Door:
 
 
 def _refusal(refusal: FhirError) -> Response:
-    outcome: Resource = operation_outcome(refusal.issues)
-    for issue in outcome["issue"]:
-        issue["details"] = {"text": issue["diagnostics"]}
     headers = {**_SECRET, **HEADERS.get(refusal.status, {})}
-    return Response(encode(outcome), refusal.status, headers, _FHIR)
+    return Response(encode(shown(refusal)), refusal.status, headers, _FHIR)

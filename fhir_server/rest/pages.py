@@ -18,7 +18,7 @@ from fhir_server.context import Context
 from fhir_server.rest import content_encoding
 
 COMPILED = Path(__file__).parent / "compiled"
-PATHS = ("/", "/note")
+PATHS = ("/", "/note", "/survey")
 """What is answered with the one HTML file; which page it shows, the path decides in the browser."""
 
 _NONCE_PLACE = '<meta name="csp-nonce" content="" />'

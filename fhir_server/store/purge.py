@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from fhir_server.store import applied, inbox, jobs, renewal, tombstone
+from fhir_server.store import applied, inbox, jobs, links, renewal, tombstone
 from fhir_server.store.batch import carry_out
 from fhir_server.store.belonging import Child, Named, pairs_of
 from fhir_server.store.connection import Connection
@@ -245,7 +245,9 @@ def _erase(connection: Connection, theirs: _Versions) -> None:
         among = connection.dialect.among("rid", [each.rid for each in some])
         for table in ("content", "resource"):
             connection.execute(f"DELETE FROM {table} WHERE {among.text}", among.parameters)
-    applied.forget(connection, [place(*named) for named in theirs])
+    places = [place(*named) for named in theirs]
+    applied.forget(connection, places)
+    links.forget(connection, places)
 
 
 def _unindex(connection: Connection, versions: Iterable[_Version]) -> None:

@@ -67,6 +67,13 @@ async def test_a_page_is_html_that_no_cache_keeps(pages: httpx.AsyncClient) -> N
     assert answer.headers["x-content-type-options"] == "nosniff"
 
 
+async def test_every_page_is_the_one_file(pages: httpx.AsyncClient) -> None:
+    for path in ("/", "/note", "/note?response=1", "/survey"):
+        answer = await pages.get(path)
+        assert answer.status_code == 200, path
+        assert '<div id="page"></div>' in answer.text
+
+
 async def test_a_page_may_load_from_its_own_origin_alone_and_not_be_framed(
     pages: httpx.AsyncClient,
 ) -> None:

@@ -1,5 +1,6 @@
 """Purge erases a child: no row, and no byte of the file, names the child afterwards."""
 
+import asyncio
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from fhir_server.store import tombstone
+from fhir_server.store import links, tombstone
 from tests.support.server import Served
 
 SYSTEM = "https://csor.example/fhir/sid/RTH/mrn"
@@ -105,6 +106,9 @@ def test_nothing_of_the_child_is_left_in_any_table_or_in_the_file(server: Served
         "target": [{"reference": "Observation/ash-obs-1"}],
         "agent": [{"who": {"display": "ward"}}],
     })  # fmt: skip
+    digest = "5eed" * 16
+    asyncio.run(links.record(server.context.database, digest, "ash-task-1", 4_000_000_000))
+    assert naming(server, digest) == ["survey_link"]
     http.post("/Observation", json={  # refused, and kept in the inbox
         "resourceType": "Observation", "status": "no-such-status", "code": {"text": "weight"},
         "subject": {"reference": "Patient/ash-id-7731"},
@@ -113,7 +117,15 @@ def test_nothing_of_the_child_is_left_in_any_table_or_in_the_file(server: Served
     said = outcome["issue"][0]["diagnostics"]
     assert "1 Encounter, 1 Observation, 1 Patient, 1 Provenance, 1 Task: 6 versions" in said
     assert "1 messages" in said
-    names = ("ash-id-7731", "ash-mrn-5512", "ash-obs-1", "ash-enc-1", "ash-task-1", "ash-prov-1")
+    names = (
+        "ash-id-7731",
+        "ash-mrn-5512",
+        "ash-obs-1",
+        "ash-enc-1",
+        "ash-task-1",
+        "ash-prov-1",
+        digest,
+    )
     assert naming(server, *names, "Zarquon", "zarquon") == []
     if (
         server.context.database.dialect.name == "sqlite"

@@ -18,6 +18,10 @@ export function Front() {
           </p>
         </section>
         <section>
+          <h2>For parents</h2>
+          <p>Use the link in the message that we sent you: it opens your questions.</p>
+        </section>
+        <section>
           <h2>For systems</h2>
           <p>
             The FHIR R4 endpoint is <a href="/fhir/metadata">/fhir</a>; its{' '}

@@ -7,6 +7,7 @@ import './style.css';
 
 // Each page is loaded apart: the front page, and a parent's phone, fetch nothing that only a surgeon needs.
 const Note = lazy(() => import('./note/page'));
+const Survey = lazy(() => import('./survey/page'));
 
 const nonce = document.querySelector<HTMLMetaElement>('meta[name="csp-nonce"]')?.content;
 const cache = createCache({ key: 'csor', nonce: nonce || undefined, prepend: true });
@@ -15,6 +16,8 @@ function Page() {
   switch (window.location.pathname) {
     case '/note':
       return <Note />;
+    case '/survey':
+      return <Survey />;
     default:
       return <Front />;
   }

@@ -25,6 +25,7 @@ from fhir_server.store.tables.jobs import (
     SubscriptionCursor,
     SubscriptionEvent,
 )
+from fhir_server.store.tables.links import SurveyLink
 from fhir_server.store.tables.resources import (
     Audit,
     Content,
@@ -72,6 +73,7 @@ __all__ = (
     "StoredResource",
     "SubscriptionCursor",
     "SubscriptionEvent",
+    "SurveyLink",
     "Tombstone",
     "TombstonePlace",
 )

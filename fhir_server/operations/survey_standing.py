@@ -1,0 +1,159 @@
+"""Whether a survey may go on: asked at every step, of what is stored now.
+
+A child's death, or an objection to what parents report, stops it at once, whoever has told it.
+https://hl7.org/fhir/R4/task.html and https://hl7.org/fhir/R4/consent.html
+"""
+
+from dataclasses import dataclass
+from datetime import date
+
+from fhir_server.context import Context, instant
+from fhir_server.interactions.targets import find, survivor
+from fhir_server.operations.forms import one
+from fhir_server.store import read as store
+from r4.issue import FhirError, error
+from r4.json import Resource, decode
+from terminology.systems import CSOR
+
+TASK = f"{CSOR}/CodeSystem/task"
+STREAM = f"{CSOR}/CodeSystem/data-stream"
+SURVEY = "survey"
+PARENTS = "parent-reported"
+OPEN = ("requested", "ready", "in-progress")
+MANY = 1000
+"""Most Consents or Tasks of one child that are looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """A survey that may go on: its Task, the child, and who is asked.
+
+    version: the Task's. child: the Patient that stands for the child.
+    """
+
+    task: Resource
+    version: int
+    child: Resource
+
+    @property
+    def id(self) -> str:
+        """The id of the Task."""
+        return str(self.task["id"])
+
+    @property
+    def parent(self) -> Resource:
+        """The Reference to who is asked."""
+        return {"reference": self.task["owner"]["reference"]}
+
+    @property
+    def form(self) -> str:
+        """The canonical of the form, with its version."""
+        return str(self.task["input"][0]["valueCanonical"])
+
+    @property
+    def until(self) -> str:
+        """The last day on which it can be answered."""
+        return str(self.task["restriction"]["period"]["end"])
+
+    @property
+    def response(self) -> str | None:
+        """The id of the response, once there is one."""
+        focus = self.task.get("focus", {}).get("reference", "")
+        return focus.partition("/")[2] or None
+
+
+def survey(context: Context, task_id: str) -> Survey:
+    """Return a survey that may go on; raises FhirError 410 for one that has ended, whatever ended it."""
+    found = known(context, task_id)
+    if found is None or ended(context, found) is not None:
+        text = "This survey is closed. There is nothing more for you to do. Thank you."
+        raise FhirError(410, [error("business-rule", text, rule="survey-closed")])
+    return found
+
+
+def known(context: Context, task_id: str) -> Survey | None:
+    """Return the survey of a Task, whether or not it may go on; None where there is none."""
+    stored = store.current(context.database, "Task", task_id)
+    if stored is None or stored.deleted:
+        return None
+    task = decode(stored.body)
+    codes = {(each.get("system"), each.get("code")) for each in task["code"].get("coding", ())}
+    child = one(context, task.get("for", {}).get("reference", ""), "Patient")
+    if (TASK, SURVEY) not in codes or child is None:
+        return None
+    return Survey(task, stored.version, decode(survivor(context, child).body))
+
+
+def ended(context: Context, found: Survey) -> str | None:
+    """Return why a survey may not go on, as a code of CodeSystem-survey-stop; None where it may.
+
+    "" is of one that is done, or was stopped before.
+    """
+    if found.task["status"] not in OPEN:
+        return ""
+    if reason := stopped(context, found.child):
+        return reason
+    today = date.fromisoformat(instant(context.now())[:10])
+    return None if today <= date.fromisoformat(found.until) else "window-over"
+
+
+def stopped(context: Context, child: Resource) -> str | None:
+    """Return why a child's parents are asked nothing any more, or None."""
+    if child.get("deceasedBoolean") or "deceasedDateTime" in child:
+        return "death"
+    if any(_objects(context, each) for each in consents(context, child)):
+        return "objection"
+    return None
+
+
+def consents(context: Context, child: Resource) -> list[Resource]:
+    """Return the Consents about a child that are in force by their status."""
+    criteria = f"patient=Patient/{child['id']}&status=active"
+    _, found = find(context, "Consent", criteria, MANY)
+    return [decode(each.body) for each in found]
+
+
+def open_tasks(context: Context, child: Resource) -> list[Resource]:
+    """Return the Tasks of a child's surveys that are not done and not stopped."""
+    criteria = f"patient=Patient/{child['id']}&code={TASK}|{SURVEY}&status={','.join(OPEN)}"
+    _, found = find(context, "Task", criteria, MANY)
+    return [decode(each.body) for each in found]
+
+
+def cancelled(task: Resource, reason: str, now: str) -> Resource:
+    """Return the transaction entry that stops a survey, if its Task is as it was read."""
+    coding = {"system": f"{CSOR}/CodeSystem/survey-stop", "code": reason}
+    changed = {
+        **task,
+        "status": "cancelled",
+        "statusReason": {"coding": [coding]},
+        "lastModified": now,
+    }
+    return update(changed, task["meta"]["versionId"])
+
+
+def update(resource: Resource, version: str) -> Resource:
+    """Return the transaction entry of the next version of a resource, if `version` is the newest."""
+    url = f"{resource['resourceType']}/{resource['id']}"
+    request = {"method": "PUT", "url": url, "ifMatch": f'W/"{version}"'}
+    return {"resource": resource, "request": request}
+
+
+def streams_of(consent: Resource) -> set[str]:
+    """Return the data streams that a Consent decides about."""
+    codings = (
+        coding
+        for code in consent.get("provision", {}).get("code", ())
+        for coding in code.get("coding", ())
+    )
+    return {each["code"] for each in codings if each.get("system") == STREAM and "code" in each}
+
+
+def _objects(context: Context, consent: Resource) -> bool:
+    """Tell whether a Consent denies what parents report, now."""
+    provision = consent.get("provision", {})
+    if provision.get("type") != "deny" or PARENTS not in streams_of(consent):
+        return False
+    now, period = instant(context.now()), provision.get("period", {})
+    end = period.get("end", now)
+    return bool(end >= now[: len(end)])

@@ -1,0 +1,263 @@
+"""A parent decides, answers in two sittings and hands in; death and objection end it at once."""
+
+from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from fhir_server.access.sessions import IDLE
+from fhir_server.context import Context
+from tests.support.surveys import (
+    API,
+    FORM,
+    STREAMS,
+    Home,
+    answers,
+    expected,
+    home,
+    made,
+    said,
+    task,
+)
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest.fixture(scope="module")
+def registry_at_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Context]:
+    with made(tmp_path_factory.mktemp("journey")) as found:
+        yield found
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def parent(registry_at_home: Context) -> AsyncIterator[Home]:
+    async with home(registry_at_home) as found:
+        yield found
+
+
+async def resource(parent: Home, url: str) -> dict[str, Any]:
+    return dict((await parent.fhir("GET", url)).json())
+
+
+async def found(parent: Home, query: str) -> list[dict[str, Any]]:
+    answer = await parent.fhir("GET", query)
+    return [each["resource"] for each in answer.json().get("entry", ())]
+
+
+async def test_a_survey_is_answered_in_two_sittings_and_handed_in(parent: Home) -> None:
+    shown = await parent.sit()
+    assert shown["questionnaire"]["url"] == FORM.partition("|")[0]
+    assert shown["until"] == "2026-12-31"
+    assert [each["code"] for each in shown["streams"]] == list(STREAMS)
+    assert {each["decision"] for each in shown["streams"]} == {None}
+    assert (await parent.decide()).status_code == 204
+    half = {**shown["response"], "item": answers()[:2]}
+    kept = await parent.keep(half, shown["etag"])
+    assert (kept.status_code, kept.headers["etag"]) == (200, 'W/"2"')
+    assert kept.json()["item"] == answers()[:2]
+
+    parent.clock.now += IDLE  # the sitting has ended; another link, the next day
+    away = await parent.http.get(f"{API}/form")
+    assert (away.status_code, "kept" in said(away)) == (401, True)
+    parent.clock.now += timedelta(days=1)
+    again = await parent.sit()
+    assert again["response"]["item"] == answers()[:2]
+    assert {each["decision"] for each in again["streams"]} == {"permit"}
+    whole = await parent.keep({**again["response"], "item": answers()}, again["etag"])
+    handed = await parent.http.post(f"{API}/submit", headers={"If-Match": whole.headers["etag"]})
+    assert (handed.status_code, "Max-Age=0" in handed.headers["set-cookie"]) == (204, True)
+
+    done = await parent.read("task")
+    response = await resource(parent, f"QuestionnaireResponse/{again['response']['id']}")
+    assert done["status"] == "completed"
+    assert done["output"][0]["valueReference"] == {
+        "reference": f"QuestionnaireResponse/{response['id']}"
+    }
+    assert (response["status"], response["item"]) == ("completed", answers())
+    assert response["author"] == {"reference": parent.places["parent"]}
+    extracted = await found(parent, f"Observation?subject={parent.places['child']}")
+    assert len(extracted) == len(expected("Observation"))
+    assert {each["derivedFrom"][0]["reference"] for each in extracted} == {
+        f"QuestionnaireResponse/{response['id']}"
+    }
+    assert (await parent.enter(await parent.link())).status_code == 410
+
+
+async def test_before_the_parent_agrees_no_answer_is_kept(parent: Home) -> None:
+    shown = await parent.sit()
+    refused = await parent.keep({**shown["response"], "item": answers()}, shown["etag"])
+    assert (refused.status_code, "may use" in said(refused)) == (403, True)
+    await parent.decide("permit", "national-data")
+    refused = await parent.keep({**shown["response"], "item": answers()}, shown["etag"])
+    assert refused.status_code == 403
+    assert "item" not in (await parent.shown())["response"]
+
+
+async def test_each_stream_is_decided_alone_and_a_parent_may_change_their_mind(
+    parent: Home,
+) -> None:
+    await parent.sit()
+    await parent.decide("permit")
+    await parent.decide("deny", "national-data")
+    theirs = {each["code"]: each["decision"] for each in (await parent.shown())["streams"]}
+    assert theirs == {
+        "health-record": "permit", "national-data": "deny", "parent-reported": "permit",
+    }  # fmt: skip
+    listed = await found(parent, f"Consent?patient={parent.places['child']}")
+    assert len(listed) == len(STREAMS)
+    assert {each["performer"][0]["reference"] for each in listed} == {parent.places["parent"]}
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [{}, {"streams": []}, {"streams": [{"code": "all", "decision": "permit"}]}, [],
+     {"streams": [{"code": "national-data", "decision": "perhaps"}]}],
+)  # fmt: skip
+async def test_what_is_no_decision_is_refused(parent: Home, sent: object) -> None:
+    await parent.sit()
+    assert (await parent.http.post(f"{API}/consent", json=sent)).status_code == 400
+
+
+async def test_an_objection_ends_every_survey_about_the_child_at_once(parent: Home) -> None:
+    child, owner = ({"reference": parent.places[each]} for each in ("child", "parent"))
+    await parent.stored("later task", task("later", child, owner))
+    shown = await parent.sit()
+    await parent.decide("permit")
+    await parent.keep({**shown["response"], "item": answers()}, shown["etag"])
+    over = await parent.decide("deny", "parent-reported")
+    assert (over.status_code, "Max-Age=0" in over.headers["set-cookie"]) == (204, True)
+    for name in ("task", "later task"):
+        stopped = await parent.read(name)
+        assert stopped["status"] == "cancelled"
+        assert stopped["statusReason"]["coding"][0]["code"] == "objection"
+    assert (await parent.read("other task"))["status"] == "ready"
+    assert (await parent.http.get(f"{API}/form")).status_code == 401
+    assert (await parent.enter(await parent.link("later task"))).status_code == 410
+
+
+DEATH = {"deceasedBoolean": True}
+
+
+@pytest.mark.parametrize("why", ["death", "objection"])
+async def test_death_or_objection_stops_the_next_step_whoever_tells_it(
+    parent: Home, why: str
+) -> None:
+    shown = await parent.sit()
+    await parent.decide("permit")
+    kept = await parent.keep({**shown["response"], "item": answers()}, shown["etag"])
+    token = await parent.link()
+    await told(parent, why)
+    match = {"If-Match": kept.headers["etag"]}
+    for refused in (
+        await parent.http.get(f"{API}/form"),
+        await parent.keep(kept.json(), kept.headers["etag"]),
+        await parent.decide("permit"),
+        await parent.http.post(f"{API}/submit", headers=match),
+        await parent.enter(token),
+    ):
+        assert refused.status_code == 410
+        assert "closed" in said(refused)
+        assert "died" not in said(refused)
+    response = await resource(parent, f"QuestionnaireResponse/{kept.json()['id']}")
+    assert (response["status"], response["item"]) == ("in-progress", answers())
+
+
+async def told(parent: Home, why: str) -> None:
+    """Let a hospital tell the registry what stops a survey."""
+    if why == "death":
+        child = await parent.read("child")
+        changed = await parent.fhir("PUT", parent.places["child"], json={**child, **DEATH})
+        assert changed.status_code == 200
+        return
+    await parent.sit()
+    await parent.decide("deny", "national-data")
+    [consent] = [
+        each
+        for each in await found(parent, f"Consent?patient={parent.places['child']}")
+        if each["provision"]["type"] == "deny"
+    ]
+    stream = consent["provision"]["code"][0]["coding"][0]
+    code = [{"coding": [{**stream, "code": "parent-reported"}]}]
+    theirs = {
+        **{key: value for key, value in consent.items() if key not in ("id", "identifier", "meta")},
+        "provision": {"type": "deny", "code": code},
+        "performer": [{"display": "The other parent"}],
+    }
+    await parent.stored("objection", theirs)
+
+
+async def test_an_objection_that_has_run_out_stops_nothing(parent: Home) -> None:
+    await told(parent, "objection")
+    consent = await parent.read("objection")
+    ended = {**consent, "provision": {**consent["provision"], "period": {"end": "2026-11-22"}}}
+    await parent.fhir("PUT", parent.places["objection"], json=ended)
+    await parent.sit()
+
+
+async def test_after_its_last_day_a_survey_is_closed(parent: Home) -> None:
+    token = await parent.link(days=60)
+    parent.clock.now = parent.clock.now.replace(month=12, day=31)
+    await parent.sit()
+    parent.clock.now += timedelta(days=1)
+    assert (await parent.enter(token)).status_code == 410
+
+
+async def test_answers_that_changed_meanwhile_are_shown_beside_ones_own(parent: Home) -> None:
+    shown = await parent.sit()
+    await parent.decide()
+    theirs = await parent.keep({**shown["response"], "item": answers("stoma")}, shown["etag"])
+    mine = {**shown["response"], "item": answers()}
+    refused = await parent.keep(mine, shown["etag"])
+    assert refused.status_code == 412
+    assert refused.headers["etag"] == theirs.headers["etag"]
+    assert refused.json() == {"mine": mine, "theirs": theirs.json()}
+    handed = await parent.http.post(f"{API}/submit", headers={"If-Match": shown["etag"]})
+    assert handed.status_code == 412
+    assert (await parent.read("task"))["status"] == "in-progress"
+
+
+async def test_what_is_missing_is_said_and_nothing_is_lost(parent: Home) -> None:
+    shown = await parent.sit()
+    await parent.decide()
+    kept = await parent.keep({**shown["response"], "item": answers()[:1]}, shown["etag"])
+    etag = kept.headers["etag"]
+    refused = await parent.http.post(f"{API}/submit", headers={"If-Match": etag})
+    assert refused.status_code == 422
+    assert all(each["details"]["text"] for each in refused.json()["issue"])
+    assert (await parent.shown())["response"]["item"] == answers()[:1]
+
+
+async def test_a_parent_changes_answers_and_nothing_else(parent: Home) -> None:
+    shown = await parent.sit()
+    await parent.decide()
+    other = {"reference": parent.places["other child"]}
+    sent = {
+        **shown["response"], "subject": other, "author": other, "status": "completed",
+        "questionnaire": "https://csor.example/fhir/Questionnaire/operative-note-generic|0.1.0",
+        "item": answers(),
+    }  # fmt: skip
+    kept = (await parent.keep(sent, shown["etag"])).json()
+    same = ("subject", "author", "status", "questionnaire", "identifier")
+    assert {name: kept[name] for name in same} == {name: shown["response"][name] for name in same}
+
+
+async def test_what_is_no_answer_of_the_form_is_refused(parent: Home) -> None:
+    shown = await parent.sit()
+    await parent.decide()
+    for item in ("none", [{"linkId": "no-such"}], [7]):
+        answer = await parent.keep({**shown["response"], "item": item}, shown["etag"])
+        assert answer.status_code in (400, 422), item
+    wrong = await parent.http.put(f"{API}/response", content=b"{", headers={"If-Match": 'W/"1"'})
+    assert wrong.status_code == 400
+    unseen = await parent.http.put(f"{API}/response", json={"item": []})
+    assert unseen.status_code == 400
+
+
+async def test_a_page_of_another_site_changes_nothing(parent: Home) -> None:
+    shown = await parent.sit()
+    parent.http.headers["Origin"] = "https://elsewhere.example"
+    assert (await parent.decide()).status_code == 403
+    refused = await parent.keep({**shown["response"], "item": []}, shown["etag"])
+    assert refused.status_code == 403

@@ -1,0 +1,187 @@
+import type { QuestionnaireResponse } from 'fhir/r4';
+import { useEffect, useRef, useState } from 'react';
+import { Refused } from '../fhir/client';
+import { Draft } from '../form/draft';
+import { type Sitting, begin, decide, form, keep, submit } from './api';
+import { Birth } from './birth';
+import { Consent } from './consent';
+import { Message } from './message';
+import { Questions } from './questions';
+import './survey.css';
+import { filled, texts } from './texts';
+
+type Step =
+  | { at: 'loading' }
+  | { at: 'no-link' }
+  | { at: 'birth'; refused: string[] }
+  | { at: 'consent'; sitting: Sitting }
+  | { at: 'questions'; sitting: Sitting; draft: Draft }
+  | { at: 'later'; sitting: Sitting; draft: Draft }
+  | { at: 'stopped' }
+  | { at: 'sent' }
+  | { at: 'failed'; isClosed: boolean; sentences: string[] };
+
+const PARENTS = 'parent-reported';
+const GONE = 410;
+
+/** A parent's survey, from the link to the last answer. */
+export default function Survey() {
+  // The link's secret is after the #, which browsers send to nobody; it leaves the address bar at once.
+  const token = useRef(window.location.hash.slice(1));
+  const [language, setLanguage] = useState('en');
+  const [step, go] = useState<Step>({ at: 'loading' });
+  const said = texts(language);
+
+  useEffect(() => {
+    window.history.replaceState(null, '', '/survey');
+    if (token.current) {
+      go({ at: 'birth', refused: [] });
+    } else {
+      load().catch(() => go({ at: 'no-link' }));
+    }
+  }, []);
+
+  useEffect(() => {
+    document.title = said.title;
+    document.documentElement.lang = language === 'en' ? 'en-GB' : language;
+  }, [language, said]);
+
+  async function load(): Promise<void> {
+    const sitting = await form();
+    setLanguage(sitting.language);
+    if (sitting.streams.some(({ decision }) => decision === null)) {
+      go({ at: 'consent', sitting });
+    } else {
+      go({ at: 'questions', sitting, draft: drafted(sitting) });
+    }
+  }
+
+  async function enter(date: string): Promise<void> {
+    try {
+      await begin(token.current, date);
+    } catch (refusal) {
+      if (refusal instanceof Refused && refusal.status !== GONE) {
+        go({ at: 'birth', refused: refusal.sentences });
+      } else {
+        fail(refusal);
+      }
+      return;
+    }
+    await load().catch(fail);
+  }
+
+  async function decided(
+    sitting: Sitting,
+    streams: { code: string; decision: string }[]
+  ): Promise<void> {
+    await decide(streams);
+    const isStopped = streams.some(({ code, decision }) => code === PARENTS && decision === 'deny');
+    go(isStopped ? { at: 'stopped' } : { at: 'questions', sitting, draft: drafted(sitting) });
+  }
+
+  async function send(draft: Draft): Promise<void> {
+    await draft.save();
+    if (!draft.isKept) {
+      return;
+    }
+    await submit(draft.etag);
+    draft.end();
+    go({ at: 'sent' });
+  }
+
+  function fail(refusal: unknown): void {
+    const sentences = refusal instanceof Refused ? refusal.sentences : [String(refusal)];
+    const isClosed = refusal instanceof Refused && refusal.status === GONE;
+    go({ at: 'failed', isClosed, sentences });
+  }
+
+  function body() {
+    switch (step.at) {
+      case 'loading':
+        return (
+          <p className="waiting" role="status">
+            {said.loading}
+          </p>
+        );
+      case 'no-link':
+        return <Message title={said.noLinkTitle} sentences={[said.noLink]} />;
+      case 'birth':
+        return <Birth said={said} refused={step.refused} onDate={(date) => void enter(date)} />;
+      case 'consent':
+        return (
+          <Consent
+            said={said}
+            streams={step.sitting.streams}
+            onDecided={(streams) => decided(step.sitting, streams).catch(fail)}
+          />
+        );
+      case 'questions':
+        return (
+          <Questions
+            said={said}
+            form={step.sitting.questionnaire}
+            draft={step.draft}
+            greeting={filled(said.greeting, { given: step.sitting.child.given })}
+            onLater={() => {
+              void step.draft.save().then(() => go({ ...step, at: 'later' }));
+            }}
+            onSend={() => send(step.draft)}
+          />
+        );
+      case 'later':
+        return (
+          <Message
+            title={said.laterTitle}
+            sentences={[filled(said.laterText, { until: ukDate(step.sitting.until) })]}>
+            <div className="turning">
+              <button
+                type="button"
+                className="button button-quiet"
+                onClick={() => go({ at: 'questions', sitting: step.sitting, draft: step.draft })}>
+                {said.goOn}
+              </button>
+            </div>
+          </Message>
+        );
+      case 'stopped':
+        return <Message title={said.stoppedTitle} sentences={[said.stopped]} />;
+      case 'sent':
+        return <Message title={said.sentTitle} sentences={[said.sent]} />;
+      case 'failed':
+        return (
+          <Message
+            title={step.isClosed ? said.closedTitle : said.failedTitle}
+            sentences={step.sentences}
+          />
+        );
+    }
+  }
+
+  return (
+    <div className="survey">
+      <header className="bar">
+        <div className="bar-inner">
+          <strong className="brand">CSOR</strong>
+        </div>
+      </header>
+      <main>
+        {body()}
+      </main>
+    </div>
+  );
+}
+
+function drafted(sitting: Sitting): Draft {
+  const stored = { resource: sitting.response, etag: sitting.etag };
+  return new Draft(stored, {
+    put: keep,
+    current: async () => {
+      const now = await form();
+      return { resource: now.response as QuestionnaireResponse, etag: now.etag };
+    }
+  });
+}
+
+function ukDate(date: string): string {
+  return date.slice(0, 10).split('-').reverse().join('/');
+}
