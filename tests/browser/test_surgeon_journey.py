@@ -109,7 +109,7 @@ def test_a_typical_note_is_signed_by_keyboard_alone(
 def test_a_surgeons_first_note_has_nothing_carried_over(
     drive: Run, registry: tuple[Served, Epr]
 ) -> None:
-    seen = _written(drive, registry, [*TECHNIQUE, *THIS_CHILD])
+    seen = _written(drive, registry, [*TECHNIQUE, *THIS_CHILD], screenshots=None)
     assert len(seen["interactions"]) == len(TECHNIQUE) + len(THIS_CHILD) + 1
     assert seen["axe"] == []
     _is_signed(registry[0], seen["pdf"].split("/")[3])
@@ -120,7 +120,10 @@ def _root(server: Served) -> str:
 
 
 def _written(
-    drive: Run, registry: tuple[Served, Epr], answers: list[tuple[str, str, str]]
+    drive: Run,
+    registry: tuple[Served, Epr],
+    answers: list[tuple[str, str, str]],
+    **more: None,
 ) -> dict[str, Any]:
     server, epr = registry
     return drive(
@@ -129,6 +132,7 @@ def _written(
             "start": epr.launch(_root(server), context=CONTEXT),
             "origins": [_root(server), epr.base_url],
             "answers": [{"how": h, "question": q, "value": v} for h, q, v in answers],
+            **more,
         },
     )
 
