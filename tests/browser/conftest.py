@@ -51,7 +51,7 @@ def drive(pages: None, request: pytest.FixtureRequest) -> Run:
         with TURN.open("w") as turn:
             fcntl.flock(turn, fcntl.LOCK_EX)
             done = npm.run(
-                "node", [script], SECONDS, npm.BROWSER[1], given={**given, "screenshots": folder}
+                "node", [script], SECONDS, npm.BROWSER[1], given={"screenshots": folder, **given}
             )
         assert done.returncode == 0, done.stderr
         seen: dict[str, Any] = json.loads(done.stdout)

@@ -1,5 +1,5 @@
 // A parent answers a survey on a phone in two sittings: what was given is on standard input.
-import { readFileSync } from 'node:fs';
+import { readFileSync, readdirSync } from 'node:fs';
 import { findings, open, visit } from './browser.mjs';
 
 const given = JSON.parse(readFileSync(0, 'utf8'));
@@ -53,7 +53,7 @@ async function done({ seen, context, browser }) {
 }
 
 const first = await sitting();
-await enter(first, given.links.first, given.wrongDate);
+await enter(first, given.link, given.wrongDate);
 await first.page.getByRole('alert').getByRole('paragraph').first().waitFor({ timeout: 30_000 });
 said.wrongDate = await first.page.getByRole('main').innerText();
 said.address = await first.page.evaluate(() => window.location.href);
@@ -79,30 +79,34 @@ await first.press('Save and go on later');
 await first.page.getByRole('heading', { name: 'Your answers are saved' }).waitFor({ timeout: 30_000 });
 said.later = await first.page.getByRole('main').innerText();
 await look(first.page, 'later');
+await first.press('Send me a new link');
+await first.page.getByText('A new link is on its way').waitFor({ timeout: 30_000 });
+const [message] = readdirSync(given.outbox);
+const [second] = /http\S+#\S+/.exec(readFileSync(`${given.outbox}/${message}`, 'utf8'));
 await done(first);
 
 const reused = await sitting();
-await enter(reused, given.links.first, given.date);
+await enter(reused, given.link, given.date);
 await reused.page.getByRole('alert').getByRole('paragraph').first().waitFor({ timeout: 30_000 });
 said.reused = await reused.page.getByRole('main').innerText();
 await done(reused);
 
-const second = await sitting();
-await enter(second, given.links.second, given.date);
+const again = await sitting();
+await enter(again, second, given.date);
 const [next] = given.second;
-await second.page.getByRole('heading', { level: 1, name: next.topic }).waitFor({ timeout: 30_000 });
-await look(second.page, 'topic');
+await again.page.getByRole('heading', { level: 1, name: next.topic }).waitFor({ timeout: 30_000 });
+await look(again.page, 'topic');
 for (const { topic, answers } of given.second) {
-  await answer(second, topic, answers);
+  await answer(again, topic, answers);
 }
-await second.page.getByRole('heading', { name: 'Check your answers' }).waitFor({ timeout: 30_000 });
-said.review = await second.page.getByRole('main').innerText();
-await look(second.page, 'review');
-await second.press('Send');
-await second.page.getByRole('heading', { name: 'Thank you' }).waitFor({ timeout: 30_000 });
-await look(second.page, 'sent');
-await second.page.reload();
-await second.page.getByRole('heading', { level: 1 }).waitFor({ timeout: 30_000 });
-said.afterwards = await second.page.getByRole('main').innerText();
-await done(second);
+await again.page.getByRole('heading', { name: 'Check your answers' }).waitFor({ timeout: 30_000 });
+said.review = await again.page.getByRole('main').innerText();
+await look(again.page, 'review');
+await again.press('Send');
+await again.page.getByRole('heading', { name: 'Thank you' }).waitFor({ timeout: 30_000 });
+await look(again.page, 'sent');
+await again.page.reload();
+await again.page.getByRole('heading', { level: 1 }).waitFor({ timeout: 30_000 });
+said.afterwards = await again.page.getByRole('main').innerText();
+await done(again);
 process.stdout.write(JSON.stringify({ ...said, axe, ...all }));

@@ -1,4 +1,4 @@
-"""A parent answers a survey on a phone of 390 pixels, in two sittings, each opened by a link of its own."""
+"""A parent answers a survey on a phone of 390 pixels in two sittings, and asks for the second's link."""
 
 import asyncio
 from datetime import timedelta
@@ -10,12 +10,14 @@ import pytest
 from fhir_server.app import alone
 from fhir_server.context import Context
 from fhir_server.operations.invitations import link
+from fhir_server.operations.survey_schedule import CONTACT
 from tests.browser.conftest import Run
-from tests.support.server import Served, served
+from tests.support.server import ROOT, Served, served
 from tests.support.surveys import BORN, SURVEY, expected, task
 
 pytestmark = pytest.mark.slow
 
+PLAN = ROOT / "questionnaires" / "parent_surveys" / "demo-plan.toml"
 FIRST = [
     {
         "topic": "About your child",
@@ -46,8 +48,10 @@ SECOND: list[dict[str, Any]] = [
 
 
 def test_a_survey_is_answered_on_a_phone_in_two_sittings(drive: Run, tmp_path: Path) -> None:
-    key = {"signing_key": tmp_path / "signing.pem"}
-    with served(tmp_path, mllp=False, **key) as server:
+    sender = tmp_path / "sender.toml"
+    sender.write_text('[file]\nfolder = "out"\n')
+    settings = {"surveys": PLAN, "survey_sender": "file", "survey_sender_file": sender}
+    with served(tmp_path, mllp=False, **settings) as server:
         places = _asked(server)
         seen = drive(
             "parent.mjs",
@@ -55,7 +59,8 @@ def test_a_survey_is_answered_on_a_phone_in_two_sittings(drive: Run, tmp_path: P
                 "origins": [server.base_url.removesuffix("/fhir")],
                 "date": BORN,
                 "wrongDate": f"{int(BORN[:4]) - 1}{BORN[4:]}",
-                "links": {name: _link(server, places["task"]) for name in ("first", "second")},
+                "link": _link(server, places["task"]),
+                "outbox": str(tmp_path / "out"),
                 "first": FIRST,
                 "second": SECOND,
             },
@@ -84,7 +89,14 @@ def _asked(server: Served) -> dict[str, str]:
 
     named = [{"given": ["Wren"], "family": "Testchild"}]
     child = stored({"resourceType": "Patient", "name": named, "birthDate": BORN})
-    parent = stored({"resourceType": "RelatedPerson", "patient": {"reference": child}})
+    parent = stored(
+        {
+            "resourceType": "RelatedPerson",
+            "identifier": [{"system": CONTACT, "value": "S-1"}],
+            "patient": {"reference": child},
+            "telecom": [{"system": "email", "value": "parent@home.example"}],
+        }
+    )
     number = f"{child.partition('/')[2]}.{SURVEY}"
     due = task(number, {"reference": child}, {"reference": parent}, until="2099-12-31")
     return {"child": child, "parent": parent, "task": stored(due)}

@@ -66,6 +66,9 @@ THIS_CHILD = [
     ("choose", "Implants or prostheses", "None"),
     ("type", "Instructions after the operation", "Fictitious instructions."),
 ]
+SOON = 3000
+"""Milliseconds from asking for the answers to seeing them, carry-over and storing the draft among them:
+three times what is aimed at, for the machine may be busy."""
 MOST = 25
 """The interactions that a typical note may need, its signature among them."""
 
@@ -89,9 +92,10 @@ def test_a_typical_note_is_signed_by_keyboard_alone(
     _earlier_note(server)
     seen = _written(drive, registry, [("press", "Confirm the marked answers", ""), *THIS_CHILD])
     print(
-        f"{len(seen['interactions'])} interactions; shown {seen['shownAfter']} ms after the launch"
+        f"{len(seen['interactions'])} interactions; populated and shown in {seen['shownAfter']} ms"
     )
     assert len(seen["interactions"]) <= MOST
+    assert seen["shownAfter"] < SOON
     assert seen["axe"] == []
     assert seen["errors"] == []
     assert seen["foreign"] == []
@@ -105,7 +109,7 @@ def test_a_typical_note_is_signed_by_keyboard_alone(
 def test_a_surgeons_first_note_has_nothing_carried_over(
     drive: Run, registry: tuple[Served, Epr]
 ) -> None:
-    seen = _written(drive, registry, [*TECHNIQUE, *THIS_CHILD])
+    seen = _written(drive, registry, [*TECHNIQUE, *THIS_CHILD], screenshots=None)
     assert len(seen["interactions"]) == len(TECHNIQUE) + len(THIS_CHILD) + 1
     assert seen["axe"] == []
     _is_signed(registry[0], seen["pdf"].split("/")[3])
@@ -116,7 +120,10 @@ def _root(server: Served) -> str:
 
 
 def _written(
-    drive: Run, registry: tuple[Served, Epr], answers: list[tuple[str, str, str]]
+    drive: Run,
+    registry: tuple[Served, Epr],
+    answers: list[tuple[str, str, str]],
+    **more: None,
 ) -> dict[str, Any]:
     server, epr = registry
     return drive(
@@ -125,6 +132,7 @@ def _written(
             "start": epr.launch(_root(server), context=CONTEXT),
             "origins": [_root(server), epr.base_url],
             "answers": [{"how": h, "question": q, "value": v} for h, q, v in answers],
+            **more,
         },
     )
 

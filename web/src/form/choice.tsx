@@ -38,6 +38,7 @@ function response(
 export function Choice(given: QItemOverrideComponentProps) {
   const { qItem: item, qrItem, onQrItemChange } = given;
   const name = useId();
+  const said = useContext(Words);
   const { codings } = useValueSetCodings(item);
   const offered = options(item, codings.map((valueCoding) => ({ valueCoding })));
   const chosen = answersOf(qrItem);
@@ -85,6 +86,15 @@ export function Choice(given: QItemOverrideComponentProps) {
               </label>
             );
           })}
+          {chosen.length && !item.repeats && !item.required && !isReadOnly ? (
+            <button
+              type="button"
+              className="link link-clear"
+              onClick={() => onQrItemChange(response(item, []))}>
+              {said.clear}
+              <span className="hidden"> {item.text}</span>
+            </button>
+          ) : null}
         </div>
       )}
     </Field>

@@ -101,7 +101,7 @@ export class Draft {
   /** Store what is pending now; resolves when it was tried. */
   async save(): Promise<void> {
     window.clearTimeout(this.timer);
-    if (this.inFlight) {
+    while (this.inFlight) {
       await this.inFlight;
     }
     if (!this.pending || this.state.kind === 'conflict') {

@@ -18,6 +18,7 @@ export interface Said {
   error: string;
   choose: string;
   calculated: string;
+  clear: string;
 }
 
 export const Words = createContext<Said>({
@@ -25,5 +26,6 @@ export const Words = createContext<Said>({
   required: 'Answer this question.',
   error: 'Error:',
   choose: 'Choose',
-  calculated: 'Calculated'
+  calculated: 'Calculated',
+  clear: 'Clear'
 });

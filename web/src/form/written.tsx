@@ -164,13 +164,16 @@ export function Written(given: QItemOverrideComponentProps) {
       return;
     }
     const found = kind.read(latest.current, item);
+    const made = { linkId: item.linkId, text: item.text };
     if (typeof found === 'string') {
       setComplaint(complains ? found : '');
+      if (complains) {
+        change.current(made); // what stood there before is not the answer any more
+      }
       return;
     }
     isDirty.current = false;
     setComplaint('');
-    const made = { linkId: item.linkId, text: item.text };
     const id = isRepeated ? answer?.id : undefined;
     change.current(found ? { ...made, answer: [id ? { ...found, id } : found] } : made);
   }

@@ -88,7 +88,9 @@ export function Editor({ session, form, draft, fromRecord, onSigned }: Given) {
     (document.activeElement as HTMLElement | null)?.blur();
     await new Promise((resolve) => window.setTimeout(resolve, QUEUE));
     await draft.save();
-    if (draft.state.kind === 'saved') {
+    if (carried(draft.response).size) {
+      refuse([{ linkId: null, text: 'Confirm the answers from your earlier note, or change them.' }]);
+    } else if (draft.state.kind === 'saved') {
       await signStored();
     } else {
       refuse([{ linkId: null, text: 'The draft is not saved, so it cannot be signed yet.' }]);

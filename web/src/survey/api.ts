@@ -49,3 +49,8 @@ export async function decide(streams: { code: string; decision: string }[]): Pro
 export async function submit(etag: string): Promise<void> {
   await ask('POST', `${API}/submit`, {}, { 'If-Match': etag });
 }
+
+/** Ask for another link, which goes to the address on file and is not shown. */
+export async function anotherLink(): Promise<void> {
+  await ask('POST', `${API}/another-link`, {});
+}

@@ -2,7 +2,7 @@ import type { QuestionnaireResponse } from 'fhir/r4';
 import { useEffect, useRef, useState } from 'react';
 import { Refused } from '../fhir/client';
 import { Draft } from '../form/draft';
-import { type Sitting, begin, decide, form, keep, submit } from './api';
+import { type Sitting, anotherLink, begin, decide, form, keep, submit } from './api';
 import { Birth } from './birth';
 import { Consent } from './consent';
 import { Message } from './message';
@@ -16,7 +16,7 @@ type Step =
   | { at: 'birth'; refused: string[] }
   | { at: 'consent'; sitting: Sitting }
   | { at: 'questions'; sitting: Sitting; draft: Draft }
-  | { at: 'later'; sitting: Sitting; draft: Draft }
+  | { at: 'later'; sitting: Sitting; draft: Draft; told: string[] }
   | { at: 'stopped' }
   | { at: 'sent' }
   | { at: 'failed'; isClosed: boolean; sentences: string[] };
@@ -90,9 +90,8 @@ export default function Survey() {
   }
 
   function fail(refusal: unknown): void {
-    const sentences = refusal instanceof Refused ? refusal.sentences : [String(refusal)];
     const isClosed = refusal instanceof Refused && refusal.status === GONE;
-    go({ at: 'failed', isClosed, sentences });
+    go({ at: 'failed', isClosed, sentences: sentencesOf(refusal) });
   }
 
   function body() {
@@ -123,7 +122,7 @@ export default function Survey() {
             draft={step.draft}
             greeting={filled(said.greeting, { given: step.sitting.child.given })}
             onLater={() => {
-              void step.draft.save().then(() => go({ ...step, at: 'later' }));
+              void step.draft.save().then(() => go({ ...step, at: 'later', told: [] }));
             }}
             onSend={() => send(step.draft)}
           />
@@ -132,8 +131,25 @@ export default function Survey() {
         return (
           <Message
             title={said.laterTitle}
-            sentences={[filled(said.laterText, { until: ukDate(step.sitting.until) })]}>
+            sentences={
+              step.told.length
+                ? step.told
+                : [filled(said.laterText, { until: ukDate(step.sitting.until) })]
+            }>
             <div className="turning">
+              {step.told.length ? null : (
+                <button
+                  type="button"
+                  className="button"
+                  onClick={() =>
+                    void anotherLink().then(
+                      () => go({ ...step, told: [said.anotherSent] }),
+                      (refusal) => go({ ...step, told: sentencesOf(refusal) })
+                    )
+                  }>
+                  {said.anotherLink}
+                </button>
+              )}
               <button
                 type="button"
                 className="button button-quiet"
@@ -169,6 +185,10 @@ export default function Survey() {
       </main>
     </div>
   );
+}
+
+function sentencesOf(refusal: unknown): string[] {
+  return refusal instanceof Refused ? refusal.sentences : [String(refusal)];
 }
 
 function drafted(sitting: Sitting): Draft {

@@ -38,7 +38,14 @@ export function Questions({ said, form, draft, greeting, onLater, onSend }: Give
   const heading = useRef<HTMLHeadingElement>(null);
   const invalid = useQuestionnaireResponseStore.use.invalidItems();
   const words = useMemo(
-    () => ({ optional: said.optional, required: said.missing, error: said.error, choose: said.choose, calculated: '' }),
+    () => ({
+      optional: said.optional,
+      required: said.missing,
+      error: said.error,
+      choose: said.choose,
+      calculated: said.calculated,
+      clear: said.clear
+    }),
     [said]
   );
   const at = Math.max(
