@@ -4,7 +4,7 @@ https://hl7.org/fhir/uv/sdc/ (4.0)
 """
 
 from questionnaires.assembly import assemble
-from questionnaires.catalogue import artefacts, forms, module
+from questionnaires.catalogue import artefacts, forms, forms_with, module
 from questionnaires.checking import check
 from questionnaires.extraction import Extracted, extract, extracted
 from questionnaires.prose import narrative
@@ -18,6 +18,7 @@ __all__ = [
     "extract",
     "extracted",
     "forms",
+    "forms_with",
     "module",
     "narrative",
     "sign",

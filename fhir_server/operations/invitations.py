@@ -105,9 +105,10 @@ async def link(context: Context, task_id: str, expires: datetime) -> str:
 async def _send_due(context: Context, found: Survey, plan: Plan, how: tuple[Courier, Sent]) -> None:
     today = date.fromisoformat(instant(context.now())[:10])
     start = date.fromisoformat(found.task["restriction"]["period"]["start"][:10])
-    passed = sum(each <= today for each in reminders(found.form.partition("|")[0], start, plan))
+    survey_number = found.task["identifier"][0]["value"]
+    passed = sum(each <= today for each in reminders(survey_number, start, plan))
     kind = "reminder" if passed and found.task["status"] != "requested" else "invitation"
-    number = f"{found.task['identifier'][0]['value']}.{passed}"
+    number = f"{survey_number}.{passed}"
     if not _was_sent(context, number):
         await _send(context, _Message(found, kind, number, plan.valid), *how)
 

@@ -17,9 +17,10 @@ from terminology.systems import CSOR
 
 TASK = f"{CSOR}/CodeSystem/task"
 STREAM = f"{CSOR}/CodeSystem/data-stream"
-SURVEY = "survey"
+SURVEY, TOLD_OF_DEATH = "survey", "told-of-death"
 PARENTS = "parent-reported"
 OPEN = ("requested", "ready", "in-progress")
+_REFUTED = "rejected,cancelled,entered-in-error"
 MANY = 1000
 """Most Consents or Tasks of one child that are looked at."""
 
@@ -100,6 +101,9 @@ def ended(context: Context, found: Survey) -> str | None:
 def stopped(context: Context, child: Resource) -> str | None:
     """Return why a child's parents are asked nothing any more, or None."""
     if child.get("deceasedBoolean") or "deceasedDateTime" in child:
+        return "death"
+    criteria = f"patient=Patient/{child['id']}&code={TASK}|{TOLD_OF_DEATH}&status:not={_REFUTED}"
+    if find(context, "Task", criteria)[1]:
         return "death"
     if any(_objects(context, each) for each in consents(context, child)):
         return "objection"

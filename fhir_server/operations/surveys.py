@@ -6,7 +6,7 @@ https://hl7.org/fhir/R4/questionnaireresponse.html
 """
 
 import hmac
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -19,6 +19,8 @@ from fhir_server.operations.notes import noted, stored_response
 from fhir_server.operations.survey_standing import (
     PARENTS,
     STREAM,
+    TASK,
+    TOLD_OF_DEATH,
     Survey,
     cancelled,
     consents,
@@ -29,6 +31,7 @@ from fhir_server.operations.survey_standing import (
 )
 from fhir_server.operations.survey_standing import update as updating
 from fhir_server.store.read import Stored
+from questionnaires.calculation import calculated
 from r4 import artefacts
 from r4.issue import FhirError, error
 from r4.json import Resource, decode
@@ -36,6 +39,7 @@ from terminology.systems import CSOR
 
 IDENTIFIER = f"{CSOR}/sid/survey"
 DECISION = f"{CSOR}/sid/decision"
+_CHILD_DIED = (f"{CSOR}/CodeSystem/parent-survey", "child-died")
 _DECISIONS = ("permit", "deny")
 _CODES = "http://terminology.hl7.org/CodeSystem"
 
@@ -105,6 +109,7 @@ async def keep(context: Context, task_id: str, sent: object, if_match: str | Non
 async def submit(context: Context, task_id: str, if_match: str | None) -> None:
     """Complete the answers that are kept, and the survey with them, in one transaction.
 
+    Where they tell of the child's death, no survey goes on, and the registry is asked to find out.
     Raises FhirError as `keep` does, and 422 with every answer that is missing.
     """
     found = survey(context, task_id)
@@ -113,7 +118,7 @@ async def submit(context: Context, task_id: str, if_match: str | None) -> None:
     response = stored.at_version()
     questionnaire = form(context, response)
     now = instant(context.now())
-    completed = {**response, "status": "completed", "authored": now}
+    completed = {**calculated(questionnaire, response), "status": "completed", "authored": now}
     complete(context, questionnaire, completed)
     bundle = questionnaires.submit(
         questionnaire, completed, now=now, new_id=context.new_id, version=str(stored.asked)
@@ -122,6 +127,8 @@ async def submit(context: Context, task_id: str, if_match: str | None) -> None:
     output = {"type": {"text": "Answers"}, "valueReference": reference}
     done = {**found.task, "status": "completed", "lastModified": now, "output": [output]}
     entries = [*bundle["entry"], updating(done, str(found.version))]
+    if _tells_of_death(response):
+        entries += _after_death(context, found, reference)
     await transaction(context, {**bundle, "entry": entries})
 
 
@@ -154,6 +161,41 @@ def decisions(context: Context, found: Survey) -> list[Resource]:
         {"code": code, "display": display, "decision": theirs.get(code)}
         for code, display in _streams()
     ]
+
+
+def _tells_of_death(response: Resource) -> bool:
+    return any(
+        (coding.get("system"), coding.get("code")) == _CHILD_DIED
+        for item in _items(response)
+        for answer in item.get("answer", ())
+        if isinstance(coding := answer.get("valueCoding"), dict)
+    )
+
+
+def _items(node: Resource) -> Iterator[Resource]:
+    for item in node.get("item", ()):
+        yield item
+        yield from _items(item)
+        for answer in item.get("answer", ()):
+            yield from _items(answer)
+
+
+def _after_death(context: Context, found: Survey, response: Resource) -> list[Resource]:
+    """Return what ends the child's other surveys, and asks a steward: a parent's word sets no record."""
+    now = instant(context.now())
+    others = [each for each in open_tasks(context, found.child) if each["id"] != found.id]
+    task = {
+        "resourceType": "Task",
+        "status": "requested",
+        "intent": "order",
+        "code": {"coding": [{"system": TASK, "code": TOLD_OF_DEATH}]},
+        "focus": response,
+        "for": {"reference": f"Patient/{found.child['id']}"},
+        "authoredOn": now,
+        "requester": found.parent,
+    }
+    asked = {"resource": task, "request": {"method": "POST", "url": "Task"}}
+    return [*(cancelled(each, "death", now) for each in others), asked]
 
 
 def _refuse_undecided(context: Context, found: Survey) -> None:

@@ -261,3 +261,42 @@ async def test_a_page_of_another_site_changes_nothing(parent: Home) -> None:
     assert (await parent.decide()).status_code == 403
     refused = await parent.keep({**shown["response"], "item": []}, shown["etag"])
     assert refused.status_code == 403
+
+
+async def test_a_parents_word_of_a_death_ends_the_surveys_and_is_for_a_steward_to_record(
+    parent: Home,
+) -> None:
+    child, owner = ({"reference": parent.places[each]} for each in ("child", "parent"))
+    general = "https://csor.example/fhir/Questionnaire/parent-survey-hirschsprung|0.1.0"
+    asked = {
+        **task("general", child, owner),
+        "input": [{"type": {"text": "Form"}, "valueCanonical": general}],
+    }
+    await parent.stored("general task", asked)
+    await parent.enter(await parent.link("general task"))
+    shown = await parent.shown()
+    await parent.decide()
+    coding = {"system": "https://csor.example/fhir/CodeSystem/parent-survey", "code": "child-died"}
+    status = {"linkId": "child-status", "answer": [{"valueCoding": coding}]}
+    kept = await parent.keep(
+        {**shown["response"], "item": [{"linkId": "child", "item": [status]}]}, shown["etag"]
+    )
+    match = {"If-Match": kept.headers["etag"]}
+    assert (await parent.http.post(f"{API}/submit", headers=match)).status_code == 204
+
+    assert not {"deceasedBoolean", "deceasedDateTime"} & (await parent.read("child")).keys()
+    assert (await parent.read("general task"))["status"] == "completed"
+    stopped = await parent.read("task")
+    assert (stopped["status"], stopped["statusReason"]["coding"][0]["code"]) == (
+        "cancelled",
+        "death",
+    )
+    code = "https://csor.example/fhir/CodeSystem/task|told-of-death"
+    [steward] = await found(parent, f"Task?code={code}&patient={parent.places['child']}")
+    assert steward["focus"] == {"reference": f"QuestionnaireResponse/{kept.json()['id']}"}
+    await parent.stored("next task", task("next", child, owner))
+    token = await parent.link("next task")
+    assert (await parent.enter(token)).status_code == 410
+    refuted = {**steward, "status": "rejected"}
+    assert (await parent.fhir("PUT", f"Task/{steward['id']}", json=refuted)).status_code == 200
+    assert (await parent.enter(await parent.link("next task"))).status_code == 204
