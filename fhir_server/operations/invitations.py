@@ -17,7 +17,7 @@ from fhir_server.interactions.transaction import transaction
 from fhir_server.operations.couriers import Courier
 from fhir_server.operations.forms import one
 from fhir_server.operations.survey_schedule import open_surveys
-from fhir_server.operations.survey_standing import Survey, ended, survey, update
+from fhir_server.operations.survey_standing import Survey, ended, preferred_language, survey, update
 from fhir_server.store.failure import place
 from fhir_server.store.links import record
 from questionnaires.letters import letter
@@ -120,7 +120,7 @@ async def _send(context: Context, message: _Message, courier: Courier, done: Sen
         done.without_address += 1
         return
     medium, to = address
-    language = _language(person)
+    language = preferred_language(person)
     said = letter(message.kind, language, message.found.until)
     try:
         await _prepared(context, message, medium, said.text.replace("{link}", "").strip())
@@ -199,14 +199,6 @@ def _address(person: Resource | None, courier: Courier) -> tuple[str, str] | Non
             if value and each.get("system") in _SYSTEMS[medium] and each.get("use") != "old":
                 return medium, value
     return None
-
-
-def _language(person: Resource) -> str:
-    """Return the language that a person is written to in: what they prefer, or English."""
-    listed = person.get("communication", ())
-    preferred = [each for each in listed if each.get("preferred")] or list(listed)
-    codes = [c.get("code", "") for each in preferred for c in each["language"].get("coding", ())]
-    return next((code.partition("-")[0] for code in codes if code), "en")
 
 
 def _expiry(context: Context, found: Survey, valid: Span) -> datetime:

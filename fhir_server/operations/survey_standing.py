@@ -153,6 +153,14 @@ def streams_of(consent: Resource) -> set[str]:
     return {each["code"] for each in codings if each.get("system") == STREAM and "code" in each}
 
 
+def preferred_language(person: Resource) -> str:
+    """Return the language that a person is written to in: what they prefer, or English."""
+    listed = person.get("communication", ())
+    preferred = [each for each in listed if each.get("preferred")] or list(listed)
+    codes = [c.get("code", "") for each in preferred for c in each["language"].get("coding", ())]
+    return next((code.partition("-")[0] for code in codes if code), "en")
+
+
 def _objects(context: Context, consent: Resource) -> bool:
     """Tell whether a Consent denies what parents report, now."""
     provision = consent.get("provision", {})

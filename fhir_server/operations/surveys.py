@@ -14,7 +14,7 @@ import questionnaires
 from fhir_server.context import Context, instant
 from fhir_server.interactions.transaction import transaction
 from fhir_server.interactions.update import update
-from fhir_server.operations.forms import complete, form
+from fhir_server.operations.forms import complete, form, one
 from fhir_server.operations.notes import noted, stored_response
 from fhir_server.operations.survey_standing import (
     PARENTS,
@@ -26,12 +26,14 @@ from fhir_server.operations.survey_standing import (
     consents,
     known,
     open_tasks,
+    preferred_language,
     streams_of,
     survey,
 )
 from fhir_server.operations.survey_standing import update as updating
 from fhir_server.store.read import Stored
 from questionnaires.calculation import calculated
+from questionnaires.translation import in_language, languages
 from r4 import artefacts
 from r4.issue import FhirError, error
 from r4.json import Resource, decode
@@ -65,25 +67,38 @@ def is_birth_date(context: Context, task_id: str, given: object) -> bool:
     return same and len(date) == len("2026-01-31")
 
 
-async def opened(context: Context, task_id: str) -> Resource:
+async def opened(context: Context, task_id: str, wanted: str | None = None) -> Resource:
     """Return what a page shows of a survey, its response begun where it was not.
 
-    That is the form, the answers so far and their etag, the child's first given name, the data streams
-    with this parent's decisions, and the last day. Raises FhirError 410 where the survey is closed.
+    That is the form, the answers so far and their etag, the child's first given name, the language and
+    those that there are, the data streams with this parent's decisions, and the last day. wanted: a
+    language; else it is that of the answers so far, else the one that the parent prefers.
+    Raises FhirError 410 where the survey is closed.
     """
     found = survey(context, task_id)
     if found.response is None:
         found = await _begun(context, found)
     answers = kept(context, found)
     names = found.child.get("name") or [{}]
+    language = _language(context, found, wanted or answers.response.get("language"))
     return {
-        "questionnaire": form(context, answers.response),
+        "questionnaire": in_language(form(context, answers.response), language),
         "response": answers.response,
         "etag": answers.etag,
         "child": {"given": (names[0].get("given") or [""])[0]},
+        "language": language,
+        "languages": languages(),
         "streams": decisions(context, found),
         "until": found.until,
     }
+
+
+def _language(context: Context, found: Survey, wanted: str | None) -> str:
+    if wanted is None:
+        stored = one(context, found.parent["reference"], "RelatedPerson")
+        wanted = preferred_language(decode(stored.body)) if stored else None
+    short = (wanted or "").partition("-")[0]
+    return short if short in languages() else languages()[0]
 
 
 def kept(context: Context, found: Survey) -> Answers:

@@ -300,3 +300,52 @@ async def test_a_parents_word_of_a_death_ends_the_surveys_and_is_for_a_steward_t
     refuted = {**steward, "status": "rejected"}
     assert (await parent.fhir("PUT", f"Task/{steward['id']}", json=refuted)).status_code == 200
     assert (await parent.enter(await parent.link("next task"))).status_code == 204
+
+
+async def test_a_survey_can_be_answered_in_welsh_which_says_that_it_is_a_draft(
+    parent: Home,
+) -> None:
+    shown = await parent.sit()
+    assert (shown["language"], shown["languages"]) == ("en", ["en", "cy"])
+    welsh = (await parent.http.get(f"{API}/form?language=cy-GB")).json()
+    assert welsh["language"] == welsh["questionnaire"]["language"] == "cy"
+    page, *_ = welsh["questionnaire"]["item"]
+    assert "not reviewed" in page["text"]
+    assert "eich plentyn" in page["text"]
+    await parent.decide()
+    texts = {each["linkId"]: each.get("text") for each in parts(welsh["questionnaire"]["item"])}
+    displays = {
+        (each["linkId"], option["valueCoding"]["code"]): option["valueCoding"]["display"]
+        for each in parts(welsh["questionnaire"]["item"])
+        for option in each.get("answerOption", ())
+    }
+    given = answers()
+    for item in parts(given):
+        item["text"] = texts[item["linkId"]]
+        for each in item.get("answer", ()):
+            each["valueCoding"]["display"] = displays[item["linkId"], each["valueCoding"]["code"]]
+    sent = {**shown["response"], "language": "cy", "item": given}
+    kept = await parent.keep(sent, shown["etag"])
+    assert kept.status_code == 200, kept.text
+    assert (await parent.shown())["language"] == "cy"  # the next sitting's too
+    match = {"If-Match": kept.headers["etag"]}
+    handed = await parent.http.post(f"{API}/submit", headers=match)
+    assert handed.status_code == 204, handed.text
+    extracted = await found(parent, f"Observation?subject={parent.places['child']}")
+    assert len(extracted) == len(expected("Observation"))
+
+
+async def test_a_parent_who_prefers_welsh_is_asked_in_welsh(parent: Home) -> None:
+    person = await parent.read("parent")
+    coding = {"system": "urn:ietf:bcp:47", "code": "cy"}
+    prefers = {**person, "communication": [{"language": {"coding": [coding]}, "preferred": True}]}
+    await parent.fhir("PUT", parent.places["parent"], json=prefers)
+    assert (await parent.sit())["language"] == "cy"
+    in_none = await parent.http.get(f"{API}/form?language=../en")
+    assert in_none.json()["language"] == "en"
+
+
+def parts(listed: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    for each in listed:
+        yield each
+        yield from parts(each.get("item", []))
