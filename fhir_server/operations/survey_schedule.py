@@ -122,7 +122,7 @@ def _task(context: Context, due: Due, number: str, people: tuple[Resource, Resou
     """Return the entry that makes the Task of a survey, unless it was made before."""
     child, person = people
     form = context.forms[due.form]
-    value = f"{number}.{form['id']}"
+    value = f"{number}.{due.name}"
     task = {
         "resourceType": "Task",
         "identifier": [{"system": IDENTIFIER, "value": value}],

@@ -17,9 +17,10 @@ from terminology.systems import CSOR
 
 TASK = f"{CSOR}/CodeSystem/task"
 STREAM = f"{CSOR}/CodeSystem/data-stream"
-SURVEY = "survey"
+SURVEY, TOLD_OF_DEATH = "survey", "told-of-death"
 PARENTS = "parent-reported"
 OPEN = ("requested", "ready", "in-progress")
+_REFUTED = "rejected,cancelled,entered-in-error"
 MANY = 1000
 """Most Consents or Tasks of one child that are looked at."""
 
@@ -101,6 +102,9 @@ def stopped(context: Context, child: Resource) -> str | None:
     """Return why a child's parents are asked nothing any more, or None."""
     if child.get("deceasedBoolean") or "deceasedDateTime" in child:
         return "death"
+    criteria = f"patient=Patient/{child['id']}&code={TASK}|{TOLD_OF_DEATH}&status:not={_REFUTED}"
+    if find(context, "Task", criteria)[1]:
+        return "death"
     if any(_objects(context, each) for each in consents(context, child)):
         return "objection"
     return None
@@ -147,6 +151,14 @@ def streams_of(consent: Resource) -> set[str]:
         for coding in code.get("coding", ())
     )
     return {each["code"] for each in codings if each.get("system") == STREAM and "code" in each}
+
+
+def preferred_language(person: Resource) -> str:
+    """Return the language that a person is written to in: what they prefer, or English."""
+    listed = person.get("communication", ())
+    preferred = [each for each in listed if each.get("preferred")] or list(listed)
+    codes = [c.get("code", "") for each in preferred for c in each["language"].get("coding", ())]
+    return next((code.partition("-")[0] for code in codes if code), "en")
 
 
 def _objects(context: Context, consent: Resource) -> bool:
