@@ -188,6 +188,33 @@ async def told(parent: Home, why: str) -> None:
     await parent.stored("objection", theirs)
 
 
+@pytest.mark.parametrize("linked", ["replaced-by", "replaces"])
+@pytest.mark.parametrize("why", ["death", "objection"])
+async def test_what_was_said_of_a_record_that_was_merged_counts_as_well(
+    parent: Home, why: str, linked: str
+) -> None:
+    await parent.sit()
+    if why == "objection":
+        await told(parent, why)
+        consent = await parent.read("objection")
+        await parent.fhir("DELETE", parent.places["objection"])
+    else:
+        consent = None
+    await parent.stored("retired", {"resourceType": "Patient", **(DEATH if why == "death" else {})})
+    retired, child = await parent.read("retired"), await parent.read("child")
+    holder, other = (retired, child) if linked == "replaced-by" else (child, retired)
+    link = [{"other": {"reference": f"Patient/{other['id']}"}, "type": linked}]
+    if consent is not None:
+        theirs = {name: value for name, value in consent.items() if name not in ("id", "meta")}
+        about = {"reference": f"Patient/{retired['id']}"}
+        await parent.stored("objection", {**theirs, "patient": about})
+    token = await parent.link()
+    assert (await parent.enter(token)).status_code == 204
+    url = f"Patient/{holder['id']}"
+    assert (await parent.fhir("PUT", url, json={**holder, "link": link})).status_code == 200
+    assert (await parent.http.get(f"{API}/form")).status_code == 410
+
+
 async def test_an_objection_that_has_run_out_stops_nothing(parent: Home) -> None:
     await told(parent, "objection")
     consent = await parent.read("objection")
