@@ -46,6 +46,7 @@ def case(server: Served, place: str, number: str, condition: str) -> None:
     assert server.http.post("/EpisodeOfCare", json=body).status_code == 201
 
 
+@pytest.mark.slow
 def test_whose_parents_may_be_asked_is_listed_once(tmp_path: Path) -> None:
     with served(tmp_path) as server:
         listed = child(server, "Plover", "9990000018")

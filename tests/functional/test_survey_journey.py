@@ -110,14 +110,17 @@ async def test_each_stream_is_decided_alone_and_a_parent_may_change_their_mind(
     assert {each["performer"][0]["reference"] for each in listed} == {parent.places["parent"]}
 
 
-@pytest.mark.parametrize(
-    "sent",
-    [{}, {"streams": []}, {"streams": [{"code": "all", "decision": "permit"}]}, [],
-     {"streams": [{"code": "national-data", "decision": "perhaps"}]}],
-)  # fmt: skip
-async def test_what_is_no_decision_is_refused(parent: Home, sent: object) -> None:
+async def test_what_is_no_decision_is_refused(parent: Home) -> None:
     await parent.sit()
-    assert (await parent.http.post(f"{API}/consent", json=sent)).status_code == 400
+    for sent in (
+        {},
+        [],
+        {"streams": []},
+        {"streams": [{"code": "all", "decision": "permit"}]},
+        {"streams": [{"code": "national-data", "decision": "perhaps"}]},
+    ):
+        answer = await parent.http.post(f"{API}/consent", json=sent)
+        assert answer.status_code == 400, sent
 
 
 async def test_an_objection_ends_every_survey_about_the_child_at_once(parent: Home) -> None:
@@ -186,6 +189,33 @@ async def told(parent: Home, why: str) -> None:
         "performer": [{"display": "The other parent"}],
     }
     await parent.stored("objection", theirs)
+
+
+@pytest.mark.parametrize("linked", ["replaced-by", "replaces"])
+@pytest.mark.parametrize("why", ["death", "objection"])
+async def test_what_was_said_of_a_record_that_was_merged_counts_as_well(
+    parent: Home, why: str, linked: str
+) -> None:
+    await parent.sit()
+    if why == "objection":
+        await told(parent, why)
+        consent = await parent.read("objection")
+        await parent.fhir("DELETE", parent.places["objection"])
+    else:
+        consent = None
+    await parent.stored("retired", {"resourceType": "Patient", **(DEATH if why == "death" else {})})
+    retired, child = await parent.read("retired"), await parent.read("child")
+    holder, other = (retired, child) if linked == "replaced-by" else (child, retired)
+    link = [{"other": {"reference": f"Patient/{other['id']}"}, "type": linked}]
+    if consent is not None:
+        theirs = {name: value for name, value in consent.items() if name not in ("id", "meta")}
+        about = {"reference": f"Patient/{retired['id']}"}
+        await parent.stored("objection", {**theirs, "patient": about})
+    token = await parent.link()
+    assert (await parent.enter(token)).status_code == 204
+    url = f"Patient/{holder['id']}"
+    assert (await parent.fhir("PUT", url, json={**holder, "link": link})).status_code == 200
+    assert (await parent.http.get(f"{API}/form")).status_code == 410
 
 
 async def test_an_objection_that_has_run_out_stops_nothing(parent: Home) -> None:
