@@ -23,6 +23,7 @@ from fhir_server.commands import (
     purge,
     reindex,
     serve,
+    surveys,
     unload,
     unmerge,
     verify,
@@ -84,7 +85,8 @@ def parser() -> argparse.ArgumentParser:
     letters = add("dead-letters", "List notifications that were given up, or send them again.")
     letters.add_argument("--replay", type=int, nargs="+", metavar="N", help="their numbers")
     letters.set_defaults(run=lambda given: dead_letters.dead_letters(Settings(), given.replay))
-    verify_document.add_arguments(add)
+    for each in (verify_document, surveys):
+        each.add_arguments(add)
     reference = add("docs", "Write docs/reference, or check that it is current.")
     reference.add_argument("--check", action="store_true")
     reference.set_defaults(run=lambda given: docs.docs(check=given.check))

@@ -65,6 +65,23 @@ class Settings(BaseSettings):
         default=None,
         description="Origins, separated by commas, that may show the registry's pages in a frame.",
     )
+    surveys: Path | None = Field(
+        default=None,
+        description=(
+            "TOML file of the time points at which parents are asked: see docs/surveys.md. Without it "
+            "no survey is scheduled."
+        ),
+    )
+    survey_sender: Literal["off", "file", "smtp", "http"] = Field(
+        default="off",
+        description=(
+            "How messages reach parents: email (smtp), text messages (http), or into a folder (file)."
+        ),
+    )
+    survey_sender_file: Path | None = Field(
+        default=None,
+        description="TOML file that says where and how the survey sender sends: see docs/surveys.md.",
+    )
     cors_origins: str | None = Field(
         default=None,
         description="Origins, separated by commas, whose pages a browser lets call; * is any.",

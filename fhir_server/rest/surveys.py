@@ -20,6 +20,9 @@ from fhir_server.access.links import Attempts, Link, read
 from fhir_server.access.sessions import Session, Sessions
 from fhir_server.context import Context, Principal, microseconds
 from fhir_server.operations import surveys
+from fhir_server.operations.couriers import courier
+from fhir_server.operations.invitations import send_another
+from fhir_server.operations.survey_schedule import plan_of
 from fhir_server.operations.survey_standing import Survey, survey
 from fhir_server.rest.errors import logger, shown
 from fhir_server.store.failure import place
@@ -34,16 +37,22 @@ LARGEST = 1024 * 1024
 """Most bytes of a body."""
 _FHIR, _JSON = "application/fhir+json", "application/json"
 _SECRET = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
+_INTERACTIONS = {"response": "survey-answers", "another-link": "survey-link"}
 Answering = Callable[[Context, Session, Request], Coroutine[Any, Any, Response]]
 
 
 class Door:
-    """Answers the survey pages; sittings are held in the memory of the one process that serves."""
+    """Answers the survey pages; sittings are held in the memory of the one process that serves.
+
+    Raises ValueError for a plan of surveys, or a file of their sender, that is none.
+    """
 
     def __init__(self, made: Context) -> None:
         self.context = made
         self.sittings = Sessions(made.now, made.base_url, purpose="survey", proved=False)
         self.attempts = Attempts(made.now)
+        self.courier = courier(made.settings)
+        self.plan = plan_of(made, made.settings.surveys) if made.settings.surveys else None
 
     def routes(self) -> list[BaseRoute]:
         """Return the routes of the survey pages."""
@@ -53,6 +62,7 @@ class Door:
             self._route("response", "PUT", self._answers),
             self._route("consent", "POST", self._consent),
             self._route("submit", "POST", self._submit),
+            self._route("another-link", "POST", self._another_link),
         ]
 
     async def sitting(self, request: Request) -> Response:
@@ -101,7 +111,7 @@ class Door:
 
     def _route(self, name: str, method: str, answering: Answering) -> Route:
         """Return a route that is answered within a sitting; whatever goes wrong is an outcome."""
-        interaction = {"response": "survey-answers"}.get(name, f"survey-{name}")
+        interaction = _INTERACTIONS.get(name, f"survey-{name}")
 
         async def answer(request: Request) -> Response:
             session = None
@@ -163,6 +173,16 @@ class Door:
         """POST submit, If-Match: hand the answers in, which ends the sitting."""
         await surveys.submit(context, session.told["task"], request.headers.get("if-match"))
         return self._ended(request)
+
+    async def _another_link(self, context: Context, session: Session, _: Request) -> Response:
+        """POST another-link: send a new link to the address on file, which is not told."""
+        if self.courier is None or self.plan is None:
+            text = (
+                "No link can be sent from here. Your answers are kept for the next time we write."
+            )
+            raise FhirError(503, [error("transient", text)])
+        await send_another(context, session.told["task"], self.plan.valid, self.courier)
+        return Response(None, 204, _SECRET)
 
     def _ended(self, request: Request) -> Response:
         self.sittings.end(dict(request.scope["headers"]))
