@@ -119,6 +119,8 @@ def identify(
 
 
 _MOST_KNOWN = 1024
+_FORWARDED = (b"forwarded", b"x-forwarded-for", b"x-real-ip", b"via")
+"""What a proxy adds to a request: the address is the proxy's then, and not that of who calls."""
 
 
 class Callers:
@@ -141,7 +143,8 @@ class Callers:
     ) -> Principal:
         """Tell who calls, from the peer's address and the headers, their names in lower case.
 
-        Who brings a session's cookie is the session's person and nobody else, on this machine too.
+        Who brings a session's cookie is the session's person and nobody else, on this machine too. What
+        a proxy says that it has passed on comes from nobody on this machine.
         Raises FhirError 401 where nobody is known by them, 400 where Host or Origin is no host, 403
         where an unsafe method is not shown to be sent by a page of the session's.
         """
@@ -152,6 +155,8 @@ class Callers:
         if self.sittings is not None and self.sittings.cookie.of(headers):
             text = "A survey's page has no access to FHIR: finish the survey in this browser first."
             raise FhirError(403, [error("forbidden", text, "http.Cookie")])
+        if any(name in headers for name in _FORWARDED):
+            host = None
         authorization = headers.get(b"authorization")
         digest = None if authorization is None else hashlib.sha256(authorization).digest()
         key = (host, digest, headers.get(b"host"), headers.get(b"origin"))

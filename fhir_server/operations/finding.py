@@ -9,10 +9,12 @@ from urllib.parse import parse_qsl, unquote
 
 from fhir_server.context import Context
 from fhir_server.interactions.compartment import Owner, parameters_of, within
+from fhir_server.interactions.identity import CHILD
 from fhir_server.interactions.search import Scope, search
 from fhir_server.operations.sent_data import Sent
 from fhir_server.store import read as store
 from fhir_server.store.search.parse import Around, parse
+from fhir_server.store.search.results import is_result
 from r4 import definitions
 from r4.issue import FhirError, Issue, error
 from r4.json import Resource, decode
@@ -21,6 +23,11 @@ from r4.reference import literal
 MOST_QUERIES = 50
 MOST_RESULTS = 200
 """Most queries that one call may ask, and most resources that they may find in the registry together."""
+
+_OWN = frozenset({"_id", "_lastUpdated", "_tag", "_profile", "_security"})
+"""The parameters of every type that look at the resource itself, and at nothing that it leads to."""
+
+_FOUND = ("match", "include")
 
 Pairs = list[tuple[str, str]]
 
@@ -91,14 +98,16 @@ class Finding:
             if kind not in parameters_of("Patient"):
                 text = f"{kind} is no part of a child's record: send it in `data`."
                 raise FhirError(403, [error("forbidden", text)])
+            _refuse_leading_on(pairs)
             owner = Owner("Patient", patient.removeprefix("Patient/"))
             scope = Scope(f"{patient}/{kind}", within(owner), pairs)
         if not any(name == "_count" for name, _ in pairs):
             pairs = [*pairs, ("_count", str(MOST_RESULTS - self._found + 1))]
         bundle = decode(search(self.context, kind, pairs, scope=scope))
-        shown = ("match",) if patient is not None else ("match", "include")
-        entries = bundle.get("entry", [])
-        return self._counted([e["resource"] for e in entries if e["search"]["mode"] in shown])
+        found = [e for e in bundle.get("entry", []) if e["search"]["mode"] in _FOUND]
+        if patient is not None:
+            found = [e for e in found if _is_of(patient, e["resource"])]
+        return self._counted([e["resource"] for e in found])
 
     def _counted(self, found: list[Resource]) -> list[Resource]:
         self._found += len(found)
@@ -110,3 +119,18 @@ class Finding:
         said = f"{text} Narrow them, or send what is needed in `data`."
         self.refusal = FhirError(422, [error("too-costly", said)])
         return self.refusal
+
+
+def _refuse_leading_on(pairs: Pairs) -> None:
+    """Raise FhirError 403 for criteria that lead to others: what they match would tell of other children."""
+    for name, _ in pairs:
+        if "." in name or (name.startswith("_") and name not in _OWN and not is_result(name)):
+            text = f"A session does not search by {name}: it leads beyond the child's own record."
+            raise FhirError(403, [error("forbidden", text)])
+
+
+def _is_of(patient: str, resource: Resource) -> bool:
+    """Tell whether a resource is the child, or about the child: a group or a sibling is of others too."""
+    named = [resource.get(element) for element in CHILD]
+    whose = [each["reference"] for each in named if isinstance(each, dict) and "reference" in each]
+    return patient in (f"{resource['resourceType']}/{resource['id']}", *whose)

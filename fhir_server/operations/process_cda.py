@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from fhir_server.context import Context, instant
+from fhir_server.interactions.signed import is_signed
 from fhir_server.interactions.targets import find
 from fhir_server.interactions.transaction import transaction
 from fhir_server.store import read as store
@@ -39,7 +40,7 @@ async def process_cda(context: Context, raw: bytes) -> Resource:
         said = _composition(context, former)
         bundle = cda.to_bundle(note, now, said["identifier"])
         bundle["entry"] += _superseded(former), *_withdrawn(context, said, bundle)
-    superseding = former is not None  # checked above: what it replaces is the newest version
+    superseding = former is not None  # checked above: it is the newest, and was not signed here
     answer = await transaction(context, bundle, once=True, signing=superseding)
     response = answer["entry"][0]["response"]
     if response["status"].startswith("200"):
@@ -76,10 +77,22 @@ def _composition(context: Context, former: Stored) -> Resource:
     listed = decode(former.body).get("context", {}).get("related", [])
     for each in listed:
         found = _read(context, each.get("reference", ""))
-        if found is not None and found["resourceType"] == "Composition" and "identifier" in found:
+        if found is None or found["resourceType"] != "Composition" or _is_signed_here(found):
+            continue
+        if {"system", "value"} <= found.get("identifier", {}).keys():
             return found
+    raise _not_replaced()
+
+
+def _is_signed_here(composition: Resource) -> bool:
+    """Tell whether a Composition is of a signature, a correction or an addendum of this registry's."""
+    amends = any("targetReference" in each for each in composition.get("relatesTo", ()))
+    return amends or any(each.startswith("QuestionnaireResponse/") for each in _said(composition))
+
+
+def _not_replaced() -> FhirError:
     text = "The document that this one replaces is not one that came as an operative note."
-    raise FhirError(409, [error("conflict", text, "ClinicalDocument.relatedDocument")])
+    return FhirError(409, [error("conflict", text, "ClinicalDocument.relatedDocument")])
 
 
 def _read(context: Context, reference: str) -> Resource | None:
@@ -98,7 +111,10 @@ def _superseded(former: Stored) -> Resource:
 
 
 def _withdrawn(context: Context, said: Resource, bundle: Resource) -> Iterator[Resource]:
-    """Yield as entered in error what the former version said and this one does not."""
+    """Yield as entered in error what the former version said and this one does not.
+
+    Raises FhirError 409 where that is signed: no document that came as CDA says it.
+    """
     kept = {
         (each["system"], each["value"])
         for entry in bundle["entry"]
@@ -108,6 +124,8 @@ def _withdrawn(context: Context, said: Resource, bundle: Resource) -> Iterator[R
         found = _read(context, reference)
         if found is None or any((n["system"], n["value"]) in kept for n in _numbers(found)):
             continue
+        if is_signed(context, found):
+            raise _not_replaced()
         url = f"{found['resourceType']}/{found['id']}"
         yield {"resource": _in_error(found), "request": {"method": "PUT", "url": url}}
 

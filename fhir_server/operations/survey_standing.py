@@ -64,12 +64,20 @@ class Survey:
 
 
 def survey(context: Context, task_id: str) -> Survey:
-    """Return a survey that may go on; raises FhirError 410 for one that has ended, whatever ended it."""
+    """Return a survey that may go on; raises FhirError 410 for one that has ended, whatever ended it.
+
+    A parent whose record is active no longer (a custody that has ended) is asked nothing any more.
+    """
     found = known(context, task_id)
-    if found is None or ended(context, found) is not None:
+    if found is None or not _is_asked(context, found) or ended(context, found) is not None:
         text = "This survey is closed. There is nothing more for you to do. Thank you."
         raise FhirError(410, [error("business-rule", text, rule="survey-closed")])
     return found
+
+
+def _is_asked(context: Context, found: Survey) -> bool:
+    parent = one(context, found.parent["reference"], "RelatedPerson")
+    return parent is not None and bool(decode(parent.body).get("active", True))
 
 
 def known(context: Context, task_id: str) -> Survey | None:

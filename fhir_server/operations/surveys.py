@@ -37,6 +37,7 @@ from questionnaires.translation import in_language, languages
 from r4 import artefacts
 from r4.issue import FhirError, error
 from r4.json import Resource, decode
+from r4.reference import references
 from terminology.systems import CSOR
 
 IDENTIFIER = f"{CSOR}/sid/survey"
@@ -256,11 +257,17 @@ async def _begun(context: Context, found: Survey) -> Survey:
 
 
 def _answered(response: Resource, sent: object) -> Resource:
-    """Return a response with the items that are sent; raises FhirError 400 for anything but items."""
+    """Return a response with the items that are sent; raises FhirError 400 for anything but items.
+
+    An answer refers to nothing: what the server would look up for it would tell of other children.
+    """
     items = sent.get("item", []) if isinstance(sent, dict) else None
     if not isinstance(items, list):
         text = "Send the QuestionnaireResponse with its items."
         raise FhirError(400, [error("structure", text, "QuestionnaireResponse.item")])
+    if references(items):
+        text = "The answers to a survey refer to nothing: send them without references."
+        raise FhirError(400, [error("value", text, "QuestionnaireResponse.item")])
     language = sent.get("language") if isinstance(sent, dict) else None
     changed = {key: value for key, value in response.items() if key != "item"}
     if isinstance(language, str):

@@ -10,8 +10,10 @@ from urllib.parse import parse_qsl
 
 from fhir_server.context import Context
 from fhir_server.interactions.identity import CHILD
+from fhir_server.interactions.targets import find
 from fhir_server.rest.answers import Answer, Asked
 from fhir_server.store import read as store
+from questionnaires.carried import CARRIED
 from r4.issue import FhirError, error
 from r4.json import Resource, decode, encode
 from r4.reference import conditional, literal, references
@@ -28,7 +30,6 @@ _RESULT = frozenset(
     {"_id", "_count", "_elements", "_summary", "_format", "_pretty", "_sort", "_page", "_total"}
 )
 """The parameters with an underscore that a session may search by: none leads to other resources."""
-_CARRIED = "/carried-over"
 _ERRORS = 400
 
 
@@ -40,7 +41,7 @@ def sent(context: Context, interaction: str, asked: Asked) -> Asked:
     if interaction == "search-type":
         _refuse_other_search(asked)
     if interaction in _WRITES:
-        _refuse_criteria(interaction, asked)
+        _refuse_criteria(context, interaction, asked)
     if "id" in asked.parameters and asked.type in _OWNED:
         _refuse_other_place(context, asked)
     if not asked.raw and interaction not in _SIGNER:
@@ -85,14 +86,21 @@ def _refuse_other_search(asked: Asked) -> None:
             raise _other(f"A session may not search by {name}.")
 
 
-def _refuse_criteria(interaction: str, asked: Asked) -> None:
-    """Raise FhirError 403 for criteria that would tell of other children by what they match."""
+def _refuse_criteria(context: Context, interaction: str, asked: Asked) -> None:
+    """Raise FhirError 403 for criteria that would tell of other children by what they match.
+
+    What they match is looked at before anything is answered: the answer may hold nothing but its place.
+    """
     if interaction == "update" and "id" not in asked.parameters:
         raise _other("A session updates its note by id.")
     criteria = asked.header("if-none-exist") or ""
     names = [name for name, _ in parse_qsl(criteria.partition("?")[2] or criteria)]
     if criteria and names != ["identifier"]:
         raise _other("A session's If-None-Exist is the note's identifier and nothing else.")
+    if criteria and interaction == "create":
+        _, found = find(context, asked.type, criteria)
+        if not all(_is_the_childs(context, decode(each.body)) for each in found):
+            raise _other("The note with this identifier is not the child's whose note is open.")
 
 
 def _refuse_other_place(context: Context, asked: Asked) -> None:
@@ -129,7 +137,11 @@ def _references(body: Resource) -> Iterator[str]:
 
 
 def _is_carried(extension: object) -> bool:
-    return isinstance(extension, dict) and str(extension.get("url")).endswith(_CARRIED)
+    """Tell whether an extension is such a mark, of a note by its id: criteria would be looked up."""
+    if not isinstance(extension, dict) or extension.get("url") != CARRIED:
+        return False
+    places = [literal(each) for each in references(extension)]
+    return all(place is not None and place.type == "QuestionnaireResponse" for place in places)
 
 
 def _parameters(body: Resource) -> list[Resource]:

@@ -208,7 +208,7 @@ async def _body(request: Request) -> Any:
             raise FhirError(413, [error("too-long", text)])
     try:
         return decode(bytes(raw))
-    except ValueError:
+    except (ValueError, RecursionError):
         raise FhirError(400, [error("structure", "Send JSON.")]) from None
 
 

@@ -125,6 +125,18 @@ async def test_a_page_of_another_site_in_a_local_browser_is_not_a_local_caller(
     assert answer.status_code == 401
 
 
+@pytest.mark.parametrize("header", ["Forwarded", "X-Forwarded-For", "X-Real-IP", "Via"])
+async def test_who_comes_through_a_proxy_on_this_machine_is_not_a_local_caller(
+    tmp_path: Path, registered: Path, header: str
+) -> None:
+    """Whatever Host they send: some proxies pass it on, others put their own name for this server."""
+    through = {header: "127.0.0.1"}
+    assert (await ask(registered, tmp_path, "127.0.0.1")).status_code == 200
+    assert (await ask(registered, tmp_path, "127.0.0.1", **through)).status_code == 401
+    known = {**through, "Authorization": f"Bearer {TOKEN}"}
+    assert (await ask(registered, tmp_path, "127.0.0.1", **known)).status_code == 200
+
+
 def test_a_clients_file_that_is_none_is_refused_with_its_name(tmp_path: Path) -> None:
     file = tmp_path / "clients.toml"
     file.write_text("[server]\n")

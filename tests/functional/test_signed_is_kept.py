@@ -10,10 +10,13 @@ import pytest
 from fhir_server.access.keys import verify
 from r4.json import Resource, decode, encode
 from tests.functional.test_bulk_import import imported, ndjson
+from tests.functional.test_cda import note, version
+from tests.functional.test_cda import send as cda
 from tests.functional.test_fhir_messages import answered, message
 from tests.functional.test_hl7v2 import admission, send
 from tests.functional.test_moves import VISIT, event, mrg, pid, said
 from tests.support import notes
+from tests.support.mllp import register
 from tests.support.server import Served
 
 pytestmark = pytest.mark.postgresql_slow  # what the databases do differently, other tests see
@@ -166,6 +169,35 @@ class TestByEveryDoor:
         assert code == "fatal-error"
         assert "is signed" in issues[0]["diagnostics"]
         assert is_kept(server, signed["QuestionnaireResponse"])
+
+    def test_a_document_that_says_it_replaces_it(
+        self, server: Served, signed: dict[str, Resource]
+    ) -> None:
+        """A CDA document supersedes one that came as CDA; which that is, a DocumentReference says."""
+        register(server, "RTH")
+        first = note("3901", "9990000018")
+        assert cda(server, first).status_code == 200
+        more = {"text": "Well.", "signer": notes.gmc(notes.SURGEON)}
+        answer = notes.asked(server, signed["QuestionnaireResponse"], "$addend", **more)
+        [addendum] = notes.of(server, answer, "Composition")
+        url = "/DocumentReference?identifier=OPN-3901"
+        said = ("subject", "type", "author", "title", "date")
+        forged = {
+            **{name: signed["Composition"][name] for name in said},
+            "resourceType": "Composition",
+            "status": "final",
+            "identifier": {"system": "https://x.example", "value": "forged"},
+            "section": [{"entry": [{"reference": place(signed["Bundle"])}]}],
+        }
+        made = server.http.post("/Composition", content=encode(forged), headers=notes.JSON).json()
+        for attested in (signed["Composition"], addendum, made):
+            [found] = [each["resource"] for each in server.http.get(url).json()["entry"]]
+            found["context"]["related"] = [{"reference": place(attested)}]
+            assert put(server, found).status_code == 200
+            issue = notes.refused(cda(server, version(first, "3902", "3901")), 409)
+            assert issue["expression"] == ["ClinicalDocument.relatedDocument"]
+            assert is_kept(server, attested)
+            assert is_kept(server, signed["Bundle"])
 
     def test_an_import(self, server: Served, signed: dict[str, Resource]) -> None:
         both = [signed["QuestionnaireResponse"], changed(signed["QuestionnaireResponse"])]

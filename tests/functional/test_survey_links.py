@@ -140,6 +140,22 @@ async def test_a_page_of_another_site_opens_nothing(parent: Home) -> None:
     assert (await parent.enter(token)).status_code == 204
 
 
+async def test_who_is_no_longer_a_parent_is_let_in_by_no_link_and_no_sitting(parent: Home) -> None:
+    token = await parent.link()
+    await parent.sit()
+    person = await parent.read("parent")
+    gone = await parent.fhir("PUT", parent.places["parent"], json={**person, "active": False})
+    assert gone.status_code == 200
+    assert (await parent.http.get("/survey/api/form")).status_code == 410
+    assert (await parent.decide()).status_code == 410
+    assert (await parent.enter(token)).status_code == 410
+
+
+async def test_a_body_that_is_nested_too_deep_is_refused(parent: Home) -> None:
+    answer = await parent.http.post("/survey/api/sitting", content=b"[" * 100_000)
+    assert (answer.status_code, answer.json()["issue"][0]["code"]) == (400, "structure")
+
+
 async def test_following_a_link_spends_nothing(parent: Home) -> None:
     token = await parent.link()
     for method in ("GET", "HEAD"):  # what a scanner of mails does
