@@ -71,7 +71,10 @@ def subject(context: Context, response: Resource) -> Resource:
     reference = response.get("subject", {}).get("reference", "")
     child = one(context, reference, "Patient")
     if child is None:
-        text = f"The child {reference or '(none)'} is not known here: send the registration first."
+        text = (
+            f"The child {reference or '(none)'} means no Patient here, or several: send the "
+            "registration first, or name one."
+        )
         raise FhirError(422, [error("not-found", text, "QuestionnaireResponse.subject")])
     number = identity.number(decode(child.body))
     return {"reference": reference, "identifier": number} if number else {"reference": reference}
