@@ -14,6 +14,7 @@ from fhir_server.interactions.transaction import transaction
 from fhir_server.store import read as store
 from fhir_server.store.read import Stored
 from fhir_server.store.search.texts import escape
+from questionnaires.calculation import calculated
 from r4.issue import FhirError, error
 from r4.json import Resource, decode
 from r4.reference import conditional, literal, rewrite
@@ -40,6 +41,16 @@ def response_of(body: object) -> Resource:
         return body
     text = "The parameter is a QuestionnaireResponse."
     raise FhirError(400, [error("structure", text, "Parameters.parameter")])
+
+
+def calculated_answers(context: Context, response: Resource) -> Resource:
+    """Return a response with what its form calculates, where that has not been answered.
+
+    Raises FhirError 422 where it is no response that a form can calculate of.
+    """
+    questionnaire = form(context, response)
+    valid(context, response)
+    return calculated(questionnaire, response)
 
 
 def complete(context: Context, questionnaire: Resource, response: Resource) -> None:

@@ -9,9 +9,15 @@ import questionnaires
 from fhir_server.context import Context, instant
 from fhir_server.interactions.signed import is_note
 from fhir_server.operations import named_form
-from fhir_server.operations.forms import complete, form, response_of, store_once, valid
+from fhir_server.operations.forms import (
+    calculated_answers,
+    complete,
+    form,
+    response_of,
+    store_once,
+    valid,
+)
 from fhir_server.operations.parameters import Kinds
-from questionnaires.calculation import calculated
 from questionnaires.elements import is_for
 from r4.issue import FhirError, Issue, error
 from r4.json import Resource
@@ -35,8 +41,7 @@ async def process_response(context: Context, body: Resource) -> Resource:
         # Taken without a signature, what it says would be stored again when it is signed.
         text = "An operative note is signed: send it to QuestionnaireResponse/$sign."
         raise FhirError(422, [error("business-rule", text, "QuestionnaireResponse.questionnaire")])
-    valid(context, response)
-    response = calculated(questionnaire, response)
+    response = calculated_answers(context, response)
     complete(context, questionnaire, response)
     bundle = questionnaires.submit(
         questionnaire, response, now=instant(context.now()), new_id=context.new_id
