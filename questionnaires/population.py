@@ -188,10 +188,14 @@ class _Population:
 
     def _read(self, reference: str) -> list[Resource]:
         try:
-            return self.asking.ask(reference)
+            found = self.asking.ask(reference)
         except FhirError as refused:
             self.lasting.extend(_warnings(self.form, refused))
             return []
+        if not found:
+            text = f"The subject {reference} is not found: nothing is filled in from it."
+            self.lasting.append(Issue("warning", "not-found", text, None, _RULE))
+        return found
 
     def _sources(self, scope: Scope) -> Scope:
         """Return the scope with the answers to the form's source queries, by the batch's name."""

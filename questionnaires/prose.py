@@ -110,4 +110,12 @@ def _date(text: str) -> str:
     day = "" if partial.day is None else f"{partial.day} "
     month = "" if partial.month is None else f"{_MONTHS[partial.month - 1]} "
     clock = "" if partial.hour is None else f", {partial.hour:02}:{partial.minute:02}"
-    return f"{day}{month}{partial.year}{clock}"
+    return f"{day}{month}{partial.year}{clock}{_zone(partial.offset)}"
+
+
+def _zone(offset: int | None) -> str:
+    """Return how far a time is from UTC; nothing where it was not said."""
+    if not offset:
+        return "" if offset is None else " UTC"
+    hours, minutes = divmod(abs(offset), 60)
+    return f" UTC{'+' if offset > 0 else '-'}{hours}" + (f":{minutes:02}" if minutes else "")

@@ -53,7 +53,12 @@ def is_signed(context: Context, resource: Resource) -> bool:
 def _is_note(context: Context, canonical: str | None) -> bool:
     """Tell whether a form is an operative note: the version that was answered, or the one known now."""
     found = form(context, canonical) or form(context, split(canonical or "")[0])
-    return found is not None and any(each.get("code") == NOTE for each in found.get("code", ()))
+    return found is not None and is_note(found)
+
+
+def is_note(form: Resource) -> bool:
+    """Tell whether a form is that of an operative note, which is signed."""
+    return any(each.get("code") == NOTE for each in form.get("code", ()))
 
 
 def _said(resource: Resource, moves: bool) -> Any:

@@ -8,7 +8,14 @@ import questionnaires
 from fhir_server.context import Context, instant
 from fhir_server.interactions.targets import find, survivor
 from fhir_server.interactions.transaction import transaction
-from fhir_server.operations.forms import complete, form, named_child, one, response_of
+from fhir_server.operations.forms import (
+    calculated_answers,
+    complete,
+    form,
+    named_child,
+    one,
+    response_of,
+)
 from fhir_server.operations.notes import (
     Note,
     hospital_of,
@@ -20,7 +27,6 @@ from fhir_server.operations.notes import (
     transacted,
 )
 from fhir_server.operations.parameters import Input, Kinds, required
-from questionnaires.calculation import calculated
 from questionnaires.numbered import EXTRACTION
 from r4.issue import FhirError, error
 from r4.json import Resource, decode
@@ -77,11 +83,6 @@ async def addend(context: Context, response_id: str, given: Input) -> Resource:
         seal=context.seal,
     )
     return await transaction(context, bundle, once=True, signing=True)
-
-
-def calculated_answers(context: Context, response: Resource) -> Resource:
-    """Return a response with what its form calculates, where that has not been answered."""
-    return calculated(form(context, response), response)
 
 
 def _corrected(context: Context, earlier: Resource, corrected: Resource, given: Input) -> Resource:

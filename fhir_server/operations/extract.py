@@ -10,7 +10,7 @@ from fhir_server.context import Context, instant
 from fhir_server.interactions.read import read
 from fhir_server.operations import named_form
 from fhir_server.operations.forms import form, response_of, valid
-from fhir_server.operations.parameters import Input, Kinds, missing
+from fhir_server.operations.parameters import Input, Kinds, one_of
 from r4.canonical import split
 from r4.issue import FhirError, error
 from r4.json import Resource, decode
@@ -44,9 +44,7 @@ def extract(context: Context, given: Input, resource_id: str | None = None) -> R
 def _response(context: Context, given: Input, resource_id: str | None) -> Resource:
     sent = [name for name in _SENT if name in given]
     if resource_id is None:
-        if not sent:
-            raise missing("response")
-        return response_of(given[sent[0]])
+        return response_of(one_of(given, *_SENT))
     if sent:
         text = f"The URL names the response already: leave out the parameter {sent[0]}."
         where = f"Parameters.parameter('{sent[0]}')"

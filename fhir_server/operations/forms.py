@@ -14,6 +14,7 @@ from fhir_server.interactions.transaction import transaction
 from fhir_server.store import read as store
 from fhir_server.store.read import Stored
 from fhir_server.store.search.texts import escape
+from questionnaires.calculation import calculated
 from r4.issue import FhirError, error
 from r4.json import Resource, decode
 from r4.reference import conditional, literal, rewrite
@@ -40,6 +41,16 @@ def response_of(body: object) -> Resource:
         return body
     text = "The parameter is a QuestionnaireResponse."
     raise FhirError(400, [error("structure", text, "Parameters.parameter")])
+
+
+def calculated_answers(context: Context, response: Resource) -> Resource:
+    """Return a response with what its form calculates, where that has not been answered.
+
+    Raises FhirError 422 where it is no response that a form can calculate of.
+    """
+    questionnaire = form(context, response)
+    valid(context, response)
+    return calculated(questionnaire, response)
 
 
 def complete(context: Context, questionnaire: Resource, response: Resource) -> None:
@@ -71,7 +82,10 @@ def subject(context: Context, response: Resource) -> Resource:
     reference = response.get("subject", {}).get("reference", "")
     child = one(context, reference, "Patient")
     if child is None:
-        text = f"The child {reference or '(none)'} is not known here: send the registration first."
+        text = (
+            f"The child {reference or '(none)'} means no Patient here, or several: send the "
+            "registration first, or name one."
+        )
         raise FhirError(422, [error("not-found", text, "QuestionnaireResponse.subject")])
     number = identity.number(decode(child.body))
     return {"reference": reference, "identifier": number} if number else {"reference": reference}

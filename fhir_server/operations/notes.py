@@ -13,7 +13,7 @@ from fhir_server.interactions.plan import Outcome
 from fhir_server.interactions.targets import survivor
 from fhir_server.interactions.transaction import response_entry
 from fhir_server.operations.forms import one
-from fhir_server.operations.parameters import Input, required
+from fhir_server.operations.parameters import Input, missing, required
 from fhir_server.store import read as store
 from fhir_server.store.read import Stored
 from r4.issue import FhirError, error
@@ -91,7 +91,9 @@ def signer_of(
 
     Raises FhirError 400 where neither is, 422 where it is nobody who can sign here.
     """
-    if "signer" not in given and author is not None and "reference" in author:
+    if "signer" not in given:
+        if author is None or "reference" not in author:
+            raise missing("signer", "the author of the response")
         given = {**given, "signer": author}
     return _known(context, given, "signer", SIGNERS)
 
@@ -108,7 +110,9 @@ def _known(
     for resource_type in types:
         if found := one(context, said["reference"], resource_type):
             return _naming(said, decode(found.body)), found
-    text = f"The {name} {said['reference']} is no {' or '.join(types)} that is known here."
+    text = (
+        f"The {name} {said['reference']} means no {' or '.join(types)} here, or several: name one."
+    )
     raise FhirError(422, [error("not-found", text, f"Parameters.parameter('{name}')")])
 
 

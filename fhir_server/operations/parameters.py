@@ -101,9 +101,19 @@ def required(given: Input, name: str) -> Any:
     return given[name]
 
 
-def missing(name: str) -> FhirError:
-    """Return the refusal of a request without a parameter that it needs."""
-    text = f"The parameter {name} is required."
+def one_of(given: Input, *names: str) -> Any:
+    """Return the value of a parameter that has several names; raises FhirError 400 but for one of them."""
+    found = [name for name in names if name in given]
+    if not found:
+        raise missing(*names)
+    if len(found) > 1:
+        raise twice(" or ".join(found))
+    return given[found[0]]
+
+
+def missing(name: str, *others: str) -> FhirError:
+    """Return the refusal of a request without a parameter that it needs, or any of several."""
+    text = f"The parameter {' or '.join((name, *others))} is required."
     return FhirError(400, [error("required", text, f"Parameters.parameter('{name}')")])
 
 
@@ -140,7 +150,8 @@ def _checked(
     read: Input = {}
     for name, value in listed:
         if not isinstance(name, str) or name not in kinds:
-            text = f"The operation has no parameter {name!r}; it has: {', '.join(kinds)}."
+            has = f"it has: {', '.join(kinds)}" if kinds else "it has none"
+            text = f"The operation has no parameter {name!r}; {has}."
             raise FhirError(400, [error("not-supported", text, where)])
         if name in repeats:
             read.setdefault(name, []).append(value)

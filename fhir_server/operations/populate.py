@@ -81,7 +81,7 @@ def _form(context: Context, given: Input, resource_id: str | None) -> Resource:
             raise _refused(400, "invalid", text, named[0])
         return named_form.stored(context, resource_id)
     if not named:
-        raise missing("questionnaire")
+        raise missing(*FORM)
     if len(named) > 1:
         text = f"The form is named by {' and by '.join(named)}: name it once."
         raise _refused(400, "invalid", text, named[1])
@@ -137,10 +137,14 @@ def _subject(
     """Return the subject, a conditional reference as that of the one resource that it means here."""
     if subject is None or not finding.is_local or "?" not in subject["reference"]:
         return subject
-    kind = subject["reference"].partition("?")[0]
-    found = one(context, subject["reference"], kind)
+    reference = subject["reference"]
+    kind = reference.partition("?")[0]
+    found = one(context, reference, kind)
     if found is None:
-        text = f"The subject {subject['reference']} is not known here: send the registration first."
+        text = (
+            f"The subject {reference} means no {kind} here, or several: send the registration first, "
+            "or name one."
+        )
         raise _refused(422, "not-found", text, "subject")
     return {**subject, "reference": f"{found.type}/{found.id}"}
 

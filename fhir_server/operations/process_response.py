@@ -1,4 +1,4 @@
-"""$process-response: take a completed parent survey, for QuestionnaireResponse and for Questionnaire.
+"""$process-response: take a completed survey, for QuestionnaireResponse and for Questionnaire.
 
 The answers, the observations extracted from them and their Provenance are stored in one transaction.
 On Questionnaire it is the operation of SDC, which answers with an OperationOutcome:
@@ -7,10 +7,17 @@ https://hl7.org/fhir/uv/sdc/OperationDefinition/Questionnaire-process-response
 
 import questionnaires
 from fhir_server.context import Context, instant
+from fhir_server.interactions.signed import is_note
 from fhir_server.operations import named_form
-from fhir_server.operations.forms import complete, form, response_of, store_once, valid
+from fhir_server.operations.forms import (
+    calculated_answers,
+    complete,
+    form,
+    response_of,
+    store_once,
+    valid,
+)
 from fhir_server.operations.parameters import Kinds
-from questionnaires.calculation import calculated
 from questionnaires.elements import is_for
 from r4.issue import FhirError, Issue, error
 from r4.json import Resource
@@ -23,15 +30,18 @@ async def process_response(context: Context, body: Resource) -> Resource:
     """Store a completed response and what it says; returns the transaction-response.
 
     What the form calculates and the author left empty is answered first. Raises FhirError 422 with every
-    answer that is missing or wrong, or where the child is not known.
+    answer that is missing or wrong, where the child is not known, and for an operative note.
     """
     response = response_of(body)
     if response.get("status") != "completed":
         text = "Only a completed response can be taken."
         raise FhirError(422, [error("business-rule", text, "QuestionnaireResponse.status")])
     questionnaire = form(context, response)
-    valid(context, response)
-    response = calculated(questionnaire, response)
+    if is_note(questionnaire):
+        # Taken without a signature, what it says would be stored again when it is signed.
+        text = "An operative note is signed: send it to QuestionnaireResponse/$sign."
+        raise FhirError(422, [error("business-rule", text, "QuestionnaireResponse.questionnaire")])
+    response = calculated_answers(context, response)
     complete(context, questionnaire, response)
     bundle = questionnaires.submit(
         questionnaire, response, now=instant(context.now()), new_id=context.new_id

@@ -6,8 +6,16 @@ are stored in one transaction. Defined by OperationDefinition-QuestionnaireRespo
 
 import questionnaires
 from fhir_server.context import Context, instant
+from fhir_server.interactions.signed import is_note
 from fhir_server.interactions.transaction import transaction
-from fhir_server.operations.forms import complete, form, named_child, response_of, store_once
+from fhir_server.operations.forms import (
+    calculated_answers,
+    complete,
+    form,
+    named_child,
+    response_of,
+    store_once,
+)
 from fhir_server.operations.notes import (
     Note,
     hospital_of,
@@ -18,7 +26,6 @@ from fhir_server.operations.notes import (
     transacted,
 )
 from fhir_server.operations.parameters import Input, Kinds, required
-from questionnaires.calculation import calculated
 from questionnaires.signing import Effort
 from r4.issue import FhirError, error
 from r4.json import Resource
@@ -67,9 +74,12 @@ def _signed(
 ) -> Resource:
     """Return the transaction of a signature, all its parties known and every answer checked."""
     questionnaire = form(context, response)
+    if not is_note(questionnaire):
+        text = "Only an operative note is signed: a survey is sent to $process-response."
+        raise FhirError(422, [error("business-rule", text, "QuestionnaireResponse.questionnaire")])
+    response = calculated_answers(context, response)
     signer, _ = signer_of(context, given, response.get("author"))
     hospital, stored = hospital_of(context, given)
-    response = calculated(questionnaire, response)
     complete(context, questionnaire, response)
     moment = context.now()
     opened = note.opened() if note else None

@@ -68,7 +68,7 @@ async def process_response(context: Context, asked: Asked) -> Answer:
     """POST QuestionnaireResponse/$process-response."""
     names = process_response_operation.NAMES
     given = parameters.of_resource(asked.resource(), names, "response")
-    response = given.get("questionnaire-response") or parameters.required(given, "response")
+    response = parameters.one_of(given, "response", "questionnaire-response")
     stored = await process_response_operation.process_response(context, response)
     return Answer(encode(stored))
 

@@ -35,7 +35,7 @@ async def process_response(context: Context, asked: Asked) -> Answer:
     """POST Questionnaire/$process-response and Questionnaire/[id]/$process-response."""
     names = process_response_operation.OF_A_FORM
     given = parameters.of_resource(asked.resource(), names, "in")
-    response = given.get("response") or parameters.required(given, "in")
+    response = parameters.one_of(given, "in", "response")
     form = asked.parameters.get("id")
     issues = await process_response_operation.receive(context, response, form)
     return Answer(encode(operation_outcome(issues)))

@@ -182,6 +182,33 @@ class TestRefusals:
         kept = notes.read(server, f"QuestionnaireResponse/{note['id']}")
         assert kept["meta"]["versionId"] == "1"
 
+    @pytest.mark.parametrize(
+        "wrong", [{"author": {"reference": 5}}, {"item": {}}, {"item": [5]}, {"subject": "x"}]
+    )
+    def test_what_is_no_response_is_neither_signed_nor_a_correction(
+        self, server: Served, wrong: Resource
+    ) -> None:
+        note = {**notes.draft(server), **wrong}
+        given = [{"name": "response", "resource": note}]
+        given.append({"name": "hospital", "valueReference": notes.ods(notes.HOSPITAL)})
+        body = {"resourceType": "Parameters", "parameter": given}
+        answer = server.http.post(
+            "/QuestionnaireResponse/$sign", content=encode(body), headers=notes.JSON
+        )
+        assert notes.refused(answer, 422)["expression"][0].startswith("QuestionnaireResponse.")
+        signed = notes.stored(server, notes.draft(server))
+        assert notes.sign(server, signed).status_code == 200
+        corrected = notes.asked(
+            server, signed, "$correct", if_match='W/"2"', response=note, reason="wrong"
+        )
+        assert notes.refused(corrected, 422)["expression"][0].startswith("QuestionnaireResponse.")
+
+    def test_a_survey_is_not_signed(self, server: Served) -> None:
+        survey = "https://csor.example/fhir/Questionnaire/parent-survey-hirschsprung-5-years"
+        draft = {key: value for key, value in notes.draft(server).items() if key != "item"}
+        note = notes.stored(server, {**draft, "questionnaire": survey})
+        assert "$process-response" in notes.refused(notes.sign(server, note), 422)["diagnostics"]
+
     def test_another_hospital_than_that_of_the_answers_does_not_sign(self, server: Served) -> None:
         note = notes.stored(server, notes.draft(server))
         answer = notes.sign(server, note, hospital=notes.ods(notes.OTHER_HOSPITAL))

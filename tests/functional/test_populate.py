@@ -158,6 +158,17 @@ def test_a_conditional_subject_is_the_child_it_means(
     assert unknown.status_code == 422
 
 
+def test_a_subject_that_is_nowhere_is_told_of(server: Served, children: tuple[str, str]) -> None:
+    named = {"name": "questionnaire", "valueUri": CANONICAL}
+    response, issues = made(asked(server, named, reference("subject", "Patient/nobody")))
+    assert response["subject"] == {"reference": "Patient/nobody"}
+    assert [(issue["severity"], issue["code"]) for issue in issues] == [("warning", "not-found")]
+    sent = {"resourceType": "Patient", "id": "nobody"}
+    data = {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": sent}]}
+    along = {"name": "data", "resource": data}
+    assert made(asked(server, named, reference("subject", "Patient/nobody"), along))[1] == []
+
+
 def test_what_is_sent_along_stands_before_what_is_stored(
     server: Served, children: tuple[str, str]
 ) -> None:

@@ -77,6 +77,39 @@ def test_a_response_to_another_form_than_the_urls_is_refused(
 
 
 @pytest.mark.parametrize(
+    ("path", "names"),
+    [
+        (PLAIN, ("in", "response")),
+        ("/QuestionnaireResponse/$process-response", ("response", "questionnaire-response")),
+        ("/QuestionnaireResponse/$extract", ("response", "questionnaire-response")),
+    ],
+)
+def test_a_response_is_given_by_one_of_its_names(
+    server: Served, answers: Resource, path: str, names: tuple[str, str]
+) -> None:
+    for given in ((), names):
+        listed = [{"name": name, "resource": answers} for name in given]
+        answer = server.http.post(
+            path, content=encode({"resourceType": "Parameters", "parameter": listed}), headers=JSON
+        )
+        assert answer.status_code == 400
+        said = answer.json()["issue"][0]["diagnostics"]
+        assert all(name in said for name in names)
+
+
+@pytest.mark.parametrize("path", [PLAIN, "/QuestionnaireResponse/$process-response"])
+def test_an_operative_note_is_signed_and_not_taken_without_it(
+    server: Served, answers: Resource, path: str
+) -> None:
+    note = {**example(NOTE, "soave-laparoscopic"), "status": "completed"}
+    before = server.http.get("/Procedure?_summary=count").json()["total"]
+    answer = sent(server, {**note, "subject": answers["subject"]}, path, None)
+    assert answer.status_code == 422, answer.text
+    assert "QuestionnaireResponse/$sign" in answer.json()["issue"][0]["diagnostics"]
+    assert server.http.get("/Procedure?_summary=count").json()["total"] == before
+
+
+@pytest.mark.parametrize(
     "change", [{"status": "in-progress"}, {"item": []}, {"questionnaire": 1}, {"item": "x"}]
 )
 def test_what_is_not_complete_or_no_fhir_is_refused_and_not_stored(

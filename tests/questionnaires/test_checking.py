@@ -56,6 +56,22 @@ def test_the_example_surveys_are_complete(case: str) -> None:
     assert issues(example(SURVEY, case), SURVEY) == []
 
 
+@pytest.mark.parametrize(
+    ("start", "end", "rule"),
+    [
+        ("2026-07-09T09:12:00+01:00", "2026-07-09T09:00:00Z", []),
+        ("2026-07-09T09:12:00Z", "2026-07-09T09:30:00+01:00", ["ends-after-start"]),
+        ("2026-07-09T09:12:00Z", "2026-07-09", []),
+    ],
+)
+def test_an_operation_does_not_end_before_it_starts(start: str, end: str, rule: list[str]) -> None:
+    note = answered(
+        example(NOTE, "soave-laparoscopic"), "operation-start", {"valueDateTime": start}
+    )
+    note = answered(note, "operation-end", {"valueDateTime": end})
+    assert rules(issues(note)) == rule
+
+
 def test_a_survey_of_a_younger_child_ends_after_the_first_question() -> None:
     survey = example(SURVEY, "stoma")
     about = find(survey, "about")

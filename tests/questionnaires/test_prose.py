@@ -29,7 +29,17 @@ UNIT = {"url": "http://hl7.org/fhir/StructureDefinition/questionnaire-unit",
     [
         ({"type": "boolean"}, {"valueBoolean": False}, "No"),
         ({"type": "date"}, {"valueDate": "2026-11"}, "Nov 2026"),
-        ({"type": "dateTime"}, {"valueDateTime": "2026-03-04T09:05:00Z"}, "4 Mar 2026, 09:05"),
+        ({"type": "dateTime"}, {"valueDateTime": "2026-03-04T09:05:00Z"}, "4 Mar 2026, 09:05 UTC"),
+        (
+            {"type": "dateTime"},
+            {"valueDateTime": "2026-07-04T09:05:00+01:00"},
+            "4 Jul 2026, 09:05 UTC+1",
+        ),
+        (
+            {"type": "dateTime"},
+            {"valueDateTime": "2026-07-04T09:05:00-03:30"},
+            "4 Jul 2026, 09:05 UTC-3:30",
+        ),
         ({"type": "decimal"}, {"valueDecimal": Decimal("1.50")}, "1.50"),
         ({"type": "integer", "extension": [UNIT]}, {"valueInteger": 0}, "0 mL"),
         ({"type": "quantity"}, {"valueQuantity": {"value": 2, "unit": "kg"}}, "2 kg"),
