@@ -51,9 +51,13 @@ def is_signed(context: Context, resource: Resource) -> bool:
 
 
 def _is_note(context: Context, canonical: str | None) -> bool:
-    """Tell whether a form is an operative note: the version that was answered, or the one known now."""
-    found = form(context, canonical) or form(context, split(canonical or "")[0])
-    return found is not None and any(each.get("code") == NOTE for each in found.get("code", ()))
+    """Tell whether a form is an operative note: the version that was answered, or the one known now.
+
+    Either will do: a form that somebody stores in the place of a version that is gone unsigns no note.
+    """
+    found = (form(context, canonical), form(context, split(canonical or "")[0]))
+    codes = (each for one in found if one is not None for each in one.get("code", ()))
+    return any(each.get("code") == NOTE for each in codes)
 
 
 def _said(resource: Resource, moves: bool) -> Any:
