@@ -47,10 +47,10 @@ def is_signed(context: Context, resource: Resource) -> bool:
     if kind == "Composition":
         modes = {each.get("mode") for each in resource.get("attester", ())}
         return resource.get("status") in _ATTESTED and "legal" in modes
-    return resource.get("status") in _DONE and _is_note(context, resource.get("questionnaire"))
+    return resource.get("status") in _DONE and is_note(context, resource.get("questionnaire"))
 
 
-def _is_note(context: Context, canonical: str | None) -> bool:
+def is_note(context: Context, canonical: str | None) -> bool:
     """Tell whether a form is an operative note: the version that was answered, or the one known now.
 
     Either will do: a form that somebody stores in the place of a version that is gone unsigns no note.
