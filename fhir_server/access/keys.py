@@ -16,7 +16,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
 
 from fhir_server.settings import Settings
-from questionnaires.seal import JOSE, canonical
+from questionnaires.seal import AUTHOR, JOSE, canonical
 from r4.issue import FhirError, error
 from r4.json import Resource, decode
 
@@ -64,8 +64,8 @@ def signing_key(settings: Settings) -> Path:
 def verify(document: Resource, jwks: Resource) -> Resource:
     """Return the signature of a document that is good: by one of the keys, over exactly this document.
 
-    Raises FhirError 422 where it is not, where there is none, and where it says another signer or
-    time than the document's attester.
+    Raises FhirError 422 where it is not, where there is none, and where it says another purpose than
+    an author's, or another signer or time than the document's attester.
     """
     signature = document.get("signature")
     is_document = (document.get("resourceType"), document.get("type")) == ("Bundle", "document")
@@ -82,7 +82,7 @@ def _verified(signature: Resource, content: bytes, jwks: Resource) -> None:
     try:
         head, payload, last = b64decode(signature["data"], validate=True).decode("ascii").split(".")
         said = decode(b64decode(head + "=" * (-len(head) % 4), altchars=b"-_", validate=True))
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, RecursionError):
         raise _refusal("The signature's data is no compact JWS.", "structure") from None
     if payload or not isinstance(said, dict) or said.keys() != {"alg", "kid"}:
         text = "The signature is no detached JWS whose header has alg and kid, and nothing else."
@@ -104,6 +104,9 @@ def _verified(signature: Resource, content: bytes, jwks: Resource) -> None:
 
 def _attested(signature: Resource, document: Resource) -> None:
     """Hold what the signature says of itself, which is not signed, against what is."""
+    if signature.get("type") != [AUTHOR] or "onBehalfOf" in signature:
+        text = "The signature says that it is another than its author's own."
+        raise _refusal(text, "security")
     first = document["entry"][0]["resource"]
     legal = [each for each in first.get("attester", ()) if each.get("mode") == "legal"]
     said = (signature.get("who"), signature.get("when"))

@@ -31,10 +31,14 @@ _MOST_ADDRESSES = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """What a link says: its number, the id of its Task, and when it expires, in seconds since 1970."""
+    """What a link says: its number, its Task's id, who is asked, and its end, in seconds since 1970.
+
+    parent: the Reference to who was the Task's owner; for whoever comes after, it opens nothing.
+    """
 
     number: str
     task: str
+    parent: str
     expires: int
 
     @property
@@ -45,7 +49,13 @@ class Link:
 
 def written(link: Link, seal: Seal) -> str:
     """Return the token of a link, signed."""
-    said = {"exp": link.expires, "jti": link.number, "task": link.task, "use": _USE}
+    said = {
+        "exp": link.expires,
+        "jti": link.number,
+        "sub": link.parent,
+        "task": link.task,
+        "use": _USE,
+    }
     content = encode(said)
     head, _, signature = seal(content).split(".")
     return f"{head}.{urlsafe_b64encode(content).rstrip(b'=').decode()}.{signature}"
@@ -56,9 +66,9 @@ def read(token: object, jwks: Resource, now: datetime) -> Link | None:
     if not isinstance(token, str) or len(token) > _LONGEST or not _TOKEN.fullmatch(token):
         return None
     said = next((found for key in jwks["keys"] if (found := _said(token, key))), None)
-    if said is None or said.keys() != {"exp", "jti", "task", "use"} or said["use"] != _USE:
+    if said is None or said.keys() != {"exp", "jti", "sub", "task", "use"} or said["use"] != _USE:
         return None
-    link = Link(said["jti"], said["task"], said["exp"])
+    link = Link(said["jti"], said["task"], said["sub"], said["exp"])
     return link if now.timestamp() < link.expires else None
 
 

@@ -47,13 +47,16 @@ def is_signed(context: Context, resource: Resource) -> bool:
     if kind == "Composition":
         modes = {each.get("mode") for each in resource.get("attester", ())}
         return resource.get("status") in _ATTESTED and "legal" in modes
-    return resource.get("status") in _DONE and _is_note(context, resource.get("questionnaire"))
+    return resource.get("status") in _DONE and is_of_note(context, resource.get("questionnaire"))
 
 
-def _is_note(context: Context, canonical: str | None) -> bool:
-    """Tell whether a form is an operative note: the version that was answered, or the one known now."""
-    found = form(context, canonical) or form(context, split(canonical or "")[0])
-    return found is not None and is_note(found)
+def is_of_note(context: Context, canonical: str | None) -> bool:
+    """Tell whether a form is an operative note: the version that was answered, or the one known now.
+
+    Either will do: a form that somebody stores in the place of a version that is gone unsigns no note.
+    """
+    found = (form(context, canonical), form(context, split(canonical or "")[0]))
+    return any(is_note(one) for one in found if one is not None)
 
 
 def is_note(form: Resource) -> bool:

@@ -11,6 +11,7 @@ from fhir_server.context import Context
 from fhir_server.interactions.compartment import Owner, parameters_of, within
 from fhir_server.interactions.identity import CHILD
 from fhir_server.interactions.search import Scope, search
+from fhir_server.interactions.signed import is_of_note
 from fhir_server.operations.sent_data import Sent
 from fhir_server.store import read as store
 from fhir_server.store.search.parse import Around, parse
@@ -106,8 +107,15 @@ class Finding:
         bundle = decode(search(self.context, kind, pairs, scope=scope))
         found = [e for e in bundle.get("entry", []) if e["search"]["mode"] in _FOUND]
         if patient is not None:
-            found = [e for e in found if _is_of(patient, e["resource"])]
+            found = [e for e in found if self._is_shown(patient, e["resource"])]
         return self._counted([e["resource"] for e in found])
+
+    def _is_shown(self, patient: str, resource: Resource) -> bool:
+        """Tell whether a session is shown a resource: not what a parent has answered."""
+        is_answers = resource["resourceType"] == "QuestionnaireResponse"
+        if is_answers and not is_of_note(self.context, resource.get("questionnaire")):
+            return False
+        return _is_of(patient, resource)
 
     def _counted(self, found: list[Resource]) -> list[Resource]:
         self._found += len(found)

@@ -17,7 +17,14 @@ from fhir_server.interactions.transaction import transaction
 from fhir_server.operations.couriers import Courier
 from fhir_server.operations.forms import one
 from fhir_server.operations.survey_schedule import open_surveys
-from fhir_server.operations.survey_standing import Survey, ended, preferred_language, survey, update
+from fhir_server.operations.survey_standing import (
+    Survey,
+    ended,
+    known,
+    preferred_language,
+    survey,
+    update,
+)
 from fhir_server.store.failure import place
 from fhir_server.store.links import record
 from questionnaires.letters import letter
@@ -94,9 +101,11 @@ async def send_another(context: Context, task_id: str, valid: Span, courier: Cou
 
 
 async def link(context: Context, task_id: str, expires: datetime) -> str:
-    """Return a new link to a survey, which opens it once before it expires."""
+    """Return a new link to a survey, which opens it once, for who is asked now, before it expires."""
     seconds = int(expires.timestamp())
-    made = Link(secrets.token_urlsafe(_SECRET), task_id, seconds)
+    found = known(context, task_id)
+    parent = found.parent["reference"] if found else ""
+    made = Link(secrets.token_urlsafe(_SECRET), task_id, parent, seconds)
     await record(context.database, made.digest, task_id, seconds * _MICROSECONDS)
     root = context.base_url.removesuffix("/fhir")
     return f"{root}/{PAGE}#{written(made, context.seal)}"

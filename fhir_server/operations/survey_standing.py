@@ -19,6 +19,7 @@ TASK = f"{CSOR}/CodeSystem/task"
 STREAM = f"{CSOR}/CodeSystem/data-stream"
 SURVEY, TOLD_OF_DEATH = "survey", "told-of-death"
 PARENTS = "parent-reported"
+CLOSED = "This survey is closed. There is nothing more for you to do. Thank you."
 OPEN = ("requested", "ready", "in-progress")
 _REFUTED = "rejected,cancelled,entered-in-error"
 MANY = 1000
@@ -70,9 +71,13 @@ def survey(context: Context, task_id: str) -> Survey:
     """
     found = known(context, task_id)
     if found is None or not _is_asked(context, found) or ended(context, found) is not None:
-        text = "This survey is closed. There is nothing more for you to do. Thank you."
-        raise FhirError(410, [error("business-rule", text, rule="survey-closed")])
+        raise FhirError(410, [error("business-rule", CLOSED, rule="survey-closed")])
     return found
+
+
+def is_asked_of(found: Survey, parent: str) -> bool:
+    """Tell whether a survey is asked of a parent, by the Reference to them: owners may change."""
+    return bool(found.task.get("owner", {}).get("reference") == parent)
 
 
 def _is_asked(context: Context, found: Survey) -> bool:

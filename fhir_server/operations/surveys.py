@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import questionnaires
+from fhir_server.access.links import Link
 from fhir_server.context import Context, instant
 from fhir_server.interactions.transaction import transaction
 from fhir_server.interactions.update import update
@@ -24,6 +25,7 @@ from fhir_server.operations.survey_standing import (
     Survey,
     cancelled,
     consents,
+    is_asked_of,
     known,
     open_tasks,
     preferred_language,
@@ -60,12 +62,16 @@ class Answers:
         return f'W/"{self.version}"'
 
 
-def is_birth_date(context: Context, task_id: str, given: object) -> bool:
-    """Tell whether a text is the date of birth of a survey's child; a survey not known here has none."""
-    found = known(context, task_id)
+def is_birth_date(context: Context, link: Link, given: object) -> bool:
+    """Tell whether a text is the date of birth of the child of a link's survey, and who is asked the same.
+
+    A survey that is not known here has no child, and none whose owner is another by now is this link's.
+    """
+    found = known(context, link.task)
     date = str(found.child.get("birthDate", "")) if found else ""
     same = hmac.compare_digest(date.encode(), str(given).encode("utf-8", "replace"))
-    return same and len(date) == len("2026-01-31")
+    is_asked = found is not None and is_asked_of(found, link.parent)
+    return same and is_asked and len(date) == len("2026-01-31")
 
 
 async def opened(context: Context, task_id: str, wanted: str | None = None) -> Resource:

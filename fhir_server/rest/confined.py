@@ -9,6 +9,7 @@ from dataclasses import replace
 from urllib.parse import parse_qsl
 
 from fhir_server.context import Context
+from fhir_server.interactions import signed
 from fhir_server.interactions.identity import CHILD
 from fhir_server.interactions.targets import find
 from fhir_server.rest.answers import Answer, Asked
@@ -104,14 +105,21 @@ def _refuse_criteria(context: Context, interaction: str, asked: Asked) -> None:
 
 
 def _refuse_other_place(context: Context, asked: Asked) -> None:
-    """Raise FhirError unless the resource at the URL is the session's child's."""
+    """Raise FhirError unless the resource at the URL is the session's child's, and a note's."""
     stored = store.current(context.database, asked.type, asked.id)
-    if stored is not None and not stored.deleted and _is_the_childs(context, decode(stored.body)):
+    if stored is not None and not stored.deleted and _is_open(context, decode(stored.body)):
         return
     if stored is None or asked.method in ("GET", "HEAD"):
         text = f"{asked.type}/{asked.id} is not known here."
         raise FhirError(404, [error("not-found", text)])
     raise _other(f"{asked.type}/{asked.id} is not the child's whose note is open.")
+
+
+def _is_open(context: Context, resource: Resource) -> bool:
+    """Tell whether a session may see a resource: what a parent has answered is for the registry alone."""
+    is_answers = resource["resourceType"] == "QuestionnaireResponse"
+    is_note = not is_answers or signed.is_of_note(context, resource.get("questionnaire"))
+    return is_note and _is_the_childs(context, resource)
 
 
 def _references(body: Resource) -> Iterator[str]:

@@ -23,7 +23,7 @@ from fhir_server.operations import surveys
 from fhir_server.operations.couriers import courier
 from fhir_server.operations.invitations import send_another
 from fhir_server.operations.survey_schedule import plan_of
-from fhir_server.operations.survey_standing import Survey, survey
+from fhir_server.operations.survey_standing import CLOSED, Survey, is_asked_of, survey
 from fhir_server.rest.errors import logger, shown
 from fhir_server.store.failure import place
 from fhir_server.store.links import Opening, spend
@@ -74,7 +74,7 @@ class Door:
             return _refusal(failure, "survey-sitting")
         child = f"Patient/{found.child['id']}"
         principal = Principal(f"parent of Task/{found.id}", frozenset({PARENT}), child)
-        value, session = self.sittings.open(principal, {"task": found.id})
+        value, session = self.sittings.open(principal, {"task": found.id, **found.parent})
         self._record(session, "survey-sitting", 204)
         return Response(None, 204, {**_SECRET, "Set-Cookie": self.sittings.cookie.given(value)})
 
@@ -104,8 +104,8 @@ class Door:
         context = self.context
         given = sent if isinstance(sent, dict) else {}
         link = read(given.get("token"), context.jwks(), context.now())
-        link = link or Link(secrets.token_urlsafe(), "", 0)
-        is_right = surveys.is_birth_date(context, link.task, given.get("birthDate"))
+        link = link or Link(secrets.token_urlsafe(), "", "", 0)
+        is_right = surveys.is_birth_date(context, link, given.get("birthDate"))
         opening = Opening(link.digest, link.task, microseconds(context.now()), is_right)
         return link, await spend(context.database, opening)
 
@@ -119,7 +119,8 @@ class Door:
                 session = self._sitting(request)
                 admit(session.principal, interaction)
                 context = self.context.asked_by(session.principal)
-                made = await self.context.database.driven(answering(context, session, request))
+                found = self._answered(answering, context, session, request)
+                made = await self.context.database.driven(found)
             except Exception as failure:
                 made = _refusal(failure, interaction)
             if session is not None:
@@ -127,6 +128,15 @@ class Door:
             return made
 
         return Route(f"{API}/{name}", answer, methods=[method])
+
+    async def _answered(
+        self, answering: Answering, context: Context, session: Session, request: Request
+    ) -> Response:
+        found = survey(context, session.told["task"])
+        if not is_asked_of(found, session.told["reference"]):
+            self.sittings.end(dict(request.scope["headers"]))
+            raise FhirError(410, [error("business-rule", CLOSED, rule="survey-closed")])
+        return await answering(context, session, request)
 
     def _sitting(self, request: Request) -> Session:
         headers = dict(request.scope["headers"])

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from fhir_server.context import Context
+from tests.support.surveys import FORM as SURVEY
 from tests.support.surveys import answers, home, made
 from tests.support.theatre import Theatre, registry, theatre
 
@@ -121,6 +122,21 @@ class TestAForm:
         for query in (f"Group?_id={place[6:]}", f"Group?member={ann}", f"Patient?link={ann}"):
             assert (await counted(room, query))[0] == "0", query
         assert (await counted(room, f"Patient?_id={ann[8:]}"))[0] == "1"
+
+
+async def test_what_a_parent_has_answered_is_not_the_surgeons_to_see_or_change(
+    room: Theatre,
+) -> None:
+    note = await room.stored(room.draft())
+    survey = await room.stored(room.draft(questionnaire=SURVEY))
+    key = survey.partition("/")[2]
+    assert await counted(room, "QuestionnaireResponse?status=in-progress") == ("1", "")
+    with room.open():
+        assert (await room.http.get(f"/fhir/{note}")).status_code == 200
+        assert (await room.http.get(f"/fhir/{survey}")).status_code == 404
+        put = await room.http.put(f"/fhir/{survey}", json=room.draft(id=key))
+        assert put.status_code == 403
+    assert (await room.http.get(f"/fhir/{survey}")).headers["etag"] == 'W/"1"'
 
 
 class TestADraft:

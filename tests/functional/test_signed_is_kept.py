@@ -222,6 +222,12 @@ def test_a_note_on_a_version_of_its_form_that_is_gone_is_kept_all_the_same(serve
     form = f"https://csor.example/fhir/Questionnaire/{notes.FORM}|0.0.1"
     old = notes.stored(server, notes.draft(server, status="completed", questionnaire=form))
     assert is_refused(put(server, changed(old)))
+    url, _, version = form.partition("|")
+    other = {"resourceType": "Questionnaire", "url": url, "version": version, "status": "active"}
+    answer = server.http.post("/Questionnaire", json=other)
+    assert answer.status_code == 201
+    assert is_refused(put(server, changed(old)))
+    assert server.http.delete(f"/Questionnaire/{answer.json()['id']}").is_success
 
 
 class TestWhatIsNotSigned:

@@ -18,7 +18,7 @@ from fhir_server.context import Context
 from fhir_server.rest.surveys import FLOOR
 from fhir_server.store.links import WRONG
 from tests.support.databases import KINDS
-from tests.support.surveys import BORN, HERE, OTHER_BORN, Home, home, made, said
+from tests.support.surveys import API, BORN, HERE, OTHER_BORN, Home, home, made, said
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.postgresql_slow]
 
@@ -66,7 +66,7 @@ async def test_every_other_key_is_refused_in_the_same_words_and_no_sooner(parent
     )
     await parent.enter(used)
     parent.http.cookies.clear()
-    changed = part({"exp": 4_000_000_000, "jti": "x", "task": "y", "use": "survey"})
+    changed = part({"exp": 4_000_000_000, "jti": "x", "sub": "z", "task": "y", "use": "survey"})
     forged = {
         "no token": "",
         "no text": 7,
@@ -95,7 +95,7 @@ async def test_a_key_of_another_server_opens_nothing(
 ) -> None:
     theirs = Keys(tmp_path_factory.mktemp("keys") / "theirs.pem")
     task = parent.places["task"].partition("/")[2]
-    token = written(Link("number", task, 4_000_000_000), theirs.seal)
+    token = written(Link("number", task, parent.places["parent"], 4_000_000_000), theirs.seal)
     assert (await parent.enter(token)).status_code == 403
 
 
@@ -104,6 +104,19 @@ async def test_a_signature_that_is_not_of_a_link_opens_nothing(parent: Home) -> 
     head, _, signature = parent.context.seal(content).split(".")
     body = urlsafe_b64encode(content).rstrip(b"=").decode()
     assert (await parent.enter(f"{head}.{body}.{signature}")).status_code == 403
+
+
+async def test_a_link_and_a_sitting_are_those_of_who_is_asked_and_of_nobody_after(
+    parent: Home,
+) -> None:
+    before = await parent.link()
+    await parent.sit()
+    given = {**await parent.read("task"), "owner": {"reference": parent.places["other parent"]}}
+    assert (await parent.fhir("PUT", parent.places["task"], json=given)).status_code == 200
+    assert (await parent.http.get(f"{API}/form")).status_code == 410
+    assert (await parent.http.get(f"{API}/form")).status_code == 401
+    assert (await parent.enter(before)).status_code == 403
+    assert (await parent.enter(await parent.link())).status_code == 204
 
 
 async def test_some_wrong_dates_kill_a_link_and_no_other(parent: Home) -> None:

@@ -16,7 +16,7 @@ from fhir_server.access.keys import Keys, signing_key, verify
 from fhir_server.settings import Settings
 from profiles.validate import validate
 from questionnaires import sign
-from questionnaires.seal import canonical, sealed
+from questionnaires.seal import AUTHOR, canonical, sealed
 from r4.issue import FhirError
 from r4.json import Resource, decode, encode
 from terminology import Terminology
@@ -114,6 +114,21 @@ class TestSignature:
     ) -> None:
         changed = {**document, "signature": {**document["signature"], **said}}
         assert "another signer or time" in refused(changed, keys.jwks())
+
+    @pytest.mark.parametrize(
+        "said",
+        [
+            {"type": [{"system": AUTHOR["system"], "code": "1.2.840.10065.1.12.1.5"}]},
+            {"type": [AUTHOR, AUTHOR]},
+            {"onBehalfOf": SIGNER},
+        ],
+        ids=str,
+    )
+    def test_the_signature_cannot_be_given_another_purpose(
+        self, document: Resource, keys: Keys, said: Resource
+    ) -> None:
+        changed = {**document, "signature": {**document["signature"], **said}}
+        assert "another than its author's" in refused(changed, keys.jwks())
 
     def test_another_servers_key_is_not_ours(self, document: Resource, tmp_path: Path) -> None:
         other = Keys(tmp_path / "other.pem")
