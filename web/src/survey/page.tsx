@@ -1,14 +1,18 @@
 import type { QuestionnaireResponse } from 'fhir/r4';
-import { useEffect, useRef, useState } from 'react';
+import { Suspense, lazy, useEffect, useRef, useState } from 'react';
 import { Refused } from '../fhir/client';
+import '../form/form.css';
 import { Draft } from '../form/draft';
 import { type Sitting, anotherLink, begin, decide, form, keep, submit } from './api';
 import { Birth } from './birth';
 import { Consent } from './consent';
 import { Message } from './message';
-import { Questions } from './questions';
 import './survey.css';
-import { filled, texts } from './texts';
+import { type Texts, filled, texts } from './texts';
+
+// The questions' chunk is large: it is on its way while the date of birth is asked for.
+const loading = import('./questions');
+const Questions = lazy(() => loading);
 
 type Step =
   | { at: 'loading' }
@@ -97,11 +101,7 @@ export default function Survey() {
   function body() {
     switch (step.at) {
       case 'loading':
-        return (
-          <p className="waiting" role="status">
-            {said.loading}
-          </p>
-        );
+        return <Waiting said={said} />;
       case 'no-link':
         return <Message title={said.noLinkTitle} sentences={[said.noLink]} />;
       case 'birth':
@@ -181,9 +181,17 @@ export default function Survey() {
         </div>
       </header>
       <main>
-        {body()}
+        <Suspense fallback={<Waiting said={said} />}>{body()}</Suspense>
       </main>
     </div>
+  );
+}
+
+function Waiting({ said }: { said: Texts }) {
+  return (
+    <p className="waiting" role="status">
+      {said.loading}
+    </p>
   );
 }
 

@@ -26,7 +26,7 @@ interface Given {
 }
 
 /** The questions, one topic on a screen, and at the end all answers to be looked at again. */
-export function Questions({ said, form, draft, greeting, onLater, onSend }: Given) {
+export default function Questions({ said, form, draft, greeting, onLater, onSend }: Given) {
   const [begun, begin] = useState<QuestionnaireResponse>(draft.response);
   const [refused, refuse] = useState<string[]>([]);
   const [isReviewing, setReviewing] = useState(false);
