@@ -14,15 +14,15 @@ from typing import Any, TypeVar
 import uvicorn
 from fastapi import FastAPI
 
-import questionnaires
 from fhir_server import mllp
 from fhir_server.access import LOCAL, Callers, clients, refuse_open_doors
 from fhir_server.access.keys import Keys, signing_key
 from fhir_server.access.senders import Listener
 from fhir_server.access.senders import senders as registered_senders
 from fhir_server.access.sessions import Sessions
-from fhir_server.context import Context, Knowledge, microseconds
+from fhir_server.context import Context, Knowledge, instant, microseconds
 from fhir_server.interactions.capabilities import release
+from fhir_server.operations import quality_of_life
 from fhir_server.operations.lanes import Lanes
 from fhir_server.operations.notify import notifying
 from fhir_server.operations.receive import finish
@@ -80,13 +80,14 @@ def context(
     apart: what is written is committed by a process of its own, which a server has the use of.
     """
     host = "127.0.0.1" if settings.fhir_host in ("0.0.0.0", "::") else settings.fhir_host  # noqa: S104
+    forms = quality_of_life.forms(settings.quality_of_life, instant(now()))
     engine = layers.engine(settings.mappings)  # a fault in it must leave nothing open
     database = open_database(settings.database, apart=apart)
     signing = Keys(signing_key(settings))
     return Context(
         database=database,
         knowledge=Knowledge(database, engine),
-        forms=questionnaires.forms(),
+        forms=forms,
         now=now,
         new_id=new_id or _Ids(),
         settings=settings,

@@ -82,6 +82,13 @@ class Settings(BaseSettings):
         default=None,
         description="TOML file that says where and how the survey sender sends: see docs/surveys.md.",
     )
+    quality_of_life: Path | None = Field(
+        default=None,
+        description=(
+            "JSON file of your licensed quality-of-life module, a Questionnaire that takes the place of "
+            "the placeholder in the parent surveys: see docs/surveys.md."
+        ),
+    )
     cors_origins: str | None = Field(
         default=None,
         description="Origins, separated by commas, whose pages a browser lets call; * is any.",

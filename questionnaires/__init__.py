@@ -6,7 +6,7 @@ https://hl7.org/fhir/uv/sdc/ (4.0)
 from questionnaires.amendment import addendum, correct
 from questionnaires.assembly import assemble
 from questionnaires.carry_over import carry_over
-from questionnaires.catalogue import artefacts, forms, module
+from questionnaires.catalogue import artefacts, forms, forms_with, module
 from questionnaires.checking import check
 from questionnaires.extraction import Extracted, extract, extracted
 from questionnaires.prose import narrative
@@ -23,6 +23,7 @@ __all__ = [
     "extract",
     "extracted",
     "forms",
+    "forms_with",
     "module",
     "narrative",
     "sign",

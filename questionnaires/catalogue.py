@@ -19,6 +19,19 @@ def forms() -> Mapping[str, Resource]:
     return {each["url"]: each for each in artefacts() if not _is_module(each)}
 
 
+def forms_with(slot: Resource) -> Mapping[str, Resource]:
+    """Return the forms as `forms` does, an operator's module in the place of ours of the same url.
+
+    Its version may be another one. Raises FhirError (422) where it does not fit into the forms.
+    """
+
+    def chosen(canonical: str) -> Resource | None:
+        return slot if split(canonical)[0] == slot["url"] else module(canonical)
+
+    roots = (each for each in load("questionnaires") if not _is_module(each))
+    return {each["url"]: assemble(each, chosen).questionnaire for each in roots}
+
+
 @cache
 def artefacts() -> tuple[Resource, ...]:
     """Return what this package carries: its forms assembled, and the modules as they are written."""

@@ -37,11 +37,13 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A survey of the plan: the form's canonical url, for which condition, from when to when.
+    """A survey of the plan: its name, the form's canonical url, for which condition, from when to when.
 
-    remind: how long after the first day each reminder is sent.
+    name: the form's id and the time point, which together are one survey. remind: how long after the
+    first day each reminder is sent.
     """
 
+    name: str
     form: str
     condition: str
     anchor: str
@@ -59,8 +61,9 @@ class Plan:
 
 
 class Due(NamedTuple):
-    """A survey that is due: the form's canonical url, first and last day, days of reminders."""
+    """A survey that is due: its name, the form's canonical url, first and last day, days of reminders."""
 
+    name: str
     form: str
     from_: date
     until: date
@@ -71,8 +74,12 @@ def plan(table: Mapping[str, Any]) -> Plan:
     """Read a plan: `valid`, and `[[survey]]` tables; raises ValueError for what is none."""
     if not table.keys() <= {"valid", "survey"}:
         raise ValueError(f"unknown: {', '.join(sorted(table.keys() - {'valid', 'survey'}))}")
-    listed = table.get("survey", [])
-    return Plan(span(table.get("valid")), tuple(_asked(each) for each in listed))
+    listed = tuple(_asked(each) for each in table.get("survey", []))
+    if len({each.name for each in listed}) < len(listed):
+        raise ValueError(
+            "two [[survey]] have the same form and after: one of them says nothing new"
+        )
+    return Plan(span(table.get("valid")), listed)
 
 
 def span(text: object) -> Span:
@@ -99,9 +106,12 @@ def due(case: Resource, child: Resource, plan: Plan, today: date) -> list[Due]:
     ]
 
 
-def reminders(form: str, start: date, plan: Plan) -> tuple[date, ...]:
-    """Return the days on which the plan reminds of a form's survey that began on a day."""
-    asked = next((each for each in plan.surveys if each.form == form), None)
+def reminders(number: str, start: date, plan: Plan) -> tuple[date, ...]:
+    """Return the days on which the plan reminds of a survey that began on a day.
+
+    number: the survey's identifier, which ends with its name.
+    """
+    asked = next((each for each in plan.surveys if number.endswith(f".{each.name}")), None)
     return tuple(each.after(start) for each in asked.remind) if asked else ()
 
 
@@ -114,7 +124,7 @@ def _asked(table: Mapping[str, Any]) -> Asked:
         raise ValueError(f"{table['anchor']!r} is no anchor: {' or '.join(ANCHORS)}")
     remind = tuple(span(each) for each in table.get("remind", ()))
     return Asked(
-        f"{_FORM}{table['form']}", table["condition"], table["anchor"],
+        f"{table['form']}.{table['after']}", f"{_FORM}{table['form']}", table["condition"], table["anchor"],
         span(table["after"]), span(table["window"]), remind,
     )  # fmt: skip
 
@@ -124,7 +134,7 @@ def _due(asked: Asked, start: date | None) -> Due | None:
         return None
     first = asked.after.after(start)
     remind = tuple(each.after(first) for each in asked.remind)
-    return Due(asked.form, first, asked.window.after(first), remind)
+    return Due(asked.name, asked.form, first, asked.window.after(first), remind)
 
 
 def _anchor(name: str, case: Resource, child: Resource) -> date | None:

@@ -1,14 +1,18 @@
-"""`surveys`: make the surveys that are due, and send invitations and reminders.
+"""`surveys`: make the surveys that are due, send invitations and reminders, list whom to contact.
 
-Both are to be run every day, as by cron; run twice, they do nothing twice.
+The first two are to be run every day, as by cron; run twice, they do nothing twice.
 """
 
 import argparse
 import asyncio
+import csv
+import os
 from collections.abc import Callable
+from pathlib import Path
 
 from fhir_server.app import alone
 from fhir_server.context import Context
+from fhir_server.operations.contact_list import Contact, contacts
 from fhir_server.operations.couriers import courier
 from fhir_server.operations.invitations import Sent, send_all
 from fhir_server.operations.survey_schedule import Scheduled, plan_of, schedule_all
@@ -22,6 +26,11 @@ def add_arguments(add: Callable[[str, str], argparse.ArgumentParser]) -> None:
     listed.add_parser(
         "schedule", help="make the surveys that are due, and cancel those that may not go on"
     ).set_defaults(run=lambda _: schedule(Settings()))
+    listing = listed.add_parser(
+        "contact-list", help="write the children whose parents NHS DigiTrials is to contact, as CSV"
+    )
+    listing.add_argument("file", type=Path, help="is made, for its owner alone; may not be there")
+    listing.set_defaults(run=lambda given: contact_list(Settings(), given.file))
     listed.add_parser("send", help="send the invitations and reminders that are due").set_defaults(
         run=lambda _: send(Settings())
     )
@@ -39,6 +48,23 @@ def schedule(settings: Settings) -> None:
         print(
             f"{done.without_contact} are due of children for whom not exactly one parent has agreed"
         )
+
+
+def contact_list(settings: Settings, file: Path) -> None:
+    """Write the contact list; raises FileExistsError rather than write over another one."""
+
+    async def work(made: Context) -> list[Contact]:
+        found = [each async for each in contacts(made)]
+        await made.audit.flush()
+        return found
+
+    listed = asyncio.run(alone(settings, work))
+    descriptor = os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as out:
+        rows = csv.writer(out)
+        rows.writerow(Contact._fields)
+        rows.writerows(listed)
+    print(f"{len(listed)} children; the columns are to be agreed with NHS DigiTrials")
 
 
 def send(settings: Settings) -> int:

@@ -17,7 +17,7 @@ from fhir_server.interactions.transaction import transaction
 from fhir_server.operations.couriers import Courier
 from fhir_server.operations.forms import one
 from fhir_server.operations.survey_schedule import open_surveys
-from fhir_server.operations.survey_standing import Survey, ended, survey, update
+from fhir_server.operations.survey_standing import Survey, ended, preferred_language, survey, update
 from fhir_server.store.failure import place
 from fhir_server.store.links import record
 from questionnaires.letters import letter
@@ -105,9 +105,10 @@ async def link(context: Context, task_id: str, expires: datetime) -> str:
 async def _send_due(context: Context, found: Survey, plan: Plan, how: tuple[Courier, Sent]) -> None:
     today = date.fromisoformat(instant(context.now())[:10])
     start = date.fromisoformat(found.task["restriction"]["period"]["start"][:10])
-    passed = sum(each <= today for each in reminders(found.form.partition("|")[0], start, plan))
+    survey_number = found.task["identifier"][0]["value"]
+    passed = sum(each <= today for each in reminders(survey_number, start, plan))
     kind = "reminder" if passed and found.task["status"] != "requested" else "invitation"
-    number = f"{found.task['identifier'][0]['value']}.{passed}"
+    number = f"{survey_number}.{passed}"
     if not _was_sent(context, number):
         await _send(context, _Message(found, kind, number, plan.valid), *how)
 
@@ -119,7 +120,7 @@ async def _send(context: Context, message: _Message, courier: Courier, done: Sen
         done.without_address += 1
         return
     medium, to = address
-    language = _language(person)
+    language = preferred_language(person)
     said = letter(message.kind, language, message.found.until)
     try:
         await _prepared(context, message, medium, said.text.replace("{link}", "").strip())
@@ -198,14 +199,6 @@ def _address(person: Resource | None, courier: Courier) -> tuple[str, str] | Non
             if value and each.get("system") in _SYSTEMS[medium] and each.get("use") != "old":
                 return medium, value
     return None
-
-
-def _language(person: Resource) -> str:
-    """Return the language that a person is written to in: what they prefer, or English."""
-    listed = person.get("communication", ())
-    preferred = [each for each in listed if each.get("preferred")] or list(listed)
-    codes = [c.get("code", "") for each in preferred for c in each["language"].get("coding", ())]
-    return next((code.partition("-")[0] for code in codes if code), "en")
 
 
 def _expiry(context: Context, found: Survey, valid: Span) -> datetime:

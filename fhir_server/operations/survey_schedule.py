@@ -11,7 +11,7 @@ from datetime import date
 from pathlib import Path
 
 from fhir_server.context import Context, instant
-from fhir_server.interactions.targets import find, survivor
+from fhir_server.interactions.targets import survivor
 from fhir_server.interactions.transaction import transaction
 from fhir_server.operations.forms import one
 from fhir_server.operations.survey_standing import (
@@ -22,7 +22,9 @@ from fhir_server.operations.survey_standing import (
     cancelled,
     ended,
     known,
+    people,
     stopped,
+    survey_tasks,
 )
 from fhir_server.operations.surveys import IDENTIFIER
 from fhir_server.store import read as store
@@ -34,7 +36,6 @@ from terminology.systems import CASE, CSOR
 
 CONTACT = f"{CSOR}/sid/survey-contact"
 """Identifier of a RelatedPerson who has agreed to be sent surveys: nobody else is written to."""
-_MANY = 100
 
 
 @dataclass(slots=True)
@@ -91,9 +92,8 @@ def contact(context: Context, child: Resource) -> Resource | None:
 
     Between two parents nobody guesses.
     """
-    _, found = find(context, "RelatedPerson", f"patient=Patient/{child['id']}", _MANY)
-    people: list[Resource] = [decode(each.body) for each in found]
-    agreed = [each for each in people if each.get("active", True) and _is_contact(each)]
+    listed = people(context, child)
+    agreed = [each for each in listed if each.get("active", True) and _is_contact(each)]
     return agreed[0] if len(agreed) == 1 else None
 
 
@@ -112,17 +112,25 @@ async def _schedule(context: Context, case: Resource, plan: Plan, done: Schedule
         done.without_contact += len(listed)
         return
     for each in listed:
+        if _was_asked(context, child, each):
+            continue
         entry = _task(context, each, number, (child, person))
         answer = await _stored(context, [entry])
         if answer is not None and answer["entry"][0]["response"]["status"].startswith("201"):
             done.made += 1
 
 
-def _task(context: Context, due: Due, number: str, people: tuple[Resource, Resource]) -> Resource:
+def _was_asked(context: Context, child: Resource, due: Due) -> bool:
+    """Tell whether a survey was made before, for this case or one of a record that was merged."""
+    numbers = (each["identifier"][0]["value"] for each in survey_tasks(context, child))
+    return any(each.endswith(f".{due.name}") for each in numbers)
+
+
+def _task(context: Context, due: Due, number: str, about: tuple[Resource, Resource]) -> Resource:
     """Return the entry that makes the Task of a survey, unless it was made before."""
-    child, person = people
+    child, person = about
     form = context.forms[due.form]
-    value = f"{number}.{form['id']}"
+    value = f"{number}.{due.name}"
     task = {
         "resourceType": "Task",
         "identifier": [{"system": IDENTIFIER, "value": value}],

@@ -17,9 +17,10 @@ from terminology.systems import CSOR
 
 TASK = f"{CSOR}/CodeSystem/task"
 STREAM = f"{CSOR}/CodeSystem/data-stream"
-SURVEY = "survey"
+SURVEY, TOLD_OF_DEATH = "survey", "told-of-death"
 PARENTS = "parent-reported"
 OPEN = ("requested", "ready", "in-progress")
+_REFUTED = "rejected,cancelled,entered-in-error"
 MANY = 1000
 """Most Consents or Tasks of one child that are looked at."""
 
@@ -99,25 +100,79 @@ def ended(context: Context, found: Survey) -> str | None:
 
 def stopped(context: Context, child: Resource) -> str | None:
     """Return why a child's parents are asked nothing any more, or None."""
-    if child.get("deceasedBoolean") or "deceasedDateTime" in child:
+    records = _records(context, child)
+    if any(each.get("deceasedBoolean") or "deceasedDateTime" in each for each in records):
         return "death"
-    if any(_objects(context, each) for each in consents(context, child)):
+    told = f"code={TASK}|{TOLD_OF_DEATH}&status:not={_REFUTED}"
+    if find(context, "Task", f"{_about(records)}&{told}")[1]:
+        return "death"
+    if any(_objects(context, each) for each in _consents(context, records)):
         return "objection"
     return None
 
 
 def consents(context: Context, child: Resource) -> list[Resource]:
     """Return the Consents about a child that are in force by their status."""
-    criteria = f"patient=Patient/{child['id']}&status=active"
-    _, found = find(context, "Consent", criteria, MANY)
-    return [decode(each.body) for each in found]
+    return _consents(context, _records(context, child))
 
 
 def open_tasks(context: Context, child: Resource) -> list[Resource]:
     """Return the Tasks of a child's surveys that are not done and not stopped."""
-    criteria = f"patient=Patient/{child['id']}&code={TASK}|{SURVEY}&status={','.join(OPEN)}"
-    _, found = find(context, "Task", criteria, MANY)
+    return [each for each in survey_tasks(context, child) if each["status"] in OPEN]
+
+
+def survey_tasks(context: Context, child: Resource) -> list[Resource]:
+    """Return the Tasks of all surveys about a child, whatever has become of them."""
+    about = _about(_records(context, child))
+    _, found = find(context, "Task", f"{about}&code={TASK}|{SURVEY}", MANY)
     return [decode(each.body) for each in found]
+
+
+def people(context: Context, child: Resource) -> list[Resource]:
+    """Return the RelatedPersons of a child."""
+    _, found = find(context, "RelatedPerson", _about(_records(context, child)), MANY)
+    return [decode(each.body) for each in found]
+
+
+def _consents(context: Context, records: list[Resource]) -> list[Resource]:
+    _, found = find(context, "Consent", f"{_about(records)}&status=active", MANY)
+    return [decode(each.body) for each in found]
+
+
+def _records(context: Context, child: Resource) -> list[Resource]:
+    """Return all records of a child: those that were merged into it keep what was said of them."""
+    known: dict[str, Resource] = {child["id"]: child}
+    wanted = [child]
+    while wanted:
+        one = wanted.pop()
+        _, found = find(context, "Patient", f"link=Patient/{one['id']}", MANY)
+        replaced: list[Resource] = [decode(each.body) for each in found]
+        replaced = [each for each in replaced if _is_replaced_by(each, one)]
+        named = (
+            e["other"].get("reference", "") for e in one.get("link", ()) if e["type"] == "replaces"
+        )
+        for reference in named:
+            kind, _, key = reference.partition("/")
+            stored = store.current(context.database, kind, key)
+            replaced += [decode(stored.body)] if stored and not stored.deleted else []
+        for each in replaced:
+            if each["id"] not in known:
+                known[each["id"]] = each
+                wanted.append(each)
+    return list(known.values())
+
+
+def _is_replaced_by(patient: Resource, other: Resource) -> bool:
+    return any(
+        link["type"] == "replaced-by" and link["other"].get("reference") == f"Patient/{other['id']}"
+        for link in patient.get("link", ())
+    )
+
+
+def _about(records: list[Resource]) -> str:
+    """Return the criteria of what is about any of a child's records."""
+    places = (f"Patient/{each['id']}" for each in records)
+    return f"patient={','.join(places)}"
 
 
 def cancelled(task: Resource, reason: str, now: str) -> Resource:
@@ -147,6 +202,14 @@ def streams_of(consent: Resource) -> set[str]:
         for coding in code.get("coding", ())
     )
     return {each["code"] for each in codings if each.get("system") == STREAM and "code" in each}
+
+
+def preferred_language(person: Resource) -> str:
+    """Return the language that a person is written to in: what they prefer, or English."""
+    listed = person.get("communication", ())
+    preferred = [each for each in listed if each.get("preferred")] or list(listed)
+    codes = [c.get("code", "") for each in preferred for c in each["language"].get("coding", ())]
+    return next((code.partition("-")[0] for code in codes if code), "en")
 
 
 def _objects(context: Context, consent: Resource) -> bool:

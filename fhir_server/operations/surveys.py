@@ -6,7 +6,7 @@ https://hl7.org/fhir/R4/questionnaireresponse.html
 """
 
 import hmac
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -14,21 +14,26 @@ import questionnaires
 from fhir_server.context import Context, instant
 from fhir_server.interactions.transaction import transaction
 from fhir_server.interactions.update import update
-from fhir_server.operations.forms import complete, form
+from fhir_server.operations.forms import complete, form, one
 from fhir_server.operations.notes import noted, stored_response
 from fhir_server.operations.survey_standing import (
     PARENTS,
     STREAM,
+    TASK,
+    TOLD_OF_DEATH,
     Survey,
     cancelled,
     consents,
     known,
     open_tasks,
+    preferred_language,
     streams_of,
     survey,
 )
 from fhir_server.operations.survey_standing import update as updating
 from fhir_server.store.read import Stored
+from questionnaires.calculation import calculated
+from questionnaires.translation import in_language, languages
 from r4 import artefacts
 from r4.issue import FhirError, error
 from r4.json import Resource, decode
@@ -36,6 +41,7 @@ from terminology.systems import CSOR
 
 IDENTIFIER = f"{CSOR}/sid/survey"
 DECISION = f"{CSOR}/sid/decision"
+_CHILD_DIED = (f"{CSOR}/CodeSystem/parent-survey", "child-died")
 _DECISIONS = ("permit", "deny")
 _CODES = "http://terminology.hl7.org/CodeSystem"
 
@@ -61,25 +67,38 @@ def is_birth_date(context: Context, task_id: str, given: object) -> bool:
     return same and len(date) == len("2026-01-31")
 
 
-async def opened(context: Context, task_id: str) -> Resource:
+async def opened(context: Context, task_id: str, wanted: str | None = None) -> Resource:
     """Return what a page shows of a survey, its response begun where it was not.
 
-    That is the form, the answers so far and their etag, the child's first given name, the data streams
-    with this parent's decisions, and the last day. Raises FhirError 410 where the survey is closed.
+    That is the form, the answers so far and their etag, the child's first given name, the language and
+    those that there are, the data streams with this parent's decisions, and the last day. wanted: a
+    language; else it is that of the answers so far, else the one that the parent prefers.
+    Raises FhirError 410 where the survey is closed.
     """
     found = survey(context, task_id)
     if found.response is None:
         found = await _begun(context, found)
     answers = kept(context, found)
     names = found.child.get("name") or [{}]
+    language = _language(context, found, wanted or answers.response.get("language"))
     return {
-        "questionnaire": form(context, answers.response),
+        "questionnaire": in_language(form(context, answers.response), language),
         "response": answers.response,
         "etag": answers.etag,
         "child": {"given": (names[0].get("given") or [""])[0]},
+        "language": language,
+        "languages": languages(),
         "streams": decisions(context, found),
         "until": found.until,
     }
+
+
+def _language(context: Context, found: Survey, wanted: str | None) -> str:
+    if wanted is None:
+        stored = one(context, found.parent["reference"], "RelatedPerson")
+        wanted = preferred_language(decode(stored.body)) if stored else None
+    short = (wanted or "").partition("-")[0]
+    return short if short in languages() else languages()[0]
 
 
 def kept(context: Context, found: Survey) -> Answers:
@@ -105,6 +124,7 @@ async def keep(context: Context, task_id: str, sent: object, if_match: str | Non
 async def submit(context: Context, task_id: str, if_match: str | None) -> None:
     """Complete the answers that are kept, and the survey with them, in one transaction.
 
+    Where they tell of the child's death, no survey goes on, and the registry is asked to find out.
     Raises FhirError as `keep` does, and 422 with every answer that is missing.
     """
     found = survey(context, task_id)
@@ -113,7 +133,7 @@ async def submit(context: Context, task_id: str, if_match: str | None) -> None:
     response = stored.at_version()
     questionnaire = form(context, response)
     now = instant(context.now())
-    completed = {**response, "status": "completed", "authored": now}
+    completed = {**calculated(questionnaire, response), "status": "completed", "authored": now}
     complete(context, questionnaire, completed)
     bundle = questionnaires.submit(
         questionnaire, completed, now=now, new_id=context.new_id, version=str(stored.asked)
@@ -122,6 +142,8 @@ async def submit(context: Context, task_id: str, if_match: str | None) -> None:
     output = {"type": {"text": "Answers"}, "valueReference": reference}
     done = {**found.task, "status": "completed", "lastModified": now, "output": [output]}
     entries = [*bundle["entry"], updating(done, str(found.version))]
+    if _tells_of_death(response):
+        entries += _after_death(context, found, reference)
     await transaction(context, {**bundle, "entry": entries})
 
 
@@ -154,6 +176,41 @@ def decisions(context: Context, found: Survey) -> list[Resource]:
         {"code": code, "display": display, "decision": theirs.get(code)}
         for code, display in _streams()
     ]
+
+
+def _tells_of_death(response: Resource) -> bool:
+    return any(
+        (coding.get("system"), coding.get("code")) == _CHILD_DIED
+        for item in _items(response)
+        for answer in item.get("answer", ())
+        if isinstance(coding := answer.get("valueCoding"), dict)
+    )
+
+
+def _items(node: Resource) -> Iterator[Resource]:
+    for item in node.get("item", ()):
+        yield item
+        yield from _items(item)
+        for answer in item.get("answer", ()):
+            yield from _items(answer)
+
+
+def _after_death(context: Context, found: Survey, response: Resource) -> list[Resource]:
+    """Return what ends the child's other surveys, and asks a steward: a parent's word sets no record."""
+    now = instant(context.now())
+    others = [each for each in open_tasks(context, found.child) if each["id"] != found.id]
+    task = {
+        "resourceType": "Task",
+        "status": "requested",
+        "intent": "order",
+        "code": {"coding": [{"system": TASK, "code": TOLD_OF_DEATH}]},
+        "focus": response,
+        "for": {"reference": f"Patient/{found.child['id']}"},
+        "authoredOn": now,
+        "requester": found.parent,
+    }
+    asked = {"resource": task, "request": {"method": "POST", "url": "Task"}}
+    return [*(cancelled(each, "death", now) for each in others), asked]
 
 
 def _refuse_undecided(context: Context, found: Survey) -> None:

@@ -144,11 +144,11 @@ class Door:
             raise FhirError(401, [error("expired", text)])
         return found
 
-    async def _form(self, context: Context, session: Session, _: Request) -> Response:
-        """GET form: what the page shows."""
-        found = await surveys.opened(context, session.told["task"])
-        body = {**found, "language": "en", "languages": ["en"]}
-        return Response(encode(body), 200, _SECRET, _JSON)
+    async def _form(self, context: Context, session: Session, request: Request) -> Response:
+        """GET form?language=…: what the page shows, in that language where the survey has it."""
+        wanted = request.query_params.get("language")
+        found = await surveys.opened(context, session.told["task"], wanted)
+        return Response(encode(found), 200, _SECRET, _JSON)
 
     async def _answers(self, context: Context, session: Session, request: Request) -> Response:
         """PUT response, If-Match: keep the answers so far; 412 shows them beside those kept since."""

@@ -62,7 +62,7 @@ def ports() -> Iterator[dict[str, int]]:
     texts = HTTPServer(("127.0.0.1", 0), Provider)
     servers = {"smtp": mail, "http": texts}
     for each in servers.values():
-        threading.Thread(target=each.serve_forever, daemon=True).start()
+        threading.Thread(target=each.serve_forever, args=(0.01,), daemon=True).start()
     yield {name: each.server_address[1] for name, each in servers.items()}
     for each in servers.values():
         each.shutdown()

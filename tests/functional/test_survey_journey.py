@@ -110,14 +110,17 @@ async def test_each_stream_is_decided_alone_and_a_parent_may_change_their_mind(
     assert {each["performer"][0]["reference"] for each in listed} == {parent.places["parent"]}
 
 
-@pytest.mark.parametrize(
-    "sent",
-    [{}, {"streams": []}, {"streams": [{"code": "all", "decision": "permit"}]}, [],
-     {"streams": [{"code": "national-data", "decision": "perhaps"}]}],
-)  # fmt: skip
-async def test_what_is_no_decision_is_refused(parent: Home, sent: object) -> None:
+async def test_what_is_no_decision_is_refused(parent: Home) -> None:
     await parent.sit()
-    assert (await parent.http.post(f"{API}/consent", json=sent)).status_code == 400
+    for sent in (
+        {},
+        [],
+        {"streams": []},
+        {"streams": [{"code": "all", "decision": "permit"}]},
+        {"streams": [{"code": "national-data", "decision": "perhaps"}]},
+    ):
+        answer = await parent.http.post(f"{API}/consent", json=sent)
+        assert answer.status_code == 400, sent
 
 
 async def test_an_objection_ends_every_survey_about_the_child_at_once(parent: Home) -> None:
@@ -186,6 +189,33 @@ async def told(parent: Home, why: str) -> None:
         "performer": [{"display": "The other parent"}],
     }
     await parent.stored("objection", theirs)
+
+
+@pytest.mark.parametrize("linked", ["replaced-by", "replaces"])
+@pytest.mark.parametrize("why", ["death", "objection"])
+async def test_what_was_said_of_a_record_that_was_merged_counts_as_well(
+    parent: Home, why: str, linked: str
+) -> None:
+    await parent.sit()
+    if why == "objection":
+        await told(parent, why)
+        consent = await parent.read("objection")
+        await parent.fhir("DELETE", parent.places["objection"])
+    else:
+        consent = None
+    await parent.stored("retired", {"resourceType": "Patient", **(DEATH if why == "death" else {})})
+    retired, child = await parent.read("retired"), await parent.read("child")
+    holder, other = (retired, child) if linked == "replaced-by" else (child, retired)
+    link = [{"other": {"reference": f"Patient/{other['id']}"}, "type": linked}]
+    if consent is not None:
+        theirs = {name: value for name, value in consent.items() if name not in ("id", "meta")}
+        about = {"reference": f"Patient/{retired['id']}"}
+        await parent.stored("objection", {**theirs, "patient": about})
+    token = await parent.link()
+    assert (await parent.enter(token)).status_code == 204
+    url = f"Patient/{holder['id']}"
+    assert (await parent.fhir("PUT", url, json={**holder, "link": link})).status_code == 200
+    assert (await parent.http.get(f"{API}/form")).status_code == 410
 
 
 async def test_an_objection_that_has_run_out_stops_nothing(parent: Home) -> None:
@@ -261,3 +291,91 @@ async def test_a_page_of_another_site_changes_nothing(parent: Home) -> None:
     assert (await parent.decide()).status_code == 403
     refused = await parent.keep({**shown["response"], "item": []}, shown["etag"])
     assert refused.status_code == 403
+
+
+async def test_a_parents_word_of_a_death_ends_the_surveys_and_is_for_a_steward_to_record(
+    parent: Home,
+) -> None:
+    child, owner = ({"reference": parent.places[each]} for each in ("child", "parent"))
+    general = "https://csor.example/fhir/Questionnaire/parent-survey-hirschsprung|0.1.0"
+    asked = {
+        **task("general", child, owner),
+        "input": [{"type": {"text": "Form"}, "valueCanonical": general}],
+    }
+    await parent.stored("general task", asked)
+    await parent.enter(await parent.link("general task"))
+    shown = await parent.shown()
+    await parent.decide()
+    coding = {"system": "https://csor.example/fhir/CodeSystem/parent-survey", "code": "child-died"}
+    status = {"linkId": "child-status", "answer": [{"valueCoding": coding}]}
+    kept = await parent.keep(
+        {**shown["response"], "item": [{"linkId": "child", "item": [status]}]}, shown["etag"]
+    )
+    match = {"If-Match": kept.headers["etag"]}
+    assert (await parent.http.post(f"{API}/submit", headers=match)).status_code == 204
+
+    assert not {"deceasedBoolean", "deceasedDateTime"} & (await parent.read("child")).keys()
+    assert (await parent.read("general task"))["status"] == "completed"
+    stopped = await parent.read("task")
+    assert (stopped["status"], stopped["statusReason"]["coding"][0]["code"]) == (
+        "cancelled",
+        "death",
+    )
+    code = "https://csor.example/fhir/CodeSystem/task|told-of-death"
+    [steward] = await found(parent, f"Task?code={code}&patient={parent.places['child']}")
+    assert steward["focus"] == {"reference": f"QuestionnaireResponse/{kept.json()['id']}"}
+    await parent.stored("next task", task("next", child, owner))
+    token = await parent.link("next task")
+    assert (await parent.enter(token)).status_code == 410
+    refuted = {**steward, "status": "rejected"}
+    assert (await parent.fhir("PUT", f"Task/{steward['id']}", json=refuted)).status_code == 200
+    assert (await parent.enter(await parent.link("next task"))).status_code == 204
+
+
+async def test_a_survey_can_be_answered_in_welsh_which_says_that_it_is_a_draft(
+    parent: Home,
+) -> None:
+    shown = await parent.sit()
+    assert (shown["language"], shown["languages"]) == ("en", ["en", "cy"])
+    welsh = (await parent.http.get(f"{API}/form?language=cy-GB")).json()
+    assert welsh["language"] == welsh["questionnaire"]["language"] == "cy"
+    page, *_ = welsh["questionnaire"]["item"]
+    assert "not reviewed" in page["text"]
+    assert "eich plentyn" in page["text"]
+    await parent.decide()
+    texts = {each["linkId"]: each.get("text") for each in parts(welsh["questionnaire"]["item"])}
+    displays = {
+        (each["linkId"], option["valueCoding"]["code"]): option["valueCoding"]["display"]
+        for each in parts(welsh["questionnaire"]["item"])
+        for option in each.get("answerOption", ())
+    }
+    given = answers()
+    for item in parts(given):
+        item["text"] = texts[item["linkId"]]
+        for each in item.get("answer", ()):
+            each["valueCoding"]["display"] = displays[item["linkId"], each["valueCoding"]["code"]]
+    sent = {**shown["response"], "language": "cy", "item": given}
+    kept = await parent.keep(sent, shown["etag"])
+    assert kept.status_code == 200, kept.text
+    assert (await parent.shown())["language"] == "cy"  # the next sitting's too
+    match = {"If-Match": kept.headers["etag"]}
+    handed = await parent.http.post(f"{API}/submit", headers=match)
+    assert handed.status_code == 204, handed.text
+    extracted = await found(parent, f"Observation?subject={parent.places['child']}")
+    assert len(extracted) == len(expected("Observation"))
+
+
+async def test_a_parent_who_prefers_welsh_is_asked_in_welsh(parent: Home) -> None:
+    person = await parent.read("parent")
+    coding = {"system": "urn:ietf:bcp:47", "code": "cy"}
+    prefers = {**person, "communication": [{"language": {"coding": [coding]}, "preferred": True}]}
+    await parent.fhir("PUT", parent.places["parent"], json=prefers)
+    assert (await parent.sit())["language"] == "cy"
+    in_none = await parent.http.get(f"{API}/form?language=../en")
+    assert in_none.json()["language"] == "en"
+
+
+def parts(listed: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    for each in listed:
+        yield each
+        yield from parts(each.get("item", []))

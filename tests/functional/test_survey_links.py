@@ -89,6 +89,7 @@ async def test_every_other_key_is_refused_in_the_same_words_and_no_sooner(parent
     assert "set-cookie" not in "".join(name for each in refused for name in each.headers)
 
 
+@pytest.mark.slow
 async def test_a_key_of_another_server_opens_nothing(
     parent: Home, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -114,6 +115,7 @@ async def test_some_wrong_dates_kill_a_link_and_no_other(parent: Home) -> None:
     assert (await parent.enter(another)).status_code == 204
 
 
+@pytest.mark.slow
 async def test_fewer_wrong_dates_do_not(parent: Home) -> None:
     token = await parent.link()
     await asyncio.gather(*(parent.enter(token, "") for _ in range(WRONG - 1)))

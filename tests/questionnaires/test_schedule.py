@@ -48,7 +48,7 @@ def test_it_is_due_from_the_first_day_to_the_last(today: str, is_due: bool) -> N
 
 
 def test_it_is_counted_from_birth_or_from_the_case() -> None:
-    plans = planned(asked(anchor="case", after="P28D"), asked(after="P28D"))
+    plans = planned(asked(anchor="case", after="P28D"), asked(after="P4W"))
     found = due(case(opened="2025-03-10T09:00:00Z"), CHILD, plans, date(2025, 4, 8))
     assert [each.from_ for each in found] == [date(2025, 4, 7), date(2025, 3, 29)]
 
@@ -91,6 +91,7 @@ def test_what_is_no_duration_is_refused(text: object) -> None:
         {"valid": "P1D", "survey": [asked(remind=["soon"])]},
         {"valid": "P1D", "survey": [asked(unknown=1)]},
         {"valid": "P1D", "survey": [{"form": "one"}]},
+        {"valid": "P1D", "survey": [asked(), asked(anchor="case")]},
     ],
 )
 def test_a_plan_that_is_wrong_is_refused(table: dict[str, Any]) -> None:
@@ -99,8 +100,9 @@ def test_a_plan_that_is_wrong_is_refused(table: dict[str, Any]) -> None:
 
 
 def test_the_reminders_of_a_form_that_is_not_planned_any_more_are_none() -> None:
-    assert reminders(FORM, date(2026, 3, 1), planned()) == (date(2026, 3, 8), date(2026, 3, 22))
-    assert reminders("another", date(2026, 3, 1), planned()) == ()
+    number = "9990000018.hirschsprung.one.P1Y"
+    assert reminders(number, date(2026, 3, 1), planned()) == (date(2026, 3, 8), date(2026, 3, 22))
+    assert reminders("9990000018.hirschsprung.one.P2Y", date(2026, 3, 1), planned()) == ()
 
 
 def test_the_plan_of_the_demo_names_forms_that_there_are_and_a_source_for_each() -> None:
