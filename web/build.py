@@ -19,7 +19,7 @@ SOURCES = ROOT / "web"
 COMPILED = ROOT / "fhir_server" / "rest" / "compiled"
 WORK = ROOT / ".build" / "web"
 KEY = "key.txt"
-COMPRESSED = {".html", ".css", ".js", ".svg"}
+COMPRESSED = {".css", ".js", ".svg"}
 UNREACHABLE = re.compile(r"\b(ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH)\b")
 
 
@@ -126,7 +126,7 @@ def _npm(folder: Path, *arguments: str) -> None:
 def _compress(folder: Path) -> None:
     """Lay a gzip file beside each text: the server hands it out to whoever accepts it."""
     for file in sorted(folder.rglob("*")):
-        if file.suffix in COMPRESSED and file.name != "index.html":
+        if file.suffix in COMPRESSED:
             small = gzip.compress(file.read_bytes(), compresslevel=9, mtime=0)
             file.with_name(file.name + ".gz").write_bytes(small)
 

@@ -1,4 +1,4 @@
-"""The pages beside /fhir: one HTML file for every page, and the assets that `make web` has built.
+"""The pages beside /fhir: an HTML file for each page, and the assets that `make web` has built.
 
 No page holds patients' data: what it shows it asks for at /fhir. Headers as OWASP advises:
 https://cheatsheetseries.owasp.org/cheatsheets/HTTP_Headers_Cheat_Sheet.html
@@ -18,8 +18,8 @@ from fhir_server.context import Context
 from fhir_server.rest import content_encoding
 
 COMPILED = Path(__file__).parent / "compiled"
-PATHS = ("/", "/note", "/survey")
-"""What is answered with the one HTML file; which page it shows, the path decides in the browser."""
+PATHS = {"/": "index.html", "/note": "note.html", "/survey": "survey.html"}
+"""The HTML file of each page: the files differ in what they name to be fetched at once."""
 
 _NONCE_PLACE = '<meta name="csp-nonce" content="" />'
 _ASSET = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\.(css|js|svg|woff2)")
@@ -55,17 +55,17 @@ def routes(made: Context) -> list[BaseRoute]:
     """Return the routes of the pages and their assets."""
     folder = made.settings.pages or COMPILED
     origins = (made.settings.epr_origins or "").replace(",", " ").split()
-    page = _page(folder, " ".join(origins) or "'none'")
-    shown = [Route(path, page) for path in PATHS]
+    ancestors = " ".join(origins) or "'none'"
+    shown = [Route(path, _page(folder / name, ancestors)) for path, name in PATHS.items()]
     return [*shown, Route("/assets/{name}", _asset(folder / "assets"))]
 
 
-def _page(folder: Path, ancestors: str) -> Callable[[Request], Awaitable[Response]]:
+def _page(file: Path, ancestors: str) -> Callable[[Request], Awaitable[Response]]:
     async def page(_: Request) -> Response:
         """Answer with the HTML file, a nonce of its own in it; 503 in plain words where none is built."""
         headers = {**_HEADERS, "Cache-Control": "no-store"}
         try:
-            html = await asyncio.to_thread((folder / "index.html").read_text, "utf-8")
+            html = await asyncio.to_thread(file.read_text, "utf-8")
         except OSError:
             return PlainTextResponse(_NOT_BUILT, 503, headers)
         nonce = secrets.token_urlsafe(16)

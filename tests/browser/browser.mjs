@@ -25,6 +25,8 @@ export async function open() {
   if (own) {
     return chromium.launch({ executablePath: own, args: ['--headless=new', '--no-sandbox'] });
   }
+  // No graphics processor is imitated on the machine's own, where each frame would wait for it.
+  chromiumOfNpm.setGraphicsMode = false;
   // Its own arguments switch off what a browser protects by, which is looked at here.
   const args = chromiumOfNpm.args.filter(
     (each) => !/^--(headless|disable-web-security|disable-site-isolation|allow-running)/.test(each)

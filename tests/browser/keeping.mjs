@@ -25,8 +25,21 @@ async function stored() {
   return answer.json();
 }
 
+// The draft is stored, and the answer that says so is lost.
+const first = { posts: 0 };
+await page.route('**/fhir/QuestionnaireResponse', async (route) => {
+  if (route.request().method() === 'POST' && (first.posts += 1) === 1) {
+    await route.fetch();
+    await route.abort();
+  } else {
+    await route.continue();
+  }
+});
 await page.goto(given.start);
 await page.locator('.note-form [data-linkid]').first().waitFor({ timeout: 60_000 });
+await page.locator('[data-state="saved"]').waitFor({ timeout: 20_000 });
+const found = await fetch(`${given.root}/fhir/QuestionnaireResponse?status=in-progress`);
+said.begun = { posts: first.posts, drafts: (await found.json()).entry.length };
 
 await context.setOffline(true);
 await blood.fill('40');

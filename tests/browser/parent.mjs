@@ -75,6 +75,16 @@ await look(first.page, 'missing');
 for (const { topic, answers } of given.first) {
   await answer(first, topic, answers);
 }
+await first.press('Cymraeg');
+await first.page.getByRole('heading', { level: 1, name: given.welsh }).waitFor({ timeout: 30_000 });
+await first.page.locator('[data-state="saved"]').waitFor({ timeout: 30_000 });
+said.welsh = await first.page.locator('body').innerText();
+said.welshIs = await first.page.evaluate(() => document.documentElement.lang);
+await look(first.page, 'welsh');
+await first.press('English');
+await first.page.getByRole('heading', { level: 1, name: given.second[0].topic }).waitFor({ timeout: 30_000 });
+said.english = await first.page.locator('body').innerText();
+await first.page.locator('[data-state="saved"]').waitFor({ timeout: 30_000 });
 await first.press('Save and go on later');
 await first.page.getByRole('heading', { name: 'Your answers are saved' }).waitFor({ timeout: 30_000 });
 said.later = await first.page.getByRole('main').innerText();

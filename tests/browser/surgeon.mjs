@@ -18,15 +18,26 @@ async function shoot(name, options = {}) {
   }
 }
 
-let asked = 0;
-page.on('request', (request) => {
-  if (request.url().endsWith('/$populate')) {
-    asked = Date.now();
-  }
+await context.addInitScript(() => {
+  const look = () => {
+    if (document.querySelector('.note-form [data-linkid]')) {
+      watching.disconnect();
+      // A task after the next frame: the form is laid out and drawn by then.
+      requestAnimationFrame(() => setTimeout(() => (window.shownAt = performance.now())));
+    }
+  };
+  const watching = new MutationObserver(look);
+  watching.observe(document, { childList: true, subtree: true });
 });
 await page.goto(given.start);
-await page.locator('.note-form [data-linkid]').first().waitFor({ timeout: 60_000 });
-const shownAfter = Date.now() - asked;
+await page.waitForFunction(() => window.shownAt, null, { timeout: 60_000 });
+const shown = await page.evaluate(() => ({
+  opened: Math.round(window.shownAt),
+  populated: Math.round(
+    window.shownAt -
+      performance.getEntriesByType('resource').find(({ name }) => name.endsWith('/$populate')).startTime
+  )
+}));
 axe.push(...(await findings(page, 'the note as it opens')));
 await shoot('note-opened');
 
@@ -44,6 +55,8 @@ await signed.or(refused).waitFor({ timeout: 60_000 });
 if (await refused.count()) {
   throw new Error(await refused.innerText());
 }
+await page.locator('[data-copy="written"], [data-copy="refused"]').waitFor({ timeout: 30_000 });
+const copied = await page.locator('[data-copy]').innerText();
 axe.push(...(await findings(page, 'the receipt')));
 await shoot('note-signed');
 const pdf = await page.getByRole('link', { name: 'Open the note as PDF' }).getAttribute('href');
@@ -64,5 +77,5 @@ const kept = await page.evaluate(() => ({
 await context.close();
 await browser.close();
 process.stdout.write(
-  JSON.stringify({ interactions: hands.interactions, axe, ...seen, kept, pdf, printed, left, shownAfter })
+  JSON.stringify({ interactions: hands.interactions, axe, ...seen, kept, pdf, printed, left, shown, copied })
 );

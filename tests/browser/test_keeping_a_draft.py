@@ -45,6 +45,7 @@ def test_nothing_is_lost_offline_or_in_a_conflict(drive: Run, tmp_path: Path) ->
         start = epr.launch(root, context=CONTEXT)
         seen = drive("keeping.mjs", {"start": start, "root": root, "origins": [root, epr.base_url]})
 
+    assert seen["begun"] == {"posts": 2, "drafts": 1}
     assert "your answers are kept in this window" in seen["offline"]
     assert "blood-loss-ml" not in _answers(seen["whileOffline"])
     kept = _answers(seen["afterwards"])

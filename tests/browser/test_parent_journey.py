@@ -63,12 +63,17 @@ def test_a_survey_is_answered_on_a_phone_in_two_sittings(drive: Run, tmp_path: P
                 "outbox": str(tmp_path / "out"),
                 "first": FIRST,
                 "second": SECOND,
+                "welsh": "Pw",
             },
         )
         _is_handed_in(server, places)
     assert "do not open a survey" in seen["wrongDate"]
     assert "#" not in seen["address"]
     assert "Please answer this question." in seen["undecided"]
+    assert "Cyfieithiad drafft" in seen["welsh"]
+    assert "A yw pw yn dod allan ar ddamwain" in seen["welsh"]
+    assert seen["welshIs"] == "cy"
+    assert "drafft" not in seen["english"]
     assert "You can go on until" in seen["later"]
     assert "do not open a survey" in seen["reused"]
     assert "Does your child have a stoma now?" in seen["review"]

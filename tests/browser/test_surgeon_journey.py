@@ -67,7 +67,7 @@ THIS_CHILD = [
     ("type", "Instructions after the operation", "Fictitious instructions."),
 ]
 SOON = 3000
-"""Milliseconds from asking for the answers to seeing them, carry-over and storing the draft among them:
+"""Milliseconds from asking for the answers until the form with them is drawn, carry-over among them:
 three times what is aimed at, for the machine may be busy."""
 MOST = 25
 """The interactions that a typical note may need, its signature among them."""
@@ -91,11 +91,10 @@ def test_a_typical_note_is_signed_by_keyboard_alone(
     server = registry[0]
     _earlier_note(server)
     seen = _written(drive, registry, [("press", "Confirm the marked answers", ""), *THIS_CHILD])
-    print(
-        f"{len(seen['interactions'])} interactions; populated and shown in {seen['shownAfter']} ms"
-    )
+    print(f"{len(seen['interactions'])} interactions; milliseconds to the form: {seen['shown']}")
     assert len(seen["interactions"]) <= MOST
-    assert seen["shownAfter"] < SOON
+    assert seen["shown"]["populated"] < SOON
+    assert seen["copied"] == "The hospital’s system has a copy."
     assert seen["axe"] == []
     assert seen["errors"] == []
     assert seen["foreign"] == []
@@ -109,8 +108,10 @@ def test_a_typical_note_is_signed_by_keyboard_alone(
 def test_a_surgeons_first_note_has_nothing_carried_over(
     drive: Run, registry: tuple[Served, Epr]
 ) -> None:
+    registry[1].faults["write"] = [422]
     seen = _written(drive, registry, [*TECHNIQUE, *THIS_CHILD], screenshots=None)
     assert len(seen["interactions"]) == len(TECHNIQUE) + len(THIS_CHILD) + 1
+    assert "did not take a copy" in seen["copied"]
     assert seen["axe"] == []
     _is_signed(registry[0], seen["pdf"].split("/")[3])
 

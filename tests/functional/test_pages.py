@@ -46,7 +46,8 @@ def door(folder: Path, built: Path, **given: str) -> tuple[Context, httpx.AsyncC
 async def pages(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
     assets = tmp_path / "built" / "assets"
     assets.mkdir(parents=True)
-    (tmp_path / "built" / "index.html").write_text(HTML)
+    for name in ("index", "note", "survey"):
+        (tmp_path / "built" / f"{name}.html").write_text(HTML.replace("CSOR", f"CSOR {name}"))
     (tmp_path / "built" / "secret.txt").write_text("not an asset")
     (assets / "index-A1.js").write_text(SCRIPT)
     (assets / "index-A1.js.gz").write_bytes(gzip.compress(SCRIPT.encode()))
@@ -67,11 +68,16 @@ async def test_a_page_is_html_that_no_cache_keeps(pages: httpx.AsyncClient) -> N
     assert answer.headers["x-content-type-options"] == "nosniff"
 
 
-async def test_every_page_is_the_one_file(pages: httpx.AsyncClient) -> None:
-    for path in ("/", "/note", "/note?response=1", "/survey"):
+async def test_each_page_has_a_file_of_its_own(pages: httpx.AsyncClient) -> None:
+    for path, name in (
+        ("/", "index"),
+        ("/note", "note"),
+        ("/note?response=1", "note"),
+        ("/survey", "survey"),
+    ):
         answer = await pages.get(path)
         assert answer.status_code == 200, path
-        assert '<div id="page"></div>' in answer.text
+        assert f"<title>CSOR {name}</title>" in answer.text
 
 
 async def test_a_page_may_load_from_its_own_origin_alone_and_not_be_framed(
@@ -89,7 +95,7 @@ async def test_a_page_may_load_from_its_own_origin_alone_and_not_be_framed(
 
 
 async def test_an_epr_that_is_named_may_show_the_pages_in_a_frame(tmp_path: Path) -> None:
-    (tmp_path / "index.html").write_text(HTML)
+    (tmp_path / "note.html").write_text(HTML)
     origins = "https://epr.example, https://ward.example"
     made, http = door(tmp_path, tmp_path, epr_origins=origins)
     async with http:

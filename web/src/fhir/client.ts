@@ -1,9 +1,10 @@
-import type { Bundle, FhirResource, OperationOutcome, Parameters } from 'fhir/r4';
+import type { Bundle, FhirResource, Identifier, OperationOutcome, Parameters } from 'fhir/r4';
 
 /** The registry's FHIR endpoint: always that of the page's own origin. */
 export const BASE = `${window.location.origin}/fhir`;
 
 const JSON_TYPE = 'application/fhir+json';
+const CREATED = 201;
 
 /** A refusal: its status (0 where no answer came) and its outcome, which is fit to be shown. */
 export class Refused extends Error {
@@ -113,6 +114,20 @@ export async function store<T extends FhirResource>(
     ? await ask('PUT', `/fhir/${resourceType}/${id}`, resource, version ? { 'If-Match': version } : {})
     : await ask('POST', `/fhir/${resourceType}`, resource);
   return { resource: await answer.json(), etag: answer.headers.get('ETag') ?? '' };
+}
+
+/** Create a resource unless one with its identifier exists: that one is updated; returns it as it is stored. */
+export async function storeOnce<T extends FhirResource>(
+  resource: T,
+  { system, value }: Identifier
+): Promise<Stored<T>> {
+  const answer = await ask('POST', `/fhir/${resource.resourceType}`, resource, {
+    'If-None-Exist': new URLSearchParams({ identifier: `${system}|${value}` }).toString()
+  });
+  const [found, etag] = [await answer.json(), answer.headers.get('ETag') ?? ''];
+  return answer.status === CREATED
+    ? { resource: found, etag }
+    : store({ ...resource, id: found.id, meta: found.meta }, etag);
 }
 
 /** Run an operation with parameters; returns the resource it answers with. */

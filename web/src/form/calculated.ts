@@ -11,9 +11,9 @@ import type {
   QuestionnaireResponseItem,
   QuestionnaireResponseItemAnswer
 } from 'fhir/r4';
-import fhirpath from 'fhirpath';
 import r4 from 'fhirpath/fhir-context/r4';
 import { keyOf } from './answers';
+import fhirpath from './expressions';
 
 const EXPRESSION =
   'http://hl7.org/fhir/uv/sdc/StructureDefinition/sdc-questionnaire-calculatedExpression';
@@ -44,6 +44,7 @@ export class Calculations {
   private found: Calculation[] = [];
   private given = new Map<string, string>();
   private isBusy = false;
+  private isAskedAgain = false;
 
   constructor(form: Questionnaire) {
     this.form = structuredClone(form);
@@ -68,25 +69,38 @@ export class Calculations {
     }
   }
 
-  /** Calculate from the present answers; true where an answer was changed. */
-  async run(): Promise<boolean> {
-    if (this.isBusy || this.found.length === 0) {
-      return false;
+  /** Calculate from the present answers; resolves when what follows from them is evaluated. */
+  async run(): Promise<void> {
+    if (this.isBusy) {
+      this.isAskedAgain = true;
+      return;
+    }
+    const present = questionnaireResponseStore.getState().updatableResponse;
+    const response = structuredClone(present);
+    const put = this.found.filter((calculation) => this.one(calculation, response));
+    if (put.length === 0) {
+      return;
     }
     this.isBusy = true;
     try {
-      let hasChanged = false;
-      for (const calculation of this.found) {
-        hasChanged = (await this.one(calculation)) || hasChanged;
+      const form = questionnaireStore.getState();
+      for (const { item, above } of put) {
+        const answer = answersAt(response, [...above, item]);
+        form.updateEnableWhenItem(item.linkId, answer.length ? answer : undefined, null);
       }
-      return hasChanged;
+      questionnaireResponseStore.getState().updateResponse(response, false);
+      await form.updateExpressions(response, false);
     } finally {
       this.isBusy = false;
     }
+    if (this.isAskedAgain) {
+      this.isAskedAgain = false;
+      await this.run();
+    }
   }
 
-  private async one({ item, above, expression }: Calculation): Promise<boolean> {
-    const response = questionnaireResponseStore.getState().updatableResponse;
+  /** Put one calculated answer into a response; true where it was another. */
+  private one({ item, above, expression }: Calculation, response: QuestionnaireResponse): boolean {
     const present = written(answersAt(response, [...above, item]));
     const before = this.given.get(item.linkId);
     if (present !== '' && present !== before) {
@@ -106,7 +120,9 @@ export class Calculations {
     if (!wanted) {
       this.given.delete(item.linkId);
     }
-    await put(item, above, answer);
+    const made: QuestionnaireResponseItem = { linkId: item.linkId, text: item.text };
+    const form = questionnaireStore.getState().sourceQuestionnaire;
+    place(answer.length ? { ...made, answer } : made, above, form, response);
     return true;
   }
 }
@@ -157,20 +173,6 @@ function answer(item: QuestionnaireItem, result: unknown): QuestionnaireResponse
     ({ valueCoding, valueString }) => (valueCoding?.code ?? valueString) === code
   );
   return option?.valueCoding ? { valueCoding: option.valueCoding } : null;
-}
-
-async function put(
-  item: QuestionnaireItem,
-  above: QuestionnaireItem[],
-  answer: QuestionnaireResponseItemAnswer[]
-): Promise<void> {
-  const form = questionnaireStore.getState();
-  const response = structuredClone(questionnaireResponseStore.getState().updatableResponse);
-  const made: QuestionnaireResponseItem = { linkId: item.linkId, text: item.text };
-  place(answer.length ? { ...made, answer } : made, above, form.sourceQuestionnaire, response);
-  form.updateEnableWhenItem(item.linkId, answer.length ? answer : undefined, null);
-  questionnaireResponseStore.getState().updateResponse(response, false);
-  await form.updateExpressions(response, false);
 }
 
 /** Put an item into a group, or into the groups below it, each in the order of the form. */

@@ -1,11 +1,11 @@
 import type { QuestionnaireResponse } from 'fhir/r4';
 import { Refused, type Stored } from '../fhir/client';
 
-/** Where a draft is kept. */
+/** Where a draft is kept; what has no id is put there for the first time. */
 export interface Shelf {
   put: (response: QuestionnaireResponse, etag: string) => Promise<Stored<QuestionnaireResponse>>;
   /** Return the version that is kept now. */
-  current: () => Promise<Stored<QuestionnaireResponse>>;
+  current: (id: string) => Promise<Stored<QuestionnaireResponse>>;
 }
 
 /** How a draft stands: kept on the server, on its way, or held back. */
@@ -36,11 +36,16 @@ export class Draft {
   private listeners = new Set<() => void>();
   state: State = { kind: 'saved', at: null };
 
+  /** What was never stored has no id, and is stored at once. */
   constructor(
     private stored: Stored<QuestionnaireResponse>,
     private shelf: Shelf
   ) {
     window.addEventListener('online', this.soon);
+    if (!stored.resource.id) {
+      this.pending = stored.resource;
+      void this.save();
+    }
   }
 
   /** The response as it was last stored or given, its root elements with it. */
@@ -125,7 +130,8 @@ export class Draft {
       if (this.pending === sent) {
         this.pending = null;
       } else if (this.pending) {
-        this.pending = { ...this.pending, meta: this.stored.resource.meta };
+        const { id, meta } = this.stored.resource;
+        this.pending = { ...this.pending, id, meta };
       }
       this.tell({ kind: 'saved', at: new Date() });
     } catch (refusal) {
@@ -136,7 +142,7 @@ export class Draft {
   private async failed(refusal: unknown, sent: QuestionnaireResponse): Promise<void> {
     const status = refusal instanceof Refused ? refusal.status : 0;
     if (STALE.has(status)) {
-      const theirs = await this.shelf.current().catch(() => null);
+      const theirs = await this.shelf.current(this.id).catch(() => null);
       if (theirs && theirs.etag !== this.stored.etag) {
         this.tell({ kind: 'conflict', mine: this.pending ?? sent, theirs });
         return;

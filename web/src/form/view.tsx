@@ -60,7 +60,8 @@ export function FormView({ form, response, onAnswers, onBuilt }: Given) {
 
     async function calculate(): Promise<void> {
       await calculations.run();
-      setCalculated(new Set(calculations.calculated));
+      const now = new Set(calculations.calculated);
+      setCalculated((before) => (isSame(before, now) ? before : now));
     }
 
     const unsubscribe = questionnaireResponseStore.subscribe(() => {
@@ -81,12 +82,15 @@ export function FormView({ form, response, onAnswers, onBuilt }: Given) {
       terminologyServerUrl: BASE,
       rendererConfigOptions: CONFIG,
       qItemOverrideComponents: controls(form)
-    }).then(() => {
+    }).then(async () => {
+      if (isGone) {
+        return;
+      }
+      last = JSON.stringify(answered(form));
+      await calculate(); // before it is drawn, which is done once and not again for each answer
       if (!isGone) {
-        last = JSON.stringify(answered(form));
         setBuilt(true);
         tell.current.onBuilt?.();
-        void calculate();
       }
     });
     return () => {
@@ -130,6 +134,10 @@ export function FormView({ form, response, onAnswers, onBuilt }: Given) {
       </QueryClientProvider>
     </ThemeProvider>
   );
+}
+
+function isSame(one: ReadonlySet<string>, other: ReadonlySet<string>): boolean {
+  return one.size === other.size && [...one].every((each) => other.has(each));
 }
 
 /** Return the items that are answered and enabled, without the renderer's own ids. */

@@ -25,7 +25,7 @@ interface Given {
 }
 
 /** The note while it is written: the form, how the draft stands, and signing. */
-export function Editor({ session, form, draft, fromRecord, onSigned }: Given) {
+export default function Editor({ session, form, draft, fromRecord, onSigned }: Given) {
   const state = useSyncExternalStore(draft.subscribe, draft.snapshot);
   const [shown, show] = useState<QuestionnaireResponse>(draft.response);
   const [found, setFound] = useState<Complaint[]>([]);

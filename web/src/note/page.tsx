@@ -1,16 +1,20 @@
 import type { Parameters, Questionnaire, QuestionnaireResponse } from 'fhir/r4';
-import { useEffect, useState } from 'react';
-import { Refused, type Stored, ask, operate, read, search, store } from '../fhir/client';
+import { Suspense, lazy, useEffect, useState } from 'react';
+import { Refused, type Stored, ask, operate, read, search, store, storeOnce } from '../fhir/client';
 import { flat } from '../form/answers';
 import { Draft } from '../form/draft';
+import '../form/form.css';
 import { carryOver } from './carried';
 import { Child } from './child';
 import { Choose } from './choose';
-import { Editor } from './editor';
 import './note.css';
 import { Receipt, type Signed } from './receipt';
 import { type Session, launched } from './session';
 import { Start } from './start';
+
+// The form's chunk is large: it is on its way while the registry is asked who, about whom and what is known.
+const loading = import('./editor');
+const Editor = lazy(() => loading);
 
 const NOTE_NUMBER = 'https://csor.example/fhir/sid/note';
 
@@ -66,8 +70,7 @@ export default function Note() {
 
   async function prepare(found: Session, canonical: string): Promise<void> {
     go({ at: 'preparing' });
-    const form = await formOf(canonical);
-    const populated = await populate(found, form);
+    const [form, populated] = await asked(found, canonical);
     const fromRecord = new Set([...flat(populated).keys()].map((key) => key.split(' ')[0] ?? key));
     for (const linkId of preset(form)) {
       fromRecord.delete(linkId);
@@ -79,8 +82,8 @@ export default function Note() {
       author: { reference: found.user.reference },
       ...(found.encounter ? { encounter: found.encounter } : {})
     };
-    const draft = await store<QuestionnaireResponse>(await carryOver(begun));
-    go({ at: 'writing', form, draft: drafted(draft), fromRecord });
+    const resource = await carryOver(begun);
+    go({ at: 'writing', form, draft: drafted({ resource, etag: '' }), fromRecord });
   }
 
   async function finish(): Promise<void> {
@@ -130,7 +133,11 @@ function Shown({ step, session, onStart, onForm, onSigned, onFinish }: Given) {
     case 'choosing':
       return <Choose onChosen={onForm} />;
     case 'writing':
-      return session ? <Editor session={session} {...step} onSigned={onSigned} /> : null;
+      return session ? (
+        <Suspense fallback={<Preparing />}>
+          <Editor session={session} {...step} onSigned={onSigned} />
+        </Suspense>
+      ) : null;
     case 'signed':
       return session ? (
         <Receipt session={session} signed={step.signed} onAnother={onFinish} />
@@ -152,20 +159,39 @@ function Shown({ step, session, onStart, onForm, onSigned, onFinish }: Given) {
         </section>
       );
     default:
-      return (
-        <p className="waiting" role="status">
-          Preparing the note
-        </p>
-      );
+      return <Preparing />;
   }
 }
 
+function Preparing() {
+  return (
+    <p className="waiting" role="status">
+      Preparing the note
+    </p>
+  );
+}
+
 function drafted(stored: Stored<QuestionnaireResponse>): Draft {
-  const id = stored.resource.id ?? '';
   return new Draft(stored, {
-    put: (response, etag) => store(response, etag),
-    current: () => read<QuestionnaireResponse>('QuestionnaireResponse', id)
+    put: (response, etag) =>
+      !response.id && response.identifier
+        ? storeOnce(response, response.identifier) // an answer that was lost makes no second note
+        : store(response, etag),
+    current: (id) => read<QuestionnaireResponse>('QuestionnaireResponse', id)
   });
+}
+
+/** Return a form and a response that is populated for it: at once where it is said which version. */
+async function asked(
+  session: Session,
+  canonical: string
+): Promise<[Questionnaire, QuestionnaireResponse]> {
+  if (canonical.includes('|')) {
+    return Promise.all([formOf(canonical), populate(session, canonical)]);
+  }
+  const form = await formOf(canonical);
+  const version = form.version ? `|${form.version}` : '';
+  return [form, await populate(session, `${form.url}${version}`)];
 }
 
 async function formOf(canonical: string): Promise<Questionnaire> {
@@ -192,7 +218,7 @@ function preset(form: Questionnaire): string[] {
   return found;
 }
 
-async function populate(session: Session, form: Questionnaire): Promise<QuestionnaireResponse> {
+async function populate(session: Session, canonical: string): Promise<QuestionnaireResponse> {
   const context = (name: string, reference: string) => ({
     name: 'context',
     part: [
@@ -201,7 +227,7 @@ async function populate(session: Session, form: Questionnaire): Promise<Question
     ]
   });
   const answer = await operate<Parameters>('Questionnaire/$populate', [
-    { name: 'questionnaire', valueUri: `${form.url}${form.version ? `|${form.version}` : ''}` },
+    { name: 'questionnaire', valueUri: canonical },
     { name: 'subject', valueReference: { reference: session.patient.reference } },
     context('patient', session.patient.reference),
     context('user', session.user.reference),

@@ -19,8 +19,23 @@ export interface Session {
   data: Bundle | null;
   /** Whether the note also goes back to the hospital's system. */
   writeBack: boolean;
+  /** What became of each document that this session has signed. */
+  written?: Written[];
   /** Whether the page was opened from a hospital's system; otherwise it works as this machine. */
   launched: boolean;
+}
+
+/** What became of a signed document in the hospital's system; text says why it was refused. */
+export interface Written {
+  composition: string;
+  status: 'waiting' | 'written' | 'refused';
+  text?: string;
+}
+
+/** Return what became of a document in the hospital's system; undefined where it is not given back. */
+export async function written(composition: string): Promise<Written | undefined> {
+  const found = await get<Pick<Session, 'written'>>('/session');
+  return found.written?.find((each) => each.composition === composition);
 }
 
 /** Return the session that a launch has opened; null where there is none. */

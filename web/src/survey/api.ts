@@ -15,6 +15,7 @@ export interface Sitting {
   etag: string;
   child: { given: string };
   language: string;
+  languages: string[];
   streams: Stream[];
   until: string;
 }
@@ -26,9 +27,10 @@ export async function begin(token: string, birthDate: string): Promise<void> {
   await ask('POST', `${API}/sitting`, { token, birthDate });
 }
 
-/** Return the form of the sitting, and the answers so far. */
-export async function form(): Promise<Sitting> {
-  return (await ask('GET', `${API}/form`)).json();
+/** Return the form of the sitting, in a language where one is asked for, and the answers so far. */
+export async function form(language?: string): Promise<Sitting> {
+  const query = language ? `?${new URLSearchParams({ language })}` : '';
+  return (await ask('GET', `${API}/form${query}`)).json();
 }
 
 /** Keep the answers so far. */

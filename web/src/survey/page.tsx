@@ -1,14 +1,20 @@
 import type { QuestionnaireResponse } from 'fhir/r4';
-import { useEffect, useRef, useState } from 'react';
+import { Suspense, lazy, useEffect, useRef, useState } from 'react';
 import { Refused } from '../fhir/client';
+import '../form/form.css';
 import { Draft } from '../form/draft';
 import { type Sitting, anotherLink, begin, decide, form, keep, submit } from './api';
+import { inWordsOf } from './asked';
 import { Birth } from './birth';
 import { Consent } from './consent';
+import { Languages } from './languages';
 import { Message } from './message';
-import { Questions } from './questions';
 import './survey.css';
-import { filled, texts } from './texts';
+import { type Texts, filled, texts } from './texts';
+
+// The questions' chunk is large: it is on its way while the date of birth is asked for.
+const loading = import('./questions');
+const Questions = lazy(() => loading);
 
 type Step =
   | { at: 'loading' }
@@ -29,6 +35,7 @@ export default function Survey() {
   // The link's secret is after the #, which browsers send to nobody; it leaves the address bar at once.
   const token = useRef(window.location.hash.slice(1));
   const [language, setLanguage] = useState('en');
+  const topic = useRef('');
   const [step, go] = useState<Step>({ at: 'loading' });
   const said = texts(language);
 
@@ -46,14 +53,26 @@ export default function Survey() {
     document.documentElement.lang = language === 'en' ? 'en-GB' : language;
   }, [language, said]);
 
-  async function load(): Promise<void> {
-    const sitting = await form();
+  async function load(wanted?: string): Promise<void> {
+    const sitting = await form(wanted);
     setLanguage(sitting.language);
     if (sitting.streams.some(({ decision }) => decision === null)) {
       go({ at: 'consent', sitting });
     } else {
       go({ at: 'questions', sitting, draft: drafted(sitting) });
     }
+  }
+
+  /** Show the survey in another language, with the answers so far; not while they cannot be kept. */
+  async function choose(wanted: string): Promise<void> {
+    if ('draft' in step) {
+      await step.draft.save();
+      if (!step.draft.isKept) {
+        return;
+      }
+      step.draft.end();
+    }
+    await load(wanted);
   }
 
   async function enter(date: string): Promise<void> {
@@ -97,11 +116,7 @@ export default function Survey() {
   function body() {
     switch (step.at) {
       case 'loading':
-        return (
-          <p className="waiting" role="status">
-            {said.loading}
-          </p>
-        );
+        return <Waiting said={said} />;
       case 'no-link':
         return <Message title={said.noLinkTitle} sentences={[said.noLink]} />;
       case 'birth':
@@ -117,7 +132,9 @@ export default function Survey() {
       case 'questions':
         return (
           <Questions
+            key={step.sitting.language}
             said={said}
+            topic={topic}
             form={step.sitting.questionnaire}
             draft={step.draft}
             greeting={filled(said.greeting, { given: step.sitting.child.given })}
@@ -178,12 +195,29 @@ export default function Survey() {
       <header className="bar">
         <div className="bar-inner">
           <strong className="brand">CSOR</strong>
+          {'sitting' in step && step.at !== 'later' ? (
+            <Languages
+              said={said}
+              offered={step.sitting.languages}
+              language={language}
+              onChosen={(wanted) => void choose(wanted).catch(fail)}
+            />
+          ) : null}
         </div>
       </header>
       <main>
-        {body()}
+        {said.draftNote ? <p className="draft-note">{said.draftNote}</p> : null}
+        <Suspense fallback={<Waiting said={said} />}>{body()}</Suspense>
       </main>
     </div>
+  );
+}
+
+function Waiting({ said }: { said: Texts }) {
+  return (
+    <p className="waiting" role="status">
+      {said.loading}
+    </p>
   );
 }
 
@@ -193,13 +227,18 @@ function sentencesOf(refusal: unknown): string[] {
 
 function drafted(sitting: Sitting): Draft {
   const stored = { resource: sitting.response, etag: sitting.etag };
-  return new Draft(stored, {
+  const draft = new Draft(stored, {
     put: keep,
     current: async () => {
       const now = await form();
       return { resource: now.response as QuestionnaireResponse, etag: now.etag };
     }
   });
+  if (sitting.language !== (sitting.response.language ?? 'en')) {
+    const { item, language } = inWordsOf(sitting.questionnaire, sitting.response, sitting.language);
+    draft.change(item, { language });
+  }
+  return draft;
 }
 
 function ukDate(date: string): string {

@@ -6,7 +6,14 @@ import {
   useQuestionnaireStore
 } from '@aehrc/smart-forms-renderer';
 import type { Questionnaire, QuestionnaireItem, QuestionnaireResponse } from 'fhir/r4';
-import { useEffect, useMemo, useRef, useState, useSyncExternalStore } from 'react';
+import {
+  type MutableRefObject,
+  useEffect,
+  useMemo,
+  useRef,
+  useState,
+  useSyncExternalStore
+} from 'react';
 import { Refused } from '../fhir/client';
 import { items } from '../form/answers';
 import type { Draft } from '../form/draft';
@@ -18,6 +25,8 @@ import { type Texts, filled } from './texts';
 
 interface Given {
   said: Texts;
+  /** The topic that was shown last, by linkId: there it goes on. */
+  topic: MutableRefObject<string>;
   form: Questionnaire;
   draft: Draft;
   greeting: string;
@@ -26,11 +35,11 @@ interface Given {
 }
 
 /** The questions, one topic on a screen, and at the end all answers to be looked at again. */
-export function Questions({ said, form, draft, greeting, onLater, onSend }: Given) {
+export default function Questions({ said, topic, form, draft, greeting, onLater, onSend }: Given) {
   const [begun, begin] = useState<QuestionnaireResponse>(draft.response);
   const [refused, refuse] = useState<string[]>([]);
   const [isReviewing, setReviewing] = useState(false);
-  const [back, setBack] = useState('');
+  const [back, setBack] = useState(topic.current);
   const [isBuilt, setBuilt] = useState(false);
   const state = useSyncExternalStore(draft.subscribe, draft.snapshot);
   const index = useQuestionnaireStore.use.currentPageIndex();
@@ -53,12 +62,20 @@ export function Questions({ said, form, draft, greeting, onLater, onSend }: Give
     pages.findIndex(({ position }) => position === index)
   );
 
+  const shown = pages[at]?.item.linkId;
+
   useEffect(() => {
     if (isBuilt) {
       window.scrollTo(0, 0);
       heading.current?.focus();
     }
   }, [index, isReviewing, isBuilt]);
+
+  useEffect(() => {
+    if (isBuilt && shown) {
+      topic.current = shown;
+    }
+  }, [isBuilt, shown, topic]);
 
   function turn(position: number | undefined): void {
     questionnaireResponseStore.setState({ requiredItemsIsHighlighted: false });
