@@ -34,7 +34,6 @@ from r4.issue import FhirError, error
 from r4.json import Resource, decode
 from terminology.systems import CSOR
 
-IDENTIFIER = f"{CSOR}/sid/survey"
 DECISION = f"{CSOR}/sid/decision"
 _DECISIONS = ("permit", "deny")
 _CODES = "http://terminology.hl7.org/CodeSystem"
