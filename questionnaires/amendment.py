@@ -7,7 +7,9 @@ from collections.abc import Callable
 from html import escape
 from uuid import NAMESPACE_URL, uuid5
 
+from profiles.primitives import LONGEST_STRING
 from questionnaires.attestation import AUTHENTICATED, UPDATED, Act, create, sections
+from questionnaires.bounds import unwritable
 from questionnaires.elements import require_form
 from questionnaires.entries import Entry
 from questionnaires.extraction import Extracted
@@ -40,11 +42,11 @@ def addendum(  # noqa: PLR0913 - each is a fact of the addendum
     In this order: a Composition that appends to the note's, the sealed document, the Provenance.
     composition is the stored one that stands; the hospital is its custodian. The same words by the
     same signer on the same day are one addendum (ifNoneExist), however often they are sent.
-    Raises FhirError (422) where the note is not signed, or the text is blank.
+    Raises FhirError (422) where the note is not signed, or the text is blank, longer than a
+    narrative, or has a character that a document cannot hold.
     """
     _require_signed(questionnaire, response)
-    if not text.strip():
-        raise refusal("required", "An addendum says something.", "text")
+    _require_words(text)
     act = Act(signer, composition.get("custodian"), now, new_id, seal)
     said = {"status": "generated", "div": _paragraphs(text)}
     name = "|".join((composition["id"], signer.get("reference", ""), now[:10], text))
@@ -59,6 +61,17 @@ def addendum(  # noqa: PLR0913 - each is a fact of the addendum
     source = [{"role": "source", "what": {"reference": f"Composition/{composition['id']}"}}]
     entries.append(create(act.provenance(entries, AUTHENTICATED, entity=source), new_id))
     return {"resourceType": "Bundle", "type": "transaction", "entry": entries}
+
+
+def _require_words(text: str) -> None:
+    if not text.strip():
+        raise refusal("required", "An addendum says something.", "text")
+    if len(_paragraphs(text)) > LONGEST_STRING:
+        said = f"A narrative has at most {LONGEST_STRING} characters: send several addenda."
+        raise refusal("too-long", said, "text")
+    if (found := unwritable(text)) is not None:
+        said = f"The character {found} cannot be written in a document: take it out of the words."
+        raise refusal("value", said, "text")
 
 
 def correct(  # noqa: PLR0913 - each is a fact of the correction

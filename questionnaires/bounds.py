@@ -21,6 +21,9 @@ _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:[^\s\\<>\"{}|^`]+|[^\s:\\<>\"{}|^`]
 _UUID = re.compile(r"urn:uuid:[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _LOCAL = re.compile(r"(?:urn:(?:uuid|oid):|#)\S+")
 
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""What is no Char of XML 1.0: https://www.w3.org/TR/xml/#charsets"""
+
 
 class Finding(NamedTuple):
     """What is wrong with an answer: the severity and code of the issue, the rule, a sentence."""
@@ -40,6 +43,12 @@ def violations(definition: Item, kind: str, value: Any) -> Iterator[Finding]:
         yield from check(definition, value)
 
 
+def unwritable(text: str) -> str | None:
+    """Return the first character, as U+000B, that a narrative (XML) cannot hold; None without one."""
+    found = _NOT_XML.search(text)
+    return None if found is None else f"U+{ord(found[0]):04X}"
+
+
 def _broken(rule: str, text: str, code: str = "business-rule") -> Finding:
     return Finding("error", code, rule, text)
 
@@ -48,6 +57,9 @@ def _text(definition: Item, value: str) -> Iterator[Finding]:
     if definition["type"] == "string" and re.search(r"[\r\n]", value):
         text = "a string cannot contain a new line"
         yield Finding("fatal", "business-rule", "invalidNewLine", text)
+    if (found := unwritable(value)) is not None:
+        text = f"the character {found} cannot be written in a document: take it out"
+        yield _broken("character", text, "value")
     minimum = extension_value(definition, CORE + "minLength")
     if minimum is not None and len(value) < minimum:
         yield _broken("minLength", f"at least {minimum} characters are needed, {len(value)} given")

@@ -62,7 +62,7 @@ def of_resource(
     if not isinstance(listed, list) or not all(isinstance(each, dict) for each in listed):
         text = "Parameters.parameter is an array of objects."
         raise FhirError(400, [error("structure", text, "Parameters.parameter")])
-    pairs = [(each.get("name"), _value(each)) for each in listed]
+    pairs = [(each.get("name"), value_of(each)) for each in listed]
     for name, value in pairs:
         if isinstance(name, str) and name in kinds and not _is(kinds[name], value):
             raise _other_kind(name, kinds[name])
@@ -162,7 +162,8 @@ def _checked(
     return read
 
 
-def _value(parameter: Resource) -> Any:
+def value_of(parameter: Resource) -> Any:
+    """Return the resource, the parts or the value of a parameter or a part; None where it has none."""
     for key in ("resource", "part"):
         if key in parameter:
             return parameter[key]

@@ -13,7 +13,7 @@ from fhir_server.interactions.targets import find
 from fhir_server.operations import named_form
 from fhir_server.operations.finding import Finding
 from fhir_server.operations.forms import one
-from fhir_server.operations.parameters import Input, Kinds, missing
+from fhir_server.operations.parameters import Input, Kinds, missing, value_of
 from fhir_server.operations.sent_data import Sent
 from fhir_server.store.search.texts import escape
 from questionnaires.population import populate as filled_in
@@ -156,20 +156,14 @@ def _contexts(
     found: dict[str, list[Resource]] = {}
     for name in REPEATS:
         for parts in given.get(name, ()):
-            named = [_part(part) for part in parts if part.get("name") == "name"]
+            named = [value_of(part) for part in parts if part.get("name") == "name"]
             if len(named) != 1 or not isinstance(named[0], str):
                 raise _refused(400, "required", "A context has one part `name`, a string.", name)
             listed = found.setdefault(named[0], [])
             for part in parts:
                 if part.get("name") == "content":
-                    listed += _content(context, _part(part), finding, issues, named[0])
+                    listed += _content(context, value_of(part), finding, issues, named[0])
     return found
-
-
-def _part(part: Resource) -> Any:
-    if "resource" in part:
-        return part["resource"]
-    return next((value for key, value in part.items() if key.startswith("value")), None)
 
 
 def _content(

@@ -42,7 +42,6 @@ from r4.json import Resource, decode
 from r4.reference import references
 from terminology.systems import CSOR
 
-IDENTIFIER = f"{CSOR}/sid/survey"
 DECISION = f"{CSOR}/sid/decision"
 _CHILD_DIED = (f"{CSOR}/CodeSystem/parent-survey", "child-died")
 _DECISIONS = ("permit", "deny")

@@ -117,6 +117,9 @@ def body(request: Request, raw: bytes) -> Resource:
     if kind not in READ:
         text = f"The Content-Type {kind or '(none)'} is not read here; send {JSON} or {XML}."
         raise FhirError(415, [error("not-supported", text, "http.Content-Type")])
+    if not raw:
+        text = f"The body is empty: send a resource as {JSON} or {XML}."
+        raise FhirError(400, [error("required", text, "http.body")])
     return xml.decode(raw) if _KINDS[kind] == "xml" else reading.resource(raw)
 
 

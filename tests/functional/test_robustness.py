@@ -148,6 +148,15 @@ class TestWrongTypes:
             assert refused(answer)["expression"] == ["Parameters.parameter"]
 
 
+class TestNoBody:
+    @pytest.mark.parametrize("kind", ["application/fhir+json", "application/fhir+xml"])
+    @pytest.mark.parametrize("path", ["/Patient", "/QuestionnaireResponse/$sign"])
+    def test_an_empty_body_is_told_of_as_that(self, server: Served, path: str, kind: str) -> None:
+        answer = server.http.post(path, content=b"", headers={"Content-Type": kind})
+        assert answer.status_code == 400
+        assert refused(answer)["expression"] == ["http.body"]
+
+
 class TestNumbers:
     LONG = "9" * 5000
 

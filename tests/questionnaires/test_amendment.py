@@ -242,3 +242,7 @@ class TestAddendum:
         draft = {**stored(example(NOTE, CASE)), "status": "in-progress"}
         assert "not signed" in refused(lambda: added("Well.", draft)).diagnostics
         assert "says something" in refused(lambda: added(" \n ")).diagnostics
+
+    def test_words_that_a_document_cannot_hold_are_refused_with_the_reason(self) -> None:
+        assert "U+000B" in refused(lambda: added("One\x0btwo.")).diagnostics
+        assert refused(lambda: added("&" * 300_000)).code == "too-long"

@@ -127,6 +127,17 @@ def test_the_number_given_is_that_of_the_child_whom_the_note_is_about(number: st
     assert rules(issues(note)) == ["same-nhs-number"]
 
 
+@pytest.mark.parametrize("character", ["\x07", "\x0b", "\ufffe"])
+def test_an_answer_that_the_document_could_not_hold_is_named(character: str) -> None:
+    note = example(NOTE, "soave-laparoscopic")
+    note = answered(note, "findings", {"valueString": f"Good{character}perfusion"})
+    [found] = issues(note)
+    assert (found.rule, found.code) == ("character", "value")
+    assert f"findings: the character U+{ord(character):04X}" in found.diagnostics
+    fine = answered(note, "findings", {"valueString": "Tab\tline\nŴyn 😀"})
+    assert issues(fine) == []
+
+
 def test_a_response_to_another_form_is_not_checked_item_by_item() -> None:
     note = example(NOTE, "soave-laparoscopic")
     [found] = check(form(SURVEY), note, TERMINOLOGY, strict=True)
