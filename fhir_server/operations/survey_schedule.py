@@ -26,7 +26,6 @@ from fhir_server.operations.survey_standing import (
     stopped,
     survey_tasks,
 )
-from fhir_server.operations.surveys import IDENTIFIER
 from fhir_server.store import read as store
 from questionnaires import schedule
 from questionnaires.schedule import Due, Plan
@@ -34,6 +33,7 @@ from r4.issue import FhirError
 from r4.json import Resource, decode
 from terminology.systems import CASE, CSOR
 
+IDENTIFIER = f"{CSOR}/sid/survey"
 CONTACT = f"{CSOR}/sid/survey-contact"
 """Identifier of a RelatedPerson who has agreed to be sent surveys: nobody else is written to."""
 
