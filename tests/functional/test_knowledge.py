@@ -16,7 +16,7 @@ from fhir_server.__main__ import main
 from fhir_server.app import context
 from fhir_server.context import Context
 from fhir_server.settings import Settings
-from fhir_server.store.concepts import image, loading
+from fhir_server.store.concepts import image, loading, releases
 from profiles import validate
 from tests.support.databases import KINDS, new_database
 from tests.support.server import Served
@@ -90,6 +90,7 @@ def issues(made: Context, resource: dict[str, Any], *named: str) -> list[tuple[s
 def test_a_code_system_that_is_loaded_decides_what_nobody_could_tell_before(
     where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(releases, "SEEN_AFTER", 60.0)  # whoever renews waits for no second
     shape = snomed_shaped.write(tmp_path / "release", 200)
     codes = [str(code) for code in shape.codes]
     value_set = {

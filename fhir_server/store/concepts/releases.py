@@ -59,8 +59,14 @@ class Systems:
         return None if chosen is None else self._made(chosen)
 
     def releases(self) -> tuple[tuple[int, str, str], ...]:
-        """Look now which releases may be asked, and which of them are in use: id, digest and state."""
-        return tuple((row[0], row[1], row[5]) for row in self._database.read(_RELEASES))
+        """Look now which releases may be asked, and which of them are in use: id, digest and state.
+
+        Unless they are held, what is asked next goes by what was seen.
+        """
+        rows = self._database.read(_RELEASES)
+        if not self._is_held:
+            self._see(rows)
+        return tuple((row[0], row[1], row[5]) for row in rows)
 
     def hold(self) -> None:
         """Read what is in use into memory, then go by it; in a thread in which it may take a second.
@@ -83,10 +89,12 @@ class Systems:
         return tuple((row[2], row[3], row[5] == _CURRENT) for row in self._known.rows)
 
     def _look(self) -> None:
-        now = time.monotonic()
-        if now - self._read_at >= SEEN_AFTER:
-            self._known = _known(self._database.read(_RELEASES), self._known.systems)
-            self._read_at = now
+        if time.monotonic() - self._read_at >= SEEN_AFTER:
+            self._see(self._database.read(_RELEASES))
+
+    def _see(self, rows: Sequence[Row]) -> None:
+        self._known = _known(rows, self._known.systems)
+        self._read_at = time.monotonic()
 
     def _made(self, row: Row) -> System:
         if (made := self._known.systems.get(_key(row))) is None:
