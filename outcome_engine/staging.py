@@ -10,6 +10,7 @@ from decimal import ROUND_HALF_EVEN, Context, Decimal
 from functools import lru_cache
 from typing import Any, Literal
 
+from outcome_engine import civil
 from outcome_engine.views.rows import compiled
 from outcome_engine.views.view import Column, View
 from r4.issue import FhirError, error
@@ -22,6 +23,12 @@ MICRO = 1_000_000
 
 DAY = "__day"
 """Suffix of the column that counts days since 1970-01-01: NULL unless the date is full."""
+
+FIRST, LAST = "__from", "__to"
+"""Suffixes of the columns that count days to the first and the last day that a date may mean.
+
+`2018-05` is 1 to 31 May; of a full date both are the day; NULL for what is no date.
+"""
 
 MOMENT = "__at"
 """Suffix of the column that counts seconds since 1970-01-01T00:00:00Z: NULL without time and zone."""
@@ -57,6 +64,8 @@ def columns(view: View) -> tuple[Staged, ...]:
         if type_ in _DATES:
             staged.append(Staged(column.name, "text"))
             staged.append(Staged(column.name + DAY, "integer"))
+            staged.append(Staged(column.name + FIRST, "integer"))
+            staged.append(Staged(column.name + LAST, "integer"))
             staged.append(Staged(column.name + MOMENT, "integer"))
         elif type_ == "boolean":
             staged.append(Staged(column.name, "boolean"))
@@ -80,6 +89,11 @@ def rows(view: View, child: str, resources: Iterable[Resource]) -> list[dict[str
 def day(text: str | None) -> int | None:
     """Count the days from 1970-01-01 to a date as written; None unless it names a day."""
     return None if text is None or len(text) < _FULL else _day(text[:_FULL])
+
+
+def span(text: str | None) -> tuple[int | None, int | None]:
+    """Count the days to the first and to the last day that a date may mean; None for no date."""
+    return (None, None) if text is None else _span(text[:_FULL])
 
 
 def moment(text: str | None) -> int | None:
@@ -118,6 +132,11 @@ def _day(text: str) -> int | None:
         return None
 
 
+@lru_cache(maxsize=65536)
+def _span(text: str) -> tuple[int | None, int | None]:
+    return civil.span(text) or (None, None)
+
+
 def _type(column: Column) -> str:
     type_ = column.type.rpartition("/")[2]
     if column.collection or type_ not in _INTEGERS | _DATES | _TEXTS | {"boolean", "decimal"}:
@@ -146,5 +165,5 @@ def _staged(child: str, row: tuple[Any, ...], steps: tuple[str, ...]) -> tuple[A
     for value, step in zip(row, steps, strict=True):
         staged.append(micro(value) if step == "decimal" else value)
         if step == "date":
-            staged += (day(value), moment(value))
+            staged += (day(value), *span(value), moment(value))
     return tuple(staged)

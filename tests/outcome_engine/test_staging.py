@@ -23,10 +23,14 @@ def test_the_staged_columns_of_a_view() -> None:
         Staged("patient", "text"),
         Staged("date", "text"),
         Staged("date__day", "integer"),
+        Staged("date__from", "integer"),
+        Staged("date__to", "integer"),
         Staged("date__at", "integer"),
         Staged("active", "boolean"),
         Staged("birth_date", "text"),
         Staged("birth_date__day", "integer"),
+        Staged("birth_date__from", "integer"),
+        Staged("birth_date__to", "integer"),
         Staged("birth_date__at", "integer"),
         Staged("gender", "text"),
         Staged("deceased", "boolean"),
@@ -50,6 +54,8 @@ def test_a_child_s_rows_as_tuples_and_by_name() -> None:
         "patient": "merged",
         "date": "1970-01-02T01:00:00+01:00",
         "date__day": 1,
+        "date__from": 1,
+        "date__to": 1,
         "date__at": DAY,
         "status": "final",
         "value_decimal": 3_200_000,
@@ -134,3 +140,21 @@ def test_a_column_without_a_kind_is_refused(column: dict[str, Any]) -> None:
     with pytest.raises(FhirError, match="`a` cannot be staged") as refused:
         columns(own)
     assert refused.value.status == 422
+
+
+@pytest.mark.parametrize(
+    ("written", "first", "last"),
+    [
+        ("1970-01-02", 1, 1),
+        ("1970-01-02T23:30:00-05:00", 1, 1),
+        ("1970-02", 31, 58),
+        ("1972-02", 761, 789),
+        ("1970", 0, 364),
+        ("1970-02-30", None, None),
+        (None, None, None),
+    ],
+)
+def test_the_days_that_a_date_may_mean(
+    written: str | None, first: int | None, last: int | None
+) -> None:
+    assert staging.span(written) == (first, last)
