@@ -3,7 +3,6 @@
 Dates, decimals and calendars are settled here, once, so that no back end has its own opinion of them.
 """
 
-from calendar import monthrange
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -11,6 +10,7 @@ from decimal import ROUND_HALF_EVEN, Context, Decimal
 from functools import lru_cache
 from typing import Any, Literal
 
+from outcome_engine import civil
 from outcome_engine.views.rows import compiled
 from outcome_engine.views.view import Column, View
 from r4.issue import FhirError, error
@@ -24,9 +24,11 @@ MICRO = 1_000_000
 DAY = "__day"
 """Suffix of the column that counts days since 1970-01-01: NULL unless the date is full."""
 
-FIRST = "__from"
-LAST = "__to"
-"""Suffixes of the columns with the first and the last day that a date may mean: of a month, a year."""
+FIRST, LAST = "__from", "__to"
+"""Suffixes of the columns that count days to the first and the last day that a date may mean.
+
+`2018-05` is 1 to 31 May; of a full date both are the day; NULL for what is no date.
+"""
 
 MOMENT = "__at"
 """Suffix of the column that counts seconds since 1970-01-01T00:00:00Z: NULL without time and zone."""
@@ -39,7 +41,6 @@ _TEXTS = frozenset(
      "base64Binary"}
 )  # fmt: skip
 _FULL = len("2018-01-31")
-_PARTS = 3
 _FIRST = date(1970, 1, 1).toordinal()
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND = timedelta(seconds=1)
@@ -134,19 +135,7 @@ def _day(text: str) -> int | None:
 
 @lru_cache(maxsize=65536)
 def _span(text: str) -> tuple[int, int] | tuple[None, None]:
-    try:
-        parts = [int(part) for part in text.split("-")]
-        year, month = parts[0], parts[1] if len(parts) > 1 else None
-        if len(parts) == _PARTS:
-            full = date(*parts).toordinal() - _FIRST
-            return full, full
-        last = month or 12
-        return (
-            date(year, month or 1, 1).toordinal() - _FIRST,
-            date(year, last, monthrange(year, last)[1]).toordinal() - _FIRST,
-        )
-    except ValueError:
-        return None, None
+    return civil.span(text) or (None, None)
 
 
 def _type(column: Column) -> str:
