@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import ValidationError
 
-from outcome_engine.definition import several
+from outcome_engine.definition_values import several
 from outcome_engine.parameter_form import CodeList, Form
 from outcome_engine.signature import RefusedError, Signatories, Signed, verified
 from outcome_engine.treatment_success import TreatmentSuccessFile

@@ -3,6 +3,7 @@
 The numbers are those of the fictitious file: its span is 10, so that a score is (utility + 4) / 10.
 """
 
+from decimal import Decimal
 from fractions import Fraction
 from itertools import chain
 from statistics import NormalDist
@@ -117,6 +118,8 @@ class TestMissing:
 def evaluated(file: TreatmentSuccessFile, values: dict[str, int | None]) -> dict[str, Any]:
     """Evaluate the facts that a definition is given, by FHIRPath."""
     known: dict[str, Any] = {n: [] if v is None else v for n, v in values.items()}
+    if (life := values["quality-of-life"]) is not None:
+        known["quality-of-life"] = Decimal(life) / 10**6
     for name, text in file.scoring_facts():
         found = fhirpath.evaluate(text, {}, fhirpath.Environment(variables=known))
         known[name] = found
