@@ -4,11 +4,11 @@ The rules and their combination are data: `libraries/Library-*.json`.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from outcome_engine.definition import ClassRule, Definition, Evident, Rule, definition, measure
-from outcome_engine.parameter_file import refuse_without_parameters
+from outcome_engine.parameter_file import NONE, ParameterFile, Parameters
 from outcome_engine.record import Record, case_start, read, reference
 from outcome_engine.record import cases as cases_of
 from outcome_engine.rows import Evidence, evidence, ordered
@@ -98,6 +98,7 @@ class ChildOutcome:
     attributes: tuple[Known, ...] = ()
     factors: tuple[Known, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
+    parameters: ParameterFile[Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,16 +124,20 @@ def not_assessable(case: Resource, refusal: FhirError) -> NotAssessable:
 
 
 def assess(
-    measure_url: str, record: Sequence[Resource], as_of: str, terminology: Terminology
+    measure_url: str,
+    record: Sequence[Resource],
+    as_of: str,
+    terminology: Terminology,
+    parameters: Parameters = NONE,
 ) -> ChildOutcome:
     """Assess one child from all of the child's resources, as known on a date (YYYY-MM-DD).
 
     Resources dated after as_of do not count. Raises FhirError: 404 unknown measure; 422 where the
-    measure's parameters are absent, or the record lacks its one Patient or its case; 400 for as_of.
+    measure's parameters are refused, or the record lacks its one Patient or its case; 400 for as_of.
     """
-    refuse_without_parameters(measure(measure_url))
-    rules = definition(measure_url)
-    return assess_by(rules, record, as_of, terminology)
+    file = parameters.of(measure(measure_url), as_of)
+    found = assess_by(definition(measure_url, file), record, as_of, terminology)
+    return replace(found, parameters=file)
 
 
 def assess_by(
@@ -216,7 +221,6 @@ def _of_findings(findings: Sequence[Finding]) -> dict[str, Any]:
         "rules": len(findings),
         "rulesMet": list(statuses.values()).count("met"),
         "rulesNotMet": list(statuses.values()).count("not-met"),
-        "score": None,
     }
 
 
