@@ -88,6 +88,11 @@ def distribution(chances: ArrayLike) -> PoissonBinomial:
     return PoissonBinomial(_convolved(p))
 
 
+def pmf(chances: ArrayLike) -> Vector:
+    """Return the probabilities of 0 to n events alone, as `distribution` does."""
+    return distribution(chances).pmf
+
+
 def prediction_limits(
     chances: ArrayLike, levels: Sequence[float] = (0.95, 0.998)
 ) -> dict[float, tuple[int, int]]:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom, poisson
 
-from outcome_engine.methods.poisson_binomial import distribution, prediction_limits
+from outcome_engine.methods.poisson_binomial import distribution, pmf, prediction_limits
 from tests.outcome_engine.published import HEART_1991
 
 # UK baby heart surgery 1991-95: 397 deaths of 3,319; limits by R's qbinom.
@@ -65,7 +65,7 @@ def test_halves_and_one_after_the_other_agree():
     one_by_one = np.array([1.0])
     for chance in p:
         one_by_one = np.convolve(one_by_one, [1 - chance, chance])
-    assert distribution(p).pmf == pytest.approx(one_by_one, rel=1e-10, abs=0)
+    assert pmf(p) == pytest.approx(one_by_one, rel=1e-10, abs=0)
 
 
 def test_limits_leave_at_most_the_nominal_chance_on_each_side_and_are_the_narrowest_such():
