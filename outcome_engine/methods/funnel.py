@@ -12,8 +12,11 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import binom, chi2, norm, poisson
 
+from outcome_engine.methods.poisson_binomial import distribution
+
 Floats = npt.NDArray[np.float64]
 
+_LARGE = 250.0
 _ROUNDING = 64 * float(np.finfo(np.float64).eps)
 
 
@@ -59,22 +62,63 @@ def poisson_chances(expected: float) -> Floats:
     return chances
 
 
-def mixture(chances: npt.ArrayLike, weights: npt.ArrayLike) -> Floats:
-    """Return the distribution of a count whose own varies: row i of chances has weights[i]."""
-    mixed: Floats = np.asarray(weights, float) @ np.asarray(chances, float)
+def overdispersed(risks: npt.ArrayLike, tau2: float) -> Floats:
+    """Return P(X = 0), … P(X = n) of children's risks, the hospital's own log-odds being N(0, tau2).
+
+    With tau2 0 it is the Poisson-binomial distribution. Where that of large hospitals has to be
+    computed many times, each is refined-normal (Volkova AY. Theory Probab Appl 1996;40:791-794).
+    """
+    p = np.asarray(risks, float)
+    if tau2 <= 0:
+        return distribution(p).pmf
+    variance = float((p * (1 - p)).sum())
+    nodes, weights = normal_nodes(sqrt(tau2), 1 / sqrt(variance))
+    if variance > _LARGE:
+        rows = np.array([distribution_of_large(shifted(p, float(node))) for node in nodes])
+    else:
+        rows = _distributions(shifted(p[:, None], nodes[None, :]))
+    mixed: Floats = weights @ rows
     return mixed
 
 
-def normal_nodes(deviation: float, count: int = 21) -> tuple[Floats, Floats]:
-    """Return nodes and weights of Gauss and Hermite for N(0, deviation squared)."""
-    nodes, weights = np.polynomial.hermite_e.hermegauss(count)
-    return deviation * nodes, weights / weights.sum()
+def distribution_of_large(risks: Floats) -> Floats:
+    """Return the refined normal approximation of a Poisson-binomial distribution."""
+    mean, variance = risks.sum(), (risks * (1 - risks)).sum()
+    skewness = (risks * (1 - risks) * (1 - 2 * risks)).sum() / variance**1.5
+    x = (np.arange(len(risks) + 1) + 0.5 - mean) / sqrt(variance)
+    up_to = np.clip(norm.cdf(x) + skewness * (1 - x**2) * norm.pdf(x) / 6, 0, 1)
+    up_to[-1] = 1.0
+    chances: Floats = np.maximum(np.diff(up_to, prepend=0.0), 0.0)
+    return chances
 
 
-def shifted(risks: npt.ArrayLike, log_odds_ratio: float) -> Floats:
+def _distributions(risks: Floats) -> Floats:
+    """Return by column of risks the distribution of its count, as a row: child after child."""
+    rows = np.zeros((risks.shape[1], len(risks) + 1))
+    rows[:, 0] = 1.0
+    for children, chance in enumerate(risks, start=1):
+        event = rows[:, :children] * chance[:, None]
+        rows[:, :children] -= event
+        rows[:, 1 : children + 1] += event
+    return rows
+
+
+def normal_nodes(deviation: float, resolution: float) -> tuple[Floats, Floats]:
+    """Return equally spaced nodes and weights for N(0, deviation squared), to six deviations.
+
+    Nodes are no farther apart than half the resolution, so that what is mixed at them has no gaps.
+    """
+    step = min(deviation / 4, resolution / 2)
+    reach = int(np.ceil(6 * deviation / step))
+    nodes: Floats = step * np.arange(-reach, reach + 1, dtype=float)
+    weights: Floats = np.exp(-((nodes / deviation) ** 2) / 2)
+    return nodes, weights / weights.sum()
+
+
+def shifted(risks: npt.ArrayLike, log_odds_ratio: npt.ArrayLike) -> Floats:
     """Return risks whose odds are multiplied by exp(log_odds_ratio)."""
     p = np.asarray(risks, float)
-    odds = exp(log_odds_ratio)
+    odds = np.exp(np.asarray(log_odds_ratio, float))
     moved: Floats = p * odds / (1 - p + p * odds)
     return moved
 

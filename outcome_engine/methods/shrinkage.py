@@ -88,14 +88,25 @@ def plausible(
 ) -> list[tuple[Centre, float]]:
     """Return centres on a grid, with their weights: likelihood times prior, the mean's being flat.
 
-    The deviations lie between the least that is resolved and `most`; what has no weight is left out.
+    The deviations lie between the least that is resolved and `most`, each with means to five standard
+    errors either side of the pooled log-odds; what has no weight is left out.
     """
-    middle = float(of.grid[_NODES // 2])
-    deviations = np.linspace(_LEAST_DEVIATION, most, 50)
-    means = middle + np.linspace(-2, 2, 81)
-    centres = [Centre(float(mean), float(each)) for each in deviations for mean in means]
+    middle = _NODES // 2
+    step = of.grid[1] - of.grid[0]
+    information = -np.diff(of.logs[:, middle - 1 : middle + 2], 2, axis=1)[:, 0] / step**2
+    total, effective = information.sum(), information.sum() ** 2 / (information**2).sum()
+    deviations = np.geomspace(_LEAST_DEVIATION, most, 60)
+    errors = np.sqrt(deviations**2 / effective + 1 / total)
+    offsets = np.linspace(-5, 5, 25)
+    centres = [
+        Centre(float(of.grid[middle] + error * offset), float(deviation))
+        for deviation, error in zip(deviations, errors, strict=True)
+        for offset in offsets
+    ]
+    # Every point stands for its share of the grid: steps of the mean times steps of the deviation.
+    shares = np.repeat(errors * deviations, len(offsets))
     logs = np.log(_marginals(of, centres)[0]).sum(axis=0)
-    weights = np.exp(logs - logs.max()) * [prior(each.deviation) for each in centres]
+    weights = np.exp(logs - logs.max()) * shares * [prior(each.deviation) for each in centres]
     weights /= weights.sum()
     return [(each, float(w)) for each, w in zip(centres, weights, strict=True) if w > _NO_WEIGHT]
 

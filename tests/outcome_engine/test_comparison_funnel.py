@@ -6,9 +6,10 @@ from scipy.stats import binom, poisson
 
 from outcome_engine.methods.funnel import (
     binomial,
+    distribution_of_large,
     log_ratio_limits,
-    mixture,
     normal_nodes,
+    overdispersed,
     poisson_chances,
     poisson_interval_limits,
     prediction_limits,
@@ -134,14 +135,34 @@ def test_doubled_odds_are_doubled() -> None:
     assert doubled / (1 - doubled) == pytest.approx(2 * risks / (1 - risks))
 
 
-def test_a_mixture_over_hospitals_has_the_variance_that_overdispersion_adds() -> None:
-    nodes, weights = normal_nodes(0.4)
+def test_overdispersed_limits_are_quantiles_of_the_mixture_over_hospitals() -> None:
+    nodes, weights = normal_nodes(0.4, 0.1)
     assert weights @ nodes**2 == pytest.approx(0.16)
-    plain = binomial(200, 0.3)
-    mixed = mixture([binomial(200, float(shifted(0.3, node))) for node in nodes], weights)
-    assert mixed.sum() == pytest.approx(1)
-    narrow, wide = prediction_limits(plain, 0.95), prediction_limits(mixed, 0.95)
-    assert wide.lower < narrow.lower < narrow.upper < wide.upper
+    mixed = overdispersed(np.full(200, 0.3), 0.16)
+    rng = np.random.default_rng(2)
+    drawn = rng.binomial(200, shifted_many(0.3, rng.normal(0, 0.4, 400_000)))
+    for level in (0.95, 0.998):
+        limits, plain = (
+            prediction_limits(mixed, level),
+            prediction_limits(binomial(200, 0.3), level),
+        )
+        assert limits.lower < plain.lower < plain.upper < limits.upper
+        assert np.mean(drawn > limits.upper) == pytest.approx(limits.above, abs=0.0008)
+        assert np.mean(drawn < limits.lower) == pytest.approx(limits.below, abs=0.0008)
+
+
+def shifted_many(risk: float, effects: np.ndarray) -> np.ndarray:
+    return 1 / (1 + (1 / risk - 1) * np.exp(-effects))
+
+
+def test_without_overdispersion_the_distribution_is_that_of_the_childrens_risks() -> None:
+    assert overdispersed(np.full(50, 0.2), 0) == pytest.approx(binomial(50, 0.2), abs=1e-14)
+
+
+def test_large_hospitals_are_approximated_closely() -> None:
+    risks = np.random.default_rng(1).beta(2, 8, 4000)
+    exact, near = np.cumsum(overdispersed(risks, 0)), np.cumsum(distribution_of_large(risks))
+    assert np.abs(exact - near).max() < 2e-5
 
 
 def test_reliability_is_the_share_of_signal_and_grows_with_children() -> None:
