@@ -7,8 +7,8 @@ import asyncio
 
 from fhir_server.context import Context
 from fhir_server.operations import evaluate as evaluate_operation
+from fhir_server.operations import evaluation_asked, fhir_message, parameters
 from fhir_server.operations import extract as extract_operation
-from fhir_server.operations import fhir_message, parameters
 from fhir_server.operations import lastn as lastn_operation
 from fhir_server.operations import process_response as process_response_operation
 from fhir_server.operations import sign as sign_operation
@@ -114,18 +114,5 @@ async def stats(context: Context, asked: Asked) -> Answer:
     return Answer(encode(stats_operation.stats(context, given)))
 
 
-EVALUATION: parameters.Kinds = {
-    "measureUrl": "string",
-    "measure": "string",
-    "periodStart": "date",
-    "periodEnd": "date",
-    "reportType": "string",
-    "subject": "party",
-    "reporter": "party",
-}
-
-
 def _evaluation(asked: Asked) -> parameters.Input:
-    given = parameters.of_query(asked.pairs, EVALUATION)
-    body = asked.resource() if asked.raw else None
-    return {**given, **parameters.of_resource(body, EVALUATION)}
+    return evaluation_asked.given(asked.pairs, asked.resource() if asked.raw else None)
