@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from outcome_engine.definition import Definition, Rule, definition, focus, measure
-from outcome_engine.parameter_file import refuse_without_parameters
+from outcome_engine.parameter_file import NONE, Parameters, refuse_without_parameters
 from outcome_engine.record import (
     Evidence,
     Record,
@@ -106,14 +106,18 @@ def not_assessable(case: Resource, refusal: FhirError) -> NotAssessable:
 
 
 def assess(
-    measure_url: str, record: Sequence[Resource], as_of: str, terminology: Terminology
+    measure_url: str,
+    record: Sequence[Resource],
+    as_of: str,
+    terminology: Terminology,
+    parameters: Parameters = NONE,
 ) -> ChildOutcome:
     """Assess one child from all of the child's resources, as known on a date (YYYY-MM-DD).
 
     Resources dated after as_of do not count. Raises FhirError: 404 unknown measure; 422 where the
-    measure's parameters are absent, or the record lacks its one Patient or its case; 400 for as_of.
+    measure's parameters are refused, or the record lacks its one Patient or its case; 400 for as_of.
     """
-    refuse_without_parameters(measure(measure_url))
+    refuse_without_parameters(measure(measure_url), parameters, as_of)
     rules = definition(measure_url)
     child = read(rules, record, as_of, terminology)
     due = _is_due(rules, child)
