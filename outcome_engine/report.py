@@ -6,12 +6,12 @@ linkId of groups and populations, no evaluated resources in a summary.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from outcome_engine import disclosure
 from outcome_engine.assess import ChildOutcome, Finding, NotAssessable
 from outcome_engine.definition import EXTENSION, Definition, definition, measure
-from outcome_engine.parameter_file import refuse_without_parameters
+from outcome_engine.parameter_file import NONE, ParameterFile, Parameters, refuse_without_parameters
 from outcome_engine.record import case_start, is_dated
 from outcome_engine.report_groups import HOSPITAL, Form, Lists, group
 from r4.dates import is_date
@@ -22,6 +22,10 @@ from terminology.systems import CSOR
 _SCORING = "http://hl7.org/fhir/uv/deqm/StructureDefinition/deqm-measureScoring"
 _LIMITATIONS = "http://hl7.org/fhir/uv/cqm/StructureDefinition/cqm-limitations"
 _DAY = len("2018-01-31")
+_ILLUSTRATIVE = (
+    "Illustrative only: the parameters of this report are made up. It says nothing about any child, "
+    "any treatment or any hospital."
+)
 
 
 class Period(NamedTuple):
@@ -31,13 +35,16 @@ class Period(NamedTuple):
     end: str
 
 
-def check(measure_url: str, period: Period) -> None:
+def check(
+    measure_url: str, period: Period, parameters: Parameters = NONE, as_of: str = "9999-12-31"
+) -> None:
     """Raise FhirError, before any child is assessed, where no report could be made of any.
 
-    404 unknown measure; 422 where the measure's parameters or rules are absent; 400 for a period
-    that is not two full dates in order.
+    404 unknown measure; 422 where the measure's parameters, on the date of the report, or its rules are
+    absent; 400 for a period that is not two full dates in order.
     """
-    _rules(measure_url)
+    refuse_without_parameters(measure(measure_url), parameters, as_of)
+    definition(measure_url)
     _checked(period)
 
 
@@ -55,7 +62,7 @@ def individual_report(
     subject and reporter are Reference elements; now is a dateTime. Raises FhirError 404 or 422 like
     `assess`, and 400 for a period that is not two full dates in order.
     """
-    rules = _rules(measure_url)
+    rules = definition(measure_url)
     who = {"subject": subject, "date": now, "reporter": reporter}
     inside = _inside([outcome], _checked(period))
     report = _report(rules, "individual", inside, period, who, Form())
@@ -132,22 +139,37 @@ def subject_list_report(
     return {"resourceType": "MeasureReport", "contained": lists.contained(), **report}
 
 
-def provenance(measure_url: str, *, snapshot: str, software: str) -> Resource:
-    """Say what a report was made from, so that it can be made again: an extension of the report.
+def provenance(
+    measure_url: str, *, snapshot: str, software: str, parameters: Parameters = NONE
+) -> list[Resource]:
+    """Say what a report was made from, so that it can be made again: extensions of the report.
 
-    The measure and its libraries with their versions; snapshot: the instant whose stored data were read;
-    software: name and version of what computed. Raises FhirError 404.
+    The measure and its libraries with their versions; version and digest of the signed parameters, and
+    whether these are made up; snapshot: the instant (UTC) as of which stored data were read; software:
+    name and version of what computed. Raises FhirError like `check`.
     """
     found = measure(measure_url)
-    return _complex(
+    file = parameters.of(found, snapshot[:_DAY])
+    made = _complex(
         "report-provenance",
         [
             {"url": "measure", "valueCanonical": f"{found['url']}|{found['version']}"},
             *({"url": "library", "valueCanonical": each} for each in found.get("library", ())),
+            *([] if file is None else _parameters(file)),
             {"url": "snapshot", "valueInstant": snapshot},
             {"url": "software", "valueString": software},
         ],
     )
+    if file is None or not file.fictitious:
+        return [made]
+    return [made, {"url": EXTENSION + "report-illustrative", "valueMarkdown": _ILLUSTRATIVE}]
+
+
+def _parameters(file: ParameterFile[Any]) -> list[Resource]:
+    return [
+        {"url": "parameters", "valueString": file.version},
+        {"url": "parametersDigest", "valueString": file.digest},
+    ]
 
 
 def in_period(outcome: ChildOutcome, period: Period) -> bool:
@@ -167,11 +189,6 @@ def may_begin_in(cases: Sequence[Resource], period: Period) -> bool:
 def _may_begin_in(start: str, period: Period) -> bool:
     known = len(start)
     return period.start[:known] <= start <= period.end[:known]
-
-
-def _rules(measure_url: str) -> Definition:
-    refuse_without_parameters(measure(measure_url))
-    return definition(measure_url)
 
 
 def _checked(period: Period) -> Period:
@@ -194,7 +211,7 @@ def _many(
     who: Resource,
     form: Form,
 ) -> Resource:
-    rules = _rules(measure_url)
+    rules = definition(measure_url)
     counted = [each for each in about if isinstance(each, ChildOutcome)]
     kind = "summary" if form.lists is None else "subject-list"
     report = _report(rules, kind, _inside(counted, _checked(period)), period, who, form)

@@ -1,6 +1,7 @@
 """Measure/$evaluate and R4's Measure/$evaluate-measure: children's and hospitals' MeasureReports.
 
-A period means the date of the case. A POST stores the reports, a GET does not.
+A period means the date of the case. A POST stores the reports, a GET does not; what was at an earlier
+moment (`_at`) is told and not stored.
 http://hl7.org/fhir/uv/deqm/OperationDefinition/evaluate
 https://hl7.org/fhir/R4/operation-measure-evaluate-measure.html
 """
@@ -28,7 +29,9 @@ async def evaluate(context: Context, given: Input, *, keep: bool) -> Resource:
     `outcome` names the children who cannot be assessed; a subject who cannot be is refused.
     Raises FhirError 400, 404 for what is unknown, and 422 naming what is lacking.
     """
-    found = await evaluated(context, asked(context, given))
+    wanted = asked(context, given)
+    keep = keep and wanted.at is None
+    found = await evaluated(context, wanted)
     listed = [
         {"name": "return", "resource": bundle}
         async for bundle in bundles(context, found, keep=keep)
@@ -42,6 +45,7 @@ async def evaluate(context: Context, given: Input, *, keep: bool) -> Resource:
 async def evaluate_measure(context: Context, given: Input, *, keep: bool) -> Resource:
     """Return the one report of R4's operation: a child's, a Group's, a hospital's or the nation's."""
     wanted = asked(context, given)
+    keep = keep and wanted.at is None
     _refuse_many(wanted, keep=keep)
     found = await evaluated(context, wanted)
     if wanted.type == "subject-list":

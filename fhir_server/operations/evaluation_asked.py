@@ -7,15 +7,16 @@ https://hl7.org/fhir/R4/operation-measure-evaluate-measure.html
 from calendar import monthrange
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 import outcome_engine
-from fhir_server.context import Context
+from fhir_server.context import Context, instant
 from fhir_server.interactions.targets import find
 from fhir_server.operations.export import members_of
 from fhir_server.operations.parameters import Input, Kinds, of_query, of_resource, required
 from fhir_server.store import read as store
 from outcome_engine import Period
-from r4.dates import is_date
+from r4.dates import is_date, is_instant
 from r4.issue import FhirError, error
 from r4.json import Resource
 from r4.reference import literal
@@ -37,6 +38,7 @@ NAMES: Kinds = {
     "subjectGroup": "resource",
     "provider": "party",
     "reporter": "party",
+    "_at": "dateTime",
 }
 REPEATS = ("measureUrl", "measure")
 UNSUPPORTED = {
@@ -55,7 +57,8 @@ class Asked:
     """An evaluation: measures (url with version), period, report type, and whom it is about.
 
     subjects: Patients (`Patient/id`) whose reports are wanted, None for everybody; group: the Reference
-    of the Group that they are the members of; hospital: `Organization/id`.
+    of the Group that they are the members of; hospital: `Organization/id`; at: the moment whose stored
+    data are wanted, None for what stands now.
     """
 
     measures: tuple[str, ...]
@@ -64,6 +67,7 @@ class Asked:
     subjects: tuple[str, ...] | None = None
     group: Resource | None = None
     hospital: str | None = None
+    at: datetime | None = None
 
     @property
     def is_of_one(self) -> bool:
@@ -83,14 +87,13 @@ def given(pairs: Iterable[tuple[str, str]], body: Resource | None) -> Input:
 
 def asked(context: Context, given: Input) -> Asked:
     """Read what is asked for; raises FhirError 400, 404 for what is unknown, and 422 by the engine."""
-    measures = _measures(given)
-    period = _period(given)
+    measures, period, at = _measures(given), _period(given), _at(context, given)
+    as_of = instant(at or context.now())[: len("2018-01-31")]
     for url in measures:
-        outcome_engine.check(url, period)
+        outcome_engine.check(url, period, context.parameters, as_of)
     subjects, group = _subjects(context, given)
-    found = Asked(
-        measures, period, _type(given, subjects, group), subjects, group, _hospital(context, given)
-    )
+    kind = _type(given, subjects, group)
+    found = Asked(measures, period, kind, subjects, group, _hospital(context, given), at)
     if found.type != "individual" and found.is_of_one:
         text = f"A {found.type} is of many: it has no subject. An individual report has one."
         raise refused("not-supported", text, "subject")
@@ -134,6 +137,18 @@ def _last(text: str) -> str:
         return text
     year, month = (int(part) for part in (text + "-12")[: len("2018-12")].split("-"))
     return f"{year:04}-{month:02}-{monthrange(year, month)[1]}"
+
+
+def _at(context: Context, given: Input) -> datetime | None:
+    if "_at" not in given:
+        return None
+    text = given["_at"].replace(" ", "+")  # a plus that nobody has encoded
+    if not is_instant(text):
+        raise refused("value", f"_at={text}: this is not an instant.", "_at")
+    moment = datetime.fromisoformat(text)
+    if moment > context.now():
+        raise refused("value", f"_at={text} has not been yet: nothing is stored as of then.", "_at")
+    return moment
 
 
 def _type(given: Input, subjects: object, group: Resource | None) -> str:

@@ -2,11 +2,13 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import outcome_engine
 from fhir_server.context import Context, instant
 from fhir_server.operations import children
 from fhir_server.operations.evaluation_asked import Asked
+from fhir_server.operations.past import settled
 from outcome_engine import ChildOutcome, NotAssessable
 from r4.issue import FhirError
 from r4.json import Resource
@@ -18,13 +20,23 @@ Told = Callable[[int], Awaitable[None]]
 class Evaluated:
     """What an evaluation found: outcomes by measure; and, of children asked for, what they came from.
 
-    snapshot: the instant whose stored data were read.
+    moment: the data that were read are those that were stored as of it.
     """
 
     asked: Asked
-    snapshot: str
+    moment: datetime
     outcomes: dict[str, list[ChildOutcome | NotAssessable]] = field(default_factory=dict)
     resources: dict[str, Resource] = field(default_factory=dict)
+
+    @property
+    def snapshot(self) -> str:
+        """The moment as an instant."""
+        return instant(self.moment)
+
+    @property
+    def as_of(self) -> str:
+        """The date on which the outcomes were known so."""
+        return self.snapshot[: len("2018-01-31")]
 
     def assessed(self, measure: str) -> list[ChildOutcome]:
         """List the children that could be assessed by a measure."""
@@ -45,11 +57,11 @@ async def evaluated(context: Context, asked: Asked, told: Told | None = None) ->
 
     told is given the number of children done, after each. Raises FhirError like `assess`.
     """
-    found = Evaluated(asked, instant(context.settled()))
+    found = Evaluated(asked, asked.at or await settled(context))
     done = 0
     for measure in asked.measures:
         seen: dict[str, ChildOutcome | NotAssessable] = {}
-        async for record, outcome in _outcomes(context, asked, measure):
+        async for record, outcome in _outcomes(context, found, measure):
             seen[_key(outcome)] = outcome
             if asked.subjects is not None and isinstance(outcome, ChildOutcome):
                 found.resources |= _used(record, outcome)
@@ -61,13 +73,13 @@ async def evaluated(context: Context, asked: Asked, told: Told | None = None) ->
 
 
 async def _outcomes(
-    context: Context, asked: Asked, measure: str
+    context: Context, evaluated: Evaluated, measure: str
 ) -> AsyncIterator[tuple[list[Resource], ChildOutcome | NotAssessable]]:
-    as_of = instant(context.now())[:10]
+    asked, as_of = evaluated.asked, evaluated.as_of
     types = ",".join(f"{c['system']}|{c['code']}" for c in outcome_engine.focus(measure))
-    async for record in _records(context, asked, types):
+    async for record in _records(context, evaluated, types):
         if asked.is_of_one:
-            found = outcome_engine.assess(measure, record, as_of, context.terminology)
+            found = _assessed(context, measure, record, as_of)
             if outcome_engine.in_period(found, asked.period):
                 yield record, found
             continue
@@ -78,13 +90,16 @@ async def _outcomes(
                 yield record, found_one
 
 
-async def _records(context: Context, asked: Asked, types: str) -> AsyncIterator[list[Resource]]:
+async def _records(
+    context: Context, evaluated: Evaluated, types: str
+) -> AsyncIterator[list[Resource]]:
+    asked, at = evaluated.asked, evaluated.moment
     if asked.subjects is None:
-        async for record in children.every(context, asked.hospital, types):
+        async for record in children.every(context, asked.hospital, types, at=at):
             yield record
         return
     for subject in asked.subjects:
-        async for record in children.one(context, subject, types):
+        async for record in children.one(context, subject, types, at=at):
             yield record
 
 
@@ -93,9 +108,14 @@ def _outcome(
 ) -> ChildOutcome | NotAssessable:
     """Assess a child among many: a record that cannot be assessed does not keep the others waiting."""
     try:
-        return outcome_engine.assess(measure, record, as_of, context.terminology)
+        return _assessed(context, measure, record, as_of)
     except FhirError as refusal:
         return outcome_engine.not_assessable(case, refusal)
+
+
+def _assessed(context: Context, measure: str, record: list[Resource], as_of: str) -> ChildOutcome:
+    terminology, parameters = context.terminology, context.parameters
+    return outcome_engine.assess(measure, record, as_of, terminology, parameters)
 
 
 def _key(outcome: ChildOutcome | NotAssessable) -> str:

@@ -47,7 +47,7 @@ async def summaries(context: Context, found: Evaluated) -> list[Resource]:
     made = []
     for measure in found.asked.measures:
         for report in _summaries(context, found, measure):
-            made.append(_with_provenance(found, report))
+            made.append(_with_provenance(context, found, report))
             await asyncio.sleep(0)
     return made
 
@@ -82,7 +82,7 @@ async def lists(
         if hospital := found.asked.hospital:
             about = {"url": HOSPITAL, "valueReference": {"reference": hospital}}
             report["extension"].append(about)
-        made.append(_with_provenance(found, report))
+        made.append(_with_provenance(context, found, report))
         await asyncio.sleep(0)
     return made
 
@@ -163,14 +163,17 @@ def _of_child(context: Context, found: Evaluated, measure: str, outcome: ChildOu
         reporter={"reference": outcome.hospital} if outcome.hospital else REGISTRY,
         now=instant(context.now()),
     )
-    return _with_provenance(found, report)
+    return _with_provenance(context, found, report)
 
 
-def _with_provenance(found: Evaluated, report: Resource) -> Resource:
+def _with_provenance(context: Context, found: Evaluated, report: Resource) -> Resource:
     made_from = outcome_engine.provenance(
-        report["measure"], snapshot=found.snapshot, software=f"CSOR {release()}"
+        report["measure"],
+        snapshot=found.snapshot,
+        software=f"CSOR {release()}",
+        parameters=context.parameters,
     )
-    return {**report, "extension": [*report["extension"], made_from]}
+    return {**report, "extension": [*report["extension"], *made_from]}
 
 
 def _reporter(hospital: str | None) -> Resource:

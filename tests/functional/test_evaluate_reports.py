@@ -218,6 +218,64 @@ def test_a_report_says_what_it_was_made_from(registry: Served) -> None:
     assert parts["software"]["valueString"] == f"{software['name']} {software['version']}"
 
 
+def snapshot(report: Resource) -> str:
+    (made,) = [each for each in report["extension"] if each["url"].endswith("/report-provenance")]
+    (found,) = [part["valueInstant"] for part in made["extension"] if part["url"] == "snapshot"]
+    return str(found)
+
+
+def undated(found: list[Resource]) -> list[Resource]:
+    return [{key: value for key, value in each.items() if key != "date"} for each in found]
+
+
+class TestThePast:
+    @pytest.fixture
+    def before(self, registry: Served) -> Iterator[list[Resource]]:
+        """Give all reports of a moment after which one child's outcome, and another's hospital, changed."""
+
+        def put(resource: Resource) -> None:
+            place = f"/{resource['resourceType']}/{resource['id']}"
+            answer = registry.http.put(place, content=encode(resource), headers=JSON)
+            assert answer.status_code in (200, 201), answer.text
+
+        found = [*reports(ask(registry)), *reports(ask(registry, reportType="individual"))]
+        was, now = [{"reference": f"Organization/{each}"} for each in ("south", "north")]
+        put(stoma("later", "p1"))
+        put(case("c10", "p10", "2012-03-04", managingOrganization=now))
+        yield found
+        assert registry.http.delete("/Observation/later").status_code == 200
+        put(case("c10", "p10", "2012-03-04", managingOrganization=was))
+
+    def test_a_report_of_the_past_is_made_again_as_it_was(
+        self, registry: Served, before: list[Resource]
+    ) -> None:
+        after = [*reports(ask(registry)), *reports(ask(registry, reportType="individual"))]
+        assert undated(after) != undated(before)
+        for kind, was in (("summary", before[:3]), ("individual", before[3:])):
+            again = reports(ask(registry, reportType=kind, _at=snapshot(was[0])))
+            assert [snapshot(each) for each in again] == [snapshot(was[0])] * len(was)
+            assert undated(again) == undated(was)
+
+    def test_it_is_not_stored_in_place_of_the_present_one(
+        self, registry: Served, before: list[Resource]
+    ) -> None:
+        stored = reports(post(registry))
+        past = reports(post(registry, _at=snapshot(before[0])))
+        assert all("id" not in each for each in past)
+        kept = registry.http.get(f"/MeasureReport/{stored[0]['id']}").json()
+        assert snapshot(kept) == snapshot(stored[0])
+
+    @pytest.mark.parametrize("at", ["2012", "2012-01-01", "yesterday", "2999-01-01T00:00:00Z"])
+    def test_a_moment_is_an_instant_that_has_been(self, registry: Served, at: str) -> None:
+        answer = ask(registry, _at=at)
+        assert answer.status_code == 400
+        assert answer.json()["issue"][0]["expression"] == ["Parameters.parameter('_at')"]
+
+    def test_before_anything_was_stored_there_is_nobody(self, registry: Served) -> None:
+        (national,) = reports(ask(registry, _at="2001-01-01T00:00:00Z"))
+        assert counted(national) == 0
+
+
 @pytest.mark.parametrize(
     "name",
     ["practitioner", "providerResource", "location", "parameters", "manifest", "lastReceivedOn"],

@@ -297,7 +297,7 @@ class TestOutcome:
         assert answer.status_code == 422
         said = " ".join(issue["diagnostics"] for issue in answer.json()["issue"])
         for missing in (
-            "treatment-success-score.json",
+            "its parameter file is absent",
             "stakeholder-group",
             "attributes",
             "anchors",
