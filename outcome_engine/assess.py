@@ -7,7 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from outcome_engine.definition import ClassRule, Definition, Evident, Rule, definition, measure
+from outcome_engine.definition import (
+    ClassRule,
+    Definition,
+    Evident,
+    Rule,
+    definition,
+    focus,
+    measure,
+)
 from outcome_engine.parameter_file import NONE, ParameterFile, Parameters
 from outcome_engine.record import Record, case_start, read, reference
 from outcome_engine.record import cases as cases_of
@@ -73,7 +81,8 @@ class ChildOutcome:
     due: every outcome should be known by now; populations: codes of the measure's populations that
     the child is in, the reporting period aside; observation: what `measure-observation` observes,
     scaled like a fact; references are literal (`Type/id`); dates are FHIR dates, None where the
-    record does not hold them.
+    record does not hold them; condition is the code of the case's condition, among those that the
+    measure is about.
     """
 
     measure: str
@@ -99,6 +108,7 @@ class ChildOutcome:
     factors: tuple[Known, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
     parameters: ParameterFile[Any] | None = None
+    condition: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +216,15 @@ def _outcome(
         attributes=_known(child, "attribute"),
         factors=_known(child, "factor"),
         facts=dict(child.facts),
+        condition=_condition(rules, child.case),
     )
+
+
+def _condition(rules: Definition, case: Resource) -> str | None:
+    wanted = {(each["system"], each["code"]) for each in focus(rules.canonical)}
+    codings = (coding for concept in case.get("type", ()) for coding in concept.get("coding", ()))
+    codes = (each["code"] for each in codings if (each.get("system"), each.get("code")) in wanted)
+    return next(codes, None)
 
 
 def _hospital(case: Resource) -> str | None:
