@@ -3,6 +3,7 @@
 Dates, decimals and calendars are settled here, once, so that no back end has its own opinion of them.
 """
 
+from calendar import monthrange
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -23,9 +24,14 @@ MICRO = 1_000_000
 DAY = "__day"
 """Suffix of the column that counts days since 1970-01-01: NULL unless the date is full."""
 
+FIRST = "__from"
+LAST = "__to"
+"""Suffixes of the columns with the first and the last day that a date may mean: of a month, a year."""
+
 MOMENT = "__at"
 """Suffix of the column that counts seconds since 1970-01-01T00:00:00Z: NULL without time and zone."""
 
+_OF_DATE = (DAY, FIRST, LAST, MOMENT)
 _INTEGERS = frozenset({"integer", "positiveInt", "unsignedInt", "integer64"})
 _DATES = frozenset({"date", "dateTime", "instant"})
 _TEXTS = frozenset(
@@ -33,6 +39,7 @@ _TEXTS = frozenset(
      "base64Binary"}
 )  # fmt: skip
 _FULL = len("2018-01-31")
+_PARTS = 3
 _FIRST = date(1970, 1, 1).toordinal()
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND = timedelta(seconds=1)
@@ -56,8 +63,7 @@ def columns(view: View) -> tuple[Staged, ...]:
         type_ = _type(column)
         if type_ in _DATES:
             staged.append(Staged(column.name, "text"))
-            staged.append(Staged(column.name + DAY, "integer"))
-            staged.append(Staged(column.name + MOMENT, "integer"))
+            staged += (Staged(column.name + suffix, "integer") for suffix in _OF_DATE)
         elif type_ == "boolean":
             staged.append(Staged(column.name, "boolean"))
         else:
@@ -80,6 +86,14 @@ def rows(view: View, child: str, resources: Iterable[Resource]) -> list[dict[str
 def day(text: str | None) -> int | None:
     """Count the days from 1970-01-01 to a date as written; None unless it names a day."""
     return None if text is None or len(text) < _FULL else _day(text[:_FULL])
+
+
+def span(text: str | None) -> tuple[int, int] | tuple[None, None]:
+    """Give the first and the last day that a date may mean, counted like `day`; alike when it is full.
+
+    None for both where there is no date, or none of the calendar.
+    """
+    return (None, None) if text is None else _span(text[:_FULL])
 
 
 def moment(text: str | None) -> int | None:
@@ -118,6 +132,23 @@ def _day(text: str) -> int | None:
         return None
 
 
+@lru_cache(maxsize=65536)
+def _span(text: str) -> tuple[int, int] | tuple[None, None]:
+    try:
+        parts = [int(part) for part in text.split("-")]
+        year, month = parts[0], parts[1] if len(parts) > 1 else None
+        if len(parts) == _PARTS:
+            full = date(*parts).toordinal() - _FIRST
+            return full, full
+        last = month or 12
+        return (
+            date(year, month or 1, 1).toordinal() - _FIRST,
+            date(year, last, monthrange(year, last)[1]).toordinal() - _FIRST,
+        )
+    except ValueError:
+        return None, None
+
+
 def _type(column: Column) -> str:
     type_ = column.type.rpartition("/")[2]
     if column.collection or type_ not in _INTEGERS | _DATES | _TEXTS | {"boolean", "decimal"}:
@@ -146,5 +177,5 @@ def _staged(child: str, row: tuple[Any, ...], steps: tuple[str, ...]) -> tuple[A
     for value, step in zip(row, steps, strict=True):
         staged.append(micro(value) if step == "decimal" else value)
         if step == "date":
-            staged += (day(value), moment(value))
+            staged += (day(value), *span(value), moment(value))
     return tuple(staged)

@@ -23,10 +23,14 @@ def test_the_staged_columns_of_a_view() -> None:
         Staged("patient", "text"),
         Staged("date", "text"),
         Staged("date__day", "integer"),
+        Staged("date__from", "integer"),
+        Staged("date__to", "integer"),
         Staged("date__at", "integer"),
         Staged("active", "boolean"),
         Staged("birth_date", "text"),
         Staged("birth_date__day", "integer"),
+        Staged("birth_date__from", "integer"),
+        Staged("birth_date__to", "integer"),
         Staged("birth_date__at", "integer"),
         Staged("gender", "text"),
         Staged("deceased", "boolean"),
@@ -50,6 +54,8 @@ def test_a_child_s_rows_as_tuples_and_by_name() -> None:
         "patient": "merged",
         "date": "1970-01-02T01:00:00+01:00",
         "date__day": 1,
+        "date__from": 1,
+        "date__to": 1,
         "date__at": DAY,
         "status": "final",
         "value_decimal": 3_200_000,
@@ -95,6 +101,22 @@ def test_the_day_is_the_one_written_and_the_moment_that_of_the_zone(
 ) -> None:
     assert staging.day(text) == day
     assert staging.moment(text) == moment
+
+
+@pytest.mark.parametrize(
+    ("text", "span"),
+    [
+        ("1970-01-02T01:00:00+01:00", (1, 1)),
+        ("1970-02", (31, 58)),
+        ("1972-02", (761, 789)),
+        ("1970", (0, 364)),
+        ("1970-13", (None, None)),
+        ("1970-02-30", (None, None)),
+        (None, (None, None)),
+    ],
+)
+def test_the_span_is_every_day_that_a_date_may_mean(text: str | None, span: Any) -> None:
+    assert staging.span(text) == span
 
 
 @pytest.mark.parametrize(
