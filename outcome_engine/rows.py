@@ -92,7 +92,7 @@ def taken(fact: Taken, rows: Sequence[Row]) -> tuple[Any, list[Row]]:
         return bool(rows), list(rows)
     if fact.value == "count":
         return len({row[places["id"]] for row in rows}), list(rows)
-    of = places[staged(Column(fact.of or "", _kept_as(fact)))]
+    of = places[staged(Column(fact.of or "", kept_as(fact)))]
     known = [row for row in rows if row[of] is not None]
     if fact.value == "sum":
         return _sum(known, of, places["id"]), known
@@ -110,7 +110,7 @@ _EXTREME: Mapping[str, Callable[..., Any]] = {
 }  # fmt: skip
 
 
-def _kept_as(fact: Taken) -> Any:
+def kept_as(fact: Taken) -> Any:
     """Return the type of the column that a fact is taken of; a set's is its values'."""
     return {"days": "date", "texts": "text"}.get(fact.type, fact.type)
 
