@@ -15,6 +15,7 @@ from outcome_engine.aggregates import Part, default, grouped, of_fact, of_index,
 from outcome_engine.columns import names
 from outcome_engine.definition import Definition, Due, Index, Rule, definition
 from outcome_engine.expression_ibis import Membership, Scope, Value, compiled, iso, literal, nothing
+from outcome_engine.parameter_file import ParameterFile
 from outcome_engine.record import full_day
 from outcome_engine.syntax import Constant, Member, Node, facts_of, members_of
 from terminology import Terminology
@@ -33,13 +34,17 @@ _LAST = "~"
 
 
 def memberships(
-    tables: Tables, measure_url: str, terminology: Terminology
+    tables: Tables,
+    measure_url: str,
+    terminology: Terminology,
+    file: ParameterFile[Any] | None = None,
 ) -> Mapping[str, Membership]:
     """Tell of every coding that occurs whether it is in the value sets that a measure names.
 
-    Runs one query for each column of codings that is asked about. Raises FhirError like `definition`.
+    file: the measure's parameters, where it needs them. Runs one query for each column of codings
+    that is asked about. Raises FhirError like `definition`.
     """
-    return memberships_by(tables, definition(measure_url), terminology)
+    return memberships_by(tables, definition(measure_url, file), terminology)
 
 
 def memberships_by(
@@ -63,13 +68,18 @@ def memberships_by(
 
 
 def outcomes(
-    tables: Tables, measure_url: str, as_of: str, memberships: Mapping[str, Membership]
+    tables: Tables,
+    measure_url: str,
+    as_of: str,
+    memberships: Mapping[str, Membership],
+    file: ParameterFile[Any] | None = None,
 ) -> Table:
     """Return a table of outcomes, one row for each child that `assess` would not refuse.
 
+    file: the measure's parameters (`Parameters.of`), where it needs them; without, no score is known.
     Columns: see `columns.names`. as_of is a full date. Raises FhirError like `assess`.
     """
-    return outcomes_by(definition(measure_url), tables, as_of, memberships)
+    return outcomes_by(definition(measure_url, file), tables, as_of, memberships)
 
 
 def outcomes_by(
@@ -198,7 +208,6 @@ class _Work:
                 "rules": literal(len(rules.rules), "integer"),
                 "rulesMet": self._counted("met"),
                 "rulesNotMet": self._counted("not-met"),
-                "score": nothing("decimal"),
             }
         )
         self._add(
@@ -329,7 +338,7 @@ class _Work:
             "class": self._fact("class"),
             "reason": self._reason(due),
             "decided_by": self._decided_by(),
-            "score": self._fact("score"),
+            "score": self._fact("score") if self._scored() else nothing("decimal"),
         }
         scope = self._scope()
         if rules.observation is not None:
@@ -342,8 +351,16 @@ class _Work:
             shown[f"in_{code}"] = compiled(criteria, scope).fill_null(False)
         return shown
 
+    def _scored(self) -> bool:
+        return "score" in self._columns
+
     def _reason(self, due: Value) -> Value:
+        by_score = []
+        if self._scored():
+            known, good = self._fact("score").notnull(), self._fact("score-good")
+            by_score = [(known & good, "score-reaches-cut"), (known, "score-below-cut")]
         return ibis.cases(
+            *by_score,
             (self._fact("class") == "bad", "adverse-outcome"),
             (self._fact("class") == "good", "every-outcome-known"),
             (due, "information-missing"),

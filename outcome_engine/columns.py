@@ -39,7 +39,7 @@ def row(rules: Definition, outcome: ChildOutcome) -> dict[str, Any]:
         "class": outcome.outcome_class,
         "reason": outcome.reason,
         "decided_by": outcome.decided_by.id,
-        "score": outcome.facts["score"],
+        "score": outcome.facts.get("score"),
         "value": outcome.observation,
     }
     found |= {f"status_{each.rule.id}": each.status for each in outcome.findings}
