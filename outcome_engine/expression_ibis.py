@@ -139,9 +139,9 @@ def _operation(node: Operation, scope: Scope) -> Value:
 
 
 def _number(node: Node) -> int:
-    if not isinstance(node, Constant):
+    if not isinstance(node, Constant) or not isinstance(node.value, int):
         raise TypeError(node)
-    return int(node.value)
+    return node.value
 
 
 def _div(dividend: Value, divisor: Value) -> Value:
