@@ -121,7 +121,7 @@ class _Reader:
     def _day(self, text: str, where: str) -> Node:
         node = expression.read(text, self._scope(where))
         if node.type != "date":
-            self._refuse(where, f"`{text}` is a {node.type}, not a date")
+            self._refuse(where, f"`{text}` is of type {node.type}, not date")
         return node
 
     def _index(self, part: dict[str, Any]) -> Index:

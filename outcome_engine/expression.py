@@ -61,7 +61,8 @@ def criteria(text: str, scope: Scope) -> Node:
     """Read an expression that is true or false; raises FhirError 422 like `read`."""
     node = read(text, scope)
     if node.type != "boolean":
-        message = f"{scope.where}: the expression `{text}` is refused: it is a {node.type}, not a boolean."
+        reason = f"it is of type {node.type}, not boolean."
+        message = f"{scope.where}: the expression `{text}` is refused: {reason}"
         raise FhirError(422, [error("business-rule", message, "Library.extension")])
     return node
 
@@ -124,7 +125,7 @@ class _Reader:
     def _boolean(self, tree: syntax.Ast) -> Node:
         node = self.node(tree)
         if node.type != "boolean":
-            raise _SubsetError(f"{_shown(tree)} is a {node.type}, where a boolean is needed.")
+            raise _SubsetError(f"{_shown(tree)} is of type {node.type}, where boolean is needed.")
         return node
 
     def _in(self, tree: syntax.Binary) -> Node:
@@ -135,7 +136,7 @@ class _Reader:
                 return Operation("within", (left, right), "boolean")
             if not isinstance(right, Constant):
                 raise _SubsetError(
-                    f"a {left.type} cannot be `in` the {right.type} `%{tree.right.name}`."
+                    f"type {left.type} cannot be `in` the {right.type} `%{tree.right.name}`."
                 )
         values = [self.node(each) for each in _alternatives(tree.right)]
         for each in values:
@@ -153,7 +154,7 @@ class _Reader:
             return Operation("-", (left, right), "integer")
         left, right = _alike(left, right)
         if left.type != right.type or left.type not in ("integer", "decimal"):
-            raise _SubsetError(f"`{tree.operator}` does not join a {left.type} and a {right.type}.")
+            raise _SubsetError(f"`{tree.operator}` does not join {left.type} and {right.type}.")
         return Operation(tree.operator, (left, right), left.type)
 
     def _signed(self, tree: syntax.Unary) -> Node:
@@ -216,7 +217,7 @@ class _Reader:
         left, right = _alike(self.node(yes), self.node(no))
         if left.type != right.type:
             raise _SubsetError(
-                f"both results of `iif()` are of one type, not a {left.type} and a {right.type}."
+                f"both results of `iif()` are of one type, not {left.type} and {right.type}."
             )
         return Operation("iif", (self._boolean(condition), left, right), left.type)
 
@@ -265,9 +266,9 @@ def _compared(operator: str, left: Node, right: Node) -> Node:
             if "moment" in (left.type, right.type)
             else ""
         )
-        raise _SubsetError(f"a {left.type} is not compared with a {right.type}{hint}.")
+        raise _SubsetError(f"type {left.type} is not compared with type {right.type}{hint}.")
     if left.type in ("text", "boolean") and operator not in ("=", "!="):
-        raise _SubsetError(f"a {left.type} has no order: `{operator}` is not in the subset.")
+        raise _SubsetError(f"type {left.type} has no order: `{operator}` is not in the subset.")
     return Operation(operator, (left, right), "boolean")
 
 
@@ -297,7 +298,7 @@ def _later(node: Node, duration: Quantity, sign: int) -> Node:
     if node.type == "moment" and duration.unit in _SECONDS:
         seconds = Constant(count * _SECONDS[duration.unit], "integer")
         return Operation("+", (node, seconds), "moment")
-    raise _SubsetError(f"`{duration}` is not added to a {node.type}.")
+    raise _SubsetError(f"`{duration}` is not added to type {node.type}.")
 
 
 def _alternatives(tree: syntax.Ast) -> list[syntax.Ast]:
