@@ -5,11 +5,10 @@ Read with https://duckdb.org/docs/stable/data/json/json_functions
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import cache
 from itertools import count
 from typing import Literal
 
-from r4 import definitions
+from outcome_engine.views.elements import repeats
 from r4.fhirpath.types import UNKNOWN, Field, Type
 
 Kind = Literal["json", "text", "boolean", "integer", "decimal", "date", "time", "choice", "nothing"]
@@ -121,7 +120,7 @@ def step(source: Sql, field: Field, owner: Type) -> Sql:
     """Descend to an element that stands under one key."""
     if field.type is UNKNOWN or field.type.is_resource:
         return NOTHING
-    many = "[*]" if _repeats(owner.path, field.key) else ""
+    many = "[*]" if repeats(owner.path, field.key) else ""
     path = f"{source.path}.{field.key}{many}"
     return replace(source, path=path, type=field.type, kind=kind_of(field.type), fields=())
 
@@ -150,13 +149,3 @@ def _found(base: str, path: str, kind: Kind) -> str:
 
 def _is_not_null(item: str) -> str:
     return f"{item} IS NOT NULL"
-
-
-@cache
-def _repeats(owner: str, key: str) -> bool:
-    """Tell whether an element may stand more than once; a choice stands once at most."""
-    structure = definitions.structure(owner.partition(".")[0]) or {}
-    for element in structure.get("snapshot", {}).get("element", ()):
-        if element["path"] == f"{owner}.{key}":
-            return bool(element["max"] != "1")
-    return False

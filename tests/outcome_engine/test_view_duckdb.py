@@ -17,8 +17,8 @@ from r4.json import Resource, encode
 from tests.profiles.corpus import examples
 from tests.support.duck import duck_rows
 from tests.support.stored import stored_examples
+from tests.support.view_resources import OBSERVATION, PROCEDURE
 
-EXTENSION = "https://csor.example/fhir/StructureDefinition/procedure-"
 BEYOND = "Observation-decimal"
 """The example with numbers that no database column holds."""
 
@@ -47,59 +47,6 @@ def test_the_examples_of_the_standard_give_the_same_rows_on_both(view_id: str) -
     if view_id == "observation-component":
         with pytest.raises(duckdb.ConversionException, match=r"1\.000000000000000000E\+245"):
             duck_rows(own, [each for file, each in found if file == BEYOND])
-
-
-CODES = st.sampled_from(["a", "b", 'q"u1.5o\\te', "ü 2.50"])
-DATES = st.sampled_from(["2020", "2020-02", "2020-02-29", "2020-02-29T23:59:59.5+01:00"])
-CODING = st.fixed_dictionaries({}, optional={"system": CODES, "code": CODES})
-CONCEPT = st.fixed_dictionaries({}, optional={"coding": st.lists(CODING, min_size=1, max_size=3)})
-NUMBER = st.decimals(-(10**9), 10**9, places=6, allow_nan=False, allow_infinity=False)
-VALUE = st.one_of(
-    st.just({}),
-    st.fixed_dictionaries({"valueBoolean": st.booleans()}),
-    st.fixed_dictionaries({"valueInteger": st.integers(-(2**31), 2**31 - 1)}),
-    st.fixed_dictionaries({"valueString": CODES}),
-    st.fixed_dictionaries({"valueDateTime": DATES}),
-    st.fixed_dictionaries({"valueCodeableConcept": CONCEPT}),
-    st.fixed_dictionaries(
-        {"valueQuantity": st.fixed_dictionaries({"value": NUMBER}, optional={"code": CODES})}
-    ),
-)
-REFERENCE = st.sampled_from(
-    ["Patient/a", "Encounter/b", "Patient/a/_history/2", "http://x.example/Patient/a", "#c"]
-).map(lambda text: {"reference": text})
-COMPONENT = st.builds(lambda code, value: {"code": code, **value}, CONCEPT, VALUE)
-OBSERVATION = st.builds(
-    lambda value, rest: {"resourceType": "Observation", "id": "o", **rest, **value},
-    VALUE,
-    st.fixed_dictionaries(
-        {"code": CONCEPT},
-        optional={
-            "status": CODES,
-            "subject": REFERENCE,
-            "encounter": REFERENCE,
-            "effectiveDateTime": DATES,
-            "component": st.lists(COMPONENT, min_size=1, max_size=3),
-        },
-    ),
-)
-URGENCY = st.builds(
-    lambda kind, concept: {"url": EXTENSION + kind, "valueCodeableConcept": concept},
-    st.sampled_from(["urgency", "stage", "laterality", "other"]),
-    CONCEPT,
-)
-PROCEDURE = st.builds(
-    lambda rest: {"resourceType": "Procedure", "id": "p", **rest},
-    st.fixed_dictionaries(
-        {},
-        optional={
-            "code": CONCEPT,
-            "subject": REFERENCE,
-            "extension": st.lists(URGENCY, min_size=1, max_size=4),
-            "performedPeriod": st.fixed_dictionaries({}, optional={"start": DATES, "end": DATES}),
-        },
-    ),
-)
 
 
 @settings(max_examples=10, deadline=None)
