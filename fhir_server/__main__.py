@@ -8,6 +8,7 @@ from pathlib import Path
 from fhir_server import simulate
 from fhir_server.commands import (
     audit,
+    case_mix,
     cda,
     convert,
     dead_letters,
@@ -86,7 +87,7 @@ def parser() -> argparse.ArgumentParser:
     letters = add("dead-letters", "List notifications that were given up, or send them again.")
     letters.add_argument("--replay", type=int, nargs="+", metavar="N", help="their numbers")
     letters.set_defaults(run=lambda given: dead_letters.dead_letters(Settings(), given.replay))
-    for each in (verify_document, surveys, parameters):
+    for each in (verify_document, surveys, parameters, case_mix):
         each.add_arguments(add)
     reference = add("docs", "Write docs/reference, or check that it is current.")
     reference.add_argument("--check", action="store_true")
