@@ -4,6 +4,7 @@ import argparse
 import os
 from collections.abc import Callable, Mapping
 from datetime import date
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,23 @@ def sign(file: Path, private: Path, today: date) -> None:
     draft.replace(file)
     print(f"{file}: signed by key {held.thumbprint()} on {today}")
     print(f"{file}: digest {signature.digest(done)}")
+
+
+def illustrate(folder: Path, today: date) -> tuple[Path, Path]:
+    """Sign the fictitious parameters by a key made for it; returns their folder and the signatories.
+
+    For demonstrations: the key is made anew and kept nowhere, and signs for one day alone.
+    """
+    made = signature.made_key()
+    place = folder / "parameters"
+    place.mkdir(parents=True, exist_ok=True)
+    for file in (files("outcome_engine") / "parameters" / "illustrative").iterdir():
+        signed = signature.sign(parameter_file.read(file.read_bytes()), made, today)
+        (place / file.name).write_bytes(pretty(signed) + b"\n")
+    who = signature.entry(made, "The demonstration itself", "signs what is made up", today, today)
+    known = folder / "signatories.json"
+    known.write_bytes(pretty({"keys": [who]}) + b"\n")
+    return place, known
 
 
 def check(settings: Settings, file: Path, today: date) -> int:

@@ -8,6 +8,7 @@ import pytest
 
 from fhir_server.__main__ import main
 from fhir_server.app import clock, context
+from fhir_server.commands.parameters import illustrate
 from fhir_server.settings import Settings
 from outcome_engine.parameter_file import known
 from r4.json import decode, encode
@@ -131,6 +132,16 @@ def test_a_public_key_signs_nothing(key, file, tmp_path, capsys):
     other.write_text("no key")
     assert main(["parameters", "sign", str(file), "--key", str(other)]) == 1
     assert "no private key" in capsys.readouterr().err
+
+
+def test_a_demonstration_signs_what_is_made_up_and_says_so(tmp_path):
+    held = known(*illustrate(tmp_path, TODAY))
+    file = held.of(measure(), str(TODAY + timedelta(days=900)))
+    assert file.fictitious
+    assert file.signed.signatory == "The demonstration itself"
+    assert not list(tmp_path.rglob("*.pem"))
+    again = known(*illustrate(tmp_path, TODAY))
+    assert again.of(measure(), str(TODAY)).digest == file.digest
 
 
 def test_a_server_goes_by_them(key, file, tmp_path):
