@@ -94,7 +94,19 @@ async def evaluate(context: Context, asked: Asked) -> Answer:
     if bulk.prefers_later(asked):
         url = f"{context.base_url}/Measure/$evaluate" + (f"?{asked.query}" if asked.query else "")
         return bulk.accepted(context, await accept_evaluation(context, given, url, keep=keep))
+    if kind := negotiate.table(asked.request):
+        made = await evaluate_operation.table(context, given, kind)
+        return Answer(made, headers=_NAMED[kind], media_type=_TYPED[kind])
     return Answer(encode(await evaluate_operation.evaluate(context, given, keep=keep)))
+
+
+_TYPED = {"text/csv": "text/csv; charset=utf-8; header=present"}
+_PARQUET = "application/vnd.apache.parquet"
+_TYPED[_PARQUET] = _PARQUET
+_NAMED = {
+    kind: {"Content-Disposition": f'attachment; filename="outcomes.{suffix}"'}
+    for kind, suffix in (("text/csv", "csv"), (_PARQUET, "parquet"))
+}
 
 
 async def evaluate_measure(context: Context, asked: Asked) -> Answer:
