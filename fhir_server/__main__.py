@@ -20,6 +20,7 @@ from fhir_server.commands import (
     load_terminology,
     mappings,
     migrate,
+    parameters,
     purge,
     reindex,
     serve,
@@ -85,7 +86,7 @@ def parser() -> argparse.ArgumentParser:
     letters = add("dead-letters", "List notifications that were given up, or send them again.")
     letters.add_argument("--replay", type=int, nargs="+", metavar="N", help="their numbers")
     letters.set_defaults(run=lambda given: dead_letters.dead_letters(Settings(), given.replay))
-    for each in (verify_document, surveys):
+    for each in (verify_document, surveys, parameters):
         each.add_arguments(add)
     reference = add("docs", "Write docs/reference, or check that it is current.")
     reference.add_argument("--check", action="store_true")

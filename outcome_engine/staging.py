@@ -3,7 +3,6 @@
 Dates, decimals and calendars are settled here, once, so that no back end has its own opinion of them.
 """
 
-from calendar import monthrange
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -11,6 +10,7 @@ from decimal import ROUND_HALF_EVEN, Context, Decimal
 from functools import lru_cache
 from typing import Any, Literal
 
+from outcome_engine import civil
 from outcome_engine.views.rows import compiled
 from outcome_engine.views.view import Column, View
 from r4.issue import FhirError, error
@@ -24,14 +24,15 @@ MICRO = 1_000_000
 DAY = "__day"
 """Suffix of the column that counts days since 1970-01-01: NULL unless the date is full."""
 
-FIRST = "__from"
-LAST = "__to"
-"""Suffixes of the columns with the first and the last day that a date may mean: of a month, a year."""
+FIRST, LAST = "__from", "__to"
+"""Suffixes of the columns that count days to the first and the last day that a date may mean.
+
+`2018-05` is 1 to 31 May; of a full date both are the day; NULL for what is no date.
+"""
 
 MOMENT = "__at"
 """Suffix of the column that counts seconds since 1970-01-01T00:00:00Z: NULL without time and zone."""
 
-_OF_DATE = (DAY, FIRST, LAST, MOMENT)
 _INTEGERS = frozenset({"integer", "positiveInt", "unsignedInt", "integer64"})
 _DATES = frozenset({"date", "dateTime", "instant"})
 _TEXTS = frozenset(
@@ -39,7 +40,6 @@ _TEXTS = frozenset(
      "base64Binary"}
 )  # fmt: skip
 _FULL = len("2018-01-31")
-_PARTS = 3
 _FIRST = date(1970, 1, 1).toordinal()
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND = timedelta(seconds=1)
@@ -63,7 +63,10 @@ def columns(view: View) -> tuple[Staged, ...]:
         type_ = _type(column)
         if type_ in _DATES:
             staged.append(Staged(column.name, "text"))
-            staged += (Staged(column.name + suffix, "integer") for suffix in _OF_DATE)
+            staged.append(Staged(column.name + DAY, "integer"))
+            staged.append(Staged(column.name + FIRST, "integer"))
+            staged.append(Staged(column.name + LAST, "integer"))
+            staged.append(Staged(column.name + MOMENT, "integer"))
         elif type_ == "boolean":
             staged.append(Staged(column.name, "boolean"))
         else:
@@ -88,11 +91,8 @@ def day(text: str | None) -> int | None:
     return None if text is None or len(text) < _FULL else _day(text[:_FULL])
 
 
-def span(text: str | None) -> tuple[int, int] | tuple[None, None]:
-    """Give the first and the last day that a date may mean, counted like `day`; alike when it is full.
-
-    None for both where there is no date, or none of the calendar.
-    """
+def span(text: str | None) -> tuple[int | None, int | None]:
+    """Count the days to the first and to the last day that a date may mean; None for no date."""
     return (None, None) if text is None else _span(text[:_FULL])
 
 
@@ -133,20 +133,8 @@ def _day(text: str) -> int | None:
 
 
 @lru_cache(maxsize=65536)
-def _span(text: str) -> tuple[int, int] | tuple[None, None]:
-    try:
-        parts = [int(part) for part in text.split("-")]
-        year, month = parts[0], parts[1] if len(parts) > 1 else None
-        if len(parts) == _PARTS:
-            full = date(*parts).toordinal() - _FIRST
-            return full, full
-        last = month or 12
-        return (
-            date(year, month or 1, 1).toordinal() - _FIRST,
-            date(year, last, monthrange(year, last)[1]).toordinal() - _FIRST,
-        )
-    except ValueError:
-        return None, None
+def _span(text: str) -> tuple[int | None, int | None]:
+    return civil.span(text) or (None, None)
 
 
 def _type(column: Column) -> str:
