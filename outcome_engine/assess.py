@@ -14,7 +14,7 @@ from outcome_engine.definition import (
     Evident,
     Rule,
     definition,
-    focus,
+    focus_of,
     measure,
 )
 from outcome_engine.parameter_file import NONE, ParameterFile, Parameters
@@ -253,7 +253,7 @@ def _outcome(
 
 
 def _condition(rules: Definition, case: Resource) -> str | None:
-    wanted = {(each["system"], each["code"]) for each in focus(rules.canonical)}
+    wanted = {(each["system"], each["code"]) for each in focus_of(rules.measure)}
     codings = (coding for concept in case.get("type", ()) for coding in concept.get("coding", ()))
     codes = (each["code"] for each in codings if (each.get("system"), each.get("code")) in wanted)
     return next(codes, None)

@@ -43,6 +43,7 @@ __all__ = [
     "Taken",
     "definition",
     "focus",
+    "focus_of",
     "measure",
     "measures",
     "parameterised",
@@ -77,9 +78,14 @@ def canonical(measure_url: str) -> str:
 
 def focus(measure_url: str) -> list[Resource]:
     """List the Codings of the conditions that a measure is about; raises FhirError 404."""
+    return focus_of(measure(measure_url))
+
+
+def focus_of(measure: Resource) -> list[Resource]:
+    """List the Codings of the conditions that a Measure is about."""
     return [
         coding
-        for context in measure(measure_url).get("useContext", [])
+        for context in measure.get("useContext", [])
         if context["code"]["code"] == "focus"
         for coding in context["valueCodeableConcept"]["coding"]
     ]

@@ -32,8 +32,8 @@ FIRST, LAST = "__from", "__to"
 
 MOMENT = "__at"
 """Suffix of the column that counts seconds since 1970-01-01T00:00:00Z: NULL without time and zone."""
-
 _OF_DATE = (DAY, FIRST, LAST, MOMENT)
+
 _INTEGERS = frozenset({"integer", "positiveInt", "unsignedInt", "integer64"})
 _DATES = frozenset({"date", "dateTime", "instant"})
 _TEXTS = frozenset(

@@ -75,14 +75,14 @@ class Asked:
         return self.subjects is not None and self.group is None
 
 
-def given(pairs: Iterable[tuple[str, str]], body: Resource | None) -> Input:
+def given(pairs: Iterable[tuple[str, str]], body: Resource | None, names: Kinds = NAMES) -> Input:
     """Map what a query string and a Parameters resource give; raises FhirError 400."""
     listed = list(pairs)
     for name in [*(name for name, _ in listed), *_named(body)]:
         if name in UNSUPPORTED:
             text = f"The parameter {name} is not supported. {UNSUPPORTED[name]}"
             raise refused("not-supported", text, name)
-    return of_query(listed, NAMES, REPEATS) | of_resource(body, NAMES, repeats=REPEATS)
+    return of_query(listed, names, REPEATS) | of_resource(body, names, repeats=REPEATS)
 
 
 def asked(context: Context, given: Input) -> Asked:
