@@ -98,6 +98,7 @@ def test_after_every_step_of_a_life_what_is_kept_is_what_is_computed(empty: Sett
     run(empty, work)
 
 
+@pytest.mark.postgresql_slow
 def test_what_is_kept_is_what_is_computed_too_where_all_happened_while_nobody_followed(
     empty: Settings,
 ) -> None:
@@ -112,6 +113,7 @@ def test_what_is_kept_is_what_is_computed_too_where_all_happened_while_nobody_fo
     run(empty, work)
 
 
+@pytest.mark.postgresql_slow
 def test_only_the_children_concerned_are_assessed_again(empty: Settings) -> None:
     async def work(made: Context) -> None:
         many = [stored(patient(f"p{n}"), case(f"c{n}", f"p{n}")) for n in range(10)]
@@ -129,6 +131,7 @@ def test_only_the_children_concerned_are_assessed_again(empty: Settings) -> None
     run(empty, work)
 
 
+@pytest.mark.postgresql_slow
 def test_another_day_has_every_child_assessed_again(empty: Settings) -> None:
     today = [datetime(2016, 3, 1, 12, tzinfo=UTC)]  # the child is four
 
@@ -149,6 +152,7 @@ def test_another_day_has_every_child_assessed_again(empty: Settings) -> None:
     run(empty, work)
 
 
+@pytest.mark.postgresql_slow
 def test_another_definition_has_every_child_assessed_again_and_leaves_no_old_outcome(
     empty: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -173,6 +177,7 @@ def test_another_definition_has_every_child_assessed_again_and_leaves_no_old_out
     run(empty, work)
 
 
+@pytest.mark.postgresql_slow
 def test_a_case_whose_patient_is_not_here_is_told_as_not_assessable(empty: Settings) -> None:
     from fhir_server.store.commit import commit  # noqa: PLC0415
     from fhir_server.store.write import Commit  # noqa: PLC0415
@@ -189,6 +194,7 @@ def test_a_case_whose_patient_is_not_here_is_told_as_not_assessable(empty: Setti
     run(empty, work)
 
 
+@pytest.mark.postgresql_slow
 def test_what_is_not_followed_is_computed(empty: Settings) -> None:
     async def work(made: Context) -> None:
         await changes(made, *LIFE[:2])

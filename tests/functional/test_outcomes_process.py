@@ -27,6 +27,7 @@ from tests.support.server import Process
 CHILDREN = 30
 
 
+@pytest.mark.slow
 def test_a_process_finds_what_is_computed_here_and_another_one_follows_when_it_ends(
     tmp_path: Path,
 ) -> None:

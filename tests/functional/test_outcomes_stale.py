@@ -77,6 +77,7 @@ def test_what_a_change_affects_is_marked_and_nothing_else(empty: Settings) -> No
     run(empty, work)
 
 
+@pytest.mark.postgresql_slow
 def test_a_change_that_no_summary_tells_marks_none(empty: Settings) -> None:
     async def work(made: Context) -> None:
         await changes(made, *PEOPLE, stored(stoma("s", "a")))
@@ -92,6 +93,7 @@ def test_a_change_that_no_summary_tells_marks_none(empty: Settings) -> None:
     run(empty, work)
 
 
+@pytest.mark.postgresql_slow
 def test_a_report_is_marked_once_however_much_follows_and_made_anew_it_is_current(
     empty: Settings,
 ) -> None:
@@ -115,6 +117,7 @@ def test_a_report_is_marked_once_however_much_follows_and_made_anew_it_is_curren
     run(empty, work)
 
 
+@pytest.mark.postgresql_slow
 def test_who_moves_to_another_hospital_affects_both(empty: Settings) -> None:
     async def work(made: Context) -> None:
         await changes(made, *PEOPLE)
@@ -128,6 +131,7 @@ def test_who_moves_to_another_hospital_affects_both(empty: Settings) -> None:
     run(empty, work)
 
 
+@pytest.mark.postgresql_slow
 def test_what_changed_while_nobody_followed_is_marked_afterwards(empty: Settings) -> None:
     async def work(made: Context) -> None:
         await changes(made, *PEOPLE)
@@ -180,6 +184,7 @@ async def forever(follower: outcomes_follow.Following) -> None:
         await follower._step()
 
 
+@pytest.mark.postgresql_slow
 def test_another_definition_makes_every_summary_of_the_measure_stale(
     empty: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -222,6 +227,7 @@ def test_a_case_may_be_of_a_period_as_far_as_its_date_is_known(
     assert is_stale(report, [Affected(MEASURE, HERE, case_date, 1)]) is expected
 
 
+@pytest.mark.postgresql_slow
 def test_a_report_that_somebody_deletes_meanwhile_is_left_alone(empty: Settings) -> None:
     async def work(made: Context) -> None:
         await changes(made, *PEOPLE)
