@@ -10,6 +10,7 @@ from decimal import ROUND_HALF_EVEN, Context, Decimal
 from functools import lru_cache
 from typing import Any, Literal
 
+from outcome_engine import civil
 from outcome_engine.views.rows import compiled
 from outcome_engine.views.view import Column, View
 from r4.issue import FhirError, error
