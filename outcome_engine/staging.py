@@ -24,16 +24,14 @@ MICRO = 1_000_000
 DAY = "__day"
 """Suffix of the column that counts days since 1970-01-01: NULL unless the date is full."""
 
-FIRST, LAST = "__from", "__to"
-"""Suffixes of the columns that count days to the first and the last day that a date may mean.
-
-`2018-05` is 1 to 31 May; of a full date both are the day; NULL for what is no date.
-"""
+FIRST = "__from"
+LAST = "__to"
+"""Suffixes of the columns with the first and the last day that a date may mean: of a month, a year."""
 
 MOMENT = "__at"
 """Suffix of the column that counts seconds since 1970-01-01T00:00:00Z: NULL without time and zone."""
-_OF_DATE = (DAY, FIRST, LAST, MOMENT)
 
+_OF_DATE = (DAY, FIRST, LAST, MOMENT)
 _INTEGERS = frozenset({"integer", "positiveInt", "unsignedInt", "integer64"})
 _DATES = frozenset({"date", "dateTime", "instant"})
 _TEXTS = frozenset(
