@@ -247,6 +247,8 @@ FORMS: list[dict[str, Any]] = [
     {"column": [{"name": "a", "path": "%b"}]},
     {"column": [{"name": "a", "path": "link.other.getReferenceKey().first()"}]},
     {"column": [{"name": "a", "path": "managingOrganization.getReferenceKey()"}]},
+    {"column": [{"name": "a", "path": "managingOrganization.getReferenceKey(`a)\n raise('`)"}]},
+    {"column": [{"name": "a", "path": "extension('\\'\\\\\" + 1').value.ofType(string)"}]},
     {"column": [{"name": "a", "path": "unheard"}]},
     {"column": [{"name": "a", "path": "Patient.birthDate"}]},
 ]
