@@ -25,6 +25,8 @@ from fhir_server.interactions.capabilities import release
 from fhir_server.operations import quality_of_life
 from fhir_server.operations.lanes import Lanes
 from fhir_server.operations.notify import notifying
+from fhir_server.operations.outcomes_follow import following
+from fhir_server.operations.outcomes_process import Finder, InThread
 from fhir_server.operations.receive import finish
 from fhir_server.operations.reception import Reception
 from fhir_server.operations.working import work_off
@@ -42,6 +44,7 @@ from fhir_server.store.database import open_database
 from fhir_server.store.failure import place
 from fhir_server.store.renewal import renew, under_way
 from mappings import layers
+from outcome_engine import parameter_file
 
 T = TypeVar("T")
 logger = logging.getLogger("csor")
@@ -82,6 +85,7 @@ def context(
     host = "127.0.0.1" if settings.fhir_host in ("0.0.0.0", "::") else settings.fhir_host  # noqa: S104
     forms = quality_of_life.forms(settings.quality_of_life, instant(now()))
     engine = layers.engine(settings.mappings)  # a fault in it must leave nothing open
+    parameters = parameter_file.known(settings.parameters, settings.signatories)
     database = open_database(settings.database, apart=apart)
     signing = Keys(signing_key(settings))
     return Context(
@@ -96,6 +100,7 @@ def context(
         audit=Trail(database, now),
         seal=signing.seal,
         jwks=signing.jwks,
+        parameters=parameters,
     )
 
 
@@ -155,8 +160,12 @@ def application(made: Context, reception: Reception | None = None) -> FhirApplic
 
 
 @asynccontextmanager
-async def running(made: Context) -> AsyncIterator[tuple[str, tuple[mllp.Server, ...]]]:
+async def running(
+    made: Context, finder: Finder | None = None
+) -> AsyncIterator[tuple[str, tuple[mllp.Server, ...]]]:
     """Serve every door until left; yields the FHIR base URL and the MLLP listeners.
+
+    finder: finds outcomes anew; by default a thread of this process.
 
     Raises ValueError where a door would be open to callers that cannot be told apart, or where the
     file of keys that sign documents is useless; where it is not there yet, it is made.
@@ -199,6 +208,8 @@ async def running(made: Context) -> AsyncIterator[tuple[str, tuple[mllp.Server, 
             await asyncio.sleep(0.01)
         if settings.subscriptions:
             await doors.enter_async_context(notifying(made))
+        if settings.outcomes:
+            await doors.enter_async_context(following(made, finder or InThread(made)))
         try:
             yield made.base_url, tuple(listening)
         finally:

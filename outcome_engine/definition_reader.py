@@ -32,8 +32,10 @@ _ALWAYS: Mapping[str, Type] = {"asOf": "date", "birthDate": "date", "caseDate": 
 _INDEX: Mapping[str, Type] = {"indexDate": "date", "indexEnd": "moment"}
 _DUE: Mapping[str, Type] = {"dueDate": "date", "due": "boolean"}
 _OF_RULES: Mapping[str, Type] = {
-    "rules": "integer", "rulesMet": "integer", "rulesNotMet": "integer", "score": "decimal",
+    "rules": "integer", "rulesMet": "integer", "rulesNotMet": "integer",
 }  # fmt: skip
+_SCORE = "score"
+"""The fact that is a score: computed as an integer, of millionths, and so read as a decimal."""
 _UNDATED = ("patient", "case")
 _ROLES: Mapping[str, Any] = {
     "outcome-fact": "fact",
@@ -69,6 +71,8 @@ class _Reader:
         steps = tuple(self._steps())
         rules = tuple(self._rule(entry) for entry in several(self._library, "outcome-rule"))
         self._facts |= _OF_RULES
+        if self._facts.get(_SCORE) == "integer":
+            self._facts[_SCORE] = "decimal"
         for rule in rules:
             self._name(rule.id, "text")
         class_rules = self._class_rules()
@@ -204,7 +208,7 @@ class _Reader:
         for column in (of, by):
             if column is not None and column not in columns:
                 self._refuse(where, f"view `{selection.view}` has no column `{column}`")
-        if (of is None) != (taken in ("exists", "count")):
+        if (of is None) != (taken in ("exists", "count")) and taken != "count":
             self._refuse(
                 where, f"the value `{taken}` needs `of`, a column; exists and count do not"
             )
@@ -325,7 +329,7 @@ def _of_age(months: int) -> Node:
 
 def _type(taken: Value, fhir_type: str | None) -> Type | None:
     """Return the type of a value of a column; None where the two do not go together."""
-    if fhir_type is None:
+    if fhir_type is None or taken == "count":
         return "boolean" if taken == "exists" else "integer"
     kind = expression.column_type(fhir_type)
     if taken in ("earliest-moment", "latest-moment"):
