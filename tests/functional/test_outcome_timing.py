@@ -101,22 +101,23 @@ def _type(condition: str = "gastroschisis") -> str:
     return f"{CSOR}/CodeSystem/condition|{condition}"
 
 
-STAY = (
-    "MSH|^~\\&|PAS|{hospital}|CSOR|CSOR|{told}||ADT^A03|{id}|P|2.4\r"
-    "EVN|A03|{told}\r"
-    "PID|1||9990000018^^^NHS||Testchild-Wren^Fictitious||20160506|2\r"
-    "PV1|1|I||{method}||||||||||||||||{id}^^^VISITID|||||||||||||||||1|19|||||||{start}|{end}\r"
-)
 OPERATION = "PR1|1||H012^x^OPCS4||202503101400\r"
 
 
-def stay(id: str, hospital: str, start: str, end: str, method: str, told: str) -> str:
-    return STAY.format(id=id, hospital=hospital, start=start, end=end, method=method, told=told)
+def stay(id: str, hospital: str, start: str, end: str, method: str) -> str:
+    """Return the discharge message of a stay: PV1-2 class, 4 method, 19 visit, 44 and 45 from and to."""
+    fields = {1: "1", 2: "I", 4: method, 19: f"{id}^^^VISITID", 36: "1", 44: start, 45: end}
+    return (
+        f"MSH|^~\\&|PAS|{hospital}|CSOR|CSOR|{end}||ADT^A03|{id}|P|2.4\r"
+        f"EVN|A03|{end}\r"
+        "PID|1||9990000018^^^NHS||Testchild-Wren^Fictitious||20160506|2\r"
+        f"PV1|{'|'.join(fields.get(each, '') for each in range(1, 46))}\r"
+    )
 
 
-INDEX = stay("S1", "RTH", "202503092200", "202503131100", "21", "202503131100") + OPERATION
-TRANSFER = stay("S2", "RWE", "202503131200", "202503180900", "2B", "202503180900")
-BACK = stay("S3", "RHM", "202504170800", "202504180900", "21", "202504180900")
+INDEX = stay("S1", "RTH", "202503092200", "202503131100", "21") + OPERATION
+TRANSFER = stay("S2", "RWE", "202503131200", "202503180900", "2B")
+BACK = stay("S3", "RHM", "202504170800", "202504180900", "21")
 
 
 @pytest.mark.parametrize("messages", [(INDEX, TRANSFER, BACK), (BACK, TRANSFER, INDEX)])

@@ -6,7 +6,8 @@ import pytest
 
 import outcome_engine
 from outcome_engine.definition import definition
-from r4.json import decode, pretty
+from r4.json import decode, encode, pretty
+from tests.outcome_engine.flattened import many, one_by_one
 from tests.outcome_engine.measure_examples import told
 
 MEASURE = "https://csor.example/fhir/Measure/"
@@ -88,3 +89,23 @@ def test_a_measure_says_where_it_comes_from_and_what_it_is_no_good_for(measure):
     score = found["improvementNotation"]["coding"][0]["code"]
     numerator = found["group"][0]["population"][-1]["criteria"]["expression"]
     assert ("'good'" in numerator) == (score == "increase"), "the numerator is what should change"
+
+
+IN_SHORT = ("torsion-decision-to-theatre", "appendicectomy-readmission")
+"""Hours and windows: those whose expressions are like the others', the slow tests compare."""
+
+
+@pytest.mark.parametrize(
+    "measure",
+    [each if each in IN_SHORT else pytest.param(each, marks=pytest.mark.slow) for each in MEASURES],
+)
+def test_many_at_once_give_what_one_by_one_gives(measure, terminology):
+    records = []
+    for number, (of, name) in enumerate(PAIRS):
+        if of == measure:
+            record, _ = example(of, name)
+            records.append(decode(encode(record).replace(b'child"', b'child-%d"' % number)))
+    rows, refused = one_by_one(records, MEASURE + measure, "2026-06-30", terminology)
+    assert (len(rows), refused) == (len(records), {})
+    assert len({row["class"] for row in rows.values()}) == len(NAMED)
+    assert many(records, MEASURE + measure, "2026-06-30", terminology) == rows
