@@ -8,7 +8,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from outcome_engine import score_found
-from outcome_engine.definition import ClassRule, Definition, Evident, Rule, definition, measure
+from outcome_engine.definition import (
+    ClassRule,
+    Definition,
+    Evident,
+    Rule,
+    definition,
+    focus_of,
+    measure,
+)
 from outcome_engine.parameter_file import NONE, ParameterFile, Parameters
 from outcome_engine.record import Record, case_start, read, reference
 from outcome_engine.record import cases as cases_of
@@ -82,7 +90,8 @@ class ChildOutcome:
     due: every outcome should be known by now; populations: codes of the measure's populations that
     the child is in, the reporting period aside; observation: what `measure-observation` observes,
     scaled like a fact; references are literal (`Type/id`); dates are FHIR dates, None where the
-    record does not hold them.
+    record does not hold them; condition is the code of the case's condition, among those that the
+    measure is about.
     """
 
     measure: str
@@ -103,6 +112,7 @@ class ChildOutcome:
     index_date: str | None
     used: tuple[str, ...]
     as_of: str
+    condition: str | None = None
     observation: int | None = None
     attributes: tuple[Known, ...] = ()
     factors: tuple[Known, ...] = ()
@@ -234,11 +244,19 @@ def _outcome(
         index_date=child.index_date,
         used=_used(child, findings),
         as_of=child.as_of,
+        condition=_condition(rules, child.case),
         observation=None if rules.observation is None else child.value(rules.observation),
         attributes=_known(child, "attribute"),
         factors=_known(child, "factor"),
         facts=dict(child.facts),
     )
+
+
+def _condition(rules: Definition, case: Resource) -> str | None:
+    wanted = {(each["system"], each["code"]) for each in focus_of(rules.measure)}
+    codings = (coding for concept in case.get("type", ()) for coding in concept.get("coding", ()))
+    codes = (each["code"] for each in codings if (each.get("system"), each.get("code")) in wanted)
+    return next(codes, None)
 
 
 def _hospital(case: Resource) -> str | None:

@@ -43,6 +43,7 @@ __all__ = [
     "Taken",
     "definition",
     "focus",
+    "focus_of",
     "measure",
     "measures",
     "parameterised",
@@ -69,11 +70,22 @@ def measure(measure_url: str) -> Resource:
     return found
 
 
+def canonical(measure_url: str) -> str:
+    """Return a measure's url with its version; raises FhirError 404."""
+    found = measure(measure_url)
+    return f"{found['url']}|{found['version']}"
+
+
 def focus(measure_url: str) -> list[Resource]:
     """List the Codings of the conditions that a measure is about; raises FhirError 404."""
+    return focus_of(measure(measure_url))
+
+
+def focus_of(measure: Resource) -> list[Resource]:
+    """List the Codings of the conditions that a Measure is about."""
     return [
         coding
-        for context in measure(measure_url).get("useContext", [])
+        for context in measure.get("useContext", [])
         if context["code"]["code"] == "focus"
         for coding in context["valueCodeableConcept"]["coding"]
     ]

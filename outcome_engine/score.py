@@ -21,7 +21,7 @@ def scored(counts: Mapping[str, int]) -> int:
     """
     if "denominator" not in counts:
         return 0
-    left_out = counts["denominator-exclusion"] + counts["denominator-exception"]
+    left_out = counts.get("denominator-exclusion", 0) + counts.get("denominator-exception", 0)
     return counts["denominator"] - left_out
 
 

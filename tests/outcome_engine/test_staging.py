@@ -104,6 +104,22 @@ def test_the_day_is_the_one_written_and_the_moment_that_of_the_zone(
 
 
 @pytest.mark.parametrize(
+    ("text", "span"),
+    [
+        ("1970-01-02T01:00:00+01:00", (1, 1)),
+        ("1970-02", (31, 58)),
+        ("1972-02", (761, 789)),
+        ("1970", (0, 364)),
+        ("1970-13", (None, None)),
+        ("1970-02-30", (None, None)),
+        (None, (None, None)),
+    ],
+)
+def test_the_span_is_every_day_that_a_date_may_mean(text: str | None, span: Any) -> None:
+    assert staging.span(text) == span
+
+
+@pytest.mark.parametrize(
     ("number", "millionths"),
     [
         (None, None),
