@@ -19,8 +19,10 @@ def scored(counts: Mapping[str, int]) -> int:
 
     0 for a group that has no denominator.
     """
+    if "denominator" not in counts:
+        return 0
     left_out = counts.get("denominator-exclusion", 0) + counts.get("denominator-exception", 0)
-    return counts.get("denominator", 0) - left_out
+    return counts["denominator"] - left_out
 
 
 def measure_score(numerator: int, base: int, with_interval: bool) -> Resource:
