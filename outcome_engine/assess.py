@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from outcome_engine.definition import Definition, Rule, definition, measure
+from outcome_engine.definition import Definition, Rule, definition, focus, measure
 from outcome_engine.parameter_file import NONE, Parameters, refuse_without_parameters
 from outcome_engine.record import (
     Evidence,
@@ -58,7 +58,8 @@ class ChildOutcome:
 
     due: every outcome should be known by now (the child reached the measure's age); populations:
     codes of the measure's populations that the child is in, the reporting period aside; references
-    are literal (`Type/id`); dates are FHIR dates, None where the record does not hold them.
+    are literal (`Type/id`); dates are FHIR dates, None where the record does not hold them; condition is
+    the code of the case's condition, among those that the measure is about.
     """
 
     measure: str
@@ -79,6 +80,7 @@ class ChildOutcome:
     index_date: str | None
     used: tuple[str, ...]
     as_of: str
+    condition: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +178,15 @@ def _outcome(
         index_date=child.index_date,
         used=_used(child, findings),
         as_of=child.as_of,
+        condition=_condition(rules, child.case),
     )
+
+
+def _condition(rules: Definition, case: Resource) -> str | None:
+    wanted = {(each["system"], each["code"]) for each in focus(rules.canonical)}
+    codings = (coding for concept in case.get("type", ()) for coding in concept.get("coding", ()))
+    codes = (each["code"] for each in codings if (each.get("system"), each.get("code")) in wanted)
+    return next(codes, None)
 
 
 def _hospital(case: Resource) -> str | None:

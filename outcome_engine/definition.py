@@ -86,6 +86,12 @@ def measure(measure_url: str) -> Resource:
     return found
 
 
+def canonical(measure_url: str) -> str:
+    """Return a measure's url with its version; raises FhirError 404."""
+    found = measure(measure_url)
+    return f"{found['url']}|{found['version']}"
+
+
 def focus(measure_url: str) -> list[Resource]:
     """List the Codings of the conditions that a measure is about; raises FhirError 404."""
     return [

@@ -16,7 +16,7 @@ _LEVEL = Decimal("0.95")
 
 def scored(counts: Mapping[str, int]) -> int:
     """Return how many of a denominator are scored: its exclusions and exceptions are not."""
-    left_out = counts["denominator-exclusion"] + counts["denominator-exception"]
+    left_out = counts.get("denominator-exclusion", 0) + counts.get("denominator-exception", 0)
     return counts["denominator"] - left_out
 
 

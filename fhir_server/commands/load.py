@@ -22,6 +22,7 @@ from fhir_server.settings import Settings
 from fhir_server.store import packages
 from fhir_server.store import read as store
 from mappings.hl7v2 import official
+from r4 import definitions
 from r4.canonical import newest
 from r4.definitions.build import VERSION
 from r4.issue import FhirError, Issue
@@ -78,11 +79,14 @@ class Report:
 
 
 async def load_artefacts(made: Context) -> int:
-    """Store every artefact under its own id, in one transaction; returns how many are new or changed."""
+    """Store every artefact under its own id, in one transaction; returns how many are new or changed.
+
+    A ViewDefinition is not of FHIR R4, and stays where it is.
+    """
     moment = made.now()
-    response = await _stored(
-        made, [artefact for package in PACKAGES for artefact in carried(package)]
-    )
+    own = [artefact for package in PACKAGES for artefact in carried(package)]
+    types = definitions.resource_types()
+    response = await _stored(made, [each for each in own if each["resourceType"] in types])
     written = (entry["response"]["lastModified"] for entry in response["entry"])
     return sum(stamp >= instant(moment) for stamp in written)
 

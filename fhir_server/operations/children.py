@@ -7,13 +7,13 @@ https://hl7.org/fhir/R4/patient-definitions.html#Patient.link
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from functools import partial
 from typing import TypeVar
-from urllib.parse import urlencode
 
 from fhir_server.context import Context
-from fhir_server.store import read as store
-from r4.json import Resource, decode
-from r4.reference import literal
+from fhir_server.operations.past import Reading, Wanted, child, patient_of, reading
+from r4.json import Resource
 
 T = TypeVar("T")
 Record = list[Resource]
@@ -28,50 +28,75 @@ READ_AT_ONCE = 20
 """Children whose records are read together."""
 
 
-async def one(context: Context, patient: str, types: str) -> AsyncIterator[Record]:
+async def one(
+    context: Context, patient: str, types: str, at: datetime | None = None
+) -> AsyncIterator[Record]:
     """Yield the record of the child whom a Patient (`Patient/id`) is of, if it has a case.
 
-    types are the search tokens of the cases that are wanted, joined by commas.
+    types are the search tokens of the cases that are wanted, joined by commas. at: as it was stored at a
+    moment, which is inclusive; by default as it is stored now.
     """
-    children = await _children(context, [patient.rpartition("/")[2]])
+    source = await reading(context, at, (*KINDS, "Patient"))
+    children = await _children(source, [patient.rpartition("/")[2]])
     for patients in children:
-        criteria = urlencode({"type": types, "patient": _references(patients)} | _OPENED)
-        if store.every(context.database, "EpisodeOfCare", criteria):
-            yield _records(context, [patients])[0]
+        criteria = {"type": types, "patient": _references(patients)} | _OPENED
+        fits = partial(_is_case, types, None)
+        if source.every(Wanted("EpisodeOfCare", criteria, frozenset(patients), fits)):
+            yield _records(source, [patients])[0]
 
 
-async def every(context: Context, hospital: str | None, types: str) -> AsyncIterator[Record]:
+async def every(
+    context: Context, hospital: str | None, types: str, at: datetime | None = None
+) -> AsyncIterator[Record]:
     """Yield the record of each child with a case, at a hospital (`Organization/id`) or anywhere.
 
-    A case whose Patient is not here is a record of its own. Others are served between two children.
+    A case whose Patient is not here is a record of its own. Others are served between two children. at:
+    as they were stored at a moment, which is inclusive; by default as they are stored now.
     """
+    source = await reading(context, at, (*KINDS, "Patient"))
     criteria = {"type": types} | _OPENED | ({"organization": hospital} if hospital else {})
-    found = store.every(context.database, "EpisodeOfCare", urlencode(criteria))
-    cases = [decode(stored.body) for stored in found]
-    children = await _children(context, [_child(case) for case in cases])
+    fits = partial(_is_case, types, hospital)
+    cases = source.every(Wanted("EpisodeOfCare", criteria, None, fits))
+    children = await _children(source, [child(case) for case in cases])
     known = {patient for patients in children for patient in patients}
     for part in _parts(children, READ_AT_ONCE):
-        for record in _records(context, part):
+        for record in _records(source, part):
             yield record
             await asyncio.sleep(0)
     for case in cases:
-        if _child(case) not in known:
+        if child(case) not in known:
             yield [case]
 
 
-async def _children(context: Context, ids: Iterable[str | None]) -> list[list[str]]:
+def _is_case(types: str, hospital: str | None, case: Resource) -> bool:
+    """Tell of one EpisodeOfCare what the search is asked."""
+    codings = [coding for each in case.get("type", []) for coding in each.get("coding", [])]
+    tokens = {f"{coding.get('system', '')}|{coding.get('code')}" for coding in codings}
+    return (
+        case.get("status") != "entered-in-error"
+        and not tokens.isdisjoint(types.split(","))
+        and (not hospital or case.get("managingOrganization", {}).get("reference") == hospital)
+    )
+
+
+async def _children(source: Reading, ids: Iterable[str | None]) -> list[list[str]]:
     """Return, for each child that the ids are of, the ids of all its Patients; each child once."""
     wanted = dict.fromkeys(ids)
-    patients = await _linked(context, [id for id in wanted if id])
+    patients = await _linked(source, [id for id in wanted if id])
+    return of_patients(patients, [id for id in wanted if id])
+
+
+def of_patients(patients: Mapping[str, Resource], ids: Iterable[str]) -> list[list[str]]:
+    """Return, for each child that the ids are of, the ids of all its Patients; each child once."""
     following = _replaced(patients)
     members: dict[str, list[str]] = {}
     for id in sorted(patients):
         members.setdefault(_last(following, id), []).append(id)
-    ends = dict.fromkeys(_last(following, id) for id in wanted if id in patients)
+    ends = dict.fromkeys(_last(following, id) for id in ids if id in patients)
     return [members[end] for end in ends]
 
 
-async def _linked(context: Context, ids: Iterable[str]) -> dict[str, Resource]:
+async def _linked(source: Reading, ids: Iterable[str]) -> dict[str, Resource]:
     """Return the Patients of the ids, and all whom links of merges lead to, in either direction."""
     known: dict[str, Resource] = {}
     asked: set[str] = set()
@@ -79,15 +104,31 @@ async def _linked(context: Context, ids: Iterable[str]) -> dict[str, Resource]:
     while wanted:
         found: dict[str, Resource] = {}
         for part in _parts(sorted(wanted), ASKED_AT_ONCE):
-            for criteria in ({"_id": ",".join(part)}, {"link": _references(part)}):
-                for stored in store.every(context.database, "Patient", urlencode(criteria)):
-                    found[stored.id] = decode(stored.body)
+            among = frozenset(part)
+            for looked in (
+                Wanted("Patient", {"_id": ",".join(part)}, among, partial(_is_one_of, among)),
+                Wanted("Patient", {"link": _references(part)}, among, partial(_names, among)),
+            ):
+                found |= {each["id"]: each for each in source.every(looked)}
             await asyncio.sleep(0)
         asked |= wanted
         known |= found
         linked = {id for each in found.values() for kind in LINKS for id in _others(each, kind)}
         wanted = (linked | set(found)) - asked
     return known
+
+
+def _is_one_of(ids: frozenset[str], patient: Resource) -> bool:
+    return patient["id"] in ids
+
+
+def _any(_: Resource) -> bool:
+    return True
+
+
+def _names(ids: frozenset[str], patient: Resource) -> bool:
+    """Tell whether a link of a Patient, of whatever kind, names one of several."""
+    return any(patient_of(link.get("other", {})) in ids for link in patient.get("link", []))
 
 
 def _replaced(patients: Mapping[str, Resource]) -> dict[str, str]:
@@ -114,37 +155,26 @@ def _last(following: Mapping[str, str], id: str) -> str:
 def _others(patient: Resource, kind: str) -> Iterator[str]:
     """Yield the ids of the Patients that a Patient's links of a kind name, itself aside."""
     for link in patient.get("link", []):
-        other = _patient(link.get("other", {})) if link.get("type") == kind else None
+        other = patient_of(link.get("other", {})) if link.get("type") == kind else None
         if other and other != patient["id"]:
             yield other
 
 
-def _records(context: Context, children: Sequence[Sequence[str]]) -> list[Record]:
+def _records(source: Reading, children: Sequence[Sequence[str]]) -> list[Record]:
     """Return all that is stored of each child, under any of its ids: its Patients come first."""
     ids = [id for patients in children for id in patients]
     found: dict[str, Record] = {id: [] for id in ids}
-    for stored in store.every(context.database, "Patient", urlencode({"_id": ",".join(ids)})):
-        found[stored.id].append(decode(stored.body))
-    criteria = urlencode({"patient": _references(ids)})
+    among = frozenset(ids)
+    named = Wanted("Patient", {"_id": ",".join(ids)}, among, partial(_is_one_of, among))
+    for patient in source.every(named):
+        found[patient["id"]].append(patient)
     for kind in KINDS:
-        for stored in store.every(context.database, kind, criteria):
-            resource = decode(stored.body)
+        for resource in source.every(Wanted(kind, {"patient": _references(ids)}, among, _any)):
             if resource.get("status") == "entered-in-error" and kind == "EpisodeOfCare":
                 continue
-            if (id := _child(resource)) in found:
+            if (id := child(resource)) in found:
                 found[id].append(resource)
     return [[each for id in patients for each in found[id]] for patients in children]
-
-
-def _child(resource: Resource) -> str | None:
-    return _patient(resource.get("patient") or resource.get("subject") or {})
-
-
-def _patient(reference: Resource) -> str | None:
-    """Return the id of the Patient that a Reference means, None where it is none of this server."""
-    text = reference.get("reference")
-    found = literal(text) if isinstance(text, str) else None
-    return found.id if found and found.type == "Patient" and found.base is None else None
 
 
 def _references(ids: Iterable[str]) -> str:

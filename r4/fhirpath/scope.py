@@ -18,7 +18,8 @@ class Environment:
     `today()` and `timeOfDay()` answer from; resolve: literal reference to resource; member_of:
     (Coding, CodeableConcept or code, value set url) to truth, None where unknown; conforms_to:
     (resource, profile url) to truth; trace: called with the name and the values of `trace()`;
-    strict: refuse unknown elements instead of finding nothing.
+    strict: refuse unknown elements instead of finding nothing; joins_nothing: `join()` of an empty
+    collection is the empty string, as SQL on FHIR has it, instead of empty.
     """
 
     variables: Mapping[str, Any] = field(default_factory=dict)
@@ -30,6 +31,7 @@ class Environment:
     conforms_to: Callable[[Any, str], bool | None] | None = None
     trace: Callable[[str, list[Any]], None] | None = None
     strict: bool = False
+    joins_nothing: bool = False
 
 
 class Scope(msgspec.Struct):

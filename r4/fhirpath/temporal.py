@@ -263,15 +263,25 @@ def _filled(value: Temporal, *, high: bool) -> tuple[int, ...]:
     year, month = (*value.fields, 12 if high else 1)[:2]
     last = (12, monthrange(year, month)[1], 23, 59, 60 * _SECOND_US - 1000)
     rest = (last if high else (1, 1, 0, 0, 0))[len(value.fields) - 1 :]
-    return (*value.fields, *rest)
+    return (*_to_the_millisecond(value, high=high), *rest)
 
 
 def _time_boundary(value: Temporal, digits: int, *, high: bool) -> Temporal | None:
     if digits not in _TIME_DIGITS:
         return None
     rest = ((59, 60 * _SECOND_US - 1000) if high else (0, 0))[len(value.fields) - 1 :]
-    fields = (*value.fields, *rest)[: _TIME_DIGITS.index(digits) + 1]
+    known = _to_the_millisecond(value, high=high)
+    fields = (*known, *rest)[: _TIME_DIGITS.index(digits) + 1]
     return Temporal("Time", fields, _fraction(digits == _TIME_DIGITS[-1]))
+
+
+def _to_the_millisecond(value: Temporal, *, high: bool) -> tuple[int, ...]:
+    """Return the fields with the seconds at the end of what their written digits leave open."""
+    parts = _TIME_PARTS if value.kind == "Time" else len(_UNITS)
+    if not high or len(value.fields) < parts or value.digits >= _MILLISECOND_DIGITS:
+        return value.fields
+    open_ = 10 ** (_MILLISECOND_DIGITS - value.digits) - 1
+    return (*value.fields[:-1], value.fields[-1] + open_ * 1000)
 
 
 def _fraction(milliseconds: bool) -> int:

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from outcome_engine.views import view
 from profiles.validate import validate
-from r4 import artefacts, definitions
+from r4 import artefacts
 from r4.json import decode
 from terminology import Terminology
 from terminology.systems import CSOR
@@ -107,8 +108,9 @@ def test_it_is_printed_for_people(path):
 @each_artefact
 def test_it_is_valid(path):
     artefact = RESOURCES[path]
-    if artefact["resourceType"] not in definitions.resource_types():
-        pytest.skip(f"{artefact['resourceType']} is defined outside FHIR R4")
+    if artefact["resourceType"] == "ViewDefinition":  # of SQL on FHIR, not of R4: its own reader
+        assert view.read(artefact).url == artefact["url"]
+        return
     assert [issue for issue in validate(artefact, TERMINOLOGY) if issue.is_error] == []
 
 

@@ -12,6 +12,7 @@ from fhir_server.operations import (
     assemble,
     carry_over,
     closure,
+    evaluation_asked,
     expand,
     extract,
     fhir_message,
@@ -25,7 +26,6 @@ from fhir_server.operations import (
     validate_code,
 )
 from fhir_server.operations.parameters import Kinds
-from fhir_server.rest.operations import EVALUATION
 from fhir_server.rest.routes import TABLE, Interaction
 from questionnaires import forms
 from tests.profiles.generated import resources
@@ -60,7 +60,7 @@ KINDS: dict[str, Kinds] = {
     "$closure": closure.NAMES,
     "$correct": amend.CORRECTION,
     "$document": {},
-    "$evaluate": EVALUATION,
+    "$evaluate": evaluation_asked.NAMES,
     "$events": dict.fromkeys(["eventsSinceNumber", "eventsUntilNumber", "content"], "string"),
     "$everything": dict.fromkeys(["start", "end", "_since", "_type", "_count"], "string"),
     "$expand": expand.NAMES,

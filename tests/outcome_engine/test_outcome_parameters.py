@@ -85,14 +85,7 @@ class TestAbsent:
         assert outcome_engine.assess(core, record("good"), ON, terminology)
         refuse_without_parameters(outcome_engine.measures()[core])
         with pytest.raises(FhirError, match="absent"):
-            outcome_engine.summary_report(
-                TSS,
-                [],
-                hospital=None,
-                period=Period("2018-01-01", "2018-12-31"),
-                reporter={"display": "CSOR registry"},
-                now="2024-07-01T09:00:00Z",
-            )
+            outcome_engine.check(TSS, Period("2018-01-01", "2018-12-31"))
 
     def test_a_file_of_another_kind_is_not_it(self):
         other = sign(body(lambda file: file.update(kind="case-mix-model")), KEY, SIGNED_ON)

@@ -95,7 +95,7 @@ def _resource_key(items: list[Any]) -> list[Any]:
 def reference_key(type_name: str | None = None) -> Step:
     """Compile `getReferenceKey([type])`: the id that a literal reference names.
 
-    It equals what `getResourceKey()` gives for the resource.
+    It equals what `getResourceKey()` gives for the resource; a reference to another server has none.
 
     https://sql-on-fhir.org/ig/latest/StructureDefinition-ViewDefinition.html
     """
@@ -103,7 +103,9 @@ def reference_key(type_name: str | None = None) -> Step:
 
     def step(_: Scope, items: list[Any]) -> list[Any]:
         found = (referenced(item) for item in items)
-        return [each.id for each in found if each and wanted in (None, each.type)]
+        return [
+            each.id for each in found if each and each.base is None and wanted in (None, each.type)
+        ]
 
     return step
 

@@ -59,7 +59,7 @@ def _join(separator: Code | None = None) -> Step:
     def step(scope: Scope, items: list[Any]) -> list[Any]:
         between = singleton(separator.evaluate(scope), "a separator") if separator else ""
         texts = [text for item in items if (text := system(item)) is not None]
-        if not texts:
+        if not texts and not scope.environment.joins_nothing:
             return EMPTY
         if not all(isinstance(text, str) for text in (*texts, between)):
             raise EvaluationError("join() needs strings")
