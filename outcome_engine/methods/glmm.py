@@ -64,6 +64,7 @@ def random_intercept(
     group: Sequence[Hashable],
     *,
     trials: ArrayLike | None = None,
+    offset: ArrayLike | None = None,
     points: int = 25,
 ) -> RandomIntercept:
     """Fit by maximum likelihood; `points` nodes a group, centred and scaled to it.
@@ -71,10 +72,10 @@ def random_intercept(
     Raises NotEstimableError where it does not converge or the factors determine one another,
     ValueError for data that are none or fewer than two groups.
     """
-    given = data(x, y, trials)
+    given = data(x, y, trials, offset)
     quadrature = _Quadrature(given, group, points)
-    first = logistic(given.x, given.y, trials=given.trials).coefficients
-    at = np.append(first, _FIRST_SD)
+    start = logistic(given.x, given.y, trials=given.trials, offset=given.offset)
+    at = np.append(start.coefficients, _FIRST_SD)
     best = quadrature.log_likelihood(at)
     for step in range(1, _STEPS + 1):
         score, observed, complete = quadrature.derivatives(at)

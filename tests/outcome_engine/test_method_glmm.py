@@ -115,6 +115,14 @@ def test_the_order_of_rows_changes_nothing(surgical):
     assert found.modes == pytest.approx(surgical.modes[order], abs=1e-8)
 
 
+def test_an_offset_shifts_the_intercept_and_nothing_else(surgical):
+    found = random_intercept(
+        np.ones((12, 1)), DEATHS / OPERATIONS, HOSPITALS, trials=OPERATIONS, offset=np.full(12, 0.7)
+    )
+    assert found.coefficients == pytest.approx(surgical.coefficients - 0.7, abs=1e-7)
+    assert found.sd == pytest.approx(surgical.sd, abs=1e-7)
+
+
 @pytest.mark.parametrize(
     ("group", "points"), [(["a", "a", "a"], 9), (["a", "b"], 9), (["a", "b", "c"], 0)]
 )
