@@ -138,7 +138,13 @@ def test_clavien_madadi_is_refused_by_name():
     assert "Observation/event" in issue.diagnostics
 
 
-@pytest.mark.parametrize("values", [*combinations(VALUES, 1), *combinations(VALUES, 2)])
+@pytest.mark.parametrize(
+    "values",
+    [
+        *combinations(VALUES, 1),
+        *(pytest.param(pair, marks=pytest.mark.slow) for pair in combinations(VALUES, 2)),
+    ],
+)
 def test_the_measure_of_complications_counts_grade_ii_and_above(values, terminology):
     """Every single detail and every pair: the rule of the Library and the derived grade agree."""
     record, _ = example("appendicectomy-complications", "good-reviewed")
