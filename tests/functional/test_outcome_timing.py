@@ -148,6 +148,12 @@ def test_care_at_other_hospitals_counts_by_its_clinical_dates_for_the_hospital_o
     assert encounter["period"]["start"].startswith("2025-04-17")
     provider = encounter["serviceProvider"]["reference"].partition("/")[2]
     assert hospitals[provider] == "RHM"
+    cared = [(hospitals[each.hospital.partition("/")[2]], each.encounters) for each in found.care]
+    assert [name for name, _ in cared] == ["RWE", "RHM"]
+    assert [[stay.date[:10] for stay in stays] for _, stays in cared] == [
+        ["2025-03-13"],
+        ["2025-04-17"],
+    ]
 
 
 def organizations(server: Served) -> list[Resource]:
