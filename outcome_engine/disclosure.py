@@ -103,7 +103,10 @@ def _group(group: Resource, rule: Rule) -> Resource:
     counts = {_name(population): population["count"] for population in group["population"]}
     disclosed = {key: value for key, value in group.items() if key != "measureScore"}
     disclosed["population"] = [_population(each, rule) for each in group["population"]]
-    if "measureScore" in group:
+    if "numerator" not in counts:
+        if "measureScore" in group and shown(counts["measure-population"], rule) is not None:
+            disclosed["measureScore"] = group["measureScore"]
+    elif "measureScore" in group:
         numerator, base = shown(counts["numerator"], rule), shown(scored(counts), rule)
         if numerator is not None and base is not None:
             disclosed["measureScore"] = measure_score(numerator, base, with_interval=True)
