@@ -22,6 +22,7 @@ from outcome_engine.record import Record, case_start, read, reference
 from outcome_engine.record import cases as cases_of
 from outcome_engine.rows import Evidence, evidence, ordered
 from outcome_engine.score_found import ScoreFound
+from outcome_engine.syntax import facts_of
 from r4.issue import FhirError
 from r4.json import Resource
 from terminology import Terminology
@@ -256,7 +257,7 @@ def _condition(rules: Definition, case: Resource) -> str | None:
     wanted = {(each["system"], each["code"]) for each in focus_of(rules.measure)}
     codings = (coding for concept in case.get("type", ()) for coding in concept.get("coding", ()))
     codes = (each["code"] for each in codings if (each.get("system"), each.get("code")) in wanted)
-    return next(codes, None)
+    return min(codes, default=None)
 
 
 def _hospital(case: Resource) -> str | None:
@@ -319,10 +320,14 @@ def _statement(
 
 def _undated(child: Record) -> str:
     """Say what is missing for the date on which a child's outcomes are due."""
-    event = child.definition.index
-    if event is not None and child.facts["indexDate"] is None and child.birth_date:
+    due, event = child.definition.due, child.definition.index
+    read = frozenset() if due is None else facts_of(due.date)
+    if "birthDate" in read and child.birth_date is None:
+        return "the birth date"
+    if event is not None and "indexDate" in read and child.index_date is None:
         return event.title
-    return "the birth date"
+    titles = [fact.title for fact in child.definition.facts if fact.id in read and fact.title]
+    return titles[0] if titles else "what it is counted from"
 
 
 def _populations(rules: Definition, child: Record) -> frozenset[str]:

@@ -13,7 +13,7 @@ import ibis
 from outcome_engine import civil, expression_ibis
 from outcome_engine.aggregates import Part, default, grouped, of_fact, of_index, of_rules, single
 from outcome_engine.columns import names
-from outcome_engine.definition import Definition, Due, Index, Rule, definition
+from outcome_engine.definition import Definition, Due, Index, Rule, definition, focus_of
 from outcome_engine.expression_ibis import Membership, Scope, Value, compiled, iso, literal, nothing
 from outcome_engine.parameter_file import ParameterFile
 from outcome_engine.record import full_day
@@ -137,14 +137,25 @@ def _cases(rules: Definition, tables: Tables, scope: Scope) -> Table:
     rows = rows.mutate(undated=undated, start=rows.date.fill_null(""))
     first = ibis.window(group_by="child", order_by=["undated", "start", "id", "hospital"])
     rows = rows.mutate(place=ibis.row_number().over(first))
-    rows = rows.filter(rows.place == 0)
+    rows = rows.filter(rows.place == 0).left_join(_conditions(rules, tables["case"]), "id")
     return rows.select(
         "child",
+        "condition",
         case_id=rows.id,
         case_date=rows.start.left(len("2018-01-31")),
         case_day=rows.date__day,
         hospital=literal("Organization/", "text") + rows.hospital,
     )
+
+
+def _conditions(rules: Definition, rows: Table) -> Table:
+    """Return of each case the condition that the measure is about; the first code, of several."""
+    named = [
+        (rows.type_system == each["system"]) & (rows.type_code == each["code"])
+        for each in focus_of(rules.measure)
+    ]
+    about = ibis.or_(*named) if named else ibis.literal(False)
+    return rows.filter(about).group_by("id").aggregate(condition=rows.type_code.min())
 
 
 def _patients(tables: Tables) -> Table:
@@ -330,6 +341,7 @@ class _Work:
             "patient": children.patient,
             "case_id": children.case_id,
             "hospital": children.hospital,
+            "condition": children.condition,
             "case_date": children.case_date,
             "case_day": children.case_day,
             "index_day": self._fact("indexDate") if rules.index else nothing("date"),
