@@ -22,6 +22,8 @@ from fhir_server.commands import (
     load_terminology,
     mappings,
     migrate,
+    outcomes,
+    parameters,
     purge,
     reindex,
     serve,
@@ -87,7 +89,8 @@ def parser() -> argparse.ArgumentParser:
     letters = add("dead-letters", "List notifications that were given up, or send them again.")
     letters.add_argument("--replay", type=int, nargs="+", metavar="N", help="their numbers")
     letters.set_defaults(run=lambda given: dead_letters.dead_letters(Settings(), given.replay))
-    for each in (verify_document, surveys, case_mix, choice):
+    outcomes.add_arguments(add("outcomes", "Compute outcomes for every child of the store."))
+    for each in (verify_document, surveys, parameters, case_mix, choice):
         each.add_arguments(add)
     reference = add("docs", "Write docs/reference, or check that it is current.")
     reference.add_argument("--check", action="store_true")

@@ -4,29 +4,38 @@ The rules and their combination are data: `libraries/Library-*.json`.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from outcome_engine.definition import Definition, Rule, definition, focus, measure
-from outcome_engine.parameter_file import NONE, Parameters, refuse_without_parameters
-from outcome_engine.record import (
-    Evidence,
-    Record,
-    as_date,
-    birthday,
-    case_start,
-    evidence,
-    read,
-    reference,
+from outcome_engine import score_found
+from outcome_engine.definition import (
+    ClassRule,
+    Definition,
+    Evident,
+    Rule,
+    definition,
+    focus_of,
+    measure,
 )
+from outcome_engine.parameter_file import NONE, ParameterFile, Parameters
+from outcome_engine.record import Record, case_start, read, reference
 from outcome_engine.record import cases as cases_of
+from outcome_engine.rows import Evidence, evidence, ordered
+from outcome_engine.score_found import ScoreFound
+from outcome_engine.syntax import facts_of
 from r4.issue import FhirError
 from r4.json import Resource
 from terminology import Terminology
 
 Status = Literal["met", "not-met", "unknown", "not-due"]
-OutcomeClass = Literal["good", "bad", "not-yet-known"]
-Reason = Literal["adverse-outcome", "every-outcome-known", "not-yet-due", "information-missing"]
+Reason = Literal[
+    "adverse-outcome",
+    "every-outcome-known",
+    "not-yet-due",
+    "information-missing",
+    "score-reaches-cut",
+    "score-below-cut",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,30 +49,54 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one rule found; evidence is for met or not-met, earliest first, date the earliest."""
+    """What one rule found; evidence is for met or not-met, earliest first.
+
+    description: what it says of it; dated: the date that the rule itself gives, if it does.
+    """
 
     rule: Rule
     status: Status
     evidence: tuple[Evidence, ...] = ()
+    description: str = ""
+    dated: str | None = None
 
     @property
     def date(self) -> str | None:
-        """Return the earliest clinical date of the evidence, as it was recorded."""
+        """Return the rule's date, or the earliest clinical date of the evidence, as recorded."""
+        if self.rule.date is not None:
+            return self.dated
         return self.evidence[0].date if self.evidence else None
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A fact that is reported: an attribute of a score or a factor of case-mix.
+
+    value is what both back ends have: an integer (days, seconds or millionths), a text, a boolean,
+    or None where it is not known; type says which.
+    """
+
+    id: str
+    title: str
+    citation: str
+    type: str
+    value: int | str | bool | None
+    evidence: tuple[Evidence, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class ChildOutcome:
     """A child's outcome under one version of a measure, as known on a date.
 
-    due: every outcome should be known by now (the child reached the measure's age); populations:
-    codes of the measure's populations that the child is in, the reporting period aside; references
-    are literal (`Type/id`); dates are FHIR dates, None where the record does not hold them; condition is
-    the code of the case's condition, among those that the measure is about.
+    due: every outcome should be known by now; populations: codes of the measure's populations that
+    the child is in, the reporting period aside; observation: what `measure-observation` observes,
+    scaled like a fact; references are literal (`Type/id`); dates are FHIR dates, None where the
+    record does not hold them; condition is the code of the case's condition, among those that the
+    measure is about.
     """
 
     measure: str
-    outcome_class: OutcomeClass
+    outcome_class: str
     due: bool
     due_on: str | None
     decided_by: Decision
@@ -80,7 +113,13 @@ class ChildOutcome:
     index_date: str | None
     used: tuple[str, ...]
     as_of: str
+    observation: int | None = None
+    attributes: tuple[Known, ...] = ()
+    factors: tuple[Known, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    parameters: ParameterFile[Any] | None = None
     condition: str | None = None
+    score: ScoreFound | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,59 +156,87 @@ def assess(
     Resources dated after as_of do not count. Raises FhirError: 404 unknown measure; 422 where the
     measure's parameters are refused, or the record lacks its one Patient or its case; 400 for as_of.
     """
-    refuse_without_parameters(measure(measure_url), parameters, as_of)
-    rules = definition(measure_url)
+    file = parameters.of(measure(measure_url), as_of)
+    found = assess_by(definition(measure_url, file), record, as_of, terminology)
+    if file is None:
+        return found
+    return _scored(replace(found, parameters=file), file)
+
+
+def assess_by(
+    rules: Definition, record: Sequence[Resource], as_of: str, terminology: Terminology
+) -> ChildOutcome:
+    """Assess one child by a definition that was read; raises FhirError like `assess`, but for 404."""
     child = read(rules, record, as_of, terminology)
-    due = _is_due(rules, child)
+    due = rules.due is None or child.facts["due"]
     findings = tuple(_find(rule, child, due) for rule in rules.rules)
     return _outcome(rules, child, findings, due)
 
 
-def _is_due(rules: Definition, child: Record) -> bool:
-    """Compare the age; where the birth date is missing, the case is at most as old as the child."""
-    due_on = child.horizon_date or birthday(case_start(child.case), rules.horizon)
-    return due_on <= child.as_of
+def _scored(found: ChildOutcome, file: ParameterFile[Any]) -> ChildOutcome:
+    """Say of a score what an outcome by rules says of its rules."""
+    values = {each.id: each.value for each in found.attributes}
+    titles = {each.id: each.title for each in found.attributes}
+    score = score_found.found(file, values)
+    evidence = [each.reference for known in found.attributes for each in known.evidence]
+    used = tuple(dict.fromkeys(evidence))
+    reason = found.reason
+    if score is not None:
+        reason = "score-reaches-cut" if score.good else "score-below-cut"
+    return replace(
+        found,
+        reason=reason,
+        score=score,
+        statement=score_found.statement(file, values, titles, score, found.due_on, due=found.due),
+        evidence=used if score is not None else (),
+        used=tuple(dict.fromkeys([*found.used, *used])),
+    )
 
 
 def _find(rule: Rule, child: Record, due: bool) -> Finding:
-    minimum: Any = []
-    if rule.minimum_age is not None and child.birth_date is not None:
-        minimum = as_date(birthday(child.birth_date, rule.minimum_age))
-    variables = {"minimumDate": minimum}
-    if met := child.evaluate(rule.met, variables):
-        return Finding(rule, "met", evidence(met))
-    if not_met := child.evaluate(rule.not_met, variables):
-        return Finding(rule, "not-met", evidence(not_met))
+    dated = None if rule.date is None else child.day(rule.date)
+    sides: tuple[tuple[Status, Evident], ...] = (("met", rule.met), ("not-met", rule.not_met))
+    for status, side in sides:
+        if side.expression is not None:
+            if child.value(side.expression) is True:
+                found = child.read_by(side.expression)
+                return Finding(rule, status, found, side.description, dated)
+        elif selected := _selected(side, child):
+            return Finding(rule, status, selected[0], selected[1], dated)
     return Finding(rule, "unknown" if due else "not-due")
+
+
+def _selected(side: Evident, child: Record) -> tuple[tuple[Evidence, ...], str] | None:
+    """Return what the selections find, and the description of the first that finds anything."""
+    found: list[Evidence] = []
+    description = ""
+    for selection in side.selections:
+        rows = child.rows.select(selection, child.facts)
+        if rows:
+            description = description or selection.description
+            found += evidence(selection.view, rows)
+    return (ordered(found), description) if found else None
 
 
 def _outcome(
     rules: Definition, child: Record, findings: tuple[Finding, ...], due: bool
 ) -> ChildOutcome:
-    variables = _of_findings(findings, due)
-    step = next(
-        step for step in rules.class_rules if child.evaluate(step.criteria, variables) == [True]
-    )
-    decided = Decision(step.id, step.title, step.citation)
-    outcome_class: Any = step.outcome_class
-    deciding = findings
-    met = [finding for finding in findings if finding.status == "met"]
-    if met and outcome_class == "bad":
-        first = min(met, key=lambda finding: (finding.date is None, finding.date))
-        decided = Decision(first.rule.id, first.rule.title, first.rule.citation)
-        deciding = (first,)
-    reason = _reason(outcome_class, due)
+    child.facts.update(_of_findings(findings))
+    step = next(each for each in rules.class_rules if child.value(each.criteria) is True)
+    child.facts["class"] = step.outcome_class
+    decided, deciding = _deciding(step, findings)
+    reason = _reason(step.outcome_class, due)
     return ChildOutcome(
         measure=rules.canonical,
-        outcome_class=outcome_class,
+        outcome_class=step.outcome_class,
         due=due,
-        due_on=child.horizon_date,
+        due_on=child.due_on,
         decided_by=decided,
         reason=reason,
-        statement=_statement(reason, deciding, findings, child),
+        statement=_statement(reason, step, deciding, findings, child),
         evidence=_references(deciding),
         findings=findings,
-        populations=_populations(rules, child, {**variables, "class": outcome_class}),
+        populations=_populations(rules, child),
         patient=reference(child.patient),
         case=reference(child.case),
         case_date=case_start(child.case),
@@ -178,15 +245,19 @@ def _outcome(
         index_date=child.index_date,
         used=_used(child, findings),
         as_of=child.as_of,
+        observation=None if rules.observation is None else child.value(rules.observation),
+        attributes=_known(child, "attribute"),
+        factors=_known(child, "factor"),
+        facts=dict(child.facts),
         condition=_condition(rules, child.case),
     )
 
 
 def _condition(rules: Definition, case: Resource) -> str | None:
-    wanted = {(each["system"], each["code"]) for each in focus(rules.canonical)}
+    wanted = {(each["system"], each["code"]) for each in focus_of(rules.measure)}
     codings = (coding for concept in case.get("type", ()) for coding in concept.get("coding", ()))
     codes = (each["code"] for each in codings if (each.get("system"), each.get("code")) in wanted)
-    return next(codes, None)
+    return min(codes, default=None)
 
 
 def _hospital(case: Resource) -> str | None:
@@ -194,18 +265,25 @@ def _hospital(case: Resource) -> str | None:
     return found
 
 
-def _of_findings(findings: Sequence[Finding], due: bool) -> dict[str, Any]:
-    def those(status: Status) -> list[str]:
-        return [finding.rule.id for finding in findings if finding.status == status]
-
+def _of_findings(findings: Sequence[Finding]) -> dict[str, Any]:
+    statuses = {finding.rule.id: finding.status for finding in findings}
     return {
-        "rules": [finding.rule.id for finding in findings],
-        "met": those("met"),
-        "notMet": those("not-met"),
-        "unknown": those("unknown"),
-        "notDue": those("not-due"),
-        "due": due,
+        **statuses,
+        "rules": len(findings),
+        "rulesMet": list(statuses.values()).count("met"),
+        "rulesNotMet": list(statuses.values()).count("not-met"),
     }
+
+
+def _deciding(
+    step: ClassRule, findings: tuple[Finding, ...]
+) -> tuple[Decision, tuple[Finding, ...]]:
+    """Return what decided: of a bad outcome the earliest rule that is met, else the step itself."""
+    met = [finding for finding in findings if finding.status == "met"]
+    if met and step.outcome_class == "bad":
+        first = min(met, key=lambda finding: (finding.date is None, finding.date))
+        return Decision(first.rule.id, first.rule.title, first.rule.citation), (first,)
+    return Decision(step.id, step.title, step.citation), findings
 
 
 def _reason(outcome_class: str, due: bool) -> Reason:
@@ -217,29 +295,61 @@ def _reason(outcome_class: str, due: bool) -> Reason:
 
 
 def _statement(
-    reason: Reason, deciding: Sequence[Finding], findings: Sequence[Finding], child: Record
+    reason: Reason,
+    step: ClassRule,
+    deciding: Sequence[Finding],
+    findings: Sequence[Finding],
+    child: Record,
 ) -> str:
-    if reason == "adverse-outcome":
+    if reason == "adverse-outcome" and len(deciding) == 1 and deciding[0].status == "met":
         finding = deciding[0]
         when = f" ({finding.date[:10]})" if finding.date else ""
-        return f"{finding.rule.title}: {finding.rule.met.description}{when}."
-    if reason == "every-outcome-known":
-        return f"All {len(findings)} core outcomes are known, and none is met."
-    index = [] if child.index_date else ["the index operation"]
-    open_rules = [finding.rule.missing for finding in findings if not finding.evidence]
+        return f"{finding.rule.title}: {finding.description}{when}."
+    if reason in ("adverse-outcome", "every-outcome-known"):
+        return step.statement
+    event = child.definition.index
+    index = [event.title] if event is not None and child.index_date is None else []
+    open_rules = [each.rule.missing for each in findings if each.status in ("unknown", "not-due")]
     missing = "; ".join(index + open_rules)
     if reason == "not-yet-due":
-        when = child.horizon_date or "a date that cannot be told: the birth date is missing"
+        when = child.due_on or f"a date that cannot be told: {_undated(child)} is missing"
         return f"Not due before {when}. Open: {missing}."
-    since = f" since {child.horizon_date}" if child.horizon_date else "; the birth date is missing"
+    since = f" since {child.due_on}" if child.due_on else f"; {_undated(child)} is missing"
     return f"Due{since}. Missing: {missing}."
 
 
-def _populations(rules: Definition, child: Record, variables: Mapping[str, Any]) -> frozenset[str]:
+def _undated(child: Record) -> str:
+    """Say what is missing for the date on which a child's outcomes are due."""
+    due, event = child.definition.due, child.definition.index
+    read = frozenset() if due is None else facts_of(due.date)
+    if "birthDate" in read and child.birth_date is None:
+        return "the birth date"
+    if event is not None and "indexDate" in read and child.index_date is None:
+        return event.title
+    titles = [fact.title for fact in child.definition.facts if fact.id in read and fact.title]
+    return titles[0] if titles else "what it is counted from"
+
+
+def _populations(rules: Definition, child: Record) -> frozenset[str]:
     return frozenset(
-        code
-        for code, criteria in rules.populations.items()
-        if code == "initial-population" or child.evaluate(criteria, variables) == [True]
+        code for code, criteria in rules.populations.items() if child.value(criteria) is True
+    )
+
+
+def _known(child: Record, role: str) -> tuple[Known, ...]:
+    return tuple(
+        Known(
+            fact.id,
+            fact.title,
+            fact.citation,
+            fact.type,
+            child.facts[fact.id],
+            child.evidence.get(fact.id, ())
+            if fact.expression is None
+            else child.read_by(fact.expression),
+        )
+        for fact in child.definition.facts
+        if fact.role == role
     )
 
 

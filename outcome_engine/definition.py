@@ -1,73 +1,57 @@
-"""A measure and its library read into values: rules, variables and the combination into a class.
+"""Measures and what they are computed by, found among the artefacts that the engine carries.
 
 The artefacts are `measures/Measure-*.json` and `libraries/Library-*.json`; their extensions are
-described by `profiles/structuredefinitions/StructureDefinition-outcome-*.json`.
+described by `profiles/structuredefinitions/StructureDefinition-outcome-*.json`, and their format by
+docs/outcome-definitions.md.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cache
 from types import MappingProxyType
 from typing import Any
 
+from outcome_engine.definition_reader import read
+from outcome_engine.definition_values import (
+    EXTENSION,
+    ClassRule,
+    Definition,
+    Due,
+    Evident,
+    Index,
+    Rule,
+    Selection,
+    Taken,
+    parts,
+    several,
+    single,
+)
+from outcome_engine.parameter_file import ParameterFile
+from outcome_engine.parameterised import library as written
+from outcome_engine.treatment_success import UNKNOWN
 from r4 import artefacts
 from r4.issue import FhirError, error
 from r4.json import Resource
-from terminology.systems import CSOR
 
-EXTENSION = f"{CSOR}/StructureDefinition/"
-"""Base of the urls of our own extensions."""
-
-
-@dataclass(frozen=True, slots=True)
-class Expression:
-    """A FHIRPath expression with the name and the words that the artefact gives it."""
-
-    text: str
-    name: str
-    description: str
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """One adverse outcome: met and not_met give the evidence; minimum_age is in years, or None."""
-
-    id: str
-    title: str
-    citation: str
-    minimum_age: int | None
-    met: Expression
-    not_met: Expression
-    missing: str
-
-
-@dataclass(frozen=True, slots=True)
-class ClassRule:
-    """One step of the combination of rules into a class; the first whose criteria hold decides."""
-
-    id: str
-    title: str
-    citation: str
-    outcome_class: str
-    criteria: Expression
-
-
-@dataclass(frozen=True, slots=True)
-class Definition:
-    """A measure that is computed by rules; populations maps a population's code to its criteria."""
-
-    measure: Resource
-    horizon: int
-    variables: tuple[Expression, ...]
-    index: Expression
-    rules: tuple[Rule, ...]
-    class_rules: tuple[ClassRule, ...]
-    populations: Mapping[str, Expression]
-
-    @property
-    def canonical(self) -> str:
-        """Return the measure's url with its version."""
-        return f"{self.measure['url']}|{self.measure['version']}"
+__all__ = [
+    "EXTENSION",
+    "ClassRule",
+    "Definition",
+    "Due",
+    "Evident",
+    "Index",
+    "Rule",
+    "Selection",
+    "Taken",
+    "definition",
+    "focus",
+    "focus_of",
+    "measure",
+    "measures",
+    "parameterised",
+    "parts",
+    "read",
+    "several",
+    "single",
+]
 
 
 def measures() -> Mapping[str, Resource]:
@@ -94,92 +78,50 @@ def canonical(measure_url: str) -> str:
 
 def focus(measure_url: str) -> list[Resource]:
     """List the Codings of the conditions that a measure is about; raises FhirError 404."""
+    return focus_of(measure(measure_url))
+
+
+def focus_of(measure: Resource) -> list[Resource]:
+    """List the Codings of the conditions that a Measure is about."""
     return [
         coding
-        for context in measure(measure_url).get("useContext", [])
+        for context in measure.get("useContext", [])
         if context["code"]["code"] == "focus"
         for coding in context["valueCodeableConcept"]["coding"]
     ]
 
 
-@cache
-def definition(measure_url: str) -> Definition:
-    """Read a measure and its library; raises FhirError 404, and 422 where it has no rules."""
-    found = measure(measure_url)
+def definition(measure_url: str, file: ParameterFile[Any] | None = None) -> Definition:
+    """Read a measure and its library, the parameters of a file written into it.
+
+    Without its parameters a measure that needs them can be read, but tells no child's outcome.
+    Raises FhirError 404, and 422 where it cannot be computed.
+    """
+    known = (measure_url, None if file is None else file.digest)
+    if known not in _READ:
+        _READ[known] = _read(measure(measure_url), file)
+    return _READ[known]
+
+
+def parameterised(found: Resource, file: ParameterFile[Any] | None = None) -> Resource:
+    """Return the library of a measure as it is computed; raises FhirError 422 where there is none."""
     libraries = artefacts.by_url("outcome_engine", "Library")
-    urls = [url.partition("|")[0] for url in found.get("library", [])]
-    if not urls or urls[0] not in libraries:
-        message = f"Measure `{found['url']}` has no library of rules: it cannot be computed."
-        raise FhirError(422, [error("not-supported", message, "Measure.library")])
-    library = libraries[urls[0]]
-    return Definition(
-        measure=found,
-        horizon=_years(single(library, "outcome-horizon")["valueAge"]),
-        variables=tuple(
-            _expression(entry["valueExpression"]) for entry in several(library, "outcome-variable")
-        ),
-        index=_expression(single(library, "outcome-index")["valueExpression"]),
-        rules=tuple(_rule(entry) for entry in several(library, "outcome-rule")),
-        class_rules=tuple(_class_rule(entry) for entry in several(library, "outcome-class-rule")),
-        populations=MappingProxyType(_populations(found)),
-    )
+    for canonical in found.get("library", []):
+        url, _, version = canonical.partition("|")
+        if url in libraries and version in ("", libraries[url]["version"]):
+            if file is not None:
+                return written(
+                    libraries[url], file.literals(), file.code_lists(), file.scoring_facts()
+                )
+            if several(found, "outcome-parameters"):
+                return written(libraries[url], *UNKNOWN)
+            return libraries[url]
+    message = f"Measure `{found['url']}` has no library of rules: it cannot be computed."
+    raise FhirError(422, [error("not-supported", message, "Measure.library")])
 
 
-def several(resource: Resource, name: str) -> list[Resource]:
-    """List the extensions of ours of one name, on a resource."""
-    return [entry for entry in resource.get("extension", []) if entry["url"] == EXTENSION + name]
+_READ: dict[tuple[str, str | None], Definition] = {}
 
 
-def single(resource: Resource, name: str) -> Resource:
-    """Return the one extension of ours of a name; raises KeyError when the artefact lacks it."""
-    for entry in several(resource, name):
-        return entry
-    raise KeyError(name)
-
-
-def parts(extension: Resource) -> dict[str, Any]:
-    """Map the parts of a complex extension to their values; of a repeated part, the last."""
-    return {part["url"]: _value(part) for part in extension["extension"]}
-
-
-def _value(part: Resource) -> Any:
-    return next(value for key, value in part.items() if key.startswith("value"))
-
-
-def _rule(extension: Resource) -> Rule:
-    part = parts(extension)
-    return Rule(
-        id=part["id"],
-        title=part["title"],
-        citation=part["citation"],
-        minimum_age=_years(part["minimumAge"]) if "minimumAge" in part else None,
-        met=_expression(part["met"]),
-        not_met=_expression(part["notMet"]),
-        missing=part["missing"],
-    )
-
-
-def _class_rule(extension: Resource) -> ClassRule:
-    part = parts(extension)
-    return ClassRule(
-        id=part["id"],
-        title=part["title"],
-        citation=part["citation"],
-        outcome_class=part["class"]["code"],
-        criteria=_expression(part["criteria"]),
-    )
-
-
-def _populations(found: Resource) -> dict[str, Expression]:
-    return {
-        population["code"]["coding"][0]["code"]: _expression(population["criteria"])
-        for population in found["group"][0]["population"]
-    }
-
-
-def _expression(value: Resource) -> Expression:
-    return Expression(value["expression"], value.get("name", ""), value.get("description", ""))
-
-
-def _years(age: Resource) -> int:
-    return int(age["value"])
+def _read(found: Resource, file: ParameterFile[Any] | None) -> Definition:
+    return read(found, parameterised(found, file))

@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import ValidationError
 
-from outcome_engine.definition import several
+from outcome_engine.definition_values import several
 from outcome_engine.parameter_form import CodeList, Form
 from outcome_engine.signature import RefusedError, Signatories, Signed, verified
 from outcome_engine.treatment_success import TreatmentSuccessFile
@@ -192,7 +192,7 @@ def accept(
 ) -> ParameterFile[F] | list[RefusedError]:
     """Check a file in every respect, as on the date of a report; returns it, or all that is wrong."""
     try:
-        given = _object(content)
+        given = read(content)
     except ValueError as wrong:
         return [RefusedError("unreadable", f"is no JSON object: {wrong}")]
     problems: list[RefusedError] = []
@@ -202,32 +202,41 @@ def accept(
     except RefusedError as refusal:
         problems.append(refusal)
     try:
-        read = form.model_validate(given)
+        found = form.model_validate(given)
     except ValidationError as failure:
         known = {"unsigned"} if problems else set()
         return problems + list(_of_form(failure, _needed(measure), known))
-    problems += read.objections()
-    problems += _timely(read, measure, signed, day)
+    problems += found.objections()
+    problems += _timely(found, measure, signed, day)
     if problems or signed is None:
         return problems
-    return ParameterFile(name, read, signed)
+    return ParameterFile(name, found, signed)
+
+
+def read(content: bytes) -> Resource:
+    """Read a JSON object as it was written; raises ValueError where a name in it stands twice."""
+    json.loads(content, object_pairs_hook=_once)
+    found = decode(content)
+    if not isinstance(found, dict):
+        raise ValueError("it is something else")  # noqa: TRY004 - said of the text, not of a type
+    return found
 
 
 def _timely(
-    read: Form, measure: Resource, signed: Signed | None, day: date
+    found: Form, measure: Resource, signed: Signed | None, day: date
 ) -> Iterator[RefusedError]:
     canonical = f"{measure['url']}|{measure['version']}"
-    if read.measure != canonical:
-        text = f"is for measure `{read.measure}`, not for `{canonical}`"
+    if found.measure != canonical:
+        text = f"is for measure `{found.measure}`, not for `{canonical}`"
         yield RefusedError("wrong-measure-version", text)
     if signed is not None and signed.on > day:
         text = f"was signed on {signed.on}, after the date of the report, {day}"
         yield RefusedError("signed-in-future", text)
-    if read.valid_from > day:
-        text = f"is valid from {read.valid_from}, after the date of the report, {day}"
+    if found.valid_from > day:
+        text = f"is valid from {found.valid_from}, after the date of the report, {day}"
         yield RefusedError("not-yet-valid", text)
-    if read.valid_until < day:
-        text = f"was valid until {read.valid_until}, before the date of the report, {day}"
+    if found.valid_until < day:
+        text = f"was valid until {found.valid_until}, before the date of the report, {day}"
         yield RefusedError("expired", text)
 
 
@@ -259,7 +268,7 @@ def _latest(accepted: list[ParameterFile[F]]) -> ParameterFile[F]:
 def _concerns(content: bytes, form: type[Form], measure: Resource) -> bool:
     """Tell whether a file is, or may be meant to be, one of a kind for a measure, in any version."""
     try:
-        given = _object(content)
+        given = read(content)
     except ValueError:
         return True
     kind = form.model_fields["kind"].annotation
@@ -267,15 +276,6 @@ def _concerns(content: bytes, form: type[Form], measure: Resource) -> bool:
     return given.get("kind") in kinds and (
         str(given.get("measure", "")).partition("|")[0] in ("", measure["url"])
     )
-
-
-def _object(content: bytes) -> Resource:
-    """Read a JSON object as it was written; raises ValueError where a name in it stands twice."""
-    json.loads(content, object_pairs_hook=_once)
-    found = decode(content)
-    if not isinstance(found, dict):
-        raise ValueError("it is something else")  # noqa: TRY004 - said of the text, not of a type
-    return found
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -292,7 +292,7 @@ def _absent(measure: Resource, is_other: bool) -> list[Issue]:
     rule = "parameters-absent"
     where = "None of the files there is for it" if is_other else "No file is there"
     first = (
-        f"`{title}` is not computed: its parameter file is absent. {where} "
+        f"`{title}` is not computed: its parameter file `{_name(measure)}` is absent. {where} "
         "(outcome_engine/parameters, and the folder of CSOR_PARAMETERS). It must hold what the "
         "following issues name, checks, the flag `fictitious` and a signatory's signature: see "
         "docs/parameters.md."
@@ -318,6 +318,12 @@ def _needed(measure: Resource) -> dict[str, str]:
         for part in needed["extension"]
         if part["url"] == "parameter"
     }
+
+
+def _name(measure: Resource) -> str:
+    """Return what a measure's file is called by custom; any name will do."""
+    [needed] = several(measure, "outcome-parameters")
+    return next(str(p["valueString"]) for p in needed["extension"] if p["url"] == "file")
 
 
 def _json(folder: Path | Traversable) -> list[Path | Traversable]:

@@ -45,7 +45,7 @@ def check(
     """
     refuse_without_parameters(measure(measure_url), parameters, as_of)
     definition(measure_url)
-    _checked(period)
+    check_period(period)
 
 
 def individual_report(
@@ -64,7 +64,7 @@ def individual_report(
     """
     rules = definition(measure_url)
     who = {"subject": subject, "date": now, "reporter": reporter}
-    inside = _inside([outcome], _checked(period))
+    inside = _inside([outcome], check_period(period))
     report = _report(rules, "individual", inside, period, who, Form())
     report["extension"] += [_result(outcome), *(_finding(each) for each in outcome.findings)]
     report["evaluatedResource"] = [{"reference": each} for each in outcome.used]
@@ -191,7 +191,8 @@ def _may_begin_in(start: str, period: Period) -> bool:
     return period.start[:known] <= start <= period.end[:known]
 
 
-def _checked(period: Period) -> Period:
+def check_period(period: Period) -> Period:
+    """Return a period that is two full dates in order; raises FhirError 400 for any other."""
     full = all(len(day) == _DAY and is_date(day) for day in period)
     if not full or period.start > period.end:
         message = f"The period `{period.start}` to `{period.end}` is not two full dates in order."
@@ -214,7 +215,7 @@ def _many(
     rules = definition(measure_url)
     counted = [each for each in about if isinstance(each, ChildOutcome)]
     kind = "summary" if form.lists is None else "subject-list"
-    report = _report(rules, kind, _inside(counted, _checked(period)), period, who, form)
+    report = _report(rules, kind, _inside(counted, check_period(period)), period, who, form)
     left_out = len(about) - len(counted)
     report["extension"].append({"url": disclosure.NOT_ASSESSABLE, "valueInteger": left_out})
     return report

@@ -15,7 +15,12 @@ _LEVEL = Decimal("0.95")
 
 
 def scored(counts: Mapping[str, int]) -> int:
-    """Return how many of a denominator are scored: its exclusions and exceptions are not."""
+    """Return how many of a denominator are scored: its exclusions and exceptions are not.
+
+    0 for a group that has no denominator.
+    """
+    if "denominator" not in counts:
+        return 0
     left_out = counts.get("denominator-exclusion", 0) + counts.get("denominator-exception", 0)
     return counts["denominator"] - left_out
 

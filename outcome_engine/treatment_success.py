@@ -130,7 +130,8 @@ class TreatmentSuccessFile(Form):
             name: sum((part.get(name, Fraction(0)) * times for part, times in parts), Fraction(0))
             for name in self.parameters.values
         }
-        return Contrast(self.parameters.utility(weights), tuple(map(float, weights.values())))
+        places = ((at, float(times)) for at, times in enumerate(weights.values()) if times)
+        return Contrast(self.parameters.utility(weights), tuple(places))
 
     @cached_property
     def _drawn(self) -> list[tuple[float, ...]]:
@@ -148,9 +149,8 @@ class TreatmentSuccessFile(Form):
                 "parameter-alive": f"'{horizon.alive}'",
                 "parameter-counted-by": f"'{operations.counted_by}'",
                 "parameter-urgency-not-recorded": f"'{operations.urgency_not_recorded}'",
-                "parameter-quality-of-life-after-death": (
-                    "{}" if dead is None else str(whole("quality-of-life", dead))
-                ),
+                "parameter-life-after-death-is-given": "false" if dead is None else "true",
+                "parameter-life-after-death": _decimal(dead or Fraction(0)),
             }
         )
 
@@ -178,11 +178,38 @@ class TreatmentSuccessFile(Form):
         return tuple(_facts(self.compiled(), assumed))
 
 
+UNKNOWN: tuple[Mapping[str, str], Mapping[str, CodeList], tuple[tuple[str, str], ...]] = (
+    MappingProxyType(
+        {
+            "parameter-horizon": "1 years",
+            "parameter-alive": "''",
+            "parameter-counted-by": "''",
+            "parameter-urgency-not-recorded": "''",
+            "parameter-life-after-death-is-given": "false",
+            "parameter-life-after-death": "0.0",
+        }
+    ),
+    MappingProxyType(
+        dict.fromkeys(
+            ("minor", "major", "infection-diagnosis", "infection-observation", "quality-of-life"),
+            CodeList(),
+        )
+    ),
+    (
+        ("score", "iif(false, 0)"),
+        ("score-good", "iif(false, true)"),
+        ("score-light", "iif(false, '')"),
+    ),
+)
+"""What stands for literals, lists of codes and facts while the parameters are not known: no score."""
+
+
 def _facts(scoring: Scoring, assumed: Mapping[str, int]) -> Iterable[tuple[str, str]]:
     for term in scoring.terms:
         name = f"%`{term.id}`"
         value = assumed.get(term.id)
-        known = name if value is None else f"iif({name}.exists(), {name}, {_integer(value)})"
+        level = name if UNITS[term.id] == 1 else f"({name} * {UNITS[term.id]}).truncate()"
+        known = level if value is None else f"iif({name}.exists(), {level}, {_integer(value)})"
         yield f"level-{term.id}", known
         yield f"utility-{term.id}", _utility(term, f"%`level-{term.id}`")
     yield "utility", " + ".join(f"%`utility-{term.id}`" for term in scoring.terms)
@@ -196,8 +223,8 @@ def _facts(scoring: Scoring, assumed: Mapping[str, int]) -> Iterable[tuple[str, 
     yield "score", f"%`score-quotient` + {up} - {scoring.shift}"
     yield "score-good", f"%utility >= {_integer(scoring.good)}"
     amber, green = _integer(scoring.amber), _integer(scoring.green)
-    light = f"iif(%utility < {amber}, 'red', iif(%utility < {green}, 'amber', 'green'))"
-    yield "score-light", f"iif(%utility.exists(), {light}, {{}})"
+    better = f"iif(%utility >= {amber}, 'amber', iif(%utility < {amber}, 'red'))"
+    yield "score-light", f"iif(%utility >= {green}, 'green', {better})"
 
 
 def _utility(term: IntegerTerm, level: str) -> str:
@@ -210,6 +237,11 @@ def _utility(term: IntegerTerm, level: str) -> str:
     for start, utility in others:
         text = f"iif({level} >= {_integer(start)}, {_integer(utility)}, {text})"
     return text
+
+
+def _decimal(value: Fraction) -> str:
+    units, parts = divmod(whole("quality-of-life", value), MICRO)
+    return f"{units}.{parts:06}"
 
 
 def _integer(value: int) -> str:

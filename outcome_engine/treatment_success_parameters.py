@@ -142,13 +142,21 @@ class Horizon(Part):
 class QualityOfLife(Part):
     """The Observation whose value is the level; the last within the horizon counts.
 
-    after_death: the level of a child who died within the horizon; None leaves it to the missing
-    data rule.
+    after_death: the level of a child who died within the horizon, not negative; None: what was
+    measured before counts, if anything was.
     """
 
     instrument: Coding
     rule: Text
     after_death: Number | None
+
+    @model_validator(mode="after")
+    def _recordable(self) -> Self:
+        if self.after_death is not None:
+            if self.after_death < 0:
+                raise ValueError("after-death must not be negative")
+            whole("quality-of-life", self.after_death)
+        return self
 
 
 class Operations(Part):
@@ -191,6 +199,8 @@ class Missing(Part):
             raise ValueError(
                 f"{self.attribute}: a value is given where one is assumed, and only then"
             )
+        if self.value is not None:
+            whole(self.attribute, self.value)
         return self
 
 

@@ -6,6 +6,8 @@ http://hl7.org/fhir/uv/deqm/OperationDefinition/evaluate
 https://hl7.org/fhir/R4/operation-measure-evaluate-measure.html
 """
 
+import asyncio
+
 from fhir_server.context import Context
 from fhir_server.operations.evaluation_asked import Asked, asked, refused
 from fhir_server.operations.evaluation_kept import kept
@@ -19,6 +21,7 @@ from fhir_server.operations.evaluation_reports import (
     summaries,
 )
 from fhir_server.operations.parameters import Input
+from outcome_engine.report_table import TABLES, rows
 from r4.issue import FhirError, error
 from r4.json import Resource
 
@@ -40,6 +43,21 @@ async def evaluate(context: Context, given: Input, *, keep: bool) -> Resource:
         listed.append({"name": "outcome", "resource": left_out})
     made: Resource = {"resourceType": "Parameters"}
     return {**made, "parameter": listed} if listed else made
+
+
+async def table(context: Context, given: Input, media_type: str) -> bytes:
+    """Return the numbers of summary reports as a table (`report_table.TABLES`), row by row as they say them.
+
+    Raises FhirError 400 for another type of report, and otherwise as `evaluate` does.
+    """
+    wanted = asked(context, given)
+    if wanted.type != "summary":
+        text = (
+            "A table is of summaries: it names no child. Ask for FHIR, or for reportType summary."
+        )
+        raise refused("not-supported", text, "reportType")
+    reports = await summaries(context, await evaluated(context, wanted))
+    return await asyncio.to_thread(TABLES[media_type], list(rows(reports)))
 
 
 async def evaluate_measure(context: Context, given: Input, *, keep: bool) -> Resource:

@@ -75,19 +75,19 @@ class Asked:
         return self.subjects is not None and self.group is None
 
 
-def given(pairs: Iterable[tuple[str, str]], body: Resource | None) -> Input:
+def given(pairs: Iterable[tuple[str, str]], body: Resource | None, names: Kinds = NAMES) -> Input:
     """Map what a query string and a Parameters resource give; raises FhirError 400."""
     listed = list(pairs)
     for name in [*(name for name, _ in listed), *_named(body)]:
         if name in UNSUPPORTED:
             text = f"The parameter {name} is not supported. {UNSUPPORTED[name]}"
             raise refused("not-supported", text, name)
-    return of_query(listed, NAMES, REPEATS) | of_resource(body, NAMES, repeats=REPEATS)
+    return of_query(listed, names, REPEATS) | of_resource(body, names, repeats=REPEATS)
 
 
 def asked(context: Context, given: Input) -> Asked:
     """Read what is asked for; raises FhirError 400, 404 for what is unknown, and 422 by the engine."""
-    measures, period, at = _measures(given), _period(given), _at(context, given)
+    measures, period, at = measures_of(given), period_of(given), _at(context, given)
     as_of = instant(at or context.now())[: len("2018-01-31")]
     for url in measures:
         outcome_engine.check(url, period, context.parameters, as_of)
@@ -111,7 +111,8 @@ def _named(body: Resource | None) -> list[str]:
     return [each["name"] for each in named if isinstance(each.get("name"), str)]
 
 
-def _measures(given: Input) -> tuple[str, ...]:
+def measures_of(given: Input) -> tuple[str, ...]:
+    """Return the measures that are asked for, each with its version; raises FhirError 400 or 404."""
     if identifier := given.get("measureId"):
         known: Mapping[str, Resource] = outcome_engine.measures()
         wanted = next((url for url, each in known.items() if each["id"] == identifier), None)
@@ -122,7 +123,7 @@ def _measures(given: Input) -> tuple[str, ...]:
     return tuple(dict.fromkeys(canonicals))
 
 
-def _period(given: Input) -> Period:
+def period_of(given: Input) -> Period:
     """Return the period's days; a year or a month means its first day, and its last one."""
     start, end = required(given, "periodStart"), required(given, "periodEnd")
     return Period(_first(start), _last(end))

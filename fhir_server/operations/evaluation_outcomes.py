@@ -76,8 +76,7 @@ async def _outcomes(
     context: Context, evaluated: Evaluated, measure: str
 ) -> AsyncIterator[tuple[list[Resource], ChildOutcome | NotAssessable]]:
     asked, as_of = evaluated.asked, evaluated.as_of
-    types = ",".join(f"{c['system']}|{c['code']}" for c in outcome_engine.focus(measure))
-    async for record in _records(context, evaluated, types):
+    async for record in _records(context, asked, _types(measure), evaluated.moment):
         if asked.is_of_one:
             found = _assessed(context, measure, record, as_of)
             if outcome_engine.in_period(found, asked.period):
@@ -90,17 +89,34 @@ async def _outcomes(
                 yield record, found_one
 
 
-async def _records(
-    context: Context, evaluated: Evaluated, types: str
+async def concerned(
+    context: Context, asked: Asked, measure: str, moment: datetime
 ) -> AsyncIterator[list[Resource]]:
-    asked, at = evaluated.asked, evaluated.moment
+    """Yield the record, as stored at a moment, of each child whose case began in the period, or may have.
+
+    Raises FhirError 404 for an unknown measure.
+    """
+    async for record in _records(context, asked, _types(measure), moment):
+        cases = outcome_engine.cases(measure, record, context.terminology)
+        if outcome_engine.may_begin_in(cases, asked.period):
+            yield record
+
+
+async def _records(
+    context: Context, asked: Asked, types: str, moment: datetime
+) -> AsyncIterator[list[Resource]]:
     if asked.subjects is None:
-        async for record in children.every(context, asked.hospital, types, at=at):
+        async for record in children.every(context, asked.hospital, types, at=moment):
             yield record
         return
     for subject in asked.subjects:
-        async for record in children.one(context, subject, types, at=at):
+        async for record in children.one(context, subject, types, at=moment):
             yield record
+
+
+def _types(measure: str) -> str:
+    """Return the search tokens of the cases that a measure is about."""
+    return ",".join(f"{c['system']}|{c['code']}" for c in outcome_engine.focus(measure))
 
 
 def _outcome(

@@ -6,6 +6,8 @@ https://hl7.org/fhir/R4/operations.html
 import asyncio
 
 from fhir_server.context import Context
+from fhir_server.operations import collect_data as collect_data_operation
+from fhir_server.operations import data_requirements as data_requirements_operation
 from fhir_server.operations import evaluate as evaluate_operation
 from fhir_server.operations import evaluation_asked, fhir_message, parameters
 from fhir_server.operations import extract as extract_operation
@@ -93,7 +95,19 @@ async def evaluate(context: Context, asked: Asked) -> Answer:
     if bulk.prefers_later(asked):
         url = f"{context.base_url}/Measure/$evaluate" + (f"?{asked.query}" if asked.query else "")
         return bulk.accepted(context, await accept_evaluation(context, given, url, keep=keep))
+    if kind := negotiate.table(asked.request):
+        made = await evaluate_operation.table(context, given, kind)
+        return Answer(made, headers=_NAMED[kind], media_type=_TYPED[kind])
     return Answer(encode(await evaluate_operation.evaluate(context, given, keep=keep)))
+
+
+_TYPED = {"text/csv": "text/csv; charset=utf-8; header=present"}
+_PARQUET = "application/vnd.apache.parquet"
+_TYPED[_PARQUET] = _PARQUET
+_NAMED = {
+    kind: {"Content-Disposition": f'attachment; filename="outcomes.{suffix}"'}
+    for kind, suffix in (("text/csv", "csv"), (_PARQUET, "parquet"))
+}
 
 
 async def evaluate_measure(context: Context, asked: Asked) -> Answer:
@@ -118,5 +132,20 @@ async def stats(context: Context, asked: Asked) -> Answer:
     return Answer(encode(stats_operation.stats(context, given)))
 
 
-def _evaluation(asked: Asked) -> parameters.Input:
-    return evaluation_asked.given(asked.pairs, asked.resource() if asked.raw else None)
+async def collect_data(context: Context, asked: Asked) -> Answer:
+    """GET or POST Measure/$collect-data."""
+    given = _evaluation(asked, collect_data_operation.NAMES)
+    return Answer(encode(await collect_data_operation.collect_data(context, given)))
+
+
+async def data_requirements(_context: Context, asked: Asked) -> Answer:
+    """GET or POST Measure/$data-requirements and Measure/[id]/$data-requirements."""
+    given = _evaluation(asked, data_requirements_operation.NAMES)
+    if "id" in asked.parameters:
+        given["measureId"] = asked.id
+    return Answer(encode(data_requirements_operation.data_requirements(given)))
+
+
+def _evaluation(asked: Asked, names: parameters.Kinds = evaluation_asked.NAMES) -> parameters.Input:
+    body = asked.resource() if asked.raw else None
+    return evaluation_asked.given(asked.pairs, body, names)

@@ -1,0 +1,86 @@
+"""Typed expressions of outcome definitions, as frozen values: what both back ends compile.
+
+A value is an integer, a text, a boolean or nothing. Dates are days since 1970-01-01, moments
+seconds since then, decimals millionths; `days` is a set of dates, `texts` one of texts.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Type = Literal["boolean", "integer", "decimal", "text", "date", "moment", "days", "texts"]
+
+MILLION = 1_000_000
+"""How many units a decimal's 1 has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """A value that stands in the text; None is what `iif` gives without its third argument."""
+
+    value: bool | int | str | None
+    type: Type
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of the row at hand; of type date it is three staged columns (see `is_partial`)."""
+
+    name: str
+    type: Type
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """A fact of the child, `%name`."""
+
+    name: str
+    type: Type
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """Whether the coding in `<column>_system` and `<column>_code` is in a value set."""
+
+    column: str
+    value_set: str
+    type: Type = "boolean"
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """An operator on operands whose types were checked.
+
+    and or xor implies not = != < <= > >= in exists empty iif + - starts-with add-months micro
+    (an integer as decimal) millionths (a decimal as integer: the same number) within (a value in a
+    set fact) * div mod (of integers; the divisor is a positive constant, the dividend not negative).
+    """
+
+    operator: str
+    operands: "tuple[Node, ...]"
+    type: Type
+
+
+Node = Constant | Column | Fact | Member | Operation
+
+
+def is_partial(node: Node) -> bool:
+    """Tell whether a node may be a date of which only month or year is known: `<c>__from`, `__to`."""
+    return isinstance(node, Column) and node.type == "date"
+
+
+def facts_of(node: Node) -> frozenset[str]:
+    """Name the facts that a node reads."""
+    if isinstance(node, Fact):
+        return frozenset({node.name})
+    if isinstance(node, Operation):
+        return frozenset().union(*(facts_of(each) for each in node.operands))
+    return frozenset()
+
+
+def members_of(node: Node) -> frozenset[Member]:
+    """List the memberships that a node asks for."""
+    if isinstance(node, Member):
+        return frozenset({node})
+    if isinstance(node, Operation):
+        return frozenset().union(*(members_of(each) for each in node.operands))
+    return frozenset()
