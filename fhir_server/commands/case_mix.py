@@ -1,7 +1,7 @@
 """`case-mix`: fit a case-mix model to outcome rows, show a model, or compare hospitals by one."""
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import date
 from math import exp, sqrt
 from pathlib import Path
@@ -14,6 +14,7 @@ from outcome_engine.parameter_file import Parameters
 from outcome_engine.signature import Signatories
 from r4.json import decode, encode
 
+_MILLION = 1_000_000
 _FORMS = ("fact", "category", "number", "square")
 
 
@@ -41,7 +42,8 @@ def add_arguments(add: Callable[[str, str], argparse.ArgumentParser]) -> None:
         "--factor",
         action="append",
         metavar="ID[:FORM[:UNIT]]",
-        help="a factor, with form fact, category, number or square, and the units in 1; else all",
+        help="a factor, with form fact, category, number or square, and how many units of its column "
+        "are 1 (else as the measure declares it); by default each",
     )
     fitted.add_argument(
         "--refuse-missing",
@@ -76,7 +78,8 @@ def fit(given: argparse.Namespace) -> None:
 
     rows = case_mix_rows.read(given.rows, given.event, given.start, given.until)
     names = given.factor or sorted(rows.factors)
-    wanted = [case_mix_fit.Wanted(**_wanted(name, given.refuse_missing)) for name in names]
+    units = _units(given.measure)
+    wanted = [case_mix_fit.Wanted(**_wanted(name, given.refuse_missing, units)) for name in names]
     head = case_mix_fit.Head(
         measure=given.measure,
         version=given.version,
@@ -190,7 +193,17 @@ def _shown(number: Any) -> str:
     return "not estimated" if number is None else f"{float(number):.3f}"
 
 
-def _wanted(text: str, refused: list[str]) -> dict[str, Any]:
+def _units(measure: str) -> Mapping[str, int]:
+    """Map the factors that a measure declares to how many units of their column are 1."""
+    facts = outcome_engine.definition.definition(measure).facts
+    return {
+        each.id: _MILLION if each.type == "decimal" else 1
+        for each in facts
+        if each.role == "factor"
+    }
+
+
+def _wanted(text: str, refused: list[str], units: Mapping[str, int]) -> dict[str, Any]:
     id, _, rest = text.partition(":")
     form, _, unit = rest.partition(":")
     if (form and form not in _FORMS) or (unit and not unit.isdigit()):
@@ -200,6 +213,6 @@ def _wanted(text: str, refused: list[str]) -> dict[str, Any]:
     return {
         "id": id,
         "form": form or None,
-        "unit": int(unit or 1),
+        "unit": int(unit or units.get(id, 1)),
         "missing": "refuse" if id in refused else "indicator",
     }

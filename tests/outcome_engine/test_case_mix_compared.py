@@ -2,6 +2,7 @@
 
 import csv
 import json
+from copy import deepcopy
 from datetime import date
 
 import numpy as np
@@ -12,15 +13,20 @@ import outcome_engine
 from fhir_server.__main__ import main
 from outcome_engine.case_mix import read
 from outcome_engine.case_mix_compared import hospitals, policy
+from outcome_engine.case_mix_factors import require_baseline
 from outcome_engine.case_mix_fit import Head, Wanted, fit
 from outcome_engine.case_mix_rows import read as read_rows
+from outcome_engine.columns import names
 from outcome_engine.comparison import compare
+from outcome_engine.definition import definition
+from outcome_engine.definition_reader import read as read_definition
 from outcome_engine.signature import entry, sign
 from r4.issue import FhirError
 from r4.json import encode
 from tests.outcome_engine.signing import KEY
 
 MEASURE = "https://csor.example/fhir/Measure/hirschsprung-core-outcome"
+GASTROSCHISIS = "https://csor.example/fhir/Measure/gastroschisis-survival"
 START, UNTIL = date(2015, 1, 1), date(2019, 12, 31)
 SICKER, WORSE = "H00", "H01"
 """A hospital whose children are at greater risk, and one that does worse than others would."""
@@ -148,3 +154,53 @@ def test_the_command_refuses_a_model_that_is_not_signed_unless_it_is_asked_for(
     assert "carries no signature" in capsys.readouterr().err
     assert main([*arguments, "--draft"]) == 0
     assert "DRAFT" in capsys.readouterr().out
+
+
+def test_a_factor_that_the_measure_declares_as_a_decimal_is_taken_in_millionths(tmp_path, capsys):
+    version = outcome_engine.measures()[GASTROSCHISIS]["version"]
+    rng = np.random.default_rng(2)
+    table = tmp_path / "outcomes.csv"
+    with table.open("w", newline="", encoding="utf-8") as opened:
+        writer = csv.writer(opened)
+        writer.writerow(["child", "hospital", "case_day", "due", "class", "factor_gestation"])
+        for number in range(300):
+            kind = "bad" if rng.random() < 0.2 else "good"
+            weeks = int(rng.integers(30, 41)) * 10**6
+            writer.writerow([number, f"H{number % 3}", 16500, "true", kind, weeks])
+    output = tmp_path / "model.json"
+    arguments = [
+        "case-mix", "fit", str(table), "--measure", f"{GASTROSCHISIS}|{version}", "--version", "1.0.0",
+        "--title", "A test (fictitious)", "--description", "Simulated.", "--from", "2015-01-01",
+        "--until", "2019-12-31", "--valid-from", "2020-01-01", "--valid-until", "2027-12-31",
+        "--method", "ridge", "--fictitious", "--output", str(output),
+    ]  # fmt: skip
+    assert main(arguments) == 0
+    (gestation,) = read(json.loads(output.read_bytes())).parameters.factors
+    assert (float(gestation.minimum), float(gestation.maximum)) == (30, 40)
+    assert main([*arguments[:4], "https://nowhere.example/Measure/x", *arguments[5:]]) == 1
+    assert "There is no measure" in capsys.readouterr().err
+
+
+def test_every_factor_that_a_measure_declares_is_a_baseline_factor_and_a_column_of_its_rows():
+    declared = 0
+    for url in outcome_engine.measures():
+        rules = definition(url)
+        factors = [fact.id for fact in rules.facts if fact.role == "factor"]
+        require_baseline(factors)
+        columns = names(rules)
+        assert {f"factor_{factor}" for factor in factors} <= set(columns)
+        assert {"child", "hospital", "case_day", "due", "class"} <= set(columns)
+        declared += len(factors)
+    assert declared > 5
+
+
+def test_a_definition_that_adjusts_for_treatment_is_refused_by_name():
+    library = deepcopy(definition(GASTROSCHISIS).library)
+    factor = next(
+        each for each in library["extension"] if each["url"].endswith("outcome-case-mix-factor")
+    )
+    id = next(each for each in factor["extension"] if each["url"] == "id")
+    id.update({key: "silo" for key in id if key.startswith("value")})
+    with pytest.raises(FhirError) as refused:
+        read_definition(outcome_engine.measures()[GASTROSCHISIS], library)
+    assert "`silo` is refused: it is treatment" in refused.value.issues[0].diagnostics
