@@ -8,7 +8,9 @@ from pathlib import Path
 from fhir_server import simulate
 from fhir_server.commands import (
     audit,
+    case_mix,
     cda,
+    choice,
     convert,
     dead_letters,
     deaths,
@@ -21,6 +23,7 @@ from fhir_server.commands import (
     mappings,
     migrate,
     outcomes,
+    parameters,
     purge,
     reindex,
     serve,
@@ -41,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         status = given.run(given)
     except KeyboardInterrupt:
         return 130
-    except (OSError, ValueError, FhirError) as failure:
+    except (OSError, ValueError, ModuleNotFoundError, FhirError) as failure:
         print(f"csor: {failure}", file=sys.stderr)
         return 1
     return status if isinstance(status, int) else 0
@@ -87,7 +90,7 @@ def parser() -> argparse.ArgumentParser:
     letters.add_argument("--replay", type=int, nargs="+", metavar="N", help="their numbers")
     letters.set_defaults(run=lambda given: dead_letters.dead_letters(Settings(), given.replay))
     outcomes.add_arguments(add("outcomes", "Compute outcomes for every child of the store."))
-    for each in (verify_document, surveys):
+    for each in (verify_document, surveys, parameters, case_mix, choice):
         each.add_arguments(add)
     reference = add("docs", "Write docs/reference, or check that it is current.")
     reference.add_argument("--check", action="store_true")

@@ -44,6 +44,7 @@ from fhir_server.store.database import open_database
 from fhir_server.store.failure import place
 from fhir_server.store.renewal import renew, under_way
 from mappings import layers
+from outcome_engine import parameter_file
 
 T = TypeVar("T")
 logger = logging.getLogger("csor")
@@ -84,6 +85,7 @@ def context(
     host = "127.0.0.1" if settings.fhir_host in ("0.0.0.0", "::") else settings.fhir_host  # noqa: S104
     forms = quality_of_life.forms(settings.quality_of_life, instant(now()))
     engine = layers.engine(settings.mappings)  # a fault in it must leave nothing open
+    parameters = parameter_file.known(settings.parameters, settings.signatories)
     database = open_database(settings.database, apart=apart)
     signing = Keys(signing_key(settings))
     return Context(
@@ -98,6 +100,7 @@ def context(
         audit=Trail(database, now),
         seal=signing.seal,
         jwks=signing.jwks,
+        parameters=parameters,
     )
 
 

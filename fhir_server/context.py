@@ -18,6 +18,7 @@ from fhir_server.store.connection import Database, reading
 from fhir_server.store.metrics import Metrics
 from fhir_server.store.packages import Held, generation
 from mappings.hl7v2 import Engine, MappingContext, own
+from outcome_engine.parameter_file import NONE, Parameters
 from profiles import Options
 from profiles.findings import Resolve
 from questionnaires.seal import Seal
@@ -128,6 +129,8 @@ class Context:
     """Signs documents, by the key of this server."""
     jwks: Callable[[], Resource]
     """Gives the public keys, by which what is sealed is verified."""
+    parameters: Parameters = NONE
+    """What measures are computed with that need signed parameters."""
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held by the one write that is tried again; `alone` while no other one may begin."""
     alone: asyncio.Lock = field(default_factory=asyncio.Lock)

@@ -89,6 +89,20 @@ class Settings(BaseSettings):
             "the placeholder in the parent surveys: see docs/surveys.md."
         ),
     )
+    parameters: Path | None = Field(
+        default=None,
+        description=(
+            "Folder of signed parameter files that measures need: see docs/parameters.md. A measure "
+            "whose file is not there, or is refused, is not computed; the others are."
+        ),
+    )
+    signatories: Path | None = Field(
+        default=None,
+        description=(
+            "JSON file (JWKS) of those who may sign parameter files: see docs/parameters.md. Without "
+            "it, nobody may."
+        ),
+    )
     cors_origins: str | None = Field(
         default=None,
         description="Origins, separated by commas, whose pages a browser lets call; * is any.",

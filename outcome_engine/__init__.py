@@ -2,8 +2,9 @@
 
 Pure functions of stored resources. `measures` and `focus` say what there is, `check` whether it can
 be reported; `cases` and `may_begin_in` say whether a child is concerned; `assess` gives one child's
-outcome, `not_assessable` what stands for it where it refuses; `individual_report` and
-`summary_report` make MeasureReports of them. See docs/outcomes.md.
+outcome, `not_assessable` what stands for it where it refuses; `individual_report`,
+`subject_list_report`, `summary_report` and `group_report` make MeasureReports of them, and
+`provenance` says from what. See docs/outcomes.md.
 """
 
 from outcome_engine.assess import (
@@ -15,13 +16,16 @@ from outcome_engine.assess import (
     cases,
     not_assessable,
 )
-from outcome_engine.definition import focus, measures
+from outcome_engine.definition import canonical, focus, measures
 from outcome_engine.report import (
     Period,
     check,
+    group_report,
     in_period,
     individual_report,
     may_begin_in,
+    provenance,
+    subject_list_report,
     summary_report,
 )
 
@@ -32,13 +36,17 @@ __all__ = [
     "NotAssessable",
     "Period",
     "assess",
+    "canonical",
     "cases",
     "check",
     "focus",
+    "group_report",
     "in_period",
     "individual_report",
     "may_begin_in",
     "measures",
     "not_assessable",
+    "provenance",
+    "subject_list_report",
     "summary_report",
 ]

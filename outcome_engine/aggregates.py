@@ -9,7 +9,7 @@ import ibis
 from outcome_engine.definition_values import Index, Rule, Selection, Taken
 from outcome_engine.expression_ibis import Scope, Value, compiled, index_key
 from outcome_engine.expression_python import staged
-from outcome_engine.rows import FAR, kept_as
+from outcome_engine.rows import FAR, counted_column, kept_as
 from outcome_engine.syntax import Column, facts_of
 
 Aggregate = Callable[[Any, Value], Value]
@@ -111,7 +111,7 @@ def _aggregate(fact: Taken) -> Aggregate:
     if fact.value == "exists":
         return _any
     if fact.value == "count":
-        return lambda rows, holds: rows.id.nunique(where=holds)
+        return lambda rows, holds: rows[counted_column(fact, rows.columns)].nunique(where=holds)
     column = staged(Column(fact.of or "", kept_as(fact)))
     if fact.value == "set":
         return lambda rows, holds: rows[column].collect(

@@ -4,20 +4,38 @@ The rules and their combination are data: `libraries/Library-*.json`.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from outcome_engine.definition import ClassRule, Definition, Evident, Rule, definition, measure
-from outcome_engine.parameter_file import refuse_without_parameters
+from outcome_engine import score_found
+from outcome_engine.definition import (
+    ClassRule,
+    Definition,
+    Evident,
+    Rule,
+    definition,
+    focus_of,
+    measure,
+)
+from outcome_engine.parameter_file import NONE, ParameterFile, Parameters
 from outcome_engine.record import Record, case_start, read, reference
 from outcome_engine.record import cases as cases_of
 from outcome_engine.rows import Evidence, evidence, ordered
+from outcome_engine.score_found import ScoreFound
+from outcome_engine.syntax import facts_of
 from r4.issue import FhirError
 from r4.json import Resource
 from terminology import Terminology
 
 Status = Literal["met", "not-met", "unknown", "not-due"]
-Reason = Literal["adverse-outcome", "every-outcome-known", "not-yet-due", "information-missing"]
+Reason = Literal[
+    "adverse-outcome",
+    "every-outcome-known",
+    "not-yet-due",
+    "information-missing",
+    "score-reaches-cut",
+    "score-below-cut",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +91,8 @@ class ChildOutcome:
     due: every outcome should be known by now; populations: codes of the measure's populations that
     the child is in, the reporting period aside; observation: what `measure-observation` observes,
     scaled like a fact; references are literal (`Type/id`); dates are FHIR dates, None where the
-    record does not hold them.
+    record does not hold them; condition is the code of the case's condition, among those that the
+    measure is about.
     """
 
     measure: str
@@ -98,6 +117,9 @@ class ChildOutcome:
     attributes: tuple[Known, ...] = ()
     factors: tuple[Known, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
+    parameters: ParameterFile[Any] | None = None
+    condition: str | None = None
+    score: ScoreFound | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,16 +145,22 @@ def not_assessable(case: Resource, refusal: FhirError) -> NotAssessable:
 
 
 def assess(
-    measure_url: str, record: Sequence[Resource], as_of: str, terminology: Terminology
+    measure_url: str,
+    record: Sequence[Resource],
+    as_of: str,
+    terminology: Terminology,
+    parameters: Parameters = NONE,
 ) -> ChildOutcome:
     """Assess one child from all of the child's resources, as known on a date (YYYY-MM-DD).
 
     Resources dated after as_of do not count. Raises FhirError: 404 unknown measure; 422 where the
-    measure's parameters are absent, or the record lacks its one Patient or its case; 400 for as_of.
+    measure's parameters are refused, or the record lacks its one Patient or its case; 400 for as_of.
     """
-    refuse_without_parameters(measure(measure_url))
-    rules = definition(measure_url)
-    return assess_by(rules, record, as_of, terminology)
+    file = parameters.of(measure(measure_url), as_of)
+    found = assess_by(definition(measure_url, file), record, as_of, terminology)
+    if file is None:
+        return found
+    return _scored(replace(found, parameters=file), file)
 
 
 def assess_by(
@@ -143,6 +171,26 @@ def assess_by(
     due = rules.due is None or child.facts["due"]
     findings = tuple(_find(rule, child, due) for rule in rules.rules)
     return _outcome(rules, child, findings, due)
+
+
+def _scored(found: ChildOutcome, file: ParameterFile[Any]) -> ChildOutcome:
+    """Say of a score what an outcome by rules says of its rules."""
+    values = {each.id: each.value for each in found.attributes}
+    titles = {each.id: each.title for each in found.attributes}
+    score = score_found.found(file, values)
+    evidence = [each.reference for known in found.attributes for each in known.evidence]
+    used = tuple(dict.fromkeys(evidence))
+    reason = found.reason
+    if score is not None:
+        reason = "score-reaches-cut" if score.good else "score-below-cut"
+    return replace(
+        found,
+        reason=reason,
+        score=score,
+        statement=score_found.statement(file, values, titles, score, found.due_on, due=found.due),
+        evidence=used if score is not None else (),
+        used=tuple(dict.fromkeys([*found.used, *used])),
+    )
 
 
 def _find(rule: Rule, child: Record, due: bool) -> Finding:
@@ -201,7 +249,15 @@ def _outcome(
         attributes=_known(child, "attribute"),
         factors=_known(child, "factor"),
         facts=dict(child.facts),
+        condition=_condition(rules, child.case),
     )
+
+
+def _condition(rules: Definition, case: Resource) -> str | None:
+    wanted = {(each["system"], each["code"]) for each in focus_of(rules.measure)}
+    codings = (coding for concept in case.get("type", ()) for coding in concept.get("coding", ()))
+    codes = (each["code"] for each in codings if (each.get("system"), each.get("code")) in wanted)
+    return min(codes, default=None)
 
 
 def _hospital(case: Resource) -> str | None:
@@ -216,7 +272,6 @@ def _of_findings(findings: Sequence[Finding]) -> dict[str, Any]:
         "rules": len(findings),
         "rulesMet": list(statuses.values()).count("met"),
         "rulesNotMet": list(statuses.values()).count("not-met"),
-        "score": None,
     }
 
 
@@ -265,10 +320,14 @@ def _statement(
 
 def _undated(child: Record) -> str:
     """Say what is missing for the date on which a child's outcomes are due."""
-    event = child.definition.index
-    if event is not None and child.facts["indexDate"] is None and child.birth_date:
+    due, event = child.definition.due, child.definition.index
+    read = frozenset() if due is None else facts_of(due.date)
+    if "birthDate" in read and child.birth_date is None:
+        return "the birth date"
+    if event is not None and "indexDate" in read and child.index_date is None:
         return event.title
-    return "the birth date"
+    titles = [fact.title for fact in child.definition.facts if fact.id in read and fact.title]
+    return titles[0] if titles else "what it is counted from"
 
 
 def _populations(rules: Definition, child: Record) -> frozenset[str]:

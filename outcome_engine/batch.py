@@ -13,8 +13,9 @@ import ibis
 from outcome_engine import civil, expression_ibis
 from outcome_engine.aggregates import Part, default, grouped, of_fact, of_index, of_rules, single
 from outcome_engine.columns import names
-from outcome_engine.definition import Definition, Due, Index, Rule, definition
+from outcome_engine.definition import Definition, Due, Index, Rule, definition, focus_of
 from outcome_engine.expression_ibis import Membership, Scope, Value, compiled, iso, literal, nothing
+from outcome_engine.parameter_file import ParameterFile
 from outcome_engine.record import full_day
 from outcome_engine.syntax import Constant, Member, Node, facts_of, members_of
 from terminology import Terminology
@@ -33,13 +34,17 @@ _LAST = "~"
 
 
 def memberships(
-    tables: Tables, measure_url: str, terminology: Terminology
+    tables: Tables,
+    measure_url: str,
+    terminology: Terminology,
+    file: ParameterFile[Any] | None = None,
 ) -> Mapping[str, Membership]:
     """Tell of every coding that occurs whether it is in the value sets that a measure names.
 
-    Runs one query for each column of codings that is asked about. Raises FhirError like `definition`.
+    file: the measure's parameters, where it needs them. Runs one query for each column of codings
+    that is asked about. Raises FhirError like `definition`.
     """
-    return memberships_by(tables, definition(measure_url), terminology)
+    return memberships_by(tables, definition(measure_url, file), terminology)
 
 
 def memberships_by(
@@ -63,13 +68,18 @@ def memberships_by(
 
 
 def outcomes(
-    tables: Tables, measure_url: str, as_of: str, memberships: Mapping[str, Membership]
+    tables: Tables,
+    measure_url: str,
+    as_of: str,
+    memberships: Mapping[str, Membership],
+    file: ParameterFile[Any] | None = None,
 ) -> Table:
     """Return a table of outcomes, one row for each child that `assess` would not refuse.
 
+    file: the measure's parameters (`Parameters.of`), where it needs them; without, no score is known.
     Columns: see `columns.names`. as_of is a full date. Raises FhirError like `assess`.
     """
-    return outcomes_by(definition(measure_url), tables, as_of, memberships)
+    return outcomes_by(definition(measure_url, file), tables, as_of, memberships)
 
 
 def outcomes_by(
@@ -127,14 +137,25 @@ def _cases(rules: Definition, tables: Tables, scope: Scope) -> Table:
     rows = rows.mutate(undated=undated, start=rows.date.fill_null(""))
     first = ibis.window(group_by="child", order_by=["undated", "start", "id", "hospital"])
     rows = rows.mutate(place=ibis.row_number().over(first))
-    rows = rows.filter(rows.place == 0)
+    rows = rows.filter(rows.place == 0).left_join(_conditions(rules, tables["case"]), "id")
     return rows.select(
         "child",
+        "condition",
         case_id=rows.id,
         case_date=rows.start.left(len("2018-01-31")),
         case_day=rows.date__day,
         hospital=literal("Organization/", "text") + rows.hospital,
     )
+
+
+def _conditions(rules: Definition, rows: Table) -> Table:
+    """Return of each case the condition that the measure is about; the first code, of several."""
+    named = [
+        (rows.type_system == each["system"]) & (rows.type_code == each["code"])
+        for each in focus_of(rules.measure)
+    ]
+    about = ibis.or_(*named) if named else ibis.literal(False)
+    return rows.filter(about).group_by("id").aggregate(condition=rows.type_code.min())
 
 
 def _patients(tables: Tables) -> Table:
@@ -198,7 +219,6 @@ class _Work:
                 "rules": literal(len(rules.rules), "integer"),
                 "rulesMet": self._counted("met"),
                 "rulesNotMet": self._counted("not-met"),
-                "score": nothing("decimal"),
             }
         )
         self._add(
@@ -321,6 +341,7 @@ class _Work:
             "patient": children.patient,
             "case_id": children.case_id,
             "hospital": children.hospital,
+            "condition": children.condition,
             "case_date": children.case_date,
             "case_day": children.case_day,
             "index_day": self._fact("indexDate") if rules.index else nothing("date"),
@@ -329,7 +350,7 @@ class _Work:
             "class": self._fact("class"),
             "reason": self._reason(due),
             "decided_by": self._decided_by(),
-            "score": self._fact("score"),
+            "score": self._fact("score") if self._scored() else nothing("decimal"),
         }
         scope = self._scope()
         if rules.observation is not None:
@@ -342,8 +363,16 @@ class _Work:
             shown[f"in_{code}"] = compiled(criteria, scope).fill_null(False)
         return shown
 
+    def _scored(self) -> bool:
+        return "score" in self._columns
+
     def _reason(self, due: Value) -> Value:
+        by_score = []
+        if self._scored():
+            known, good = self._fact("score").notnull(), self._fact("score-good")
+            by_score = [(known & good, "score-reaches-cut"), (known, "score-below-cut")]
         return ibis.cases(
+            *by_score,
             (self._fact("class") == "bad", "adverse-outcome"),
             (self._fact("class") == "good", "every-outcome-known"),
             (due, "information-missing"),

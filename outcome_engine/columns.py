@@ -14,7 +14,7 @@ def names(rules: Definition) -> tuple[str, ...]:
     the measure observes one; a factor or attribute is NULL where it is not known.
     """
     return (
-        "child", "patient", "case_id", "hospital", "case_date", "case_day", "index_day", "due",
+        "child", "patient", "case_id", "hospital", "condition", "case_date", "case_day", "index_day", "due",
         "due_day", "class", "reason", "decided_by", "score",
         *(() if rules.observation is None else ("value",)),
         *(f"status_{rule.id}" for rule in rules.rules),
@@ -31,6 +31,7 @@ def row(rules: Definition, outcome: ChildOutcome) -> dict[str, Any]:
         "patient": patient,
         "case_id": outcome.case.partition("/")[2],
         "hospital": outcome.hospital,
+        "condition": outcome.condition,
         "case_date": outcome.case_date,
         "case_day": civil.day_of(outcome.case_date),
         "index_day": outcome.facts.get("indexDate"),
@@ -39,7 +40,7 @@ def row(rules: Definition, outcome: ChildOutcome) -> dict[str, Any]:
         "class": outcome.outcome_class,
         "reason": outcome.reason,
         "decided_by": outcome.decided_by.id,
-        "score": outcome.facts["score"],
+        "score": outcome.facts.get("score"),
         "value": outcome.observation,
     }
     found |= {f"status_{each.rule.id}": each.status for each in outcome.findings}

@@ -6,8 +6,8 @@ docs/outcome-definitions.md.
 """
 
 from collections.abc import Mapping
-from functools import cache
 from types import MappingProxyType
+from typing import Any
 
 from outcome_engine.definition_reader import read
 from outcome_engine.definition_values import (
@@ -24,6 +24,9 @@ from outcome_engine.definition_values import (
     several,
     single,
 )
+from outcome_engine.parameter_file import ParameterFile
+from outcome_engine.parameterised import library as written
+from outcome_engine.treatment_success import UNKNOWN
 from r4 import artefacts
 from r4.issue import FhirError, error
 from r4.json import Resource
@@ -40,8 +43,10 @@ __all__ = [
     "Taken",
     "definition",
     "focus",
+    "focus_of",
     "measure",
     "measures",
+    "parameterised",
     "parts",
     "read",
     "several",
@@ -65,24 +70,58 @@ def measure(measure_url: str) -> Resource:
     return found
 
 
+def canonical(measure_url: str) -> str:
+    """Return a measure's url with its version; raises FhirError 404."""
+    found = measure(measure_url)
+    return f"{found['url']}|{found['version']}"
+
+
 def focus(measure_url: str) -> list[Resource]:
     """List the Codings of the conditions that a measure is about; raises FhirError 404."""
+    return focus_of(measure(measure_url))
+
+
+def focus_of(measure: Resource) -> list[Resource]:
+    """List the Codings of the conditions that a Measure is about."""
     return [
         coding
-        for context in measure(measure_url).get("useContext", [])
+        for context in measure.get("useContext", [])
         if context["code"]["code"] == "focus"
         for coding in context["valueCodeableConcept"]["coding"]
     ]
 
 
-@cache
-def definition(measure_url: str) -> Definition:
-    """Read a measure and its library; raises FhirError 404, and 422 where it cannot be computed."""
-    found = measure(measure_url)
+def definition(measure_url: str, file: ParameterFile[Any] | None = None) -> Definition:
+    """Read a measure and its library, the parameters of a file written into it.
+
+    Without its parameters a measure that needs them can be read, but tells no child's outcome.
+    Raises FhirError 404, and 422 where it cannot be computed.
+    """
+    known = (measure_url, None if file is None else file.digest)
+    if known not in _READ:
+        _READ[known] = _read(measure(measure_url), file)
+    return _READ[known]
+
+
+def parameterised(found: Resource, file: ParameterFile[Any] | None = None) -> Resource:
+    """Return the library of a measure as it is computed; raises FhirError 422 where there is none."""
     libraries = artefacts.by_url("outcome_engine", "Library")
     for canonical in found.get("library", []):
         url, _, version = canonical.partition("|")
         if url in libraries and version in ("", libraries[url]["version"]):
-            return read(found, libraries[url])
+            if file is not None:
+                return written(
+                    libraries[url], file.literals(), file.code_lists(), file.scoring_facts()
+                )
+            if several(found, "outcome-parameters"):
+                return written(libraries[url], *UNKNOWN)
+            return libraries[url]
     message = f"Measure `{found['url']}` has no library of rules: it cannot be computed."
     raise FhirError(422, [error("not-supported", message, "Measure.library")])
+
+
+_READ: dict[tuple[str, str | None], Definition] = {}
+
+
+def _read(found: Resource, file: ParameterFile[Any] | None) -> Definition:
+    return read(found, parameterised(found, file))

@@ -4,9 +4,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import reduce
 from types import MappingProxyType
-from typing import Any, NoReturn, get_args
+from typing import Any, NoReturn, TypeGuard, get_args
 
 from outcome_engine import expression
+from outcome_engine.case_mix_factors import require_baseline
 from outcome_engine.definition_values import (
     EXTENSION,
     ClassRule,
@@ -32,8 +33,10 @@ _ALWAYS: Mapping[str, Type] = {"asOf": "date", "birthDate": "date", "caseDate": 
 _INDEX: Mapping[str, Type] = {"indexDate": "date", "indexEnd": "moment"}
 _DUE: Mapping[str, Type] = {"dueDate": "date", "due": "boolean"}
 _OF_RULES: Mapping[str, Type] = {
-    "rules": "integer", "rulesMet": "integer", "rulesNotMet": "integer", "score": "decimal",
+    "rules": "integer", "rulesMet": "integer", "rulesNotMet": "integer",
 }  # fmt: skip
+_SCORE = "score"
+"""The fact that is a score: computed as an integer, of millionths, and so read as a decimal."""
 _UNDATED = ("patient", "case")
 _ROLES: Mapping[str, Any] = {
     "outcome-fact": "fact",
@@ -67,8 +70,11 @@ class _Reader:
         """Read all of it, in the order of the library's extensions."""
         case = self._case()
         steps = tuple(self._steps())
+        require_baseline([step.id for step in steps if _is_factor(step)])
         rules = tuple(self._rule(entry) for entry in several(self._library, "outcome-rule"))
         self._facts |= _OF_RULES
+        if self._facts.get(_SCORE) == "integer":
+            self._facts[_SCORE] = "decimal"
         for rule in rules:
             self._name(rule.id, "text")
         class_rules = self._class_rules()
@@ -204,7 +210,7 @@ class _Reader:
         for column in (of, by):
             if column is not None and column not in columns:
                 self._refuse(where, f"view `{selection.view}` has no column `{column}`")
-        if (of is None) != (taken in ("exists", "count")):
+        if (of is None) != (taken in ("exists", "count")) and taken != "count":
             self._refuse(
                 where, f"the value `{taken}` needs `of`, a column; exists and count do not"
             )
@@ -298,6 +304,10 @@ class _Reader:
         raise FhirError(422, [error("business-rule", message, "Library.extension")])
 
 
+def _is_factor(step: Step) -> TypeGuard[Taken]:
+    return isinstance(step, Taken) and step.role == "factor"
+
+
 def _all(conditions: Iterable[Node | None]) -> Node | None:
     found = [each for each in conditions if each is not None]
     return reduce(_and, found) if found else None
@@ -325,7 +335,7 @@ def _of_age(months: int) -> Node:
 
 def _type(taken: Value, fhir_type: str | None) -> Type | None:
     """Return the type of a value of a column; None where the two do not go together."""
-    if fhir_type is None:
+    if fhir_type is None or taken == "count":
         return "boolean" if taken == "exists" else "integer"
     kind = expression.column_type(fhir_type)
     if taken in ("earliest-moment", "latest-moment"):

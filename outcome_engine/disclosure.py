@@ -6,6 +6,7 @@ The interval comes from rounded parts too: from an exact one the exact counts co
 the numerator is masked, the interval holds every value that the mask may hide, and no score is shown.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from outcome_engine.definition import EXTENSION
@@ -31,16 +32,57 @@ HES = Rule()
 
 
 def disclose(report: Resource, rule: Rule = HES) -> Resource:
-    """Return an exact summary MeasureReport as it may leave: masked, rounded, score recomputed.
+    """Return an exact summary MeasureReport as it may leave: masked, rounded, scores recomputed.
 
-    A score that may not be shown is left out, and the extension `outcome-disclosure` says so.
+    So are its strata. A score that may not be shown is left out, and the extension
+    `outcome-disclosure` says so.
     """
     groups = [_group(group, rule) for group in report["group"]]
-    masked = any(
-        "measureScore" in exact and "measureScore" not in disclosed
-        for exact, disclosed in zip(report["group"], groups, strict=True)
+    extensions = [_extension(each, rule) for each in report["extension"]]
+    masked = _lacks_scores(report["group"], groups)
+    return {**report, "extension": [*extensions, _applied(rule, masked)], "group": groups}
+
+
+def disclose_hospitals(report: Resource, rule: Rule = HES) -> Resource:
+    """Return an exact national MeasureReport with the strata of its hospitals masked and rounded."""
+    groups = [
+        {**group, "stratifier": [_of_hospitals(each, rule) for each in group["stratifier"]]}
+        if "stratifier" in group
+        else group
+        for group in report["group"]
+    ]
+    if groups == report["group"]:
+        return report
+    masked = _lacks_scores(report["group"], groups)
+    return {**report, "extension": [*report["extension"], _applied(rule, masked)], "group": groups}
+
+
+def _of_hospitals(stratifier: Resource, rule: Rule) -> Resource:
+    codings = stratifier["code"][0]["coding"]
+    return _stratifier(stratifier, rule) if codings[0]["code"] == "hospital" else stratifier
+
+
+def _stratifier(stratifier: Resource, rule: Rule) -> Resource:
+    return {**stratifier, "stratum": [_group(each, rule) for each in stratifier["stratum"]]}
+
+
+def _lacks_scores(exact: Sequence[Resource], disclosed: Sequence[Resource]) -> bool:
+    """Tell whether something has no score any more: a group, or a stratum of one."""
+    return any(
+        "measureScore" in before and "measureScore" not in after
+        for before, after in zip(_scored(exact), _scored(disclosed), strict=True)
     )
-    applied = {
+
+
+def _scored(groups: Sequence[Resource]) -> Iterator[Resource]:
+    for group in groups:
+        yield group
+        for stratifier in group.get("stratifier", ()):
+            yield from stratifier["stratum"]
+
+
+def _applied(rule: Rule, masked: bool) -> Resource:
+    return {
         "url": EXTENSION + "outcome-disclosure",
         "extension": [
             {"url": "maskBelow", "valueInteger": rule.mask_below},
@@ -48,8 +90,6 @@ def disclose(report: Resource, rule: Rule = HES) -> Resource:
             {"url": "scoreMasked", "valueBoolean": masked},
         ],
     }
-    extensions = [_extension(each, rule) for each in report["extension"]]
-    return {**report, "extension": [*extensions, applied], "group": groups}
 
 
 def shown(count: int, rule: Rule = HES) -> int | None:
@@ -60,7 +100,7 @@ def shown(count: int, rule: Rule = HES) -> int | None:
 
 
 def _group(group: Resource, rule: Rule) -> Resource:
-    counts = {population["id"]: population["count"] for population in group["population"]}
+    counts = {_name(population): population["count"] for population in group["population"]}
     disclosed = {key: value for key, value in group.items() if key != "measureScore"}
     disclosed["population"] = [_population(each, rule) for each in group["population"]]
     if "measureScore" in group:
@@ -71,7 +111,15 @@ def _group(group: Resource, rule: Rule) -> Resource:
             most = min(rule.mask_below - 1, base)
             masked = interval("wilson-of-masked-range", 1, most, base)
             disclosed["extension"] = [*disclosed.get("extension", []), masked]
+    if "stratifier" in group:
+        disclosed["stratifier"] = [_stratifier(each, rule) for each in group["stratifier"]]
     return disclosed
+
+
+def _name(population: Resource) -> str:
+    """Return the id of a group's population, or the code of a stratum's, which has no id."""
+    found: str = population.get("id") or population["code"]["coding"][0]["code"]
+    return found
 
 
 def _extension(extension: Resource, rule: Rule) -> Resource:

@@ -21,11 +21,12 @@ _LOGIC = {"and", "or", "xor", "implies"}
 _MONTHS = {"month": 1, "year": 12}
 _DAYS = {"day": 1, "week": 7}
 _SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400, "week": 604800}
+_PRODUCTS = {"*", "div", "mod"}
 _FULL = 3
 _SETS: Mapping[Type, Type] = {"date": "days", "text": "texts"}
 _KNOWN = (
-    "and, or, xor, implies, not(), =, !=, <, <=, >, >=, in, +, -, exists(), empty(), iif(), "
-    "toDate(), memberOf(), startsWith()"
+    "and, or, xor, implies, not(), =, !=, <, <=, >, >=, in, +, -, *, div, mod, exists(), empty(), "
+    "iif(), toDate(), memberOf(), startsWith(), truncate()"
 )
 
 
@@ -120,7 +121,18 @@ class _Reader:
             return self._in(tree)
         if tree.operator in ("+", "-"):
             return self._sum(tree)
+        if tree.operator in _PRODUCTS:
+            return self._product(tree)
         raise _SubsetError(f"the operator `{tree.operator}` is not in the subset ({_KNOWN}).")
+
+    def _product(self, tree: syntax.Binary) -> Node:
+        pair = (self.node(tree.left), self.node(tree.right))
+        if any(each.type != "integer" for each in pair):
+            types = " and ".join(each.type for each in pair)
+            raise _SubsetError(f"`{tree.operator}` joins integers, not {types}.")
+        if tree.operator != "*" and not _is_positive(pair[1]):
+            raise _SubsetError(f"`{tree.operator}` is by a literal greater than 0.")
+        return Operation(tree.operator, pair, "integer")
 
     def _boolean(self, tree: syntax.Ast) -> Node:
         node = self.node(tree)
@@ -161,7 +173,7 @@ class _Reader:
         node = self.node(tree.operand)
         if not isinstance(node, Constant) or node.type not in ("integer", "decimal"):
             raise _SubsetError("a sign stands only before a number.")
-        value = int(node.value)
+        value = int(node.value or 0)
         return Constant(-value if tree.operator == "-" else value, node.type)
 
     def _method(self, source: syntax.Ast, call: syntax.Call) -> Node:
@@ -170,6 +182,7 @@ class _Reader:
             "exists": (0, self._presence),
             "empty": (0, self._presence),
             "toDate": (0, self._to_date),
+            "truncate": (0, self._truncated),
             "memberOf": (1, self._member),
             "startsWith": (1, self._starts_with),
         }
@@ -192,6 +205,14 @@ class _Reader:
             "`toDate()` is the day of a column that is a date, a dateTime or an instant."
         )
 
+    def _truncated(self, source: syntax.Ast, _: syntax.Call) -> Node:
+        """Type `(%x * 1000000).truncate()`: a decimal is kept as just that integer."""
+        if isinstance(source, syntax.Binary) and source.operator == "*":
+            node, times = self.node(source.left), self.node(source.right)
+            if node.type == "decimal" and times == Constant(MILLION, "integer"):
+                return Operation("millionths", (node,), "integer")
+        raise _SubsetError("`truncate()` is of millionths: `(%x * 1000000).truncate()`.")
+
     def _member(self, source: syntax.Ast, call: syntax.Call) -> Node:
         if not isinstance(source, syntax.Member):
             raise _SubsetError("`memberOf()` follows the name of a coding: `code.memberOf('...')`.")
@@ -211,10 +232,12 @@ class _Reader:
         return Operation("starts-with", (node, start), "boolean")
 
     def _function(self, tree: syntax.Call) -> Node:
-        if tree.name != "iif" or len(tree.arguments) != _FULL:
+        if tree.name != "iif" or len(tree.arguments) not in (2, 3):
             raise _SubsetError(f"the function `{tree.name}()` is not in the subset ({_KNOWN}).")
-        condition, yes, no = tree.arguments
-        left, right = _alike(self.node(yes), self.node(no))
+        condition, yes, *others = tree.arguments
+        left = self.node(yes)
+        right = self.node(others[0]) if others else Constant(None, left.type)
+        left, right = _alike(left, right)
         if left.type != right.type:
             raise _SubsetError(
                 f"both results of `iif()` are of one type, not {left.type} and {right.type}."
@@ -233,6 +256,10 @@ def column_type(fhir_type: str) -> Type:
     if fhir_type == "boolean":
         return "boolean"
     return "decimal" if fhir_type == "decimal" else "text"
+
+
+def _is_positive(node: Node) -> bool:
+    return isinstance(node, Constant) and isinstance(node.value, int) and node.value > 0
 
 
 def _is_dated(fhir_type: str) -> bool:
@@ -282,7 +309,7 @@ def _alike(left: Node, right: Node) -> tuple[Node, Node]:
 
 def _decimal(node: Node) -> Node:
     if isinstance(node, Constant):
-        return Constant(int(node.value) * MILLION, "decimal")
+        return Constant(int(node.value or 0) * MILLION, "decimal")
     return Operation("micro", (node,), "decimal")
 
 

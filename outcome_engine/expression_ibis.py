@@ -139,9 +139,14 @@ def _operation(node: Operation, scope: Scope) -> Value:
 
 
 def _number(node: Node) -> int:
-    if not isinstance(node, Constant):
+    if not isinstance(node, Constant) or not isinstance(node.value, int):
         raise TypeError(node)
-    return int(node.value)
+    return node.value
+
+
+def _div(dividend: Value, divisor: Value) -> Value:
+    """Divide whole numbers that are not negative; exact below 10**15, also where doubles divide."""
+    return ((dividend - dividend % divisor) / divisor).round().cast("int64")
 
 
 def _within(value: Value, those: Value) -> Value:
@@ -158,6 +163,10 @@ _DO: Mapping[str, Callable[..., Value]] = {
     "in": lambda value, *those: value.isin(list(those)),
     "+": operator.add,
     "-": operator.sub,
+    "*": operator.mul,
+    "div": _div,
+    "mod": operator.mod,
+    "millionths": lambda value: value,
     "starts-with": lambda text, start: text.startswith(start),
     "micro": lambda value: value * MILLION,
     "within": _within,

@@ -47,7 +47,8 @@ _SPANS: Mapping[str, Callable[[Any, Any, Any, Any], bool | None]] = {
 
 _PLAIN: Mapping[str, Callable[[Any, Any], Any]] = {
     "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "=": operator.eq,
-    "!=": operator.ne, "+": operator.add, "-": operator.sub, "xor": operator.ne,
+    "!=": operator.ne, "+": operator.add, "-": operator.sub, "*": operator.mul,
+    "div": operator.floordiv, "mod": operator.mod, "xor": operator.ne,
     "add-months": civil.add_months, "starts-with": str.startswith,
     "within": lambda value, those: value in those,
 }  # fmt: skip
@@ -188,4 +189,5 @@ _SPECIAL: Mapping[str, Callable[..., Evaluate]] = {
     "iif": _iif,
     "in": _in,
     "micro": _micro,
+    "millionths": lambda operand: operand,
 }

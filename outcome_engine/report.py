@@ -5,15 +5,15 @@ without its package: versioned measure, day-precise period, scoring once, improv
 linkId of groups and populations, no evaluated resources in a summary.
 """
 
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from outcome_engine import disclosure
 from outcome_engine.assess import ChildOutcome, Finding, NotAssessable
 from outcome_engine.definition import EXTENSION, Definition, definition, measure
-from outcome_engine.parameter_file import refuse_without_parameters
+from outcome_engine.parameter_file import NONE, ParameterFile, Parameters, refuse_without_parameters
 from outcome_engine.record import case_start, is_dated
-from outcome_engine.score import measure_score, scored
+from outcome_engine.report_groups import HOSPITAL, Form, Lists, group
 from r4.dates import is_date
 from r4.issue import FhirError, error
 from r4.json import Resource
@@ -21,8 +21,11 @@ from terminology.systems import CSOR
 
 _SCORING = "http://hl7.org/fhir/uv/deqm/StructureDefinition/deqm-measureScoring"
 _LIMITATIONS = "http://hl7.org/fhir/uv/cqm/StructureDefinition/cqm-limitations"
-_LINK_ID = "http://hl7.org/fhir/5.0/StructureDefinition/extension-MeasureReport.group."
 _DAY = len("2018-01-31")
+_ILLUSTRATIVE = (
+    "Illustrative only: the parameters of this report are made up. It says nothing about any child, "
+    "any treatment or any hospital."
+)
 
 
 class Period(NamedTuple):
@@ -32,13 +35,16 @@ class Period(NamedTuple):
     end: str
 
 
-def check(measure_url: str, period: Period) -> None:
+def check(
+    measure_url: str, period: Period, parameters: Parameters = NONE, as_of: str = "9999-12-31"
+) -> None:
     """Raise FhirError, before any child is assessed, where no report could be made of any.
 
-    404 unknown measure; 422 where the measure's parameters or rules are absent; 400 for a period
-    that is not two full dates in order.
+    404 unknown measure; 422 where the measure's parameters, on the date of the report, or its rules are
+    absent; 400 for a period that is not two full dates in order.
     """
-    _rules(measure_url)
+    refuse_without_parameters(measure(measure_url), parameters, as_of)
+    definition(measure_url)
     _checked(period)
 
 
@@ -56,10 +62,10 @@ def individual_report(
     subject and reporter are Reference elements; now is a dateTime. Raises FhirError 404 or 422 like
     `assess`, and 400 for a period that is not two full dates in order.
     """
-    rules = _rules(measure_url)
-    counts = _counts(rules, [outcome], _checked(period))
+    rules = definition(measure_url)
     who = {"subject": subject, "date": now, "reporter": reporter}
-    report = _report(rules, "individual", counts, period, who)
+    inside = _inside([outcome], _checked(period))
+    report = _report(rules, "individual", inside, period, who, Form())
     report["extension"] += [_result(outcome), *(_finding(each) for each in outcome.findings)]
     report["evaluatedResource"] = [{"reference": each} for each in outcome.used]
     return report
@@ -78,21 +84,92 @@ def summary_report(
 
     Counts the outcomes whose case began in the period and, for a hospital, is managed by it; of those
     that are not assessable, which are given only where the period is theirs, the number alone. A
-    hospital's report leaves with the disclosure rule applied; a national one is exact.
+    hospital's report leaves with the disclosure rule applied; a national one is exact but for what it
+    says of hospitals. Raises FhirError like `individual_report`.
+    """
+    about = [each for each in outcomes if hospital is None or _is_of(each, hospital)]
+    who = {"date": now, "reporter": reporter}
+    if hospital is None:
+        form = Form(with_interval=True, strata=("condition", "year", "hospital"))
+        return disclosure.disclose_hospitals(_many(measure_url, about, period, who, form))
+    form = Form(with_interval=True, strata=("condition", "year"))
+    report = _many(measure_url, about, period, who, form)
+    report["extension"].append({"url": HOSPITAL, "valueReference": hospital})
+    return disclosure.disclose(report)
+
+
+def group_report(
+    measure_url: str,
+    outcomes: Iterable[ChildOutcome | NotAssessable],
+    *,
+    group: Resource,
+    period: Period,
+    reporter: Resource,
+    now: str,
+) -> Resource:
+    """Build the summary MeasureReport of a Group's members (group is a Reference), whose outcomes are given.
+
+    It leaves with the disclosure rule applied, like a hospital's. Raises FhirError like
+    `individual_report`.
+    """
+    who = {"subject": group, "date": now, "reporter": reporter}
+    form = Form(with_interval=True, strata=("condition", "year"))
+    return disclosure.disclose(_many(measure_url, list(outcomes), period, who, form))
+
+
+def subject_list_report(
+    measure_url: str,
+    outcomes: Iterable[ChildOutcome | NotAssessable],
+    reports: Mapping[str, str],
+    *,
+    period: Period,
+    reporter: Resource,
+    now: str,
+) -> Resource:
+    """Build the MeasureReport that counts as a summary does and lists the children of each population.
+
+    reports maps each child's Patient (`Patient/id`) to the reference of the child's own MeasureReport,
+    which the contained Lists hold. The counts are exact: it is for those who may see the children.
     Raises FhirError like `individual_report`.
     """
-    rules = _rules(measure_url)
-    wanted = None if hospital is None else hospital["reference"]
-    about = [each for each in outcomes if wanted is None or each.hospital == wanted]
-    counted = [each for each in about if isinstance(each, ChildOutcome)]
-    counts = _counts(rules, counted, _checked(period))
-    report = _report(rules, "summary", counts, period, {"date": now, "reporter": reporter})
-    left_out = len(about) - len(counted)
-    report["extension"].append({"url": disclosure.NOT_ASSESSABLE, "valueInteger": left_out})
-    if hospital is None:
-        return report
-    report["extension"].append({"url": EXTENSION + "outcome-hospital", "valueReference": hospital})
-    return disclosure.disclose(report)
+    lists = Lists(reports)
+    form = Form(with_interval=True, strata=("condition", "year", "hospital"), lists=lists)
+    who = {"date": now, "reporter": reporter}
+    report = _many(measure_url, list(outcomes), period, who, form)
+    return {"resourceType": "MeasureReport", "contained": lists.contained(), **report}
+
+
+def provenance(
+    measure_url: str, *, snapshot: str, software: str, parameters: Parameters = NONE
+) -> list[Resource]:
+    """Say what a report was made from, so that it can be made again: extensions of the report.
+
+    The measure and its libraries with their versions; version and digest of the signed parameters, and
+    whether these are made up; snapshot: the instant (UTC) as of which stored data were read; software:
+    name and version of what computed. Raises FhirError like `check`.
+    """
+    found = measure(measure_url)
+    file = parameters.of(found, snapshot[:_DAY])
+    made = _complex(
+        "report-provenance",
+        [
+            {"url": "measure", "valueCanonical": f"{found['url']}|{found['version']}"},
+            *({"url": "library", "valueCanonical": each} for each in found.get("library", ())),
+            *([] if file is None else _parameters(file)),
+            {"url": "snapshot", "valueInstant": snapshot},
+            {"url": "software", "valueString": software},
+        ],
+    )
+    if file is None or not file.fictitious:
+        return [made]
+    return [made, {"url": EXTENSION + "report-illustrative", "valueMarkdown": _ILLUSTRATIVE}]
+
+
+def _parameters(file: ParameterFile[Any]) -> list[Resource]:
+    return [
+        {"url": "parameters", "valueString": file.version},
+        {"url": "parametersDigest", "valueString": file.digest},
+    ]
 
 
 def in_period(outcome: ChildOutcome, period: Period) -> bool:
@@ -114,11 +191,6 @@ def _may_begin_in(start: str, period: Period) -> bool:
     return period.start[:known] <= start <= period.end[:known]
 
 
-def _rules(measure_url: str) -> Definition:
-    refuse_without_parameters(measure(measure_url))
-    return definition(measure_url)
-
-
 def _checked(period: Period) -> Period:
     full = all(len(day) == _DAY and is_date(day) for day in period)
     if not full or period.start > period.end:
@@ -127,13 +199,38 @@ def _checked(period: Period) -> Period:
     return period
 
 
-def _counts(rules: Definition, outcomes: Sequence[ChildOutcome], period: Period) -> dict[str, int]:
-    inside = [each for each in outcomes if in_period(each, period)]
-    return {code: sum(code in each.populations for each in inside) for code in rules.populations}
+def _is_of(outcome: ChildOutcome | NotAssessable, hospital: Resource) -> bool:
+    wanted: str = hospital["reference"]
+    return outcome.hospital == wanted
+
+
+def _many(
+    measure_url: str,
+    about: Sequence[ChildOutcome | NotAssessable],
+    period: Period,
+    who: Resource,
+    form: Form,
+) -> Resource:
+    rules = definition(measure_url)
+    counted = [each for each in about if isinstance(each, ChildOutcome)]
+    kind = "summary" if form.lists is None else "subject-list"
+    report = _report(rules, kind, _inside(counted, _checked(period)), period, who, form)
+    left_out = len(about) - len(counted)
+    report["extension"].append({"url": disclosure.NOT_ASSESSABLE, "valueInteger": left_out})
+    return report
+
+
+def _inside(outcomes: Iterable[ChildOutcome], period: Period) -> list[ChildOutcome]:
+    return [each for each in outcomes if in_period(each, period)]
 
 
 def _report(
-    rules: Definition, kind: str, counts: dict[str, int], period: Period, who: Resource
+    rules: Definition,
+    kind: str,
+    outcomes: Sequence[ChildOutcome],
+    period: Period,
+    who: Resource,
+    form: Form,
 ) -> Resource:
     found = rules.measure
     return {
@@ -148,34 +245,8 @@ def _report(
         **who,
         "period": {"start": period.start, "end": period.end},
         "improvementNotation": found["improvementNotation"],
-        "group": [_group(found["group"][0], counts, with_interval=kind == "summary")],
+        "group": [group(found["group"][0], outcomes, form)],
     }
-
-
-def _group(group: Resource, counts: dict[str, int], *, with_interval: bool) -> Resource:
-    populations = [
-        {
-            "id": population["id"],
-            "extension": [_link_id("population.linkId", population["id"])],
-            "code": population["code"],
-            "count": counts[population["id"]],
-        }
-        for population in group["population"]
-    ]
-    built: Resource = {
-        "id": group["id"],
-        "extension": [_link_id("linkId", group["id"])],
-        "code": {"text": group["description"]},
-        "population": populations,
-    }
-    base = scored(counts)
-    if base > 0:
-        built["measureScore"] = measure_score(counts["numerator"], base, with_interval)
-    return built
-
-
-def _link_id(element: str, value: str) -> Resource:
-    return {"url": f"{_LINK_ID}{element}", "valueString": value}
 
 
 def _result(outcome: ChildOutcome) -> Resource:

@@ -1,6 +1,6 @@
 """A child's rows for the single evaluator: staged, selected, and reduced to the values of facts."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -91,7 +91,9 @@ def taken(fact: Taken, rows: Sequence[Row]) -> tuple[Any, list[Row]]:
     if fact.value == "exists":
         return bool(rows), list(rows)
     if fact.value == "count":
-        return len({row[places["id"]] for row in rows}), list(rows)
+        counted = places[counted_column(fact, places)]
+        known = [row for row in rows if row[counted] is not None]
+        return len({row[counted] for row in known}), known
     of = places[staged(Column(fact.of or "", kept_as(fact)))]
     known = [row for row in rows if row[of] is not None]
     if fact.value == "sum":
@@ -108,6 +110,12 @@ _EXTREME: Mapping[str, Callable[..., Any]] = {
     "min": min, "earliest": min, "earliest-moment": min,
     "max": max, "latest": max, "latest-moment": max,
 }  # fmt: skip
+
+
+def counted_column(fact: Taken, columns: Container[str]) -> str:
+    """Return the staged column whose values are counted, each once: of a date, the day."""
+    name = fact.of or "id"
+    return f"{name}__day" if f"{name}__day" in columns else name
 
 
 def kept_as(fact: Taken) -> Any:

@@ -15,9 +15,12 @@ _LEVEL = Decimal("0.95")
 
 
 def scored(counts: Mapping[str, int]) -> int:
-    """Return how many of a denominator are scored: its exclusions and exceptions are not."""
-    left_out = counts["denominator-exclusion"] + counts["denominator-exception"]
-    return counts["denominator"] - left_out
+    """Return how many of a denominator are scored: its exclusions and exceptions are not.
+
+    0 for a group that has no denominator.
+    """
+    left_out = counts.get("denominator-exclusion", 0) + counts.get("denominator-exception", 0)
+    return counts.get("denominator", 0) - left_out
 
 
 def measure_score(numerator: int, base: int, with_interval: bool) -> Resource:

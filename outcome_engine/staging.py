@@ -3,14 +3,14 @@
 Dates, decimals and calendars are settled here, once, so that no back end has its own opinion of them.
 """
 
-from calendar import monthrange
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from functools import lru_cache
 from typing import Any, Literal
 
+from outcome_engine import civil
 from outcome_engine.views.rows import compiled
 from outcome_engine.views.view import Column, View
 from r4.issue import FhirError, error
@@ -39,11 +39,8 @@ _TEXTS = frozenset(
      "base64Binary"}
 )  # fmt: skip
 _FULL = len("2018-01-31")
-_PARTS = 3
-_MONTHS = 12
 _DAY_SECONDS = 86400
 _UNDATED = (None, None, None, None)
-_FIRST = date(1970, 1, 1).toordinal()
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND = timedelta(seconds=1)
 _EXACT = Context(prec=60, rounding=ROUND_HALF_EVEN)
@@ -127,16 +124,10 @@ def micro(number: int | Decimal | None) -> int | None:
 @lru_cache(maxsize=65536)
 def _days(text: str) -> tuple[int | None, int | None, int | None]:
     """Give the day of a date, and the first and the last that it may mean."""
-    try:
-        year, month, day_ = (*map(int, text.split("-")), None, None)[:_PARTS]
-        last = month or _MONTHS
-        first_day = date(year or 0, month or 1, day_ or 1).toordinal() - _FIRST
-        last_day = (
-            date(year or 0, last, day_ or monthrange(year or 0, last)[1]).toordinal() - _FIRST
-        )
-    except ValueError:
+    found = civil.span(text)
+    if found is None:
         return None, None, None
-    return None if day_ is None else first_day, first_day, last_day
+    return found[0] if len(text) == _FULL else None, *found
 
 
 @lru_cache(maxsize=65536)

@@ -15,9 +15,9 @@ MILLION = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """A value that stands in the text."""
+    """A value that stands in the text; None is what `iif` gives without its third argument."""
 
-    value: bool | int | str
+    value: bool | int | str | None
     type: Type
 
 
@@ -51,7 +51,8 @@ class Operation:
     """An operator on operands whose types were checked.
 
     and or xor implies not = != < <= > >= in exists empty iif + - starts-with add-months micro
-    (an integer as decimal) within (a value in a set fact).
+    (an integer as decimal) millionths (a decimal as integer: the same number) within (a value in a
+    set fact) * div mod (of integers; the divisor is a positive constant, the dividend not negative).
     """
 
     operator: str

@@ -156,7 +156,8 @@ def _evaluate(http: httpx.Client, options: simulate.Options) -> list[dict[str, A
         asked = {"measureUrl": MEASURE, "reportType": kind, **period}
         answer = http.post("/Measure/$evaluate", params=asked)
         answer.raise_for_status()
-        found = [entry["resource"] for entry in answer.json().get("entry", [])]
+        bundles = [each["resource"] for each in answer.json().get("parameter", [])]
+        found = [e["resource"] for bundle in bundles for e in bundle.get("entry", [])]
         reports = [each for each in found if each["resourceType"] == "MeasureReport"]
     return reports
 

@@ -82,6 +82,7 @@ OPERATIONS = {
     "Measure": {
         "evaluate": f"{_OWN}/Measure-evaluate",
         "evaluate-measure": f"{_OWN}/Measure-evaluate-measure",
+        "collect-data": f"{_OWN}/Measure-collect-data",
     },
     "Subscription": {
         "status": f"{_BACKPORT}/OperationDefinition/backport-subscription-status",

@@ -139,7 +139,7 @@ def _members(
         _refuse_unknown(context, named, snapshot)
         return named or None
     read(context, "Group", scope.group)
-    members = _of_group(context, scope.group, snapshot)
+    members = members_of(context, scope.group, snapshot)
     if others := [each for each in named if each not in set(members)]:
         text = f"Patient/{others[0]} is no active member of Group/{scope.group}."
         raise FhirError(400, [error("not-found", text, "Parameters.parameter('patient')")])
@@ -163,8 +163,8 @@ def _refuse_unknown(context: Context, named: Sequence[str], snapshot: int) -> No
             raise FhirError(400, [error("not-found", text, "Parameters.parameter('patient')")])
 
 
-def _of_group(context: Context, group: str, snapshot: int) -> list[str]:
-    """Return the active members of a Group, and of the Groups in it."""
+def members_of(context: Context, group: str, snapshot: int) -> list[str]:
+    """Return the ids of the Patients that are active members of a Group or of the Groups in it."""
     members: dict[str, None] = {}
     waiting, seen = [group], {group}
     while waiting:

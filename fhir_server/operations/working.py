@@ -10,6 +10,7 @@ import logging
 from fhir_server.access import REGISTRY
 from fhir_server.context import Context, Principal
 from fhir_server.operations import asynchronous
+from fhir_server.operations.evaluation_job import write_evaluation
 from fhir_server.operations.export_files import write_export
 from fhir_server.operations.import_lines import Read
 from fhir_server.operations.import_work import store_import
@@ -52,6 +53,8 @@ async def _work(context: Context, job: Job, read: Read) -> None:
         try:
             if job.kind == "export":
                 await write_export(asked_by, job)
+            elif job.kind == "evaluate":
+                await write_evaluation(asked_by, job)
             else:
                 await store_import(asked_by, job, read)
         except GoneError:

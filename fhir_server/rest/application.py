@@ -27,7 +27,7 @@ READS = frozenset(
         "$status", "$events", "$export", "$import", "$bulk",
         "$lastn", "$stats", "$validate-code", "$expand", "$lookup", "$translate", "$subsumes",
         "$closure", "$convert", "$carry-over", "$assemble", "$populate",
-        "$document", "$pdf", "$mdm",
+        "$document", "$pdf", "$mdm", "$collect-data",
     }
 )  # fmt: skip
 """What stores nothing that is recorded with it, and leaves nothing in the inbox when it is refused."""

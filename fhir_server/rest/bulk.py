@@ -41,7 +41,7 @@ async def _export(context: Context, asked: Asked, scope: Scope, path: str) -> An
     if asked.method == "POST" and asked.raw:
         given += _values(asked.resource())
     lenient = preferences.get("handling") == "lenient"
-    return _accepted(context, await export_operation(context, scope, given, url, lenient=lenient))
+    return accepted(context, await export_operation(context, scope, given, url, lenient=lenient))
 
 
 async def import_(context: Context, asked: Asked) -> Answer:
@@ -50,8 +50,8 @@ async def import_(context: Context, asked: Asked) -> Answer:
     kind = (asked.header("content-type") or "").partition(";")[0].strip().lower()
     url = f"{context.base_url}/$import"
     if kind in asynchronous.NDJSON:
-        return _accepted(context, await import_inline(context, asked.raw, url))
-    return _accepted(context, await import_files(context, asked.resource(), url))
+        return accepted(context, await import_inline(context, asked.raw, url))
+    return accepted(context, await import_files(context, asked.resource(), url))
 
 
 async def status(context: Context, asked: Asked) -> Answer:
@@ -75,16 +75,27 @@ async def cancel(context: Context, asked: Asked) -> Answer:
     return Answer(b"", 202)
 
 
-def _accepted(context: Context, job_id: str) -> Answer:
+def accepted(context: Context, job_id: str) -> Answer:
+    """Answer that a job is accepted, and where it can be asked about."""
     return Answer(b"", 202, {"Content-Location": asynchronous.url(context, job_id)})
 
 
-def _preferences(asked: Asked) -> dict[str, str]:
-    """Return what the Prefer header says; raises FhirError 400 unless it wants to be answered later."""
+def prefers_later(asked: Asked) -> bool:
+    """Tell whether the Prefer header wants the request to be answered later."""
+    return "respond-async" in _said(asked)
+
+
+def _said(asked: Asked) -> dict[str, str]:
     found = {}
     for part in (asked.header("prefer") or "").replace(";", ",").split(","):
         key, _, value = part.partition("=")
         found[key.strip().lower()] = value.strip().strip('"')
+    return found
+
+
+def _preferences(asked: Asked) -> dict[str, str]:
+    """Return what the Prefer header says; raises FhirError 400 unless it wants to be answered later."""
+    found = _said(asked)
     if "respond-async" not in found:
         text = "This operation is asynchronous: send `Prefer: respond-async`."
         raise FhirError(400, [error("required", text, "http.Prefer")])

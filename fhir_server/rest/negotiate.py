@@ -39,6 +39,12 @@ _KINDS: dict[str, Format] = {
 _ANYTHING = (
     "*/*", "application/*", "text/html", "application/fhir+ndjson", "application/ndjson"
 )  # fmt: skip
+_TABLES = {
+    "text/csv": "text/csv",
+    "csv": "text/csv",
+    "application/vnd.apache.parquet": "application/vnd.apache.parquet",
+    "parquet": "application/vnd.apache.parquet",
+}
 READ = tuple(kind for kind in _KINDS if "/" in kind)
 
 
@@ -50,6 +56,14 @@ class Wanted(NamedTuple):
 
 
 PLAIN = Wanted("json")
+
+
+def table(request: Request) -> str | None:
+    """Return the media type of the table that a GET asks for, None where it asks for FHIR."""
+    named = dict(parse_qsl(request.query.decode("latin-1"), keep_blank_values=True)).get("_format")
+    kinds = [named.replace(" ", "+")] if named else _accepted(request.header("accept") or "")
+    first = kinds[0] if kinds and request.method == "GET" else ""
+    return _TABLES.get(first)
 
 
 def wanted(request: Request) -> Wanted:

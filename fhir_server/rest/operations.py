@@ -6,15 +6,17 @@ https://hl7.org/fhir/R4/operations.html
 import asyncio
 
 from fhir_server.context import Context
+from fhir_server.operations import collect_data as collect_data_operation
 from fhir_server.operations import evaluate as evaluate_operation
+from fhir_server.operations import evaluation_asked, fhir_message, parameters
 from fhir_server.operations import extract as extract_operation
-from fhir_server.operations import fhir_message, parameters
 from fhir_server.operations import lastn as lastn_operation
 from fhir_server.operations import process_response as process_response_operation
 from fhir_server.operations import sign as sign_operation
 from fhir_server.operations import stats as stats_operation
 from fhir_server.operations import validate as validate_operation
-from fhir_server.rest import negotiate
+from fhir_server.operations.evaluation_job import accept_evaluation
+from fhir_server.rest import bulk, negotiate
 from fhir_server.rest.answers import Answer, Asked
 from fhir_server.rest.keeping import write
 from r4.issue import operation_outcome
@@ -86,10 +88,25 @@ _IN_THE_URL = {name: kind for name, kind in fhir_message.NAMES.items() if name !
 
 
 async def evaluate(context: Context, asked: Asked) -> Answer:
-    """GET or POST Measure/$evaluate; only a POST stores the reports."""
+    """GET or POST Measure/$evaluate, at once or later; only a POST stores the reports."""
     given = _evaluation(asked)
     keep = asked.method == "POST"
+    if bulk.prefers_later(asked):
+        url = f"{context.base_url}/Measure/$evaluate" + (f"?{asked.query}" if asked.query else "")
+        return bulk.accepted(context, await accept_evaluation(context, given, url, keep=keep))
+    if kind := negotiate.table(asked.request):
+        made = await evaluate_operation.table(context, given, kind)
+        return Answer(made, headers=_NAMED[kind], media_type=_TYPED[kind])
     return Answer(encode(await evaluate_operation.evaluate(context, given, keep=keep)))
+
+
+_TYPED = {"text/csv": "text/csv; charset=utf-8; header=present"}
+_PARQUET = "application/vnd.apache.parquet"
+_TYPED[_PARQUET] = _PARQUET
+_NAMED = {
+    kind: {"Content-Disposition": f'attachment; filename="outcomes.{suffix}"'}
+    for kind, suffix in (("text/csv", "csv"), (_PARQUET, "parquet"))
+}
 
 
 async def evaluate_measure(context: Context, asked: Asked) -> Answer:
@@ -114,18 +131,12 @@ async def stats(context: Context, asked: Asked) -> Answer:
     return Answer(encode(stats_operation.stats(context, given)))
 
 
-EVALUATION: parameters.Kinds = {
-    "measureUrl": "string",
-    "measure": "string",
-    "periodStart": "date",
-    "periodEnd": "date",
-    "reportType": "string",
-    "subject": "party",
-    "reporter": "party",
-}
+async def collect_data(context: Context, asked: Asked) -> Answer:
+    """GET or POST Measure/$collect-data."""
+    given = _evaluation(asked, collect_data_operation.NAMES)
+    return Answer(encode(await collect_data_operation.collect_data(context, given)))
 
 
-def _evaluation(asked: Asked) -> parameters.Input:
-    given = parameters.of_query(asked.pairs, EVALUATION)
+def _evaluation(asked: Asked, names: parameters.Kinds = evaluation_asked.NAMES) -> parameters.Input:
     body = asked.resource() if asked.raw else None
-    return {**given, **parameters.of_resource(body, EVALUATION)}
+    return evaluation_asked.given(asked.pairs, body, names)

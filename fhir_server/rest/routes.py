@@ -98,6 +98,7 @@ TABLE = (
     Interaction(
         "POST", "/Measure/{id}/$evaluate-measure", "$evaluate", operations.evaluate_measure
     ),
+    *_both("/Measure/$collect-data", "$collect-data", operations.collect_data),
     Interaction("GET", "/Subscription/$status", "$status", subscriptions.statuses),
     Interaction("POST", "/Subscription/$status", "$status", subscriptions.statuses),
     Interaction("GET", "/Subscription/{id}/$status", "$status", subscriptions.status),

@@ -10,7 +10,7 @@ from typing import Literal
 
 from fhir_server.store.connection import Connection, Database
 
-Kind = Literal["export", "import", "hes"]
+Kind = Literal["export", "import", "hes", "evaluate"]
 Status = Literal["accepted", "running", "completed", "failed", "cancelled"]
 
 

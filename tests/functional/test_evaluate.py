@@ -16,13 +16,14 @@ from fhir_server.store.connection import Database
 from fhir_server.store.sqlite import SqliteDatabase
 from fhir_server.store.write import Commit, Write
 from r4.json import encode
+from tests.support.returned import reports, returned
 from tests.support.server import Served, served
 
 BASE = "https://csor.example/fhir"
 MEASURE = f"{BASE}/Measure/hirschsprung-core-outcome"
 CONDITION = {"system": f"{BASE}/CodeSystem/condition", "code": "hirschsprung"}
 PERIOD = {"periodStart": "2012-01-01", "periodEnd": "2012-12-31"}
-GIVEN = {"measureUrl": MEASURE, **PERIOD, "reportType": "individual"}
+GIVEN = {"measureUrl": [MEASURE], **PERIOD, "reportType": "individual"}
 
 Resource = dict[str, Any]
 
@@ -81,14 +82,9 @@ def asked(server: Served, **given: str) -> Any:
     return server.http.get("/Measure/$evaluate", params={"measureUrl": MEASURE, **PERIOD, **given})
 
 
-def resources(answer: Any) -> list[Resource]:
-    assert answer.status_code == 200, answer.text
-    return [entry["resource"] for entry in answer.json().get("entry", [])]
-
-
 def one(server: Served, id: str) -> Resource:
     """Return the report of the child whom a Patient is of."""
-    (report,) = resources(asked(server, subject=f"Patient/{id}"))
+    (report,) = reports(asked(server, subject=f"Patient/{id}"))
     return report
 
 
@@ -158,7 +154,7 @@ class TestMergedRecords:
             assert report["subject"]["reference"] == "Patient/c"
             assert result(report)["rule"] == "permanent-stoma"
             assert {"Patient/c", "EpisodeOfCare/case", "Observation/of-a"} <= used(report)
-        national, _ = resources(asked(registry))
+        national, _ = returned(asked(registry))
         assert count(national) == 1
 
     def test_a_second_merge_into_the_same_record_keeps_the_first_ones_data(
@@ -173,8 +169,8 @@ class TestMergedRecords:
             stoma("of-first", "first"),
         )
         assert result(one(registry, "survivor"))["rule"] == "permanent-stoma"
-        reports = resources(asked(registry, reportType="individual"))
-        assert [report["subject"]["reference"] for report in reports] == ["Patient/survivor"]
+        found = returned(asked(registry, reportType="individual"))
+        assert [report["subject"]["reference"] for report in found] == ["Patient/survivor"]
 
     def test_a_case_of_the_record_that_was_merged_away_is_the_survivors(
         self, registry: Served
@@ -206,7 +202,7 @@ class TestMergedRecords:
         assert result(one(registry, "y"))["class"]["code"] == "bad"
         assert result(one(registry, "prior"))["class"]["code"] == "bad"
         assert result(one(registry, "x"))["class"]["code"] == "not-yet-known"
-        assert len(resources(asked(registry, reportType="individual"))) == 2
+        assert len(returned(asked(registry, reportType="individual"))) == 2
 
     def test_a_circle_of_merges_is_one_child_the_active_record_standing(
         self, registry: Served
@@ -276,9 +272,9 @@ class TestIncompleteRecords:
     def test_they_do_not_block_the_others_and_are_named(
         self, incomplete: Served, kind: str
     ) -> None:
-        *reports, outcome = resources(asked(incomplete, reportType=kind))
-        assert count(reports[0]) == 1
-        assert len(reports) == (2 if kind == "summary" else 1)
+        *found, outcome = returned(asked(incomplete, reportType=kind))
+        assert count(found[0]) == 1
+        assert len(found) == (2 if kind == "summary" else 1)
         assert outcome["resourceType"] == "OperationOutcome"
         assert {issue["severity"] for issue in outcome["issue"]} == {"warning"}
         said = sorted(issue["diagnostics"] for issue in outcome["issue"])
@@ -291,7 +287,7 @@ class TestIncompleteRecords:
             assert f"has {number}" in reasons[name]
 
     def test_the_summaries_say_how_many(self, incomplete: Served) -> None:
-        national, hospital, _ = resources(asked(incomplete))
+        national, hospital, _ = returned(asked(incomplete))
         assert extension(national, "outcome-not-assessable")["valueInteger"] == 6
         masked = extension(hospital, "outcome-not-assessable")
         assert "valueInteger" not in masked
@@ -300,7 +296,7 @@ class TestIncompleteRecords:
     def test_the_reports_are_stored_all_the_same(self, incomplete: Served) -> None:
         given = {"measureUrl": MEASURE, **PERIOD}
         answer = incomplete.http.post("/Measure/$evaluate", params=given)
-        national, hospital, outcome = resources(answer)
+        national, hospital, outcome = returned(answer)
         assert outcome["resourceType"] == "OperationOutcome"
         for report in (national, hospital):
             stored = incomplete.http.get(f"/MeasureReport/{report['id']}").json()
@@ -309,7 +305,7 @@ class TestIncompleteRecords:
     def test_a_hospitals_report_tells_only_of_its_own(self, incomplete: Served) -> None:
         elsewhere = {**HOSPITAL, "id": "elsewhere"}
         keep(incomplete.context.database, elsewhere)
-        (report,) = resources(asked(incomplete, reporter="Organization/elsewhere"))
+        (report,) = returned(asked(incomplete, reporter="Organization/elsewhere"))
         assert extension(report, "outcome-not-assessable")["valueInteger"] == 0
 
     def test_r4s_operation_gives_its_one_report(self, incomplete: Served) -> None:
@@ -320,7 +316,7 @@ class TestIncompleteRecords:
 
     def test_a_case_that_cannot_be_of_the_period_is_not_named(self, incomplete: Served) -> None:
         later = {"periodStart": "2013-01-01", "periodEnd": "2013-12-31"}
-        *_, outcome = resources(asked(incomplete, **later))
+        *_, outcome = returned(asked(incomplete, **later))
         (issue,) = outcome["issue"]
         assert issue["diagnostics"].startswith("EpisodeOfCare/case-undated ")
 
@@ -333,9 +329,9 @@ class TestIncompleteRecords:
     def test_a_case_entered_in_error_is_no_case(self, registry: Served) -> None:
         wrong = case("case-wrong", "wrong", status="entered-in-error")
         keep(registry.context.database, *COMPLETE, patient("wrong"), wrong)
-        reports = resources(asked(registry))
-        assert [report["resourceType"] for report in reports] == ["MeasureReport"] * 2
-        assert count(reports[0]) == 1
+        found = returned(asked(registry))
+        assert [report["resourceType"] for report in found] == ["MeasureReport"] * 2
+        assert count(found[0]) == 1
 
 
 class TestMany:
@@ -362,15 +358,18 @@ class TestMany:
             return read(database, sql, *more)
 
         monkeypatch.setattr(SqliteDatabase, "read", counted)
-        bundle = await evaluate(many, GIVEN, keep=False)
-        assert len(bundle["entry"]) == self.CHILDREN
+        answered = await evaluate(many, GIVEN, keep=False)
+        assert len(answered["parameter"]) == self.CHILDREN
         assert len(queries) < self.CHILDREN
 
     async def test_reports_are_stored_in_parts_however_many(self, many: Context) -> None:
         first, again = [await evaluate(many, GIVEN, keep=True) for _ in range(2)]
-        ids = [entry["resource"]["id"] for entry in first["entry"]]
+        ids, same = [
+            [each["resource"]["entry"][0]["resource"]["id"] for each in answered["parameter"]]
+            for answered in (first, again)
+        ]
         assert len(set(ids)) == self.CHILDREN
-        assert [entry["resource"]["id"] for entry in again["entry"]] == ids
+        assert same == ids
 
     async def test_others_are_served_between_two_children(self, many: Context) -> None:
         turns = 0

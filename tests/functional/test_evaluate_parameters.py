@@ -52,7 +52,7 @@ def test_one_of_a_wrong_type_is_named(
 
 @pytest.mark.parametrize("kind", ["individual", "summary"])
 @pytest.mark.parametrize(
-    ("start", "end"), [("2012", "2012-12-31"), ("2012-12-31", "2012-01-01"), ("", "2012-01-01")]
+    ("start", "end"), [("2012-13", "2012-12-31"), ("2012-12-31", "2012-01-01"), ("", "2012-01-01")]
 )
 def test_a_period_is_two_full_dates_in_order_even_if_nobody_is_in_it(
     server: Served, kind: str, start: str, end: str

@@ -12,6 +12,8 @@ from fhir_server.operations import (
     assemble,
     carry_over,
     closure,
+    collect_data,
+    evaluation_asked,
     expand,
     extract,
     fhir_message,
@@ -25,7 +27,6 @@ from fhir_server.operations import (
     validate_code,
 )
 from fhir_server.operations.parameters import Kinds
-from fhir_server.rest.operations import EVALUATION
 from fhir_server.rest.routes import TABLE, Interaction
 from questionnaires import forms
 from tests.profiles.generated import resources
@@ -58,9 +59,10 @@ KINDS: dict[str, Kinds] = {
     "$bulk": {},
     "$carry-over": carry_over.NAMES,
     "$closure": closure.NAMES,
+    "$collect-data": collect_data.NAMES,
     "$correct": amend.CORRECTION,
     "$document": {},
-    "$evaluate": EVALUATION,
+    "$evaluate": evaluation_asked.NAMES,
     "$events": dict.fromkeys(["eventsSinceNumber", "eventsUntilNumber", "content"], "string"),
     "$everything": dict.fromkeys(["start", "end", "_since", "_type", "_count"], "string"),
     "$expand": expand.NAMES,
@@ -87,6 +89,7 @@ RIGHT: dict[str, tuple[str, ...]] = {
     "$addend": ("text", "signer"),
     "$assemble": ("questionnaire",),
     "$carry-over": ("response", "signer"),
+    "$collect-data": ("measureUrl", "periodStart", "periodEnd"),
     "$correct": ("response", "reason", "signer"),
     "$closure": ("name", "concept"),
     "$evaluate": ("measureUrl", "periodStart", "periodEnd"),

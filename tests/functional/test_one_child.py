@@ -7,6 +7,7 @@ import pytest
 
 from fhir_server.commands.inbox import replay
 from r4.json import decode, encode
+from tests.support.returned import returned
 from tests.support.server import ROOT, Served
 
 BASE = "https://csor.example/fhir"
@@ -209,8 +210,7 @@ class TestOutcome:
         }
         answer = server.http.post("/Measure/$evaluate", params=asked)
         assert answer.status_code == 200, answer.text
-        (entry,) = answer.json()["entry"]
-        return entry["resource"]
+        return returned(answer)[0]
 
     @staticmethod
     def _result(report: dict[str, Any]) -> dict[str, Any]:
@@ -261,7 +261,7 @@ class TestOutcome:
         self, server: Served, child: str
     ) -> None:
         answer = server.http.post("/Measure/$evaluate", params={"measureUrl": MEASURE, **PERIOD})
-        reports = [entry["resource"] for entry in answer.json()["entry"]]
+        reports = returned(answer)
         assert [report["type"] for report in reports] == ["summary", "summary"]
         national, hospital = (
             {p["id"]: p for p in report["group"][0]["population"]} for report in reports
@@ -297,7 +297,7 @@ class TestOutcome:
         assert answer.status_code == 422
         said = " ".join(issue["diagnostics"] for issue in answer.json()["issue"])
         for missing in (
-            "treatment-success-score.json",
+            "its parameter file is absent",
             "stakeholder-group",
             "attributes",
             "anchors",
@@ -308,8 +308,8 @@ class TestOutcome:
         ("change", "status"),
         [
             ({"measureUrl": f"{BASE}/Measure/none"}, 404),
-            ({"periodStart": "2018"}, 400),
-            ({"reportType": "subject-list"}, 400),
+            ({"periodStart": "2018-13"}, 400),
+            ({"reportType": "data-collection"}, 400),
             ({"subject": "Patient/nobody"}, 404),
             ({"unknown": "x"}, 400),
         ],

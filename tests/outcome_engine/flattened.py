@@ -6,6 +6,8 @@ from typing import Any
 import outcome_engine
 from outcome_engine import batch, columns, staging, tables
 from outcome_engine.definition import definition
+from outcome_engine.definition import measure as of_url
+from outcome_engine.parameter_file import NONE, Parameters
 from outcome_engine.views.view import view
 from r4.issue import FhirError
 from r4.json import Resource
@@ -40,25 +42,55 @@ def child(record: list[Resource]) -> str:
 
 
 def many(
-    records: Records, measure: str, as_of: str, terminology: Terminology, put: Any = None
+    records: Records,
+    measure: str,
+    as_of: str,
+    terminology: Terminology,
+    *,
+    parameters: Parameters = NONE,
+    put: Any = None,
 ) -> Outcomes:
     """Evaluate by the batch; put makes tables of a back end, DuckDB's unless given."""
+    file = parameters.of(of_url(measure), as_of)
     found = (put or tables.in_duckdb)(staged(records, measure))
-    known = batch.memberships(found, measure, terminology)
-    rows = batch.outcomes(found, measure, as_of, known).to_pyarrow().to_pylist()
+    known = batch.memberships(found, measure, terminology, file)
+    rows = batch.outcomes(found, measure, as_of, known, file).to_pyarrow().to_pylist()
     return {row["child"]: row for row in rows}
 
 
 def one_by_one(
-    records: Records, measure: str, as_of: str, terminology: Terminology
+    records: Records,
+    measure: str,
+    as_of: str,
+    terminology: Terminology,
+    parameters: Parameters = NONE,
 ) -> tuple[Outcomes, dict[str, str]]:
     """Evaluate child by child: the rows, and the reasons of those that are refused."""
     rows, refused = {}, {}
     for record in records:
         try:
-            outcome = outcome_engine.assess(measure, record, as_of, terminology)
+            outcome = outcome_engine.assess(measure, record, as_of, terminology, parameters)
         except FhirError as refusal:
             refused[child(record)] = str(refusal)
         else:
             rows[child(record)] = columns.row(definition(measure), outcome)
     return rows, refused
+
+
+def numbered(records: Records) -> list[list[Resource]]:
+    """Give each record's resources ids of their own, so that many records are of many children."""
+    return [_numbered(record, number) for number, record in enumerate(records)]
+
+
+def _numbered(node: Any, number: int) -> Any:
+    if isinstance(node, list):
+        return [_numbered(each, number) for each in node]
+    if not isinstance(node, dict):
+        return node
+    changed = {key: _numbered(value, number) for key, value in node.items()}
+    if "resourceType" in node:
+        changed["id"] = f"{number}-{node['id']}"
+    kind, slash, id = str(node.get("reference", "")).partition("/")
+    if slash and kind not in ("Organization", "Practitioner"):
+        changed["reference"] = f"{kind}/{number}-{id}"
+    return changed

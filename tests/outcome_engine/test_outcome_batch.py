@@ -3,18 +3,35 @@
 from collections import Counter
 from importlib.resources import files
 
+import ibis
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
+import outcome_engine
 from outcome_engine import aggregate, batch, tables
 from outcome_engine.definition import definition
 from r4.json import decode
+from tests.outcome_engine.conftest import CORE
 from tests.outcome_engine.drawn import drawn_records
-from tests.outcome_engine.flattened import child, many, one_by_one, staged
+from tests.outcome_engine.flattened import child, many, numbered, one_by_one, staged
+from tests.outcome_engine.signing import TSS, parameters, signed
 from tests.outcome_engine.simulated import records
 
-EXAMPLES = files("outcome_engine") / "examples" / "hirschsprung-core-outcome"
+EXAMPLES = files("outcome_engine") / "examples"
+MEASURE = "https://csor.example/fhir/Measure/"
+MEASURES = sorted(url for url, each in outcome_engine.measures().items() if "library" in each)
+PARAMETERS = parameters(signed())
 AS_OF = "2026-06-30"
+
+
+def golden(measure):
+    """Give the records of a measure's golden pairs."""
+    folder = EXAMPLES / outcome_engine.measures()[measure]["id"]
+    return [
+        [entry["resource"] for entry in decode(file.read_bytes())["entry"]]
+        for file in sorted(folder.iterdir(), key=lambda file: file.name)
+        if file.name.endswith(".bundle.json")
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -44,24 +61,30 @@ def test_thousands_of_simulated_children_have_the_same_outcome_by_either_way(cor
     assert {row["class"] for row in rows.values()} == {"good", "bad", "not-yet-known"}
 
 
-def test_golden_records_have_the_same_outcome_by_either_way(core, terminology):
-    those = []
-    for number, file in enumerate(sorted(EXAMPLES.iterdir(), key=lambda file: file.name)):
-        if file.name.endswith(".bundle.json"):
-            text = file.read_text(encoding="utf-8").replace('"child"', f'"child-{number}"')
-            those.append([entry["resource"] for entry in decode(text.encode())["entry"]])
-    rows, refused = one_by_one(those, core, "2024-06-30", terminology)
-    assert many(those, core, "2024-06-30", terminology) == rows
-    assert (len(rows), refused) == (13, {})
-    assert Counter(row["class"] for row in rows.values()) == {
-        "bad": 6,
-        "not-yet-known": 4,
-        "good": 3,
-    }
+@pytest.mark.parametrize("measure", MEASURES)
+def test_golden_records_have_the_same_outcome_by_either_way(measure, terminology):
+    those = numbered(golden(measure))
+    url = outcome_engine.measures()[measure]["url"]
+    rows, refused = one_by_one(those, url, AS_OF, terminology, PARAMETERS)
+    assert many(those, url, AS_OF, terminology, parameters=PARAMETERS) == rows
+    assert (len(rows), refused) == (len(those), {})
+    assert len({row["class"] for row in rows.values()}) > 1
+
+
+def test_a_score_at_a_cut_is_above_it_by_either_way(terminology):
+    those = numbered(golden(TSS))
+    rows = many(those, TSS, AS_OF, terminology, parameters=PARAMETERS)
+    scores = {row["score"]: (row["class"], row["reason"]) for row in rows.values()}
+    assert scores[600_000] == ("good", "score-reaches-cut")
+    assert scores[450_000] == ("bad", "score-below-cut")
+    found = tables.in_duckdb(staged(those, TSS))
+    known = batch.memberships(found, TSS, terminology)
+    without = batch.outcomes(found, TSS, AS_OF, known).to_pyarrow().to_pylist()
+    assert {(row["score"], row["class"]) for row in without} == {(None, "not-yet-known")}
 
 
 @settings(
-    max_examples=3,
+    max_examples=2,
     deadline=None,
     derandomize=True,
     phases=[Phase.generate],
@@ -69,9 +92,11 @@ def test_golden_records_have_the_same_outcome_by_either_way(core, terminology):
                            HealthCheck.data_too_large, HealthCheck.large_base_example],
 )  # fmt: skip
 @given(those=drawn_records(60))
-def test_drawn_records_have_the_same_outcome_by_either_way(those, core, terminology):
-    rows, refused = one_by_one(those, core, "2023-02-28", terminology)
-    assert many(those, core, "2023-02-28", terminology) == rows
+@pytest.mark.parametrize("measure", [CORE, TSS, f"{MEASURE}gastroschisis-survival"])
+def test_drawn_records_have_the_same_outcome_by_either_way(measure, those, terminology):
+    as_of = "2023-02-28"
+    rows, refused = one_by_one(those, measure, as_of, terminology, PARAMETERS)
+    assert many(those, measure, as_of, terminology, parameters=PARAMETERS) == rows
     assert len(rows) + len(refused) == len(those)
 
 
@@ -130,8 +155,8 @@ def record(*, patients, start="2018-01-23", status="active"):
 def test_counts_are_those_of_the_rows(simulated, core, terminology):
     found = tables.in_duckdb(staged(simulated, core))
     known = batch.memberships(found, core, terminology)
-    outcomes = batch.outcomes(found, core, AS_OF, known)
-    rows = outcomes.to_pyarrow().to_pylist()
+    evaluated = batch.outcomes(found, core, AS_OF, known).to_pyarrow()
+    outcomes, rows = ibis.memtable(evaluated), evaluated.to_pylist()
     period = ("2017-01-01", "2019-12-31")
     inside = [row for row in rows if period[0] <= row["case_date"] <= period[1]]
     (all_,) = aggregate.counts(outcomes, period).to_pyarrow().to_pylist()

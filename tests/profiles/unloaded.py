@@ -8,10 +8,13 @@ _SDC = "http://hl7.org/fhir/uv/sdc/StructureDefinition/sdc-questionnaire-"
 UNLOADED = frozenset(
     {
         "http://hl7.org/fhir/StructureDefinition/targetConstraint",
+        "https://fhir.hl7.org.uk/StructureDefinition/Extension-UKCore-AdmissionMethod",
         "http://hl7.org/fhir/uv/deqm/StructureDefinition/deqm-measureScoring",
         "http://hl7.org/fhir/uv/cqm/StructureDefinition/cqm-limitations",
-        "http://hl7.org/fhir/5.0/StructureDefinition/extension-MeasureReport.group.linkId",
-        "http://hl7.org/fhir/5.0/StructureDefinition/extension-MeasureReport.group.population.linkId",
+        *(
+            f"http://hl7.org/fhir/5.0/StructureDefinition/extension-MeasureReport.group.{name}linkId"
+            for name in ("", "population.", "stratifier.", "stratifier.stratum.population.")
+        ),
         *(
             f"{_SDC}{name}"
             for name in (

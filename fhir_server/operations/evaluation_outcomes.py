@@ -1,0 +1,143 @@
+"""The outcomes that an evaluation is made of: of each child that is asked about, by each measure."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import outcome_engine
+from fhir_server.context import Context, instant
+from fhir_server.operations import children
+from fhir_server.operations.evaluation_asked import Asked
+from fhir_server.operations.past import settled
+from outcome_engine import ChildOutcome, NotAssessable
+from r4.issue import FhirError
+from r4.json import Resource
+
+Told = Callable[[int], Awaitable[None]]
+
+
+@dataclass(slots=True)
+class Evaluated:
+    """What an evaluation found: outcomes by measure; and, of children asked for, what they came from.
+
+    moment: the data that were read are those that were stored as of it.
+    """
+
+    asked: Asked
+    moment: datetime
+    outcomes: dict[str, list[ChildOutcome | NotAssessable]] = field(default_factory=dict)
+    resources: dict[str, Resource] = field(default_factory=dict)
+
+    @property
+    def snapshot(self) -> str:
+        """The moment as an instant."""
+        return instant(self.moment)
+
+    @property
+    def as_of(self) -> str:
+        """The date on which the outcomes were known so."""
+        return self.snapshot[: len("2018-01-31")]
+
+    def assessed(self, measure: str) -> list[ChildOutcome]:
+        """List the children that could be assessed by a measure."""
+        return [each for each in self.outcomes[measure] if isinstance(each, ChildOutcome)]
+
+    def left_out(self) -> list[NotAssessable]:
+        """List the children that could not be assessed, by any of the measures."""
+        return [
+            each
+            for outcomes in self.outcomes.values()
+            for each in outcomes
+            if isinstance(each, NotAssessable)
+        ]
+
+
+async def evaluated(context: Context, asked: Asked, told: Told | None = None) -> Evaluated:
+    """Assess each child whose case began in the period, or may have; of one asked for, refuse doubt.
+
+    told is given the number of children done, after each. Raises FhirError like `assess`.
+    """
+    found = Evaluated(asked, asked.at or await settled(context))
+    done = 0
+    for measure in asked.measures:
+        seen: dict[str, ChildOutcome | NotAssessable] = {}
+        async for record, outcome in _outcomes(context, found, measure):
+            seen[_key(outcome)] = outcome
+            if asked.subjects is not None and isinstance(outcome, ChildOutcome):
+                found.resources |= _used(record, outcome)
+            done += 1
+            if told is not None:
+                await told(done)
+        found.outcomes[measure] = list(seen.values())
+    return found
+
+
+async def _outcomes(
+    context: Context, evaluated: Evaluated, measure: str
+) -> AsyncIterator[tuple[list[Resource], ChildOutcome | NotAssessable]]:
+    asked, as_of = evaluated.asked, evaluated.as_of
+    async for record in _records(context, asked, _types(measure), evaluated.moment):
+        if asked.is_of_one:
+            found = _assessed(context, measure, record, as_of)
+            if outcome_engine.in_period(found, asked.period):
+                yield record, found
+            continue
+        cases = outcome_engine.cases(measure, record, context.terminology)
+        if outcome_engine.may_begin_in(cases, asked.period):
+            found_one = _outcome(context, measure, record, cases[0], as_of)
+            if asked.hospital is None or found_one.hospital == asked.hospital:
+                yield record, found_one
+
+
+async def concerned(
+    context: Context, asked: Asked, measure: str, moment: datetime
+) -> AsyncIterator[list[Resource]]:
+    """Yield the record, as stored at a moment, of each child whose case began in the period, or may have.
+
+    Raises FhirError 404 for an unknown measure.
+    """
+    async for record in _records(context, asked, _types(measure), moment):
+        cases = outcome_engine.cases(measure, record, context.terminology)
+        if outcome_engine.may_begin_in(cases, asked.period):
+            yield record
+
+
+async def _records(
+    context: Context, asked: Asked, types: str, moment: datetime
+) -> AsyncIterator[list[Resource]]:
+    if asked.subjects is None:
+        async for record in children.every(context, asked.hospital, types, at=moment):
+            yield record
+        return
+    for subject in asked.subjects:
+        async for record in children.one(context, subject, types, at=moment):
+            yield record
+
+
+def _types(measure: str) -> str:
+    """Return the search tokens of the cases that a measure is about."""
+    return ",".join(f"{c['system']}|{c['code']}" for c in outcome_engine.focus(measure))
+
+
+def _outcome(
+    context: Context, measure: str, record: list[Resource], case: Resource, as_of: str
+) -> ChildOutcome | NotAssessable:
+    """Assess a child among many: a record that cannot be assessed does not keep the others waiting."""
+    try:
+        return _assessed(context, measure, record, as_of)
+    except FhirError as refusal:
+        return outcome_engine.not_assessable(case, refusal)
+
+
+def _assessed(context: Context, measure: str, record: list[Resource], as_of: str) -> ChildOutcome:
+    terminology, parameters = context.terminology, context.parameters
+    return outcome_engine.assess(measure, record, as_of, terminology, parameters)
+
+
+def _key(outcome: ChildOutcome | NotAssessable) -> str:
+    return outcome.patient if isinstance(outcome, ChildOutcome) else outcome.case
+
+
+def _used(record: Iterable[Resource], outcome: ChildOutcome) -> dict[str, Resource]:
+    stored = {f"{each['resourceType']}/{each['id']}": each for each in record}
+    return {reference: stored[reference] for reference in outcome.used if reference in stored}

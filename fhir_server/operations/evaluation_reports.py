@@ -1,0 +1,199 @@
+"""The Bundles of an evaluation: one a child, or one of the reports of many.
+
+https://hl7.org/fhir/R4/measurereport.html
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from itertools import groupby
+
+import outcome_engine
+from fhir_server.context import Context, instant
+from fhir_server.interactions.capabilities import release
+from fhir_server.operations.evaluation_kept import KEPT_AT_ONCE, kept
+from fhir_server.operations.evaluation_outcomes import Evaluated
+from outcome_engine import ChildOutcome, NotAssessable
+from outcome_engine.report_groups import HOSPITAL
+from r4.issue import Issue, operation_outcome
+from r4.json import Resource
+
+REGISTRY: Resource = {"display": "CSOR registry"}
+
+
+async def bundles(context: Context, found: Evaluated, *, keep: bool) -> AsyncIterator[Resource]:
+    """Yield a Bundle a child for individual reports, one Bundle for any other type.
+
+    In each the reports come first. A child's has what they refer to after them where the child was asked
+    for; that of a list has the reports of the children. With keep, the reports are stored.
+    """
+    if found.asked.type == "individual":
+        async for bundle in _individual(context, found, keep=keep):
+            yield bundle
+    elif found.asked.type == "subject-list":
+        yield await _lists(context, found, keep=keep)
+    else:
+        reports = await summaries(context, found)
+        yield _bundle(context, await kept(context, reports) if keep else reports)
+
+
+def outcome(found: Evaluated) -> Resource | None:
+    """Return an OperationOutcome that names the children who could not be assessed, if there are any."""
+    left_out = found.left_out()
+    return operation_outcome(map(_left_out, left_out)) if left_out else None
+
+
+async def summaries(context: Context, found: Evaluated) -> list[Resource]:
+    """Return the summary reports: by each measure, of the nation and each hospital, of one, or of a Group."""
+    made = []
+    for measure in found.asked.measures:
+        for report in _summaries(context, found, measure):
+            made.append(_with_provenance(context, found, report))
+            await asyncio.sleep(0)
+    return made
+
+
+async def of_children(context: Context, found: Evaluated) -> list[Resource]:
+    """Return each child's own report by each measure, the measures of a child together."""
+    made: dict[str, list[Resource]] = {}
+    for measure in found.asked.measures:
+        for child in found.assessed(measure):
+            made.setdefault(child.patient, []).append(_of_child(context, found, measure, child))
+            await asyncio.sleep(0)
+    return [report for reports in made.values() for report in reports]
+
+
+async def lists(
+    context: Context, found: Evaluated, reports: Mapping[tuple[str, str], str]
+) -> list[Resource]:
+    """Return the reports that list the children; reports maps a measure and a child to a reference."""
+    made = []
+    for measure in found.asked.measures:
+        listed = {child: place for (of, child), place in reports.items() if of == measure}
+        report = outcome_engine.subject_list_report(
+            measure,
+            found.outcomes[measure],
+            listed,
+            period=found.asked.period,
+            reporter=_reporter(found.asked.hospital),
+            now=instant(context.now()),
+        )
+        if found.asked.group is not None:
+            report["subject"] = found.asked.group
+        if hospital := found.asked.hospital:
+            about = {"url": HOSPITAL, "valueReference": {"reference": hospital}}
+            report["extension"].append(about)
+        made.append(_with_provenance(context, found, report))
+        await asyncio.sleep(0)
+    return made
+
+
+def place_of(context: Context, report: Resource) -> str:
+    """Return the reference by which another resource names a report that is stored; or a new one."""
+    return f"MeasureReport/{report['id']}" if "id" in report else f"urn:uuid:{context.new_id()}"
+
+
+async def _individual(context: Context, found: Evaluated, *, keep: bool) -> AsyncIterator[Resource]:
+    own = [list(each) for _, each in groupby(await of_children(context, found), _child)]
+    for start in range(0, len(own), KEPT_AT_ONCE):
+        some = own[start : start + KEPT_AT_ONCE]
+        reports = [report for each in some for report in each]
+        stored = await kept(context, reports) if keep else reports
+        for _, each in groupby(stored, _child):
+            yield _of_one(context, found, list(each))
+
+
+def _of_one(context: Context, found: Evaluated, reports: Sequence[Resource]) -> Resource:
+    used = [each["reference"] for report in reports for each in report["evaluatedResource"]]
+    known = [found.resources[each] for each in dict.fromkeys(used) if each in found.resources]
+    return _bundle(context, reports, known)
+
+
+def _child(report: Resource) -> str:
+    found: str = report["subject"]["reference"]
+    return found
+
+
+async def _lists(context: Context, found: Evaluated, *, keep: bool) -> Resource:
+    own = await of_children(context, found)
+    own = await kept(context, own) if keep else own
+    places = {(report["measure"], _child(report)): place_of(context, report) for report in own}
+    made = await lists(context, found, places)
+    made = await kept(context, made) if keep else made
+    entries = [_entry(context, place_of(context, each), each) for each in made]
+    entries += [
+        _entry(context, place, each) for place, each in zip(places.values(), own, strict=True)
+    ]
+    return {"resourceType": "Bundle", "type": "collection", "entry": entries}
+
+
+def _summaries(context: Context, found: Evaluated, measure: str) -> Sequence[Resource]:
+    asked, outcomes, now = found.asked, found.outcomes[measure], instant(context.now())
+    if asked.group is not None:
+        report = outcome_engine.group_report(
+            measure,
+            outcomes,
+            group=asked.group,
+            period=asked.period,
+            reporter=_reporter(asked.hospital),
+            now=now,
+        )
+        return [report]
+    hospitals: list[str | None] = [asked.hospital]
+    if asked.hospital is None:
+        hospitals += sorted({each.hospital for each in outcomes if each.hospital})
+    return [
+        outcome_engine.summary_report(
+            measure,
+            outcomes,
+            hospital={"reference": hospital} if hospital else None,
+            period=asked.period,
+            reporter=_reporter(asked.hospital),
+            now=now,
+        )
+        for hospital in hospitals
+    ]
+
+
+def _of_child(context: Context, found: Evaluated, measure: str, outcome: ChildOutcome) -> Resource:
+    report = outcome_engine.individual_report(
+        measure,
+        outcome,
+        subject={"reference": outcome.patient},
+        period=found.asked.period,
+        reporter={"reference": outcome.hospital} if outcome.hospital else REGISTRY,
+        now=instant(context.now()),
+    )
+    return _with_provenance(context, found, report)
+
+
+def _with_provenance(context: Context, found: Evaluated, report: Resource) -> Resource:
+    made_from = outcome_engine.provenance(
+        report["measure"],
+        snapshot=found.snapshot,
+        software=f"CSOR {release()}",
+        parameters=context.parameters,
+    )
+    return {**report, "extension": [*report["extension"], *made_from]}
+
+
+def _reporter(hospital: str | None) -> Resource:
+    """Return who reports: the provider that was named, as DEQM has it, or else the registry."""
+    return {"reference": hospital} if hospital else REGISTRY
+
+
+def _left_out(child: NotAssessable) -> Issue:
+    return Issue("warning", "incomplete", f"{child.case} is left out: {child.reason}")
+
+
+def _bundle(
+    context: Context, reports: Sequence[Resource], others: Sequence[Resource] = ()
+) -> Resource:
+    entries = [_entry(context, place_of(context, each), each) for each in reports]
+    for each in others:
+        entries.append(_entry(context, f"{each['resourceType']}/{each['id']}", each))
+    return {"resourceType": "Bundle", "type": "collection", "entry": entries}
+
+
+def _entry(context: Context, place: str, resource: Resource) -> Resource:
+    url = place if place.startswith("urn:") else f"{context.base_url}/{place}"
+    return {"fullUrl": url, "resource": resource}

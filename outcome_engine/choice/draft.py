@@ -1,0 +1,90 @@
+"""From estimates to a parameter file of the Treatment Success Score that is not signed yet.
+
+Choices give the coefficients and their covariance. All else that a parameter file must hold is a
+decision (horizon, instrument, what is minor and major, cut-points) and comes from a template: a
+parameter file without `stakeholder-group`, `coefficients`, `covariance` and `signature`, whose checks
+name levels alone. Nothing is filled in: what is missing is named.
+"""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+from outcome_engine.choice.estimation import Estimate
+from outcome_engine.methods import treatment_success as method
+from outcome_engine.treatment_success import TreatmentSuccessFile
+from outcome_engine.treatment_success_parameters import Parameters, whole
+from r4.json import Resource
+
+_DECIMALS = 12
+_UNSIGNED = {"signed-on": "1970-01-01", "jws": "none"}
+
+
+def estimates(estimate: Estimate) -> dict[str, Any]:
+    """Write estimates as JSON has them: numbers are decimals as text, as parameter files have them."""
+    return {
+        "model": estimate.model,
+        "group": estimate.group,
+        "draws": estimate.draws,
+        "log-likelihood": _text(estimate.log_likelihood),
+        "coefficients": [
+            {"name": name, "value": _text(value)}
+            for name, value in zip(estimate.names, estimate.coefficients, strict=True)
+        ],
+        "covariance": [[_text(value) for value in row] for row in estimate.covariance],
+        "sd": {name: _text(value) for name, value in estimate.sd.items()},
+    }
+
+
+def draft(said: Mapping[str, Any], template: Resource, decimals: int = 6) -> Resource:
+    """Make a parameter file of `estimates` and a template; its checks are computed, for review.
+
+    Coefficients are rounded to decimals, since scores are computed in integers of 64 bits. Raises
+    ValueError that says what the template lacks, or where the two do not fit each other.
+    """
+    given = template.get("parameters")
+    if not isinstance(given, dict):
+        raise ValueError("the template has no `parameters`")  # noqa: TRY004 - of a file
+    taken = [name for name in ("stakeholder-group", "coefficients", "covariance") if name in given]
+    if taken:
+        raise ValueError(f"the template has {', '.join(taken)}: these come from the estimates")
+    parameters = {
+        "stakeholder-group": said["group"],
+        "coefficients": [
+            {"name": each["name"], "value": _text(each["value"], decimals)}
+            for each in said["coefficients"]
+        ],
+        "covariance": said["covariance"],
+        **given,
+    }
+    read = Parameters.model_validate(parameters)
+    checks = [_check(read, each.get("levels", {})) for each in template.get("checks", [])]
+    file = {
+        **{name: value for name, value in template.items() if name != "signature"},
+        "parameters": parameters,
+        "checks": checks,
+    }
+    found = TreatmentSuccessFile.model_validate({**file, "signature": _UNSIGNED})
+    objections = list(found.objections())
+    if objections:
+        raise ValueError("; ".join(f"the file {each.text}" for each in objections))
+    return file
+
+
+def _check(read: Parameters, levels: Mapping[str, str]) -> dict[str, Any]:
+    exact = {name: Fraction(value) for name, value in levels.items()}
+    utility = read.utility(read.weights(exact))
+    scored = read.scoring.score({name: whole(name, value) for name, value in exact.items()})
+    return {
+        "levels": dict(levels),
+        "utility": str(utility),
+        "score": str(method.score(utility, read.best, read.palliation)),
+        "good": scored.good,
+        "light": scored.light,
+    }
+
+
+def _text(value: float | str, decimals: int = _DECIMALS) -> str:
+    text = f"{Decimal(value):.{decimals}f}".rstrip("0").rstrip(".")
+    return "0" if text in ("-0", "") else text
