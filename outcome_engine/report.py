@@ -13,7 +13,7 @@ from outcome_engine.assess import ChildOutcome, Finding, NotAssessable
 from outcome_engine.definition import EXTENSION, Definition, definition, measure
 from outcome_engine.parameter_file import NONE, ParameterFile, Parameters, refuse_without_parameters
 from outcome_engine.record import case_start, is_dated
-from outcome_engine.report_groups import HOSPITAL, Form, Lists, group
+from outcome_engine.report_groups import HOSPITAL, Form, Lists, group, illustrative
 from r4.dates import is_date
 from r4.issue import FhirError, error
 from r4.json import Resource
@@ -22,10 +22,6 @@ from terminology.systems import CSOR
 _SCORING = "http://hl7.org/fhir/uv/deqm/StructureDefinition/deqm-measureScoring"
 _LIMITATIONS = "http://hl7.org/fhir/uv/cqm/StructureDefinition/cqm-limitations"
 _DAY = len("2018-01-31")
-_ILLUSTRATIVE = (
-    "Illustrative only: the parameters of this report are made up. It says nothing about any child, "
-    "any treatment or any hospital."
-)
 
 
 class Period(NamedTuple):
@@ -162,7 +158,7 @@ def provenance(
     )
     if file is None or not file.fictitious:
         return [made]
-    return [made, {"url": EXTENSION + "report-illustrative", "valueMarkdown": _ILLUSTRATIVE}]
+    return [made, illustrative()]
 
 
 def _parameters(file: ParameterFile[Any]) -> list[Resource]:
