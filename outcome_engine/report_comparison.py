@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from outcome_engine.assess import ChildOutcome
 from outcome_engine.case_mix import CaseMixModel
 from outcome_engine.definition import EXTENSION
-from outcome_engine.disclosure import HES, shown
+from outcome_engine.disclosure import HES, comparable, shown
 from outcome_engine.parameter_file import ParameterFile
 from outcome_engine.report_groups import HOSPITAL, illustrative, link_id
 from r4.issue import FhirError
@@ -168,7 +168,9 @@ def _of_hospital(found: "Compared", comparison: "Comparison") -> Resource:
     stage = (
         position.stage if position.direction is None else f"{position.stage}-{position.direction}"
     )
-    statistics = [statistic("position", text=stage)]
+    statistics = []
+    if comparable(found.observed, found.known):  # a position narrows a count that is masked
+        statistics.append(statistic("position", text=stage))
     for name, limits in (("alert-limits", found.alert), ("alarm-limits", found.alarm)):
         interval = (limits.lower / found.expected, limits.upper / found.expected)
         statistics.append(statistic(name, interval=interval, level=limits.level))

@@ -47,7 +47,7 @@ async def summaries(context: Context, found: Evaluated) -> list[Resource]:
     """Return the summary reports: by each measure, of the nation and each hospital, of one, or of a Group."""
     made = []
     for measure in found.asked.measures:
-        listed = _summaries(context, found, measure)
+        listed = await asyncio.to_thread(_summaries, context, found, measure)
         if found.asked.group is None:
             listed = await _compared(context, found, measure, listed)
         for report in listed:
@@ -155,20 +155,25 @@ def _summaries(context: Context, found: Evaluated, measure: str) -> Sequence[Res
             now=now,
         )
         return [report]
-    hospitals: list[str | None] = [asked.hospital]
-    if asked.hospital is None:
-        hospitals += sorted({each.hospital for each in outcomes if each.hospital})
-    return [
-        outcome_engine.summary_report(
+    if asked.hospital is not None:
+        report = outcome_engine.summary_report(
             measure,
             outcomes,
-            hospital={"reference": hospital} if hospital else None,
+            hospital={"reference": asked.hospital},
             period=asked.period,
             reporter=_reporter(asked.hospital),
             now=now,
         )
-        for hospital in hospitals
-    ]
+        return [report]
+    hospitals = sorted({each.hospital for each in outcomes if each.hospital})
+    return outcome_engine.summary_reports(
+        measure,
+        outcomes,
+        [{"reference": each} for each in hospitals],
+        period=asked.period,
+        reporter=REGISTRY,
+        now=now,
+    )
 
 
 def _of_child(context: Context, found: Evaluated, measure: str, outcome: ChildOutcome) -> Resource:
