@@ -83,6 +83,7 @@ OPERATIONS = {
         "evaluate": f"{_OWN}/Measure-evaluate",
         "evaluate-measure": f"{_OWN}/Measure-evaluate-measure",
         "collect-data": f"{_OWN}/Measure-collect-data",
+        "data-requirements": f"{_OWN}/Measure-data-requirements",
     },
     "Subscription": {
         "status": f"{_BACKPORT}/OperationDefinition/backport-subscription-status",

@@ -28,6 +28,7 @@ READS = frozenset(
         "$lastn", "$stats", "$validate-code", "$expand", "$lookup", "$translate", "$subsumes",
         "$closure", "$convert", "$carry-over", "$assemble", "$populate",
         "$document", "$pdf", "$mdm", "$collect-data",
+        "$data-requirements",
     }
 )  # fmt: skip
 """What stores nothing that is recorded with it, and leaves nothing in the inbox when it is refused."""

@@ -7,6 +7,7 @@ import asyncio
 
 from fhir_server.context import Context
 from fhir_server.operations import collect_data as collect_data_operation
+from fhir_server.operations import data_requirements as data_requirements_operation
 from fhir_server.operations import evaluate as evaluate_operation
 from fhir_server.operations import evaluation_asked, fhir_message, parameters
 from fhir_server.operations import extract as extract_operation
@@ -135,6 +136,14 @@ async def collect_data(context: Context, asked: Asked) -> Answer:
     """GET or POST Measure/$collect-data."""
     given = _evaluation(asked, collect_data_operation.NAMES)
     return Answer(encode(await collect_data_operation.collect_data(context, given)))
+
+
+async def data_requirements(_context: Context, asked: Asked) -> Answer:
+    """GET or POST Measure/$data-requirements and Measure/[id]/$data-requirements."""
+    given = _evaluation(asked, data_requirements_operation.NAMES)
+    if "id" in asked.parameters:
+        given["measureId"] = asked.id
+    return Answer(encode(data_requirements_operation.data_requirements(given)))
 
 
 def _evaluation(asked: Asked, names: parameters.Kinds = evaluation_asked.NAMES) -> parameters.Input:
