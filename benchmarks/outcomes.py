@@ -127,13 +127,14 @@ def _told(split: Split, many: int) -> None:
     whole = split.stage + split.load + split.compute + split.write
     print(f"{many:,} children, {found.resources:,} resources, {found.rows:,} rows: {whole:.1f} s")
     for name, seconds in (
-        ("read (process seconds)", found.read),
-        ("flatten (process seconds)", found.flatten),
-        ("write staged (process seconds)", found.write),
+        ("read (processor)", found.read),
+        ("flatten (processor)", found.flatten),
+        ("write staged (processor)", found.write),
         (f"staging, {PROCESSES} processes", split.stage),
         ("load into tables", split.load),
         ("compute", split.compute),
         ("write outcomes", split.write),
+        ("the last three (processor)", split.busy),
     ):
         print(f"  {name:<34}{seconds:>8.2f} s")
     print(f"  classes {split.classes}, not assessable {split.left_out}")

@@ -6,7 +6,6 @@ this machine; Spark, where a master is given, wherever that is, from files in a 
 
 import time
 from concurrent.futures import Executor
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,7 +37,8 @@ class Run(NamedTuple):
 class Split(NamedTuple):
     """What a run came to: seconds of each step, and how many children are of each class.
 
-    load: tables of a back end; compute: outcomes; write: the file of outcomes.
+    load: tables of a back end; compute: outcomes; write: the file of outcomes; busy: seconds of
+    processor that the last three took here.
     """
 
     flattened: Flattened
@@ -46,6 +46,7 @@ class Split(NamedTuple):
     load: float
     compute: float
     write: float
+    busy: float
     classes: dict[str, int]
     left_out: int
 
@@ -56,6 +57,7 @@ class Computed(NamedTuple):
     load: float
     compute: float
     write: float
+    busy: float
     classes: dict[str, int]
     left_out: int
 
@@ -71,7 +73,7 @@ def run(asked: Run, executor: Executor) -> Split:
 
 def compute(asked: Run) -> Computed:
     """Compute from what is staged, in whatever process."""
-    started = time.perf_counter()
+    started, worked = time.perf_counter(), time.process_time()
     tables = _in_spark(asked) if asked.spark else _in_duckdb(asked)
     loaded = time.perf_counter()
     database = open_database(asked.where, upgraded=False)
@@ -88,9 +90,9 @@ def compute(asked: Run) -> Computed:
     counted = outcomes.group_by("class").aggregate([("child", "count")]).to_pylist()
     classes = {str(row["class"]): row["child_count"] for row in counted}
     written = time.perf_counter() - computed
-    return Computed(
-        loaded - started, computed - loaded, written, dict(sorted(classes.items())), left_out
-    )
+    busy = time.process_time() - worked
+    counts = dict(sorted(classes.items()))
+    return Computed(loaded - started, computed - loaded, written, busy, counts, left_out)
 
 
 def _in_duckdb(asked: Run) -> dict[str, Any]:
@@ -112,11 +114,9 @@ def _in_spark(asked: Run) -> dict[str, Any]:
 
     from outcome_engine.tables import of_spark  # noqa: PLC0415
 
-    session = (
-        SparkSession.builder.master(asked.spark or "local").appName("csor-outcomes").getOrCreate()
-    )
-    with suppress(AttributeError):
-        session.sparkContext.setLogLevel("ERROR")
+    builder = SparkSession.builder.master(asked.spark or "local").appName("csor-outcomes")
+    session = builder.config("spark.ui.showConsoleProgress", "false").getOrCreate()
+    session.sparkContext.setLogLevel("ERROR")
     for view_id in views():
         read = session.read.parquet(str(Path(asked.folder) / view_id))
         read.createOrReplaceTempView(name(view_id))
