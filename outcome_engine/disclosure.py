@@ -34,6 +34,8 @@ __all__ = [
 ]
 
 _ABSENT = "http://hl7.org/fhir/StructureDefinition/data-absent-reason"
+_MEAN_OF = "measure-population"
+"""The population whose mean is the score of a continuous-variable measure."""
 _MASKED = {"extension": [{"url": _ABSENT, "valueCode": "masked"}]}
 
 
@@ -199,6 +201,10 @@ def _part(part: Resource, place: _Place, masks: Masks, rule: Rule) -> Resource:
     if exact:
         # The score of exact counts is as good as the counts.
         if not any((*place, kind) in masks.masked for kind in (*counts, SCORED)):
+            made["measureScore"] = part["measureScore"]
+        return made
+    if _MEAN_OF in counts:
+        if (*place, _MEAN_OF) not in masks.masked and shown(counts[_MEAN_OF], rule) is not None:
             made["measureScore"] = part["measureScore"]
         return made
     numerator = shown(counts["numerator"], rule)

@@ -15,6 +15,7 @@ from outcome_engine.definition import EXTENSION, Definition, definition, measure
 from outcome_engine.parameter_file import NONE, ParameterFile, Parameters, refuse_without_parameters
 from outcome_engine.record import case_start, is_dated
 from outcome_engine.report_groups import HOSPITAL, Form, Lists, group
+from outcome_engine.report_score import score_of
 from r4.dates import is_date
 from r4.issue import FhirError, error
 from r4.json import Resource
@@ -69,6 +70,7 @@ def individual_report(
     report = _report(rules, "individual", inside, period, who, Form())
     report["extension"] += [_result(outcome), *(_finding(each) for each in outcome.findings)]
     report["extension"] += [_care(each) for each in outcome.care]
+    report["extension"] += score_of(outcome)
     report["evaluatedResource"] = [{"reference": each} for each in outcome.used]
     return report
 
