@@ -48,13 +48,14 @@ def many(
     terminology: Terminology,
     *,
     parameters: Parameters = NONE,
-    put: Any = None,
+    put: Any = tables.in_duckdb,
+    keep: Any = batch.as_it_is,
 ) -> Outcomes:
-    """Evaluate by the batch; put makes tables of a back end, DuckDB's unless given."""
+    """Evaluate by the batch; put makes tables of a back end, keep holds what it reads again."""
     file = parameters.of(of_url(measure), as_of)
-    found = (put or tables.in_duckdb)(staged(records, measure))
+    found = put(staged(records, measure))
     known = batch.memberships(found, measure, terminology, file)
-    rows = batch.outcomes(found, measure, as_of, known, file).to_pyarrow().to_pylist()
+    rows = batch.outcomes(found, measure, as_of, known, file, keep).to_pyarrow().to_pylist()
     return {row["child"]: row for row in rows}
 
 
