@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from outcome_engine import disclosure
 from outcome_engine.assess import ChildOutcome, Finding, NotAssessable
+from outcome_engine.care import Care
 from outcome_engine.definition import EXTENSION, Definition, measure, outline
 from outcome_engine.parameter_file import NONE, ParameterFile, Parameters, refuse_without_parameters
 from outcome_engine.record import case_start, is_dated
@@ -69,6 +70,7 @@ def individual_report(
     report = _report(rules, "individual", inside, period, who, Form())
     report["extension"] += [_result(outcome), *(_finding(each) for each in outcome.findings)]
     report["extension"] += score_of(outcome)
+    report["extension"] += [_care(each) for each in outcome.care]
     report["evaluatedResource"] = [{"reference": each} for each in outcome.used]
     return report
 
@@ -269,6 +271,18 @@ def _result(outcome: ChildOutcome) -> Resource:
             *_evidence(outcome.evidence),
         ],
     )
+
+
+def _care(care: Care) -> Resource:
+    """Say which other hospital cared for the child; its stays are not what the class rests on."""
+    stays = [{"reference": each.reference} for each in care.encounters]
+    return {
+        "url": EXTENSION + "report-care",
+        "extension": [
+            {"url": "hospital", "valueReference": {"reference": care.hospital}},
+            *({"url": "encounter", "valueReference": stay} for stay in stays),
+        ],
+    }
 
 
 def _finding(finding: Finding) -> Resource:
