@@ -17,6 +17,7 @@ from outcome_engine.definition import (
     definition,
     focus_of,
     measure,
+    outline,
 )
 from outcome_engine.parameter_file import NONE, ParameterFile, Parameters
 from outcome_engine.record import Record, case_start, read, reference
@@ -138,7 +139,7 @@ def cases(measure_url: str, record: Sequence[Resource], terminology: Terminology
 
     Raises FhirError 404 for an unknown measure, and 422 for one without rules.
     """
-    return cases_of(definition(measure_url), record, terminology)
+    return cases_of(outline(measure_url), record, terminology)
 
 
 def not_assessable(case: Resource, refusal: FhirError) -> NotAssessable:

@@ -13,7 +13,7 @@ import ibis
 from outcome_engine import civil, expression_ibis
 from outcome_engine.aggregates import Part, default, grouped, of_fact, of_index, of_rules, single
 from outcome_engine.columns import names
-from outcome_engine.definition import Definition, Due, Index, Rule, definition, focus_of
+from outcome_engine.definition import Definition, Due, Index, Rule, definition, focus_of, outline
 from outcome_engine.expression_ibis import Membership, Scope, Value, compiled, iso, literal, nothing
 from outcome_engine.parameter_file import ParameterFile
 from outcome_engine.record import full_day
@@ -94,7 +94,7 @@ def not_assessable(
     tables: Tables, measure_url: str, memberships: Mapping[str, Membership]
 ) -> Table:
     """Return the children with a case that `assess` refuses: child, case_id, case_date, hospital, reason."""
-    rules = definition(measure_url)
+    rules = outline(measure_url)
     cases = _cases(rules, tables, Scope(tables["case"], {}, memberships))
     found = cases.left_join(_patients(tables), "child")
     patients = found.patients.fill_null(0)

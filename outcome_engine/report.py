@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from outcome_engine import disclosure
 from outcome_engine.assess import ChildOutcome, Finding, NotAssessable
 from outcome_engine.care import Care
-from outcome_engine.definition import EXTENSION, Definition, definition, measure
+from outcome_engine.definition import EXTENSION, Definition, measure, outline
 from outcome_engine.parameter_file import NONE, ParameterFile, Parameters, refuse_without_parameters
 from outcome_engine.record import case_start, is_dated
 from outcome_engine.report_groups import HOSPITAL, Form, Lists, group, illustrative
@@ -44,7 +44,7 @@ def check(
     absent; 400 for a period that is not two full dates in order.
     """
     refuse_without_parameters(measure(measure_url), parameters, as_of)
-    definition(measure_url)
+    outline(measure_url)
     check_period(period)
 
 
@@ -62,7 +62,7 @@ def individual_report(
     subject and reporter are Reference elements; now is a dateTime. Raises FhirError 404 or 422 like
     `assess`, and 400 for a period that is not two full dates in order.
     """
-    rules = definition(measure_url)
+    rules = outline(measure_url)
     who = {"subject": subject, "date": now, "reporter": reporter}
     inside = _inside([outcome], check_period(period))
     report = _report(rules, "individual", inside, period, who, Form())
@@ -253,7 +253,7 @@ def _many(
     who: Resource,
     form: Form,
 ) -> Resource:
-    rules = definition(measure_url)
+    rules = outline(measure_url)
     counted = [each for each in about if isinstance(each, ChildOutcome)]
     kind = "summary" if form.lists is None else "subject-list"
     report = _report(rules, kind, _inside(counted, check_period(period)), period, who, form)

@@ -9,11 +9,13 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import outcome_engine
 from fhir_server.context import Knowledge
 from fhir_server.operations.outcomes_staged import Flattened, stage
 from fhir_server.store.database import open_database
 from fhir_server.store.scan import Standing
-from outcome_engine import batch
+from outcome_engine import batch, parameter_file
+from outcome_engine.parameter_file import ParameterFile
 from outcome_engine.tables import name
 from outcome_engine.views.view import views
 
@@ -22,7 +24,8 @@ class Run(NamedTuple):
     """What is computed: a store, what stood, a measure as of a day; and who computes it.
 
     folder: where staged rows are written, empty; out: where outcomes are written, by its suffix as
-    Parquet or CSV; spark: a master, as `local[2]` or `spark://host:7077`.
+    Parquet or CSV; spark: a master, as `local[2]` or `spark://host:7077`; parameters: the folder of signed
+    parameters and the file of signatories.
     """
 
     where: str
@@ -32,6 +35,12 @@ class Run(NamedTuple):
     folder: str
     out: str | None = None
     spark: str | None = None
+    parameters: tuple[Path | None, Path | None] = (None, None)
+
+    def file(self) -> ParameterFile[Any] | None:
+        """Return the parameters of the measure, if it needs any; raises FhirError where refused."""
+        known = parameter_file.known(*self.parameters)
+        return known.of(outcome_engine.measures()[self.measure], self.as_of)
 
 
 class Split(NamedTuple):
@@ -64,6 +73,7 @@ class Computed(NamedTuple):
 
 def run(asked: Run, executor: Executor) -> Split:
     """Compute the outcomes of all children; raises FhirError for a measure that cannot be computed."""
+    asked.file()
     started = time.perf_counter()
     found = stage(asked.where, asked.standing, Path(asked.folder), executor)
     staged = time.perf_counter() - started
@@ -79,10 +89,11 @@ def compute(asked: Run) -> Computed:
     database = open_database(asked.where, upgraded=False)
     try:
         terminology = Knowledge(database).terminology
-        memberships = batch.memberships(tables, asked.measure, terminology)
+        file = asked.file()
+        memberships = batch.memberships(tables, asked.measure, terminology, file)
     finally:
         database.close()
-    outcomes = batch.outcomes(tables, asked.measure, asked.as_of, memberships).to_pyarrow()
+    outcomes = batch.outcomes(tables, asked.measure, asked.as_of, memberships, file).to_pyarrow()
     left_out = batch.not_assessable(tables, asked.measure, memberships).count().to_pyarrow().as_py()
     computed = time.perf_counter()
     if asked.out is not None:

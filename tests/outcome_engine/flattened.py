@@ -5,8 +5,8 @@ from typing import Any
 
 import outcome_engine
 from outcome_engine import batch, columns, staging, tables
-from outcome_engine.definition import definition
 from outcome_engine.definition import measure as of_url
+from outcome_engine.definition import outline
 from outcome_engine.parameter_file import NONE, Parameters
 from outcome_engine.views.view import view
 from r4.issue import FhirError
@@ -21,7 +21,7 @@ Outcomes = dict[str, dict[str, Any]]
 def staged(records: Records, measure: str) -> dict[str, Any]:
     """Flatten records; a child is its first active Patient, or its first."""
     found = {}
-    for view_id in definition(measure).views:
+    for view_id in outline(measure).views:
         rows = [
             row
             for record in records
@@ -74,7 +74,7 @@ def one_by_one(
         except FhirError as refusal:
             refused[child(record)] = str(refusal)
         else:
-            rows[child(record)] = columns.row(definition(measure), outcome)
+            rows[child(record)] = columns.row(outline(measure), outcome)
     return rows, refused
 
 

@@ -7,7 +7,7 @@ import pytest
 
 import outcome_engine
 from outcome_engine import Period
-from outcome_engine.definition import definition
+from outcome_engine.definition import outline
 from r4.json import decode, encode, pretty
 from tests.outcome_engine.flattened import many, one_by_one
 from tests.outcome_engine.measure_examples import POPULATIONS, told
@@ -70,7 +70,7 @@ def test_every_measure_by_rules_has_examples_of_what_it_tells_apart():
     by_rules = {
         found["id"]
         for url, found in outcome_engine.measures().items()
-        if "library" in found and definition(url).rules
+        if "library" in found and outline(url).rules
     }
     assert set(MEASURES) >= by_rules - {"hirschsprung-core-outcome"}
     for measure in MEASURES:
@@ -85,7 +85,7 @@ def test_a_measure_says_where_it_comes_from_and_what_it_is_no_good_for(measure):
     for element in ("disclaimer", "rationale", "guidance", "riskAdjustment", "purpose"):
         assert found[element]
     cited = {each["citation"] for each in found["relatedArtifact"]}
-    rules = definition(MEASURE + measure).rules
+    rules = outline(MEASURE + measure).rules
     assert cited
     assert rules[0].citation
     score = found["improvementNotation"]["coding"][0]["code"]
