@@ -274,7 +274,12 @@ def _performance(
 def _held_out(
     x: Matrix, y: Vector, children: Rows, folds: Vector, estimate: _Estimate
 ) -> Vector | None:
-    """Predict each fold by a model of the others; None where one of these cannot be estimated."""
+    """Predict each fold by a model of the others; None where one of these cannot be estimated.
+
+    None also without a factor: then nothing is told apart.
+    """
+    if x.shape[1] == 1:
+        return None
     found = np.empty(len(y))
     for fold in range(FOLDS):
         held = folds == fold
@@ -290,7 +295,8 @@ def _chances(x: Matrix, fitted: _Fitted) -> Vector:
     predictor = x @ fitted.coefficients
     nodes, weights = np.polynomial.hermite_e.hermegauss(31)
     moved = predictor[:, None] + (fitted.sd or 0.0) * nodes
-    return np.asarray(expit(moved) @ (weights / weights.sum()))
+    # Rounded, so that children who are alike tie: products of matrices differ in the last digit.
+    return np.asarray(np.round(expit(moved) @ (weights / weights.sum()), _DECIMALS))
 
 
 def _file(head: Head, model: dict[str, Any]) -> Resource:

@@ -328,3 +328,13 @@ def test_a_form_that_there_is_not_is_refused(table, tmp_path, capsys):
     ]  # fmt: skip
     assert main(arguments) == 1
     assert "--factor sex:spline" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_without_a_factor_each_child_has_the_chance_of_all(method, rows):
+    model = read(fit(rows, [], method, _head()))
+    share = sum(rows.known().event) / len(rows.known().child)
+    assert model.chance({}) == pytest.approx(share, abs=0.01)
+    assert float(model.parameters.discrimination.apparent) == 0.5
+    assert model.parameters.discrimination.cross_validated is None
+    assert model.parameters.calibration.slope is None
