@@ -139,32 +139,6 @@ def _summary(
     return report
 
 
-def summary_reports(
-    measure_url: str,
-    outcomes: Sequence[ChildOutcome | NotAssessable],
-    *,
-    hospitals: Sequence[Resource | None],
-    period: Period,
-    reporter: Resource,
-    now: str,
-) -> list[Resource]:
-    """Build the summary MeasureReports of hospitals (References) and, for None, of the nation, together.
-
-    As `summary_report`, but no masked count can be computed from all of them; a nation's count that is
-    one hospital's alone is masked with it. It may take seconds: not on the event loop.
-    """
-    exact = []
-    for hospital in hospitals:
-        about = [each for each in outcomes if hospital is None or _is_of(each, hospital)]
-        strata = ("condition", "year") if hospital else ("condition", "year", "hospital")
-        form = Form(with_interval=True, strata=strata)
-        report = _many(measure_url, about, period, {"date": now, "reporter": reporter}, form)
-        if hospital is not None:
-            report["extension"].append({"url": HOSPITAL, "valueReference": hospital})
-        exact.append(report)
-    return disclosure.disclose_all(exact)
-
-
 def group_report(
     measure_url: str,
     outcomes: Iterable[ChildOutcome | NotAssessable],

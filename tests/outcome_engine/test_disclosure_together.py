@@ -367,11 +367,10 @@ def test_the_reports_of_a_run_are_disclosed_together(record, assess, core) -> No
         *[replace(good, hospital="Organization/b")] * 30,
         *[replace(good, hospital="Organization/c")] * 30,
     ]
-    hospitals = [None, *({"reference": f"Organization/{each}"} for each in "abc")]
-    nation, a, *others = outcome_engine.report.summary_reports(
+    nation, a, *others = outcome_engine.summary_reports(
         core,
         outcomes,
-        hospitals=hospitals,
+        [{"reference": f"Organization/{each}"} for each in "abc"],
         period=Period("2018-01-01", "2018-12-31"),
         reporter={"display": "CSOR registry"},
         now="2024-07-01T09:00:00Z",
