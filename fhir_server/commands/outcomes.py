@@ -46,7 +46,8 @@ def run(given: argparse.Namespace) -> int:
         outcomes_staged,
     )
 
-    where, measure = Settings().database, _measure(given.measure)
+    settings, measure = Settings(), _measure(given.measure)
+    where = settings.database
     current, newest = revisions(where)
     if current != newest:
         raise ValueError(f"the schema is {current or 'not there'}, not {newest}: run migrate first")

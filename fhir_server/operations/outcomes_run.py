@@ -9,11 +9,12 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import outcome_engine
 from fhir_server.context import Knowledge
 from fhir_server.operations.outcomes_staged import Flattened, stage
 from fhir_server.store.database import open_database
 from fhir_server.store.scan import Standing
-from outcome_engine import batch
+from outcome_engine import batch, parameter_file
 from outcome_engine.tables import name
 from outcome_engine.views.view import views
 
@@ -22,7 +23,8 @@ class Run(NamedTuple):
     """What is computed: a store, what stood, a measure as of a day; and who computes it.
 
     folder: where staged rows are written, empty; out: where outcomes are written, by its suffix as
-    Parquet or CSV; spark: a master, as `local[2]` or `spark://host:7077`.
+    Parquet or CSV; spark: a master, as `local[2]` or `spark://host:7077`; parameters, signatories: the
+    operator's, as in the settings.
     """
 
     where: str
@@ -32,6 +34,8 @@ class Run(NamedTuple):
     folder: str
     out: str | None = None
     spark: str | None = None
+    parameters: Path | None = None
+    signatories: Path | None = None
 
 
 class Split(NamedTuple):
@@ -73,16 +77,18 @@ def run(asked: Run, executor: Executor) -> Split:
 
 def compute(asked: Run) -> Computed:
     """Compute from what is staged, in whatever process."""
+    known = parameter_file.known(asked.parameters, asked.signatories)
+    file = known.of(outcome_engine.measures()[asked.measure], asked.as_of)
     started, worked = time.perf_counter(), time.process_time()
     tables = _in_spark(asked) if asked.spark else _in_duckdb(asked)
     loaded = time.perf_counter()
     database = open_database(asked.where, upgraded=False)
     try:
         terminology = Knowledge(database).terminology
-        memberships = batch.memberships(tables, asked.measure, terminology)
+        memberships = batch.memberships(tables, asked.measure, terminology, file)
     finally:
         database.close()
-    outcomes = batch.outcomes(tables, asked.measure, asked.as_of, memberships).to_pyarrow()
+    outcomes = batch.outcomes(tables, asked.measure, asked.as_of, memberships, file).to_pyarrow()
     left_out = batch.not_assessable(tables, asked.measure, memberships).count().to_pyarrow().as_py()
     computed = time.perf_counter()
     if asked.out is not None:
