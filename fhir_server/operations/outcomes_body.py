@@ -16,6 +16,8 @@ from r4.json import Resource
 
 _NOT_TOLD = ("as_of", "statement", "evidence", "findings", "used", "facts")
 """What of an outcome no summary tells."""
+_PUT_BACK = ("findings", "parameters")
+"""What is kept in another form, and what is the same for all children of a measure."""
 
 
 def kept(
@@ -35,7 +37,11 @@ def kept(
             case_id=case_id, hospital=outcome.hospital, case_date="", outcome_class=None,
             score=None, body=body, **about,
         )  # fmt: skip
-    built = {name: _built(getattr(outcome, name)) for name in _types(ChildOutcome)}
+    built = {
+        name: _built(getattr(outcome, name))
+        for name in _types(ChildOutcome)
+        if name not in _PUT_BACK
+    }
     built["findings"] = [
         {
             name: each.rule.id if name == "rule" else _built(getattr(each, name))
@@ -58,8 +64,13 @@ def _built(value: Any) -> Any:
     return msgspec.to_builtins(value, order="deterministic")
 
 
-def outcome(found: Kept, rules: Mapping[str, Any]) -> ChildOutcome | NotAssessable:
-    """Return the engine's value of a kept outcome; rules: what each says, by its id."""
+def outcome(
+    found: Kept, rules: Mapping[str, Any], parameters: Any = None
+) -> ChildOutcome | NotAssessable:
+    """Return the engine's value of a kept outcome; rules: what each says, by its id.
+
+    parameters: the file that the measure is computed with, None where it needs none.
+    """
     built = msgspec.json.decode(found.body)
     if found.outcome_class is None and "starts" in built:
         return NotAssessable(built["case"], built["hospital"], built["reason"])
@@ -71,7 +82,8 @@ def outcome(found: Kept, rules: Mapping[str, Any]) -> ChildOutcome | NotAssessab
         name: frozenset(value) if isinstance(value, list) else value
         for name, value in built.pop("facts").items()
     }
-    return ChildOutcome(findings=findings, facts=facts, **_converted(built, ChildOutcome))
+    values = _converted(built, ChildOutcome)
+    return ChildOutcome(findings=findings, facts=facts, parameters=parameters, **values)
 
 
 def _converted(built: Mapping[str, Any], kind: type) -> dict[str, Any]:
@@ -96,6 +108,4 @@ def may_be_in(found: Kept, period: Period) -> bool:
 def told(found: Kept) -> dict[str, Any]:
     """Return what a summary may tell of an outcome: two that are alike leave every summary as it is."""
     built: dict[str, Any] = msgspec.json.decode(found.body)
-    return {name: value for name, value in built.items() if name not in _NOT_TOLD} | {
-        "score": found.score
-    }
+    return {name: value for name, value in built.items() if name not in _NOT_TOLD}

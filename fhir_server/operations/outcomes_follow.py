@@ -23,8 +23,10 @@ from fhir_server.store import outcomes as store
 from fhir_server.store.failure import place
 from fhir_server.store.outcomes import Cursor, OvertakenError, Refresh
 from fhir_server.store.read import snapshot
+from outcome_engine.definition import definition
 from r4 import artefacts
 from r4.issue import FhirError
+from r4.json import Resource
 
 logger = logging.getLogger("csor.outcomes")
 
@@ -37,7 +39,6 @@ SLICE = 1000
 UNSAVED = 10_000
 """Rows that concern no child after which a position is saved all the same."""
 _SECOND = 1_000_000
-_ANY = outcome_engine.Period("2000-01-01", "2000-12-31")
 
 
 @contextlib.asynccontextmanager
@@ -211,22 +212,35 @@ def current(context: Context, as_of: str) -> dict[str, str]:
     """Return, for each measure that can be computed, what its outcomes go by: the day and a digest."""
     told = context.knowledge.told
     found = {}
-    for measure in outcome_engine.measures():
-        if (digest := _digest(measure, told)) is not None:
-            found[measure] = f"{as_of}/{digest}"
+    for url, measure in outcome_engine.measures().items():
+        file = _file(context, measure, as_of)
+        if (digest := _digest(url, told, file)) is not None:
+            found[url] = f"{as_of}/{digest}"
     return found
 
 
-@cache
-def _digest(measure: str, told: str) -> str | None:
-    """Return a digest of a measure, its libraries and what is loaded; None where it is not computed."""
+def _file(context: Context, measure: Resource, as_of: str) -> str | None:
+    """Return the digest of a measure's parameters, empty where it needs none, None where they are refused."""
     try:
-        outcome_engine.check(measure, _ANY)
+        file = context.parameters.of(measure, as_of)
     except FhirError:
+        return None
+    return "" if file is None else file.digest
+
+
+@cache
+def _digest(measure: str, told: str, file: str | None) -> str | None:
+    """Return a digest of a measure, its libraries, parameters and what is loaded; None: not computed."""
+    try:
+        definition(measure)
+    except FhirError:
+        return None
+    if file is None:
         return None
     listed = [
         msgspec.json.encode(each, order="deterministic")
         for each in artefacts.load("outcome_engine")
         if each["resourceType"] != "Measure" or each["url"] == measure
     ]
-    return hashlib.sha256(b"\n".join([told.encode(), *sorted(listed)])).hexdigest()[:16]
+    content = b"\n".join([told.encode(), file.encode(), *sorted(listed)])
+    return hashlib.sha256(content).hexdigest()[:16]

@@ -6,6 +6,7 @@ stored up to a moment and nothing that was stored after it.
 
 from datetime import datetime
 
+import outcome_engine
 from fhir_server.context import Context, instant, microseconds
 from fhir_server.operations import outcomes_body
 from fhir_server.operations.outcomes_follow import current
@@ -38,9 +39,10 @@ def outcomes(
         or _cursor(context, measure) != before
     ):
         return None
-    rules = {rule.id: rule for rule in definition(measure).rules}
+    file = context.parameters.of(outcome_engine.measures()[measure], instant(at)[:10])
+    rules = {rule.id: rule for rule in definition(measure, file).rules}
     return [
-        outcomes_body.outcome(each, rules)
+        outcomes_body.outcome(each, rules, file)
         for each in found
         if (hospital is None or each.hospital == hospital) and outcomes_body.may_be_in(each, period)
     ]

@@ -18,6 +18,7 @@ from fhir_server.context import Context, Knowledge
 from fhir_server.operations.outcomes_rescored import Asked, Rescored, Source, left_over, rescored
 from fhir_server.settings import Settings
 from fhir_server.store.database import open_database
+from outcome_engine import parameter_file
 from r4.issue import FhirError
 
 _LENGTH = 8
@@ -51,7 +52,8 @@ class InThread:
         """Do nothing: a thread ends with its work."""
 
     def _answer(self, asked: Asked) -> Rescored:
-        return answer(Source(self._context.database, self._context.terminology), asked)
+        context = self._context
+        return answer(Source(context.database, context.terminology, context.parameters), asked)
 
 
 class InProcess:
@@ -139,13 +141,14 @@ def serve(end: socket.socket) -> None:
     settings: Settings = _receive(end)
     database = open_database(settings.database, upgraded=False)
     knowledge = Knowledge(database)
+    parameters = parameter_file.known(settings.parameters, settings.signatories)
     try:
         while True:
             asked: Asked = _receive(end)
             knowledge.renew()
             found: Rescored | Exception
             try:
-                found = answer(Source(database, knowledge.terminology), asked)
+                found = answer(Source(database, knowledge.terminology, parameters), asked)
             except FhirError as refusal:
                 found = RuntimeError(str(refusal))
             except Exception as failure:

@@ -18,6 +18,7 @@ from fhir_server.store.connection import Database
 from fhir_server.store.outcomes import Kept
 from fhir_server.store.read import Stored, by_rid
 from outcome_engine import ChildOutcome, NotAssessable
+from outcome_engine.parameter_file import Parameters
 from r4.issue import FhirError
 from r4.json import Resource, decode
 from terminology import Terminology
@@ -75,6 +76,7 @@ class Source(NamedTuple):
 
     database: Database
     terminology: Terminology
+    parameters: Parameters
 
 
 async def rescored(source: Source, asked: Asked) -> Rescored:
@@ -182,7 +184,7 @@ def _assessed(
     source: Source, measure: str, record: list[Resource], case: Resource, as_of: str
 ) -> ChildOutcome | NotAssessable:
     try:
-        return outcome_engine.assess(measure, record, as_of, source.terminology)
+        return outcome_engine.assess(measure, record, as_of, source.terminology, source.parameters)
     except FhirError as refusal:
         return outcome_engine.not_assessable(case, refusal)
 

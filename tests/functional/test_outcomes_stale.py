@@ -36,7 +36,7 @@ NATION, HERE, THERE = "nation", "Organization/hospital", "Organization/other"
 async def summarised(made: Context, year: int = 2012) -> None:
     """Compute and store the summaries of a year: of the nation, and of each hospital."""
     period = {"periodStart": f"{year}-01-01", "periodEnd": f"{year}-12-31"}
-    await evaluate(made, {"measureUrl": MEASURE, "reportType": "summary", **period}, keep=True)
+    await evaluate(made, {"measureUrl": [MEASURE], "reportType": "summary", **period}, keep=True)
 
 
 def reports(made: Context) -> dict[tuple[str, str], Resource]:
