@@ -27,6 +27,7 @@ __all__ = [
     "HES",
     "NOT_ASSESSABLE",
     "Rule",
+    "comparable",
     "disclose",
     "disclose_all",
     "disclose_hospitals",
@@ -123,6 +124,15 @@ def shown(count: int, rule: Rule = HES) -> int | None:
     if 0 < count < rule.mask_below:
         return None
     return (2 * count + rule.round_to) // (2 * rule.round_to) * rule.round_to
+
+
+def comparable(observed: int, known: int, rule: Rule = HES) -> bool:
+    """Tell whether a hospital's ratio, limits and position may be shown.
+
+    They are exempt from the rule, but a ratio times what was expected is the count, and a position
+    narrows it: not where the count of events, or of children, is masked.
+    """
+    return shown(observed, rule) is not None and known >= rule.mask_below
 
 
 def _masks(

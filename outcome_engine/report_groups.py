@@ -21,6 +21,10 @@ LINK_ID = "http://hl7.org/fhir/5.0/StructureDefinition/extension-MeasureReport.g
 
 _OBSERVED = "measure-observation"
 """What is observed of a child: a number, and no population that has a count."""
+_ILLUSTRATIVE = (
+    "Illustrative only: the parameters of this report are made up. It says nothing about any child, "
+    "any treatment or any hospital."
+)
 _KEY: Mapping[str, Callable[[ChildOutcome], str | None]] = {
     "condition": lambda outcome: outcome.condition,
     "year": lambda outcome: outcome.case_date[: len("2018")],
@@ -82,6 +86,11 @@ def stratum_of(stratum: Resource) -> str:
     value = stratum["value"]
     found: str = value["coding"][0]["code"] if "coding" in value else value["text"]
     return found
+
+
+def illustrative() -> Resource:
+    """Mark a report that was made with parameters or a model that are made up."""
+    return {"url": EXTENSION + "report-illustrative", "valueMarkdown": _ILLUSTRATIVE}
 
 
 def link_id(element: str, value: str) -> Resource:
