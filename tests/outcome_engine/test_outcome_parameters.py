@@ -205,7 +205,7 @@ class TestTampered:
         file = signed()
         places = [path for path in leaves(file) if path[-1] not in OUTSIDE]
         assert len(places) > 200
-        for path in places[:: len(places) // 60]:
+        for path in places[:: len(places) // 30]:
             changed = decode(encode(file))
             at = changed
             for step in path[:-1]:

@@ -15,6 +15,8 @@ from tests.outcome_engine.signing import TSS, measure, parameters, signed
 from tests.outcome_engine.simulated import records
 from tests.outcome_engine.test_treatment_success_children import AFTER, NAMES, child
 
+pytestmark = pytest.mark.slow  # test_outcome_batch.py holds the golden records in every run
+
 LIFE = [None, 0, 10, 24, 25, 50, Decimal("74.999999"), Decimal("75.000000"), 100]
 DEATHS = [{}, {"deceasedDateTime": "2018-02-02"}, {"deceasedDateTime": "2018-03"},
           {"deceasedBoolean": True}, {"deceasedDateTime": "2020-01-01"}]  # fmt: skip
@@ -106,7 +108,6 @@ def test_changed_golden_records_ties_included(terminology):
     assert {row["class"] for row in ties} == {"good"}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("rule", ["planned", "emergency", "not-known"])
 def test_urgencies_that_are_not_recorded(terminology, rule):
     those = [
@@ -117,7 +118,6 @@ def test_urgencies_that_are_not_recorded(terminology, rule):
     assert len({row["score"] for row in rows.values()}) > 10
 
 
-@pytest.mark.slow
 def test_simulated_children(terminology):
     those = records("hirschsprung", size=0.2)
     many, single = both(those, parameters(signed()), terminology, "2026-06-30")
@@ -125,7 +125,6 @@ def test_simulated_children(terminology):
     assert len({row["score"] for row in many.values()}) > 3
 
 
-@pytest.mark.slow
 def test_with_other_ways_of_counting(terminology):
     those = records("hirschsprung", size=0.1)
     many, single = both(those, parameters(signed(by_procedure)), terminology, "2026-06-30")
