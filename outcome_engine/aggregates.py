@@ -1,7 +1,10 @@
 """What is read of a view's rows for many children at once: facts, the index event, rules' evidence."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import operator
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Any
 
 import ibis
@@ -10,7 +13,7 @@ from outcome_engine.definition_values import Index, Rule, Selection, Taken
 from outcome_engine.expression_ibis import Scope, Value, compiled, index_key
 from outcome_engine.expression_python import staged
 from outcome_engine.rows import FAR, counted_column, kept_as
-from outcome_engine.syntax import Column, facts_of
+from outcome_engine.syntax import Column, Node, conjuncts, facts_of, hoisted
 
 Aggregate = Callable[[Any, Value], Value]
 """Of a table's rows and the condition that they meet, a value for each child."""
@@ -33,6 +36,14 @@ class Part:
         """Name the facts that the selection reads."""
         where = self.selection.where
         return frozenset() if where is None else facts_of(where)
+
+
+def with_facts_apart(part: Part, name: Callable[[Node], str]) -> Part:
+    """Return a part whose selection reads, by a name, what it computes of facts alone."""
+    where = part.selection.where
+    if where is None:
+        return part
+    return replace(part, selection=replace(part.selection, where=hoisted(where, name)))
 
 
 def of_fact(fact: Taken) -> Part:
@@ -76,14 +87,42 @@ def default(part: Part) -> bool | int | None:
 
 
 def grouped(parts: Sequence[Part], scope: Scope) -> Any:
-    """Return a table of the parts of one view: child, and a column for each by its name."""
+    """Return a table of the parts of one view: child, and a column for each by its name.
+
+    What several parts ask of a row is computed once.
+    """
+    asked = Counter(each for part in parts for each in _conjuncts(part))
+    shared = [each for each, times in asked.items() if times > 1]
+    columns = {each: f"asked_{place}" for place, each in enumerate(shared)}
     rows = scope.rows
+    if columns:
+        rows = rows.mutate(**{name: compiled(each, scope) for each, name in columns.items()})
+    facts = {
+        name: rows[value.get_name()] if name != "asOf" else value
+        for name, value in scope.facts.items()
+    }
+    within = Scope(rows, facts, scope.memberships)
     values = {
-        part.name: part.aggregate(rows, condition(part, scope))
+        part.name: part.aggregate(rows, _holds(part, within, columns))
         for part in parts
         if part.aggregate is not None
     }
     return rows.group_by("child").aggregate(**values)
+
+
+def _conjuncts(part: Part) -> tuple[Node, ...]:
+    where = part.selection.where
+    return () if where is None else tuple(dict.fromkeys(conjuncts(where)))
+
+
+def _holds(part: Part, scope: Scope, columns: Mapping[Node, str]) -> Value:
+    found = [
+        scope.rows[columns[each]] if each in columns else compiled(each, scope)
+        for each in _conjuncts(part)
+    ]
+    if not found:
+        return ibis.literal(True)
+    return reduce(operator.and_, found).fill_null(False)
 
 
 def single(part: Part, scope: Scope) -> Any:
@@ -92,19 +131,11 @@ def single(part: Part, scope: Scope) -> Any:
         raise ValueError(part.name)
     rows, fact = scope.rows, part.fact
     of = rows[staged(Column(fact.of or "", kept_as(fact)))]
-    rows = rows.filter(condition(part, scope) & of.notnull()).mutate(taken=of)
+    rows = rows.filter(_holds(part, scope, {}) & of.notnull()).mutate(taken=of)
     if fact.value == "sum":
         once = rows.group_by(["child", "id"]).aggregate(taken=rows.taken.max())
         return once.group_by("child").aggregate(**{part.name: once.taken.sum().cast("int64")})
     return _at_the_end(part.name, fact, rows)
-
-
-def condition(part: Part, scope: Scope) -> Value:
-    """Return whether a row counts for a part: true or false."""
-    where = part.selection.where
-    if where is None:
-        return ibis.literal(True)
-    return compiled(where, scope).fill_null(False)
 
 
 def _aggregate(fact: Taken) -> Aggregate:

@@ -11,7 +11,16 @@ from typing import Any
 import ibis
 
 from outcome_engine import civil, expression_ibis
-from outcome_engine.aggregates import Part, default, grouped, of_fact, of_index, of_rules, single
+from outcome_engine.aggregates import (
+    Part,
+    default,
+    grouped,
+    of_fact,
+    of_index,
+    of_rules,
+    single,
+    with_facts_apart,
+)
 from outcome_engine.columns import names
 from outcome_engine.definition import Definition, Due, Index, Rule, definition, focus_of, outline
 from outcome_engine.expression_ibis import Membership, Scope, Value, compiled, iso, literal, nothing
@@ -253,6 +262,12 @@ class _Work:
                 parts.append(of_fact(step))
         for rule in self._rules.rules:
             parts += of_rules(rule)
+        apart: dict[Node, str] = {}
+        parts = [
+            with_facts_apart(part, lambda node: apart.setdefault(node, f"of facts {len(apart)}"))
+            for part in parts
+        ]
+        computed += [_of(name, node) for node, name in apart.items()]
         return computed, parts
 
     def _has(self, needs: frozenset[str]) -> bool:

@@ -4,6 +4,7 @@ A value is an integer, a text, a boolean or nothing. Dates are days since 1970-0
 seconds since then, decimals millionths; `days` is a set of dates, `texts` one of texts.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -84,3 +85,26 @@ def members_of(node: Node) -> frozenset[Member]:
     if isinstance(node, Operation):
         return frozenset().union(*(members_of(each) for each in node.operands))
     return frozenset()
+
+
+def conjuncts(node: Node) -> tuple[Node, ...]:
+    """List the parts that are all true where a node is true."""
+    if isinstance(node, Operation) and node.operator == "and":
+        return tuple(part for each in node.operands for part in conjuncts(each))
+    return (node,)
+
+
+def reads_rows(node: Node) -> bool:
+    """Tell whether a node reads the row at hand, not facts alone."""
+    if isinstance(node, Operation):
+        return any(reads_rows(each) for each in node.operands)
+    return isinstance(node, Column | Member)
+
+
+def hoisted(node: Node, name: Callable[[Node], str]) -> Node:
+    """Put a fact of a name in the place of whatever is computed of facts alone."""
+    if not isinstance(node, Operation):
+        return node
+    if not reads_rows(node) and facts_of(node):
+        return Fact(name(node), node.type)
+    return Operation(node.operator, tuple(hoisted(each, name) for each in node.operands), node.type)
