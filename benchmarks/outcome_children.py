@@ -39,6 +39,11 @@ def child(number: int) -> list[Resource]:
     return found
 
 
+def kinds() -> int:
+    """Return how many golden records there are: so many children on, one is like this one."""
+    return len(_templates())
+
+
 @cache
 def _templates() -> list[str]:
     """Return the golden records as texts with places for a number and a hospital."""

@@ -3,7 +3,7 @@
 Pure functions of stored resources. `measures` and `focus` say what there is, `check` whether it can
 be reported; `cases` and `may_begin_in` say whether a child is concerned; `assess` gives one child's
 outcome, `not_assessable` what stands for it where it refuses; `individual_report`,
-`subject_list_report`, `summary_report` and `group_report` make MeasureReports of them, and
+`subject_list_report`, `summary_report`, `summary_reports` and `group_report` make MeasureReports of them, and
 `provenance` says from what. See docs/outcomes.md.
 """
 
@@ -28,6 +28,7 @@ from outcome_engine.report import (
     provenance,
     subject_list_report,
     summary_report,
+    summary_reports,
 )
 
 __all__ = [
@@ -51,4 +52,5 @@ __all__ = [
     "provenance",
     "subject_list_report",
     "summary_report",
+    "summary_reports",
 ]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from outcome_engine import score_found
+from outcome_engine.care import Care, elsewhere
 from outcome_engine.definition import (
     ClassRule,
     Definition,
@@ -16,6 +17,7 @@ from outcome_engine.definition import (
     definition,
     focus_of,
     measure,
+    outline,
 )
 from outcome_engine.parameter_file import NONE, ParameterFile, Parameters
 from outcome_engine.record import Record, case_start, read, reference
@@ -92,7 +94,7 @@ class ChildOutcome:
     the child is in, the reporting period aside; observation: what `measure-observation` observes,
     scaled like a fact; references are literal (`Type/id`); dates are FHIR dates, None where the
     record does not hold them; condition is the code of the case's condition, among those that the
-    measure is about.
+    measure is about; care is that of other hospitals than the case's, until all should be known.
     """
 
     measure: str
@@ -120,6 +122,7 @@ class ChildOutcome:
     parameters: ParameterFile[Any] | None = None
     condition: str | None = None
     score: ScoreFound | None = None
+    care: tuple[Care, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +139,7 @@ def cases(measure_url: str, record: Sequence[Resource], terminology: Terminology
 
     Raises FhirError 404 for an unknown measure, and 422 for one without rules.
     """
-    return cases_of(definition(measure_url), record, terminology)
+    return cases_of(outline(measure_url), record, terminology)
 
 
 def not_assessable(case: Resource, refusal: FhirError) -> NotAssessable:
@@ -170,7 +173,10 @@ def assess_by(
     child = read(rules, record, as_of, terminology)
     due = rules.due is None or child.facts["due"]
     findings = tuple(_find(rule, child, due) for rule in rules.rules)
-    return _outcome(rules, child, findings, due)
+    found = _outcome(rules, child, findings, due)
+    begin = min(found.case_date, found.index_date or found.case_date)
+    end = min(found.due_on or found.as_of, found.as_of)
+    return replace(found, care=elsewhere(record, found.hospital, begin, end))
 
 
 def _scored(found: ChildOutcome, file: ParameterFile[Any]) -> ChildOutcome:

@@ -13,7 +13,7 @@ import ibis
 from outcome_engine import civil, expression_ibis
 from outcome_engine.aggregates import Part, default, grouped, of_fact, of_index, of_rules, single
 from outcome_engine.columns import names
-from outcome_engine.definition import Definition, Due, Index, Rule, definition, focus_of
+from outcome_engine.definition import Definition, Due, Index, Rule, definition, focus_of, outline
 from outcome_engine.expression_ibis import Membership, Scope, Value, compiled, iso, literal, nothing
 from outcome_engine.parameter_file import ParameterFile
 from outcome_engine.record import full_day
@@ -29,8 +29,16 @@ Tables = Mapping[str, Table]
 ibis.options.sql.fuse_selects = False
 # Fused, every fact would be written out again wherever it is read: a megabyte of SQL.
 
+Keep = Callable[[Table], Table]
+"""Of a table, the same to read from."""
+
 _LAST = "~"
 """What sorts after every date."""
+
+
+def as_it_is(table: Table) -> Table:
+    """Hold nothing: the back end keeps what is read several times, as DuckDB does."""
+    return table
 
 
 def memberships(
@@ -44,13 +52,7 @@ def memberships(
     file: the measure's parameters, where it needs them. Runs one query for each column of codings
     that is asked about. Raises FhirError like `definition`.
     """
-    return memberships_by(tables, definition(measure_url, file), terminology)
-
-
-def memberships_by(
-    tables: Tables, rules: Definition, terminology: Terminology
-) -> Mapping[str, Membership]:
-    """Tell the same for a definition that was read."""
+    rules = definition(measure_url, file)
     asked: dict[tuple[str, str], set[str]] = {}
     for selection in rules.selections:
         for member in _members(selection.where):
@@ -73,20 +75,17 @@ def outcomes(
     as_of: str,
     memberships: Mapping[str, Membership],
     file: ParameterFile[Any] | None = None,
+    keep: Keep = as_it_is,
 ) -> Table:
     """Return a table of outcomes, one row for each child that `assess` would not refuse.
 
     file: the measure's parameters (`Parameters.of`), where it needs them; without, no score is known.
-    Columns: see `columns.names`. as_of is a full date. Raises FhirError like `assess`.
+    keep: what holds a table between two passes, on a back end that would compute it anew wherever it
+    is read (Spark: `spark.keep`). Columns: see `columns.names`. as_of is a full date.
+    Raises FhirError like `assess`.
     """
-    return outcomes_by(definition(measure_url, file), tables, as_of, memberships)
-
-
-def outcomes_by(
-    rules: Definition, tables: Tables, as_of: str, memberships: Mapping[str, Membership]
-) -> Table:
-    """Return the same for a definition that was read."""
-    work = _Work(rules, tables, civil.day_of(full_day(as_of)), memberships)
+    rules = definition(measure_url, file)
+    work = _Work(rules, tables, civil.day_of(full_day(as_of)), memberships, keep)
     work.compute()
     return work.outcomes()
 
@@ -95,7 +94,7 @@ def not_assessable(
     tables: Tables, measure_url: str, memberships: Mapping[str, Membership]
 ) -> Table:
     """Return the children with a case that `assess` refuses: child, case_id, case_date, hospital, reason."""
-    rules = definition(measure_url)
+    rules = outline(measure_url)
     cases = _cases(rules, tables, Scope(tables["case"], {}, memberships))
     found = cases.left_join(_patients(tables), "child")
     patients = found.patients.fill_null(0)
@@ -182,9 +181,15 @@ class _Work:
     """A table with a row for each child, which gains a column with every fact."""
 
     def __init__(
-        self, rules: Definition, tables: Tables, as_of: int, known: Mapping[str, Membership]
+        self,
+        rules: Definition,
+        tables: Tables,
+        as_of: int,
+        known: Mapping[str, Membership],
+        keep: Keep,
     ) -> None:
         self._rules = rules
+        self._keep = keep
         self._tables = tables
         self._known = known
         self._as_of = literal(as_of, "date")
@@ -192,7 +197,7 @@ class _Work:
         patients = _patients(tables)
         patients = patients.filter(patients.patients == 1).drop("patients")
         cases = cases.filter(cases.case_day.notnull())
-        self._children = cases.inner_join(patients, "child")
+        self._children = keep(cases.inner_join(patients, "child"))
         self._columns = {"birthDate": "born", "caseDate": "case_day"}
 
     def compute(self) -> None:
@@ -208,6 +213,7 @@ class _Work:
                 if not now and parts:
                     raise ValueError([part.name for part in parts])
                 self._read(now)
+                self._children = self._keep(self._children)
                 parts = [part for part in parts if part not in now]
 
     def outcomes(self) -> Table:

@@ -24,7 +24,7 @@ from outcome_engine.definition_values import (
     several,
     single,
 )
-from outcome_engine.parameter_file import ParameterFile
+from outcome_engine.parameter_file import ParameterFile, refuse_without_parameters
 from outcome_engine.parameterised import library as written
 from outcome_engine.treatment_success import UNKNOWN
 from r4 import artefacts
@@ -46,6 +46,7 @@ __all__ = [
     "focus_of",
     "measure",
     "measures",
+    "outline",
     "parameterised",
     "parts",
     "read",
@@ -94,13 +95,19 @@ def focus_of(measure: Resource) -> list[Resource]:
 def definition(measure_url: str, file: ParameterFile[Any] | None = None) -> Definition:
     """Read a measure and its library, the parameters of a file written into it.
 
-    Without its parameters a measure that needs them can be read, but tells no child's outcome.
-    Raises FhirError 404, and 422 where it cannot be computed.
+    Raises FhirError 404, and 422 where it cannot be computed, or needs parameters and is given none.
     """
-    known = (measure_url, None if file is None else file.digest)
-    if known not in _READ:
-        _READ[known] = _read(measure(measure_url), file)
-    return _READ[known]
+    if file is None:
+        refuse_without_parameters(measure(measure_url))
+    return _known(measure_url, file)
+
+
+def outline(measure_url: str) -> Definition:
+    """Read a measure and its library for what parameters do not change: cases, populations, codes.
+
+    No child is scored by it. Raises FhirError 404, and 422 where there is no library.
+    """
+    return _known(measure_url, None)
 
 
 def parameterised(found: Resource, file: ParameterFile[Any] | None = None) -> Resource:
@@ -121,6 +128,13 @@ def parameterised(found: Resource, file: ParameterFile[Any] | None = None) -> Re
 
 
 _READ: dict[tuple[str, str | None], Definition] = {}
+
+
+def _known(measure_url: str, file: ParameterFile[Any] | None) -> Definition:
+    known = (measure_url, None if file is None else file.digest)
+    if known not in _READ:
+        _READ[known] = _read(measure(measure_url), file)
+    return _READ[known]
 
 
 def _read(found: Resource, file: ParameterFile[Any] | None) -> Definition:

@@ -27,6 +27,7 @@ __all__ = [
     "HES",
     "NOT_ASSESSABLE",
     "Rule",
+    "comparable",
     "disclose",
     "disclose_all",
     "disclose_hospitals",
@@ -34,6 +35,8 @@ __all__ = [
 ]
 
 _ABSENT = "http://hl7.org/fhir/StructureDefinition/data-absent-reason"
+_MEAN_OF = "measure-population"
+"""The population whose mean is the score of a continuous-variable measure."""
 _MASKED = {"extension": [{"url": _ABSENT, "valueCode": "masked"}]}
 
 
@@ -123,6 +126,15 @@ def shown(count: int, rule: Rule = HES) -> int | None:
     return (2 * count + rule.round_to) // (2 * rule.round_to) * rule.round_to
 
 
+def comparable(observed: int, known: int, rule: Rule = HES) -> bool:
+    """Tell whether a hospital's ratio, limits and position may be shown.
+
+    They are exempt from the rule, but a ratio times what was expected is the count, and a position
+    narrows it: not where the count of events, or of children, is masked.
+    """
+    return shown(observed, rule) is not None and known >= rule.mask_below
+
+
 def _masks(
     found: Sequence[tuple[str, Resource]], before: Sequence[tuple[str, Resource]], rule: Rule
 ) -> Masks:
@@ -199,6 +211,10 @@ def _part(part: Resource, place: _Place, masks: Masks, rule: Rule) -> Resource:
     if exact:
         # The score of exact counts is as good as the counts.
         if not any((*place, kind) in masks.masked for kind in (*counts, SCORED)):
+            made["measureScore"] = part["measureScore"]
+        return made
+    if _MEAN_OF in counts:
+        if (*place, _MEAN_OF) not in masks.masked and shown(counts[_MEAN_OF], rule) is not None:
             made["measureScore"] = part["measureScore"]
         return made
     numerator = shown(counts["numerator"], rule)

@@ -10,10 +10,12 @@ from typing import Any, NamedTuple
 
 from outcome_engine import disclosure
 from outcome_engine.assess import ChildOutcome, Finding, NotAssessable
-from outcome_engine.definition import EXTENSION, Definition, definition, measure
+from outcome_engine.care import Care
+from outcome_engine.definition import EXTENSION, Definition, measure, outline
 from outcome_engine.parameter_file import NONE, ParameterFile, Parameters, refuse_without_parameters
 from outcome_engine.record import case_start, is_dated
-from outcome_engine.report_groups import HOSPITAL, Form, Lists, group
+from outcome_engine.report_groups import HOSPITAL, Form, Lists, group, illustrative
+from outcome_engine.report_score import score_of
 from r4.dates import is_date
 from r4.issue import FhirError, error
 from r4.json import Resource
@@ -22,10 +24,8 @@ from terminology.systems import CSOR
 _SCORING = "http://hl7.org/fhir/uv/deqm/StructureDefinition/deqm-measureScoring"
 _LIMITATIONS = "http://hl7.org/fhir/uv/cqm/StructureDefinition/cqm-limitations"
 _DAY = len("2018-01-31")
-_ILLUSTRATIVE = (
-    "Illustrative only: the parameters of this report are made up. It says nothing about any child, "
-    "any treatment or any hospital."
-)
+_SEVERAL = 2
+"""Hospitals of which one could be computed from the nation and the others."""
 
 
 class Period(NamedTuple):
@@ -44,7 +44,7 @@ def check(
     absent; 400 for a period that is not two full dates in order.
     """
     refuse_without_parameters(measure(measure_url), parameters, as_of)
-    definition(measure_url)
+    outline(measure_url)
     check_period(period)
 
 
@@ -62,11 +62,13 @@ def individual_report(
     subject and reporter are Reference elements; now is a dateTime. Raises FhirError 404 or 422 like
     `assess`, and 400 for a period that is not two full dates in order.
     """
-    rules = definition(measure_url)
+    rules = outline(measure_url)
     who = {"subject": subject, "date": now, "reporter": reporter}
     inside = _inside([outcome], check_period(period))
     report = _report(rules, "individual", inside, period, who, Form())
     report["extension"] += [_result(outcome), *(_finding(each) for each in outcome.findings)]
+    report["extension"] += [_care(each) for each in outcome.care]
+    report["extension"] += score_of(outcome)
     report["evaluatedResource"] = [{"reference": each} for each in outcome.used]
     return report
 
@@ -87,15 +89,54 @@ def summary_report(
     hospital's report leaves with the disclosure rule applied; a national one is exact but for what it
     says of hospitals. Raises FhirError like `individual_report`.
     """
-    about = [each for each in outcomes if hospital is None or _is_of(each, hospital)]
+    exact = _summary(measure_url, outcomes, hospital, period, {"date": now, "reporter": reporter})
+    return disclosure.disclose_hospitals(exact) if hospital is None else disclosure.disclose(exact)
+
+
+def summary_reports(
+    measure_url: str,
+    outcomes: Sequence[ChildOutcome | NotAssessable],
+    hospitals: Sequence[Resource],
+    *,
+    period: Period,
+    reporter: Resource,
+    now: str,
+) -> list[Resource]:
+    """Build the summary MeasureReports of the nation and of hospitals (References), in that order.
+
+    They leave together: what is masked in one cannot be computed from the others. This may take a while,
+    and is not for an event loop. Raises FhirError like `individual_report`.
+    """
     who = {"date": now, "reporter": reporter}
+    about = [None, *hospitals]
+    if len(hospitals) < _SEVERAL:
+        return [
+            summary_report(
+                measure_url, outcomes, hospital=each, period=period, reporter=reporter, now=now
+            )
+            for each in about
+        ]
+    return disclosure.disclose_all(
+        [_summary(measure_url, outcomes, each, period, who) for each in about]
+    )
+
+
+def _summary(
+    measure_url: str,
+    outcomes: Iterable[ChildOutcome | NotAssessable],
+    hospital: Resource | None,
+    period: Period,
+    who: Resource,
+) -> Resource:
+    """Build the exact report of a hospital or, with None, of the nation."""
+    about = [each for each in outcomes if hospital is None or _is_of(each, hospital)]
     if hospital is None:
         form = Form(with_interval=True, strata=("condition", "year", "hospital"))
-        return disclosure.disclose_hospitals(_many(measure_url, about, period, who, form))
+        return _many(measure_url, about, period, who, form)
     form = Form(with_interval=True, strata=("condition", "year"))
     report = _many(measure_url, about, period, who, form)
     report["extension"].append({"url": HOSPITAL, "valueReference": hospital})
-    return disclosure.disclose(report)
+    return report
 
 
 def group_report(
@@ -162,7 +203,7 @@ def provenance(
     )
     if file is None or not file.fictitious:
         return [made]
-    return [made, {"url": EXTENSION + "report-illustrative", "valueMarkdown": _ILLUSTRATIVE}]
+    return [made, illustrative()]
 
 
 def _parameters(file: ParameterFile[Any]) -> list[Resource]:
@@ -212,7 +253,7 @@ def _many(
     who: Resource,
     form: Form,
 ) -> Resource:
-    rules = definition(measure_url)
+    rules = outline(measure_url)
     counted = [each for each in about if isinstance(each, ChildOutcome)]
     kind = "summary" if form.lists is None else "subject-list"
     report = _report(rules, kind, _inside(counted, check_period(period)), period, who, form)
@@ -267,6 +308,18 @@ def _result(outcome: ChildOutcome) -> Resource:
             *_evidence(outcome.evidence),
         ],
     )
+
+
+def _care(care: Care) -> Resource:
+    """Say which other hospital cared for the child; its stays are not what the class rests on."""
+    stays = [{"reference": each.reference} for each in care.encounters]
+    return {
+        "url": EXTENSION + "report-care",
+        "extension": [
+            {"url": "hospital", "valueReference": {"reference": care.hospital}},
+            *({"url": "encounter", "valueReference": stay} for stay in stays),
+        ],
+    }
 
 
 def _finding(finding: Finding) -> Resource:

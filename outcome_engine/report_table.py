@@ -31,6 +31,7 @@ COLUMNS: Mapping[str, Kind] = {
     "stratum": "text",
     "population": "text",
     "count": "integer",
+    "quantity": "decimal",
     "masked": "boolean",
     "score": "decimal",
     "interval_method": "text",
@@ -38,7 +39,8 @@ COLUMNS: Mapping[str, Kind] = {
     "interval_lower": "decimal",
     "interval_upper": "decimal",
 }
-"""The columns in order. `about` is `national`, the reference of a hospital, or a Group's."""
+"""The columns in order. `about` is `national`, the reference of a hospital, or a Group's; `quantity` is a
+count that is no whole number: what is expected."""
 _PLACES = Decimal("0.000001")
 _DIGITS = 18
 _INTERVAL = EXTENSION + "outcome-interval"
@@ -106,8 +108,16 @@ def _counted(about: Row, counted: Resource) -> Iterator[Row]:
     found: Row = {**about, "score": score.get("value"), **_interval(score, counted)}
     for population in counted["population"]:
         code = population["code"]["coding"][0]["code"]
-        count = population.get("count")
-        yield {**found, "population": code, "count": count, "masked": count is None}
+        count, quantity = population.get("count"), _quantity(population)
+        masked = count is None and quantity is None
+        yield {**found, "population": code, "count": count, "quantity": quantity, "masked": masked}
+
+
+def _quantity(population: Resource) -> Decimal | None:
+    """Return a count that is no whole number: what is expected of a case-mix."""
+    extensions = population.get("extension", ())
+    found = (e["valueQuantity"]["value"] for e in extensions if "valueQuantity" in e)
+    return next(found, None)
 
 
 def _interval(*places: Resource) -> Row:

@@ -6,7 +6,7 @@ https://hl7.org/fhir/R4/measure-operation-data-requirements.html
 import re
 from collections.abc import Iterable, Iterator
 
-from outcome_engine.definition import definition
+from outcome_engine.definition import outline
 from outcome_engine.definition_values import Definition, Taken
 from outcome_engine.syntax import Column, Constant, Member, Node, Operation, members_of
 from outcome_engine.views.view import Select, View, view
@@ -23,7 +23,7 @@ def requirements(measure_url: str, start: str | None = None, end: str | None = N
     Where start and end (dates) are given, the cases that are needed begin between them. Raises FhirError
     404, and 422 for a measure that cannot be computed.
     """
-    rules = definition(measure_url)
+    rules = outline(measure_url)
     found = rules.measure
     needed = [each for selected in _selections(rules) for each in _requirements(selected)]
     if start is not None and end is not None:

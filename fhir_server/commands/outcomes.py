@@ -46,7 +46,8 @@ def run(given: argparse.Namespace) -> int:
         outcomes_staged,
     )
 
-    where, measure = Settings().database, _measure(given.measure)
+    settings = Settings()
+    where, measure = settings.database, _measure(given.measure)
     current, newest = revisions(where)
     if current != newest:
         raise ValueError(f"the schema is {current or 'not there'}, not {newest}: run migrate first")
@@ -67,7 +68,10 @@ def run(given: argparse.Namespace) -> int:
     ):
         folder = str(given.folder or Path(made) / "staged")
         out = str(given.out) if given.out else None
-        asked = outcomes_run.Run(where, standing, measure, as_of, folder, out, given.spark)
+        asked = outcomes_run.Run(
+            where, standing, measure, as_of, folder, out, given.spark,
+            (settings.parameters, settings.signatories),
+        )  # fmt: skip
         found = outcomes_run.run(asked, executor)
     _say(asked.measure, as_of, found)
     return 0

@@ -41,7 +41,11 @@ OPERATIONS = {
     },
     "Group": {"export": f"{_BULK}/group-export"},
     "Encounter": {"everything": f"{_HL7}/Encounter-everything"},
-    "Observation": {"lastn": f"{_HL7}/Observation-lastn", "stats": f"{_HL7}/Observation-stats"},
+    "Observation": {
+        "grade": f"{_OWN}/Observation-grade",
+        "lastn": f"{_HL7}/Observation-lastn",
+        "stats": f"{_HL7}/Observation-stats",
+    },
     "": {
         "validate": f"{_HL7}/Resource-validate",
         "export": f"{_BULK}/export",

@@ -1,7 +1,7 @@
 """The outcomes that an evaluation is made of: of each child that is asked about, by each measure."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import outcome_engine
@@ -10,6 +10,9 @@ from fhir_server.operations import children
 from fhir_server.operations.evaluation_asked import Asked
 from fhir_server.operations.past import settled
 from outcome_engine import ChildOutcome, NotAssessable
+from outcome_engine.case_mix import CaseMixModel
+from outcome_engine.parameter_file import ParameterFile
+from outcome_engine.report_comparison import NO_MODEL
 from r4.issue import FhirError
 from r4.json import Resource
 
@@ -76,6 +79,8 @@ async def _outcomes(
     context: Context, evaluated: Evaluated, measure: str
 ) -> AsyncIterator[tuple[list[Resource], ChildOutcome | NotAssessable]]:
     asked, as_of = evaluated.asked, evaluated.as_of
+    if asked.type == "summary" and case_mix_model(context, measure, as_of)[0] is not None:
+        asked = replace(asked, hospital=None)  # who is compared is compared with all
     async for record in _records(context, asked, _types(measure), evaluated.moment):
         if asked.is_of_one:
             found = _assessed(context, measure, record, as_of)
@@ -127,6 +132,17 @@ def _outcome(
         return _assessed(context, measure, record, as_of)
     except FhirError as refusal:
         return outcome_engine.not_assessable(case, refusal)
+
+
+def case_mix_model(
+    context: Context, measure: str, as_of: str
+) -> tuple[ParameterFile[CaseMixModel] | None, str]:
+    """Return the signed case-mix model of a measure on a date, or None and why there is none."""
+    known = outcome_engine.measures()[measure.partition("|")[0]]
+    try:
+        return context.parameters.of_kind(CaseMixModel, known, as_of), NO_MODEL
+    except FhirError as refusal:
+        return None, f"Not compared: {refusal}"
 
 
 def _assessed(context: Context, measure: str, record: list[Resource], as_of: str) -> ChildOutcome:

@@ -11,8 +11,9 @@ import outcome_engine
 from fhir_server.context import Context, instant
 from fhir_server.interactions.capabilities import release
 from fhir_server.operations.evaluation_kept import KEPT_AT_ONCE, kept
-from fhir_server.operations.evaluation_outcomes import Evaluated
+from fhir_server.operations.evaluation_outcomes import Evaluated, case_mix_model
 from outcome_engine import ChildOutcome, NotAssessable
+from outcome_engine.report_comparison import with_comparison
 from outcome_engine.report_groups import HOSPITAL
 from r4.issue import Issue, operation_outcome
 from r4.json import Resource
@@ -46,7 +47,10 @@ async def summaries(context: Context, found: Evaluated) -> list[Resource]:
     """Return the summary reports: by each measure, of the nation and each hospital, of one, or of a Group."""
     made = []
     for measure in found.asked.measures:
-        for report in _summaries(context, found, measure):
+        listed = await asyncio.to_thread(_summaries, context, found, measure)
+        if found.asked.group is None:
+            listed = await _compared(context, found, measure, listed)
+        for report in listed:
             made.append(_with_provenance(context, found, report))
             await asyncio.sleep(0)
     return made
@@ -126,6 +130,19 @@ async def _lists(context: Context, found: Evaluated, *, keep: bool) -> Resource:
     return {"resourceType": "Bundle", "type": "collection", "entry": entries}
 
 
+async def _compared(
+    context: Context, found: Evaluated, measure: str, listed: Sequence[Resource]
+) -> Sequence[Resource]:
+    """Return the summaries with how each compares, or why it does not; computed in a thread."""
+    inside = [
+        each
+        for each in found.assessed(measure)
+        if outcome_engine.in_period(each, found.asked.period)
+    ]
+    model, refusal = case_mix_model(context, measure, found.as_of)
+    return await asyncio.to_thread(with_comparison, listed, inside, model, refusal)
+
+
 def _summaries(context: Context, found: Evaluated, measure: str) -> Sequence[Resource]:
     asked, outcomes, now = found.asked, found.outcomes[measure], instant(context.now())
     if asked.group is not None:
@@ -138,20 +155,25 @@ def _summaries(context: Context, found: Evaluated, measure: str) -> Sequence[Res
             now=now,
         )
         return [report]
-    hospitals: list[str | None] = [asked.hospital]
-    if asked.hospital is None:
-        hospitals += sorted({each.hospital for each in outcomes if each.hospital})
-    return [
-        outcome_engine.summary_report(
+    if asked.hospital is not None:
+        report = outcome_engine.summary_report(
             measure,
             outcomes,
-            hospital={"reference": hospital} if hospital else None,
+            hospital={"reference": asked.hospital},
             period=asked.period,
             reporter=_reporter(asked.hospital),
             now=now,
         )
-        for hospital in hospitals
-    ]
+        return [report]
+    hospitals = sorted({each.hospital for each in outcomes if each.hospital})
+    return outcome_engine.summary_reports(
+        measure,
+        outcomes,
+        [{"reference": each} for each in hospitals],
+        period=asked.period,
+        reporter=REGISTRY,
+        now=now,
+    )
 
 
 def _of_child(context: Context, found: Evaluated, measure: str, outcome: ChildOutcome) -> Resource:
@@ -173,7 +195,8 @@ def _with_provenance(context: Context, found: Evaluated, report: Resource) -> Re
         software=f"CSOR {release()}",
         parameters=context.parameters,
     )
-    return {**report, "extension": [*report["extension"], *made_from]}
+    known = [each for each in made_from if each not in report["extension"]]
+    return {**report, "extension": [*report["extension"], *known]}
 
 
 def _reporter(hospital: str | None) -> Resource:

@@ -6,15 +6,16 @@ this machine; Spark, where a master is given, wherever that is, from files in a 
 
 import time
 from concurrent.futures import Executor
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import outcome_engine
 from fhir_server.context import Knowledge
 from fhir_server.operations.outcomes_staged import Flattened, stage
 from fhir_server.store.database import open_database
 from fhir_server.store.scan import Standing
-from outcome_engine import batch
+from outcome_engine import batch, parameter_file
+from outcome_engine.parameter_file import ParameterFile
 from outcome_engine.tables import name
 from outcome_engine.views.view import views
 
@@ -23,7 +24,8 @@ class Run(NamedTuple):
     """What is computed: a store, what stood, a measure as of a day; and who computes it.
 
     folder: where staged rows are written, empty; out: where outcomes are written, by its suffix as
-    Parquet or CSV; spark: a master, as `local[2]` or `spark://host:7077`.
+    Parquet or CSV; spark: a master, as `local[2]` or `spark://host:7077`; parameters: the folder of signed
+    parameters and the file of signatories.
     """
 
     where: str
@@ -33,12 +35,19 @@ class Run(NamedTuple):
     folder: str
     out: str | None = None
     spark: str | None = None
+    parameters: tuple[Path | None, Path | None] = (None, None)
+
+    def file(self) -> ParameterFile[Any] | None:
+        """Return the parameters of the measure, if it needs any; raises FhirError where refused."""
+        known = parameter_file.known(*self.parameters)
+        return known.of(outcome_engine.measures()[self.measure], self.as_of)
 
 
 class Split(NamedTuple):
     """What a run came to: seconds of each step, and how many children are of each class.
 
-    load: tables of a back end; compute: outcomes; write: the file of outcomes.
+    load: tables of a back end; compute: outcomes; write: the file of outcomes; busy: seconds of
+    processor that the last three took here.
     """
 
     flattened: Flattened
@@ -46,6 +55,7 @@ class Split(NamedTuple):
     load: float
     compute: float
     write: float
+    busy: float
     classes: dict[str, int]
     left_out: int
 
@@ -56,12 +66,14 @@ class Computed(NamedTuple):
     load: float
     compute: float
     write: float
+    busy: float
     classes: dict[str, int]
     left_out: int
 
 
 def run(asked: Run, executor: Executor) -> Split:
     """Compute the outcomes of all children; raises FhirError for a measure that cannot be computed."""
+    asked.file()
     started = time.perf_counter()
     found = stage(asked.where, asked.standing, Path(asked.folder), executor)
     staged = time.perf_counter() - started
@@ -71,16 +83,17 @@ def run(asked: Run, executor: Executor) -> Split:
 
 def compute(asked: Run) -> Computed:
     """Compute from what is staged, in whatever process."""
-    started = time.perf_counter()
+    started, worked = time.perf_counter(), time.process_time()
     tables = _in_spark(asked) if asked.spark else _in_duckdb(asked)
     loaded = time.perf_counter()
     database = open_database(asked.where, upgraded=False)
     try:
         terminology = Knowledge(database).terminology
-        memberships = batch.memberships(tables, asked.measure, terminology)
+        file = asked.file()
+        memberships = batch.memberships(tables, asked.measure, terminology, file)
     finally:
         database.close()
-    outcomes = batch.outcomes(tables, asked.measure, asked.as_of, memberships).to_pyarrow()
+    outcomes = batch.outcomes(tables, asked.measure, asked.as_of, memberships, file).to_pyarrow()
     left_out = batch.not_assessable(tables, asked.measure, memberships).count().to_pyarrow().as_py()
     computed = time.perf_counter()
     if asked.out is not None:
@@ -88,9 +101,9 @@ def compute(asked: Run) -> Computed:
     counted = outcomes.group_by("class").aggregate([("child", "count")]).to_pylist()
     classes = {str(row["class"]): row["child_count"] for row in counted}
     written = time.perf_counter() - computed
-    return Computed(
-        loaded - started, computed - loaded, written, dict(sorted(classes.items())), left_out
-    )
+    busy = time.process_time() - worked
+    counts = dict(sorted(classes.items()))
+    return Computed(loaded - started, computed - loaded, written, busy, counts, left_out)
 
 
 def _in_duckdb(asked: Run) -> dict[str, Any]:
@@ -112,11 +125,9 @@ def _in_spark(asked: Run) -> dict[str, Any]:
 
     from outcome_engine.tables import of_spark  # noqa: PLC0415
 
-    session = (
-        SparkSession.builder.master(asked.spark or "local").appName("csor-outcomes").getOrCreate()
-    )
-    with suppress(AttributeError):
-        session.sparkContext.setLogLevel("ERROR")
+    builder = SparkSession.builder.master(asked.spark or "local").appName("csor-outcomes")
+    session = builder.config("spark.ui.showConsoleProgress", "false").getOrCreate()
+    session.sparkContext.setLogLevel("ERROR")
     for view_id in views():
         read = session.read.parquet(str(Path(asked.folder) / view_id))
         read.createOrReplaceTempView(name(view_id))

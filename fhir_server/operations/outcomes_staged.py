@@ -44,7 +44,7 @@ class Part(NamedTuple):
 
 
 class Flattened(NamedTuple):
-    """What became of a part, or of several: resources, rows, and seconds of one process for each step."""
+    """What became of a part, or of several: resources, rows, and seconds of processor for each step."""
 
     resources: int = 0
     rows: int = 0
@@ -108,11 +108,11 @@ def _parts(database: Database, standing: Standing) -> Iterator[Part]:
 
 def flattened(job: Job, part: Part) -> Flattened:
     """Flatten a part, in whatever process: as a file for each view of its type."""
-    started = time.perf_counter()
+    started = time.process_time()
     if job.where not in _OPENED:
         _OPENED[job.where] = open_database(job.where, upgraded=False)
     found = scan.bodies(_OPENED[job.where], part.type, job.standing, (part.after, part.until))
-    read = time.perf_counter()
+    read = time.process_time()
     listed = [each for each in map(decode, found) if not _is_none(each)]
     of_child = partial(_child, job.survivors)
     rows = {
@@ -120,7 +120,7 @@ def flattened(job: Job, part: Part) -> Flattened:
         for view in views().values()
         if view.resource == part.type
     }
-    flat = time.perf_counter()
+    flat = time.process_time()
     for view in views().values():
         if view.resource == part.type:
             _written(Path(job.folder), view, part.until, rows[view.name])
@@ -129,7 +129,7 @@ def flattened(job: Job, part: Part) -> Flattened:
         sum(map(len, rows.values())),
         read - started,
         flat - read,
-        time.perf_counter() - flat,
+        time.process_time() - flat,
     )
 
 

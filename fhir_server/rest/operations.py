@@ -11,6 +11,7 @@ from fhir_server.operations import data_requirements as data_requirements_operat
 from fhir_server.operations import evaluate as evaluate_operation
 from fhir_server.operations import evaluation_asked, fhir_message, parameters
 from fhir_server.operations import extract as extract_operation
+from fhir_server.operations import grade as grade_operation
 from fhir_server.operations import lastn as lastn_operation
 from fhir_server.operations import process_response as process_response_operation
 from fhir_server.operations import sign as sign_operation
@@ -122,6 +123,13 @@ async def evaluate_measure(context: Context, asked: Asked) -> Answer:
 async def lastn(context: Context, asked: Asked) -> Answer:
     """GET Observation/$lastn."""
     return Answer(lastn_operation.lastn(context, asked.pairs))
+
+
+async def grade(context: Context, asked: Asked) -> Answer:
+    """GET or POST Observation/[id]/$grade."""
+    body = asked.resource() if asked.raw else None
+    given = parameters.given(asked.pairs, body, grade_operation.NAMES)
+    return Answer(encode(grade_operation.grade(context, given, asked.id)))
 
 
 async def stats(context: Context, asked: Asked) -> Answer:

@@ -62,6 +62,7 @@ TABLE = (
     Interaction("GET", "/Encounter/{id}/$everything", "$everything", answers.everything),
     Interaction("POST", "/Patient/{id}/$purge", "$purge", purge.purge),
     Interaction("GET", "/Observation/$lastn", "$lastn", operations.lastn),
+    *_both("/Observation/{id}/$grade", "$grade", operations.grade),
     Interaction("GET", "/Observation/$stats", "$stats", operations.stats),
     Interaction("POST", "/Observation/$stats", "$stats", operations.stats),
     Interaction("POST", "/$validate", "$validate", operations.validate),

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent.parent
 FLOWS = sorted((ROOT / "docs" / "flows").glob("*.md"))
-MOST_HOPS = {"create": 4, "hl7v2": 4, "note": 4, "measure": 3}
+MOST_HOPS = {"create": 4, "hl7v2": 4, "note": 4, "measure": 3, "outcomes": 3}
 MOST_PARTICIPANTS = 5
 PACKAGES = "fhir_server|outcome_engine|questionnaires|mappings|profiles|terminology|r4"
 NAME = re.compile(rf"\b((?:{PACKAGES})(?:\.\w+)*):(\w+)")

@@ -127,16 +127,8 @@ def test_care_at_other_hospitals_counts_by_its_clinical_dates_for_the_hospital_o
     """An appendicectomy at RTH, a transfer to RWE, and 30 days after leaving it an emergency at RHM."""
     register(server, "RTH", "RWE", "RHM")
     for message in messages:
-        url = server.base_url.removesuffix("/fhir") + "/hl7v2"
-        answer = server.http.post(
-            url, content=message.encode(), headers={"content-type": "application/hl7-v2"}
-        )
-        assert "MSA|AA" in answer.text, answer.text
-    record = [
-        entry["resource"]
-        for kind in ("Patient", "EpisodeOfCare", "Encounter", "Procedure")
-        for entry in server.http.get(f"/{kind}").json()["entry"]
-    ]
+        send(server, message)
+    record = everything(server)
     url = f"{CSOR}/Measure/appendicectomy-readmission"
     found = outcome_engine.assess(url, record, "2025-06-01", TERMINOLOGY)
     assert (found.outcome_class, found.index_date) == ("bad", "2025-03-10")
@@ -148,7 +140,57 @@ def test_care_at_other_hospitals_counts_by_its_clinical_dates_for_the_hospital_o
     assert encounter["period"]["start"].startswith("2025-04-17")
     provider = encounter["serviceProvider"]["reference"].partition("/")[2]
     assert hospitals[provider] == "RHM"
+    cared = [(hospitals[each.hospital.partition("/")[2]], each.encounters) for each in found.care]
+    assert [name for name, _ in cared] == ["RWE", "RHM"]
+    assert [[stay.date[:10] for stay in stays] for _, stays in cared] == [
+        ["2025-03-13"],
+        ["2025-04-17"],
+    ]
+
+
+def send(server: Served, message: str) -> None:
+    url = server.base_url.removesuffix("/fhir") + "/hl7v2"
+    headers = {"content-type": "application/hl7-v2"}
+    answer = server.http.post(url, content=message.encode(), headers=headers)
+    assert "MSA|AA" in answer.text, answer.text
+
+
+def everything(server: Served, *more: str) -> list[Resource]:
+    return [
+        entry["resource"]
+        for kind in ("Patient", "EpisodeOfCare", "Encounter", "Procedure", *more)
+        for entry in server.http.get(f"/{kind}").json()["entry"]
+    ]
 
 
 def organizations(server: Served) -> list[Resource]:
     return [entry["resource"] for entry in server.http.get("/Organization").json()["entry"]]
+
+
+RESULTS = (
+    "MSH|^~\\&|EPR|RTH|CSOR|CSOR|202504091200||ORU^R01|R1|P|2.4\r"
+    "PID|1||9990000018^^^NHS||Testchild-Wren^Fictitious||20160506|2\r"
+    "OBR|1||P-1^EPR|outcome^Follow-up^L|||202503141000\r"
+    "OBX|1|CE|appendix-histology^Histology^CSOR||appendix-normal^Normal appendix^CSOR||||||F\r"
+    "OBX|2|ID|postoperative-review^Review^CSOR||Y||||||F|||202504091100\r"
+)
+
+
+@pytest.mark.parametrize(
+    ("measure", "found", "day"),
+    [
+        ("appendicectomy-negative", "bad", "2025-03-14"),
+        ("appendicectomy-complications", "good", None),
+    ],
+)
+def test_results_of_a_hospital_make_the_measures_of_an_appendicectomy_known(
+    server: Served, measure: str, found: str, day: str | None
+) -> None:
+    register(server, "RTH")
+    for message in (INDEX, RESULTS):
+        send(server, message)
+    record = everything(server, "Observation")
+    outcome = outcome_engine.assess(f"{CSOR}/Measure/{measure}", record, "2025-06-01", TERMINOLOGY)
+    assert outcome.outcome_class == found
+    (finding,) = outcome.findings
+    assert day is None or (finding.date or "").startswith(day)

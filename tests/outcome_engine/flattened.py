@@ -5,8 +5,8 @@ from typing import Any
 
 import outcome_engine
 from outcome_engine import batch, columns, staging, tables
-from outcome_engine.definition import definition
 from outcome_engine.definition import measure as of_url
+from outcome_engine.definition import outline
 from outcome_engine.parameter_file import NONE, Parameters
 from outcome_engine.views.view import view
 from r4.issue import FhirError
@@ -21,7 +21,7 @@ Outcomes = dict[str, dict[str, Any]]
 def staged(records: Records, measure: str) -> dict[str, Any]:
     """Flatten records; a child is its first active Patient, or its first."""
     found = {}
-    for view_id in definition(measure).views:
+    for view_id in outline(measure).views:
         rows = [
             row
             for record in records
@@ -48,13 +48,14 @@ def many(
     terminology: Terminology,
     *,
     parameters: Parameters = NONE,
-    put: Any = None,
+    put: Any = tables.in_duckdb,
+    keep: Any = batch.as_it_is,
 ) -> Outcomes:
-    """Evaluate by the batch; put makes tables of a back end, DuckDB's unless given."""
+    """Evaluate by the batch; put makes tables of a back end, keep holds what it reads again."""
     file = parameters.of(of_url(measure), as_of)
-    found = (put or tables.in_duckdb)(staged(records, measure))
+    found = put(staged(records, measure))
     known = batch.memberships(found, measure, terminology, file)
-    rows = batch.outcomes(found, measure, as_of, known, file).to_pyarrow().to_pylist()
+    rows = batch.outcomes(found, measure, as_of, known, file, keep).to_pyarrow().to_pylist()
     return {row["child"]: row for row in rows}
 
 
@@ -73,7 +74,7 @@ def one_by_one(
         except FhirError as refusal:
             refused[child(record)] = str(refusal)
         else:
-            rows[child(record)] = columns.row(definition(measure), outcome)
+            rows[child(record)] = columns.row(outline(measure), outcome)
     return rows, refused
 
 

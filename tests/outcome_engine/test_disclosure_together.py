@@ -2,12 +2,17 @@
 
 import json
 from copy import deepcopy
+from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import Bounds, LinearConstraint, milp
+from scipy.sparse import csr_array
 
+import outcome_engine
+from outcome_engine import Period
 from outcome_engine.disclosure import HES, disclose, disclose_all, disclose_hospitals, shown
 from outcome_engine.score import measure_score, scored
 
@@ -83,6 +88,12 @@ class Reader:
                     place = (value, "all", "") if code == "hospital" else (at, code, value)
                     self.read(*place, stratum)
         self.sums(hospitals)
+        matrix = np.zeros((len(self.rows), len(self.least)))
+        for at, (row, _, _) in enumerate(self.rows):
+            for column, coefficient in row.items():
+                matrix[at, column] = coefficient
+        ends = [[row[end] for row in self.rows] for end in (1, 2)]
+        self.known = LinearConstraint(csr_array(matrix), *ends)
 
     def cell(self, *name: str) -> int:
         if name not in self.names:
@@ -146,8 +157,6 @@ class Reader:
     def values(self, name: tuple) -> tuple[int, int]:
         """Return the least and the greatest number that a count may be."""
         size = len(self.least)
-        matrix = [[row.get(at, 0) for at in range(size)] for row, _, _ in self.rows]
-        known = LinearConstraint(matrix, [r[1] for r in self.rows], [r[2] for r in self.rows])
         ends = []
         for sign in (1, -1):
             cost = [0.0] * size
@@ -156,7 +165,7 @@ class Reader:
                 cost,
                 integrality=[1] * size,
                 bounds=Bounds(self.least, self.most),
-                constraints=known,
+                constraints=self.known,
             )
             assert found.x is not None, "the reader's picture of the reports has no truth in it"
             ends.append(round(found.x[self.names[name]]))
@@ -348,3 +357,26 @@ def test_no_masked_count_can_be_computed_from_any_reports(cells: list) -> None:
 
 def test_the_rule_is_hes() -> None:
     assert (HES.mask_below, HES.round_to) == (8, 5)
+
+
+def test_the_reports_of_a_run_are_disclosed_together(record, assess, core) -> None:
+    good, missing = assess(record("good")), assess(record("due-survey-missing"))
+    outcomes = [
+        *[replace(good, hospital="Organization/a")] * 20,
+        *[replace(missing, hospital="Organization/a")] * 3,
+        *[replace(good, hospital="Organization/b")] * 30,
+        *[replace(good, hospital="Organization/c")] * 30,
+    ]
+    nation, a, *others = outcome_engine.summary_reports(
+        core,
+        outcomes,
+        [{"reference": f"Organization/{each}"} for each in "abc"],
+        period=Period("2018-01-01", "2018-12-31"),
+        reporter={"display": "CSOR registry"},
+        now="2024-07-01T09:00:00Z",
+    )
+    exceptions = [count(each, "denominator-exception") for each in (nation, a, *others)]
+    assert exceptions[:2] == [3, None]
+    assert exceptions[2:].count(None) >= 1
+    assert count(nation, "numerator") == 80
+    assert [count(each, "numerator") for each in (a, *others)] == [20, 30, 30]

@@ -1,14 +1,16 @@
 """Each measure's worked examples: a child's record, and the outcome that a reviewer has read."""
 
+from collections import Counter
 from importlib.resources import files
 
 import pytest
 
 import outcome_engine
-from outcome_engine.definition import definition
+from outcome_engine import Period
+from outcome_engine.definition import outline
 from r4.json import decode, encode, pretty
 from tests.outcome_engine.flattened import many, one_by_one
-from tests.outcome_engine.measure_examples import told
+from tests.outcome_engine.measure_examples import POPULATIONS, told
 
 MEASURE = "https://csor.example/fhir/Measure/"
 EXAMPLES = files("outcome_engine") / "examples"
@@ -68,7 +70,7 @@ def test_every_measure_by_rules_has_examples_of_what_it_tells_apart():
     by_rules = {
         found["id"]
         for url, found in outcome_engine.measures().items()
-        if "library" in found and definition(url).rules
+        if "library" in found and outline(url).rules
     }
     assert set(MEASURES) >= by_rules - {"hirschsprung-core-outcome"}
     for measure in MEASURES:
@@ -83,7 +85,7 @@ def test_a_measure_says_where_it_comes_from_and_what_it_is_no_good_for(measure):
     for element in ("disclaimer", "rationale", "guidance", "riskAdjustment", "purpose"):
         assert found[element]
     cited = {each["citation"] for each in found["relatedArtifact"]}
-    rules = definition(MEASURE + measure).rules
+    rules = outline(MEASURE + measure).rules
     assert cited
     assert rules[0].citation
     score = found["improvementNotation"]["coding"][0]["code"]
@@ -109,3 +111,30 @@ def test_many_at_once_give_what_one_by_one_gives(measure, terminology):
     assert (len(rows), refused) == (len(records), {})
     assert len({row["class"] for row in rows.values()}) == len(NAMED)
     assert many(records, MEASURE + measure, "2026-06-30", terminology) == rows
+
+
+@pytest.mark.parametrize("measure", MEASURES)
+def test_a_summary_scores_those_of_whom_it_is_known(measure, terminology):
+    """Every example counted by hand: numerator / (denominator - exclusions - exceptions)."""
+    counts, outcomes = Counter(), []
+    for of, name in PAIRS:
+        if of == measure:
+            record, expected = example(of, name)
+            (as_of,) = values(expected, "asOf")
+            outcomes.append(outcome_engine.assess(MEASURE + of, record, as_of, terminology))
+            counts.update(values(expected, "population"))
+    report = outcome_engine.summary_report(
+        MEASURE + measure,
+        outcomes,
+        hospital=None,
+        period=Period("2012-01-01", "2026-12-31"),
+        reporter={"display": "CSOR registry"},
+        now="2026-11-23T10:00:00Z",
+    )
+    (group,) = report["group"]
+    told = {each["code"]["coding"][0]["code"]: each["count"] for each in group["population"]}
+    assert told == {code: counts[code] for code in POPULATIONS}
+    base = counts["denominator"] - counts["denominator-exclusion"] - counts["denominator-exception"]
+    assert base > counts["numerator"] > 0
+    score = float(group["measureScore"]["value"])
+    assert score == pytest.approx(counts["numerator"] / base, abs=1e-4)

@@ -8,7 +8,7 @@ import pytest
 
 import outcome_engine
 from outcome_engine import Period
-from outcome_engine.definition import definition
+from outcome_engine.definition import definition, outline
 from profiles.validate import validate
 from r4 import artefacts
 from r4.json import decode
@@ -101,9 +101,7 @@ def test_the_combination_says_that_it_is_a_proposal(core):
 
 
 def test_every_definition_is_read_with_its_codes_and_value_sets():
-    read = [
-        definition(url) for url, found in outcome_engine.measures().items() if "library" in found
-    ]
+    read = [outline(url) for url, found in outcome_engine.measures().items() if "library" in found]
     assert "hirschsprung-core-outcome" in {found.measure["id"] for found in read}
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outcome_engine.disclosure import Rule, disclose, shown
+from outcome_engine.disclosure import Rule, comparable, disclose, shown
 from outcome_engine.methods.intervals import wilson
 from outcome_engine.score import measure_score
 
@@ -109,3 +109,11 @@ def test_a_masked_numerator_leaves_an_interval_that_holds_all_it_may_be() -> Non
     assert (float(interval(3)["lower"]), float(interval(3)["upper"])) == pytest.approx(
         (lower, upper), abs=1e-4
     )
+
+
+@pytest.mark.parametrize(
+    ("observed", "known", "may"),
+    [(0, 8, True), (8, 9, True), (1, 40, False), (7, 40, False), (0, 7, False)],
+)
+def test_a_ratio_is_shown_where_the_count_in_it_is(observed: int, known: int, may: bool) -> None:
+    assert comparable(observed, known) is may

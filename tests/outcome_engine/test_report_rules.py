@@ -20,7 +20,7 @@ NOW = "2024-07-01T09:00:00Z"
 REGISTRY = {"display": "CSOR registry"}
 HOSPITAL = {"reference": "Organization/hospital"}
 MADE = {"period": YEARS, "reporter": REGISTRY, "now": NOW}
-EXAMPLES = os.environ.get("CSOR_DEQM_EXAMPLES", "")
+EXAMPLES = os.environ.get("DEQM_EXAMPLES", "")
 CLAIMED = ("-individualmeasurereport", "-subjectlistmeasurereport", "-summarymeasurereport")
 KNOWN = {"MeasureReport-attestation-boolean.json"}
 """Examples that HL7 publishes without the linkIds that its profile requires."""
@@ -186,7 +186,7 @@ def claims(resource):
 
 def test_hl7s_examples_keep_the_rules_as_they_are_read_here():
     if not EXAMPLES:
-        pytest.skip("CSOR_DEQM_EXAMPLES names no folder of the examples of HL7/davinci-deqm")
+        pytest.skip("DEQM_EXAMPLES names no folder of the examples of HL7/davinci-deqm")
     files = sorted(Path(EXAMPLES).glob("MeasureReport-*.json"))
     read = {file.name: decode(file.read_bytes()) for file in files if file.name not in KNOWN}
     found = {name: violations(each) for name, each in read.items() if claims(each)}

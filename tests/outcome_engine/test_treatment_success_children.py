@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 import outcome_engine
-from outcome_engine.definition import definition
+from outcome_engine.definition import definition, outline
+from r4.issue import FhirError
 from r4.json import decode
 from tests.outcome_engine.signing import TSS, measure, parameters, signed
 
@@ -326,7 +327,9 @@ class TestAlive:
 
 
 def test_without_parameters_the_definition_can_be_read_and_scores_nobody():
-    found = definition(TSS)
+    with pytest.raises(FhirError, match="absent"):
+        definition(TSS)
+    found = outline(TSS)
     assert found.observation is not None
     assert [each.id for each in found.facts if each.role == "attribute"] == [
         "survival",

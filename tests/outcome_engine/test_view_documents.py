@@ -5,8 +5,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
+from outcome_engine.views.duckdb import sql
 from outcome_engine.views.page import page
 from outcome_engine.views.view import views
 from r4.json import encode
@@ -50,3 +52,16 @@ def test_every_view_stands_in_its_list_and_every_column_on_its_page() -> None:
     assert "| `value_decimal` | decimal | DECIMAL(38, 18) |" in reference
     assert "| `value_boolean` | boolean | BOOLEAN |" in reference
     assert "| `value_integer` | integer | BIGINT |" in reference
+
+
+def test_what_a_path_finds_is_of_the_type_that_its_column_declares() -> None:
+    """DuckDB's types come of FHIR's definitions, the page's of the columns: they are the same."""
+    reference = page()
+    with duckdb.connect() as connection:
+        connection.execute("CREATE TABLE resources (resource JSON)")
+        for view in views().values():
+            found = connection.sql(sql(view, "resources"))
+            assert found.columns == [column.name for column in view.columns]
+            section = reference.split(f"## {view.id}: ")[1].split("\n## ")[0]
+            stored = re.findall(r"^\| `\w+` \| \w+ \| ([^|]+) \|", section, re.MULTILINE)
+            assert [str(kind).replace(",", ", ") for kind in found.types] == stored

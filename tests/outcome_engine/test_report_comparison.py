@@ -1,0 +1,240 @@
+"""What a summary says of a comparison: the numbers of `compare` with a signed model, disclosed."""
+
+from dataclasses import replace
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+import outcome_engine
+from outcome_engine import Period
+from outcome_engine.assess import Known
+from outcome_engine.case_mix import CaseMixModel
+from outcome_engine.case_mix_fit import Head, Wanted, fit
+from outcome_engine.case_mix_rows import read as read_rows
+from outcome_engine.comparison import Hospital, Policy, compare
+from outcome_engine.disclosure import comparable, shown
+from outcome_engine.parameter_file import Parameters
+from outcome_engine.report_comparison import GROUP, NO_MODEL, with_comparison
+from outcome_engine.report_table import rows
+from outcome_engine.signature import sign
+from profiles.validate import validate
+from r4.json import decode, encode
+from tests.outcome_engine.signing import KEY, SIGNATORIES
+from tests.profiles.unloaded import beyond
+from tests.support.deqm import violations
+
+PERIOD = Period("2018-01-01", "2018-12-31")
+NOW = "2024-07-01T09:00:00Z"
+MADE = {"period": PERIOD, "reporter": {"display": "CSOR registry"}, "now": NOW}
+SIZES = {"a": 40, "b": 60, "c": 50, "d": 30, "e": 30, "few": 5}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory, core):
+    """Give a signed model of one factor, fitted to children who are made up."""
+    file = tmp_path_factory.mktemp("rows") / "outcomes.csv"
+    days = date(2015, 1, 1).toordinal() - date(1970, 1, 1).toordinal()
+    lines = ["child,hospital,case_day,due,class,factor_trisomy-21"]
+    for number in range(400):
+        factor, outcome = number % 4 == 0, "good" if number % 3 and number % 8 else "bad"
+        lines.append(f"{number},h{number % 5},{days},true,{outcome},{str(factor).lower()}")
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    start, until = date(2014, 1, 1), date(2016, 12, 31)
+    head = Head(
+        measure=outcome_engine.canonical(core), version="1.0.0", title="A model for a test (fictitious)",
+        description="Made of children who are made up.", event="good", start=start, until=until,
+        valid_from=date(2020, 1, 1), valid_until=date(2027, 12, 31), fictitious=True,
+    )  # fmt: skip
+    made = fit(read_rows(file, "good", start, until), [Wanted("trisomy-21")], "ridge", head)
+    signed = sign(made, KEY, date(2022, 6, 1))
+    parameters = Parameters({"model.json": encode(signed)}, SIGNATORIES)
+    return parameters.of_kind(CaseMixModel, outcome_engine.measures()[core], "2024-06-30")
+
+
+@pytest.fixture(scope="module")
+def outcomes(terminology, core):
+    """Give children of six hospitals: some good, bad, and not known; a quarter with the factor."""
+    folder = Path(outcome_engine.__file__).parent / "examples" / "hirschsprung-core-outcome"
+
+    def of(name, as_of="2024-06-30"):
+        bundle = decode((folder / f"{name}.bundle.json").read_bytes())
+        record = [entry["resource"] for entry in bundle["entry"]]
+        return outcome_engine.assess(core, record, as_of, terminology)
+
+    kinds = [of("good"), of("bad-death"), of("good"), of("due-survey-missing"), of("good")]
+    kinds.append(of("bad-death", "2020-01-01"))
+    made = []
+    for place, size in SIZES.items():
+        for number in range(size):
+            known = Known("trisomy-21", "", "", "boolean", number % 4 == 0, ())
+            kind = kinds[(number + len(place) + ord(place[0])) % len(kinds)]
+            made.append(
+                replace(
+                    kind, patient=f"Patient/{place}{number}", hospital=f"Organization/{place}",
+                    factors=(known,),
+                )
+            )  # fmt: skip
+    return made
+
+
+@pytest.fixture(scope="module")
+def reports(core, outcomes, model):
+    """Give the reports by hospital; of the nation under None."""
+    about = [None, *(f"Organization/{each}" for each in SIZES)]
+    exact = [
+        outcome_engine.summary_report(
+            core, outcomes, hospital={"reference": each} if each else None, **MADE
+        )
+        for each in about
+    ]
+    return dict(zip(about, with_comparison(exact, outcomes, model), strict=True))
+
+
+@pytest.fixture(scope="module")
+def expected(outcomes, model):
+    """Compare anew, from the outcomes alone."""
+    hospitals = []
+    for place in sorted(SIZES):
+        own = [
+            each for each in outcomes
+            if each.hospital == f"Organization/{place}" and each.due
+        ]  # fmt: skip
+        seen = [
+            None if each.outcome_class == "not-yet-known" else int(each.outcome_class == "good")
+            for each in own
+        ]
+        risks = [model.content.chance({"trisomy-21": each.factors[0].value}) for each in own]
+        hospitals.append(Hospital(f"Organization/{place}", seen, risks))
+    return compare(hospitals, Policy(event="good"))
+
+
+def group(report):
+    (found,) = [each for each in report["group"] if each["id"] == GROUP]
+    return found
+
+
+def statistics(report):
+    found = {}
+    for each in group(report)["extension"]:
+        if each["url"].endswith("/report-statistic"):
+            parts = {
+                p["url"]: next(v for k, v in p.items() if k != "url") for p in each["extension"]
+            }
+            found[parts.pop("statistic")["code"]] = parts
+    return found
+
+
+def reason(report):
+    (found,) = [e for e in report["extension"] if e["url"].endswith("/report-not-compared")]
+    return found["valueMarkdown"]
+
+
+def test_each_report_keeps_the_rules_of_deqm_and_is_valid(reports, terminology):
+    for report in reports.values():
+        assert violations(report) == []
+        issues = beyond(validate(report, terminology, now=NOW))
+        assert [each for each in issues if each.severity == "error"] == []
+
+
+def test_a_hospitals_numbers_are_those_of_its_comparison_and_disclosed(reports, expected):
+    assert len(expected.hospitals) == 5
+    for each in expected.hospitals:
+        found = statistics(reports[each.id])
+        whole = {
+            p["id"].removeprefix(f"{GROUP}-"): p for p in group(reports[each.id])["population"]
+        }
+        assert whole["initial-population"]["count"] == shown(each.known)
+        ratio = group(reports[each.id]).get("measureScore", {}).get("value")
+        if shown(each.observed) is None or shown(each.known - each.observed) is None:
+            assert ratio is None
+        else:
+            assert ratio == round(Decimal(shown(each.observed)) / Decimal(each.expected), 4)
+        for name, limits in (("alert-limits", each.alert), ("alarm-limits", each.alarm)):
+            assert float(found[name]["level"]) == limits.level
+            assert float(found[name]["lower"]) == pytest.approx(
+                limits.lower / each.expected, abs=1e-4
+            )
+            assert float(found[name]["upper"]) == pytest.approx(
+                limits.upper / each.expected, abs=1e-4
+            )
+        if comparable(each.observed, each.known):
+            assert found["position"]["text"].startswith(each.position.stage)
+        else:
+            assert "position" not in found
+        for name in ("reliability", "power_of_alert", "power_of_alarm", "tau2"):
+            value = found[name.replace("_", "-")]["value"]
+            assert float(value) == pytest.approx(getattr(each, name), abs=1e-4)
+    assert any("measureScore" in group(reports[each.id]) for each in expected.hospitals)
+
+
+def test_no_count_of_a_hospital_is_exact(reports):
+    allowed = {0, *range(10, 200, 5), None}
+    for place, report in reports.items():
+        if place and any(each["id"] == GROUP for each in report["group"]):
+            assert {p.get("count") for p in group(report)["population"]} <= allowed
+            text = statistics(report)["missing"]
+            assert "1 to 7" in text.get("text", "") or float(text["value"]) in allowed
+
+
+def test_the_nation_has_what_is_true_of_all(reports, expected):
+    found = statistics(reports[None])
+    assert float(found["tau2"]["value"]) == pytest.approx(expected.tau2, abs=1e-4)
+    assert float(found["phi"]["value"]) == pytest.approx(expected.together.phi, abs=1e-4)
+    assert float(found["c-statistic"]["value"]) == pytest.approx(
+        expected.discrimination.value, abs=1e-4
+    )
+    assert float(found["calibration-intercept"]["value"]) == pytest.approx(
+        expected.calibration.intercept, abs=1e-4
+    )
+    assert found["hospitals-compared"]["value"] == 5
+    assert found["hospitals-not-compared"]["value"] == 1
+
+
+def test_the_model_is_named_and_one_that_is_made_up_makes_the_report_illustrative(reports, model):
+    for place in (None, "Organization/b"):
+        text = statistics(reports[place])["case-mix-model"]["text"]
+        assert text == f"1.0.0, SHA-256 {model.digest}"
+        marks = [
+            e for e in reports[place]["extension"] if e["url"].endswith("/report-illustrative")
+        ]
+        assert len(marks) == 1
+
+
+def test_scoring_stands_on_each_group_where_there_are_two(reports):
+    report = reports["Organization/b"]
+    assert len(report["group"]) == 2
+    scored = [
+        each["valueCodeableConcept"]["coding"][0]["code"]
+        for g in report["group"]
+        for each in g["extension"]
+        if each["url"].endswith("/deqm-measureScoring")
+    ]
+    assert scored == ["proportion", "ratio"]
+
+
+def test_a_hospital_of_few_children_is_not_compared_and_it_is_said(reports):
+    assert "fewer than 8" in reason(reports["Organization/few"])
+    assert len(reports["Organization/few"]["group"]) == 1
+
+
+def test_without_a_model_or_enough_hospitals_it_is_said_why(core, outcomes, model):
+    report = outcome_engine.summary_report(core, outcomes, hospital=None, **MADE)
+    (without,) = with_comparison([report], outcomes, None)
+    assert reason(without) == NO_MODEL
+    (alone,) = with_comparison(
+        [report], [each for each in outcomes if each.hospital == "Organization/a"], model
+    )
+    assert reason(alone).startswith("Not compared: ")
+    (bare,) = with_comparison([report], [replace(each, factors=()) for each in outcomes], model)
+    assert "trisomy-21" in reason(bare)
+
+
+def test_a_table_has_the_expected_count_as_a_quantity(reports, expected):
+    whole = list(rows(reports.values()))
+    for each in expected.hospitals:
+        listed = [row for row in whole if row["about"] == each.id and row["group"] == GROUP]
+        (quantity,) = [row["quantity"] for row in listed if row["quantity"] is not None]
+        assert float(quantity) == pytest.approx(each.expected, abs=1e-4)
+        assert not any(row["masked"] for row in listed if row["quantity"] is not None)
