@@ -28,6 +28,7 @@ from outcome_engine.methods.logistic import (
 
 _STEPS = 100
 _TOLERANCE = 1e-8
+_NEAR = 1e-2
 _FIRST_SD = 0.5
 _AT_MODE = 1e-11
 _HALVINGS = 40
@@ -80,9 +81,15 @@ def random_intercept(
     for step in range(1, _STEPS + 1):
         score, observed, complete = quadrature.derivatives(at)
         change = _newton(score, observed, complete)
-        if float(np.abs(change / (1 + np.abs(at))).max()) < _TOLERANCE:
+        size = float(np.abs(change / (1 + np.abs(at))).max())
+        if size < _TOLERANCE:
             return quadrature.result(at + change, observed, step)
-        at, best = climbed(quadrature.log_likelihood, at, change, best)
+        if size < _NEAR:
+            # The score's root and the likelihood's maximum are as far apart as the quadrature errs:
+            # the likelihood is no guide any more, and Newton's method needs none here.
+            at = at + change
+        else:
+            at, best = climbed(quadrature.log_likelihood, at, change, best)
     raise NotEstimableError(f"the random intercept did not converge in {_STEPS} steps")
 
 

@@ -105,6 +105,21 @@ def test_hospitals_that_do_not_differ_have_an_sd_of_nearly_0_and_the_plain_estim
     assert found.modes == pytest.approx(np.zeros(8), abs=1e-5)
 
 
+def test_hospitals_where_all_or_none_had_the_event_are_no_hindrance():
+    shares = [0, 0.1, 1, 1, 1, 0.95, 0, 0.2, 0.4]
+    size = np.full(len(shares), 20.0)
+    x, names = np.ones((len(shares), 1)), list(range(len(shares)))
+    found = random_intercept(x, shares, names, trials=size)
+
+    def likelihood(mean, sd):
+        return _integrated(x, np.array(shares), names, np.array([mean]), sd, size)
+
+    best = likelihood(found.coefficients[0], found.sd)
+    assert found.sd > 2
+    for mean, sd in ((0.2, 0), (-0.2, 0), (0, 0.2), (0, -0.2)):
+        assert likelihood(found.coefficients[0] + mean, found.sd + sd) < best
+
+
 def test_the_order_of_rows_changes_nothing(surgical):
     order = np.random.default_rng(2).permutation(12)
     found = random_intercept(
