@@ -97,7 +97,7 @@ def test_a_planted_outlier_is_the_one_that_is_found(event: str) -> None:
 def test_shrunken_ratios_are_nearer_to_the_truth_than_raw_ones() -> None:
     rng = np.random.default_rng(9)
     raw, shrunken, held, hospitals = 0.0, 0.0, 0, 0
-    for _ in range(12):
+    for _ in range(8):
         risks = [rng.beta(2, 8, size) for size in SIZES]
         effects = rng.normal(0, 0.3, len(SIZES))
         true = [float(shifted(r, e).sum() / r.sum()) for r, e in zip(risks, effects, strict=True)]
