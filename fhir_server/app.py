@@ -25,6 +25,8 @@ from fhir_server.interactions.capabilities import release
 from fhir_server.operations import quality_of_life
 from fhir_server.operations.lanes import Lanes
 from fhir_server.operations.notify import notifying
+from fhir_server.operations.outcomes_follow import following
+from fhir_server.operations.outcomes_process import Finder, InThread
 from fhir_server.operations.receive import finish
 from fhir_server.operations.reception import Reception
 from fhir_server.operations.working import work_off
@@ -158,8 +160,12 @@ def application(made: Context, reception: Reception | None = None) -> FhirApplic
 
 
 @asynccontextmanager
-async def running(made: Context) -> AsyncIterator[tuple[str, tuple[mllp.Server, ...]]]:
+async def running(
+    made: Context, finder: Finder | None = None
+) -> AsyncIterator[tuple[str, tuple[mllp.Server, ...]]]:
     """Serve every door until left; yields the FHIR base URL and the MLLP listeners.
+
+    finder: finds outcomes anew; by default a thread of this process.
 
     Raises ValueError where a door would be open to callers that cannot be told apart, or where the
     file of keys that sign documents is useless; where it is not there yet, it is made.
@@ -202,6 +208,8 @@ async def running(made: Context) -> AsyncIterator[tuple[str, tuple[mllp.Server, 
             await asyncio.sleep(0.01)
         if settings.subscriptions:
             await doors.enter_async_context(notifying(made))
+        if settings.outcomes:
+            await doors.enter_async_context(following(made, finder or InThread(made)))
         try:
             yield made.base_url, tuple(listening)
         finally:

@@ -93,6 +93,11 @@ class Knowledge:
             raise
         return self._go_by(told)
 
+    @property
+    def told(self) -> str:
+        """Return what is loaded, as a text that is another one when that is something else."""
+        return repr(self._loaded)
+
     def _told(self) -> _Told:
         return _Told(generation(self._database), self.systems.releases())
 

@@ -161,6 +161,13 @@ class Settings(BaseSettings):
         gt=0,
         description="How many notifications given up in a row put a Subscription in status error.",
     )
+    outcomes: bool = Field(
+        default=True,
+        description=(
+            "Whether the outcomes of all children are kept up to date, and stored summaries marked when "
+            "they are no longer current; of several servers of one database, by one."
+        ),
+    )
     bulk_folder: Path | None = Field(
         default=None,
         description=(

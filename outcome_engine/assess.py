@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from outcome_engine import score_found
 from outcome_engine.definition import (
     ClassRule,
     Definition,
@@ -20,12 +21,21 @@ from outcome_engine.parameter_file import NONE, ParameterFile, Parameters
 from outcome_engine.record import Record, case_start, read, reference
 from outcome_engine.record import cases as cases_of
 from outcome_engine.rows import Evidence, evidence, ordered
+from outcome_engine.score_found import ScoreFound
+from outcome_engine.syntax import facts_of
 from r4.issue import FhirError
 from r4.json import Resource
 from terminology import Terminology
 
 Status = Literal["met", "not-met", "unknown", "not-due"]
-Reason = Literal["adverse-outcome", "every-outcome-known", "not-yet-due", "information-missing"]
+Reason = Literal[
+    "adverse-outcome",
+    "every-outcome-known",
+    "not-yet-due",
+    "information-missing",
+    "score-reaches-cut",
+    "score-below-cut",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +119,7 @@ class ChildOutcome:
     factors: tuple[Known, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
     parameters: ParameterFile[Any] | None = None
+    score: ScoreFound | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +158,9 @@ def assess(
     """
     file = parameters.of(measure(measure_url), as_of)
     found = assess_by(definition(measure_url, file), record, as_of, terminology)
-    return replace(found, parameters=file)
+    if file is None:
+        return found
+    return _scored(replace(found, parameters=file), file)
 
 
 def assess_by(
@@ -158,6 +171,26 @@ def assess_by(
     due = rules.due is None or child.facts["due"]
     findings = tuple(_find(rule, child, due) for rule in rules.rules)
     return _outcome(rules, child, findings, due)
+
+
+def _scored(found: ChildOutcome, file: ParameterFile[Any]) -> ChildOutcome:
+    """Say of a score what an outcome by rules says of its rules."""
+    values = {each.id: each.value for each in found.attributes}
+    titles = {each.id: each.title for each in found.attributes}
+    score = score_found.found(file, values)
+    evidence = [each.reference for known in found.attributes for each in known.evidence]
+    used = tuple(dict.fromkeys(evidence))
+    reason = found.reason
+    if score is not None:
+        reason = "score-reaches-cut" if score.good else "score-below-cut"
+    return replace(
+        found,
+        reason=reason,
+        score=score,
+        statement=score_found.statement(file, values, titles, score, found.due_on, due=found.due),
+        evidence=used if score is not None else (),
+        used=tuple(dict.fromkeys([*found.used, *used])),
+    )
 
 
 def _find(rule: Rule, child: Record, due: bool) -> Finding:
@@ -224,7 +257,7 @@ def _condition(rules: Definition, case: Resource) -> str | None:
     wanted = {(each["system"], each["code"]) for each in focus_of(rules.measure)}
     codings = (coding for concept in case.get("type", ()) for coding in concept.get("coding", ()))
     codes = (each["code"] for each in codings if (each.get("system"), each.get("code")) in wanted)
-    return next(codes, None)
+    return min(codes, default=None)
 
 
 def _hospital(case: Resource) -> str | None:
@@ -287,10 +320,14 @@ def _statement(
 
 def _undated(child: Record) -> str:
     """Say what is missing for the date on which a child's outcomes are due."""
-    event = child.definition.index
-    if event is not None and child.facts["indexDate"] is None and child.birth_date:
+    due, event = child.definition.due, child.definition.index
+    read = frozenset() if due is None else facts_of(due.date)
+    if "birthDate" in read and child.birth_date is None:
+        return "the birth date"
+    if event is not None and "indexDate" in read and child.index_date is None:
         return event.title
-    return "the birth date"
+    titles = [fact.title for fact in child.definition.facts if fact.id in read and fact.title]
+    return titles[0] if titles else "what it is counted from"
 
 
 def _populations(rules: Definition, child: Record) -> frozenset[str]:

@@ -4,9 +4,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import reduce
 from types import MappingProxyType
-from typing import Any, NoReturn, get_args
+from typing import Any, NoReturn, TypeGuard, get_args
 
 from outcome_engine import expression
+from outcome_engine.case_mix_factors import require_baseline
 from outcome_engine.definition_values import (
     EXTENSION,
     ClassRule,
@@ -69,6 +70,7 @@ class _Reader:
         """Read all of it, in the order of the library's extensions."""
         case = self._case()
         steps = tuple(self._steps())
+        require_baseline([step.id for step in steps if _is_factor(step)])
         rules = tuple(self._rule(entry) for entry in several(self._library, "outcome-rule"))
         self._facts |= _OF_RULES
         if self._facts.get(_SCORE) == "integer":
@@ -300,6 +302,10 @@ class _Reader:
     def _refuse(self, where: str, reason: str) -> NoReturn:
         message = f"{self._library['id']}, {where} is refused: {reason}."
         raise FhirError(422, [error("business-rule", message, "Library.extension")])
+
+
+def _is_factor(step: Step) -> TypeGuard[Taken]:
+    return isinstance(step, Taken) and step.role == "factor"
 
 
 def _all(conditions: Iterable[Node | None]) -> Node | None:

@@ -19,7 +19,7 @@ from outcome_engine.disclosure_places import (
     hospital_of,
     kind_of,
 )
-from outcome_engine.report_groups import stratum_of
+from outcome_engine.report_groups import OBSERVATION, stratum_of
 from outcome_engine.score import interval, measure_score, scored
 from r4.json import Resource
 
@@ -210,6 +210,10 @@ def _part(part: Resource, place: _Place, masks: Masks, rule: Rule) -> Resource:
         # The score of exact counts is as good as the counts.
         if not any((*place, kind) in masks.masked for kind in (*counts, SCORED)):
             made["measureScore"] = part["measureScore"]
+        return made
+    if OBSERVATION in counts:
+        if shown(counts[OBSERVATION], rule) and (*place, OBSERVATION) not in masks.masked:
+            made["measureScore"] = part["measureScore"]  # a mean of as many as a base must have
         return made
     numerator = shown(counts["numerator"], rule)
     base = None if (*place, SCORED) in masks.masked else shown(scored(counts), rule)

@@ -80,7 +80,7 @@ def read(
     Raises FhirError 422 without exactly one active Patient, or without a case of the measure's
     condition, and 400 when as_of is no full date.
     """
-    day = _full_day(as_of)
+    day = full_day(as_of)
     patient = _patient(resources)
     rows = Rows(patient["id"], resources)
     facts = Facts({"asOf": civil.day_of(day)}, _member(terminology))
@@ -203,7 +203,8 @@ def _start(case: Resource) -> str:
     return start
 
 
-def _full_day(text: str) -> str:
+def full_day(text: str) -> str:
+    """Return the day of a full date or dateTime; raises FhirError 400 for what is none."""
     day = text[:_DAY]
     span = civil.span(day)
     if span is None or len(day) != _DAY:

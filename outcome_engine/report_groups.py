@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from outcome_engine.assess import ChildOutcome
 from outcome_engine.definition import EXTENSION
-from outcome_engine.score import measure_score, scored
+from outcome_engine.score import mean_score, measure_score, scored
 from r4.json import Resource
 from terminology.systems import CSOR
 
@@ -18,6 +18,8 @@ STRATIFIER = f"{CSOR}/CodeSystem/outcome-stratifier"
 HOSPITAL = EXTENSION + "outcome-hospital"
 LINK_ID = "http://hl7.org/fhir/5.0/StructureDefinition/extension-MeasureReport.group."
 
+OBSERVATION = "measure-observation"
+_MEASURED = frozenset({"measure-population", "measure-population-exclusion"})
 _ILLUSTRATIVE = (
     "Illustrative only: the parameters of this report are made up. It says nothing about any child, "
     "any treatment or any hospital."
@@ -53,11 +55,15 @@ class Lists:
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """What the groups of a report hold: intervals, strata by these codes, lists of the children."""
+    """What the groups of a report hold: intervals, strata by these codes, lists of the children.
+
+    scale: how many units of an observation make 1.
+    """
 
     with_interval: bool = False
     strata: tuple[str, ...] = ()
     lists: Lists | None = None
+    scale: int = 1
 
 
 def group(definition: Resource, outcomes: Sequence[ChildOutcome], form: Form) -> Resource:
@@ -101,7 +107,7 @@ def _counted(
     counts: dict[str, int] = {}
     populations = []
     for population in definition["population"]:
-        inside = [each for each in outcomes if population["id"] in each.populations]
+        inside = [each for each in outcomes if _is_in(population["id"], each)]
         counts[population["id"]] = len(inside)
         found = {
             "id": population["id"],
@@ -113,10 +119,22 @@ def _counted(
             found["subjectResults"] = form.lists.of(inside)
         populations.append(found)
     built: Resource = {"population": populations}
+    if OBSERVATION in counts:
+        observed = [each.observation for each in outcomes if _is_in(OBSERVATION, each)]
+        values = [each for each in observed if each is not None]
+        return {**built, "measureScore": mean_score(values, form.scale)} if values else built
     base = scored(counts)
     if base > 0:
         built["measureScore"] = measure_score(counts["numerator"], base, form.with_interval)
     return built
+
+
+def _is_in(code: str, outcome: ChildOutcome) -> bool:
+    """Tell whether a child is in a population; observed is who is measured and not left out."""
+    if code != OBSERVATION:
+        return code in outcome.populations
+    measured = {"measure-population"} == outcome.populations & _MEASURED
+    return measured and outcome.observation is not None
 
 
 def _stratifier(

@@ -1,6 +1,6 @@
 """A child's rows for the single evaluator: staged, selected, and reduced to the values of facts."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -91,10 +91,10 @@ def taken(fact: Taken, rows: Sequence[Row]) -> tuple[Any, list[Row]]:
     if fact.value == "exists":
         return bool(rows), list(rows)
     if fact.value == "count":
-        counted = places[_counted(fact, places)]
+        counted = places[counted_column(fact, places)]
         known = [row for row in rows if row[counted] is not None]
         return len({row[counted] for row in known}), known
-    of = places[staged(Column(fact.of or "", _kept_as(fact)))]
+    of = places[staged(Column(fact.of or "", kept_as(fact)))]
     known = [row for row in rows if row[of] is not None]
     if fact.value == "sum":
         return _sum(known, of, places["id"]), known
@@ -112,13 +112,13 @@ _EXTREME: Mapping[str, Callable[..., Any]] = {
 }  # fmt: skip
 
 
-def _counted(fact: Taken, places: Mapping[str, int]) -> str:
+def counted_column(fact: Taken, columns: Container[str]) -> str:
     """Return the staged column whose values are counted, each once: of a date, the day."""
     name = fact.of or "id"
-    return f"{name}__day" if f"{name}__day" in places else name
+    return f"{name}__day" if f"{name}__day" in columns else name
 
 
-def _kept_as(fact: Taken) -> Any:
+def kept_as(fact: Taken) -> Any:
     """Return the type of the column that a fact is taken of; a set's is its values'."""
     return {"days": "date", "texts": "text"}.get(fact.type, fact.type)
 

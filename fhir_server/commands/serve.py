@@ -12,6 +12,7 @@ from uvicorn.loops.auto import auto_loop_factory
 from fhir_server.app import context, running
 from fhir_server.commands.load import load_artefacts
 from fhir_server.mllp import Server
+from fhir_server.operations.outcomes_process import InProcess
 from fhir_server.settings import Settings
 
 logger = logging.getLogger("csor.serve")
@@ -45,7 +46,7 @@ async def _serve(settings: Settings) -> None:
     made = context(settings, apart=True)
     try:
         stored = await made.database.driven(load_artefacts(made))
-        async with running(made) as (base_url, listeners):
+        async with running(made, InProcess(settings)) as (base_url, listeners):
             print(f"FHIR R4       {base_url}")
             for listener in listeners:
                 print(f"HL7 v2 MLLP   {listener.address}{' (TLS)' if listener.files else ''}")

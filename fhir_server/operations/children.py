@@ -37,12 +37,12 @@ async def one(
     moment, which is inclusive; by default as it is stored now.
     """
     source = await reading(context, at, (*KINDS, "Patient"))
-    children = await _children(source, [patient.rpartition("/")[2]])
-    for patients in children:
+    children = await survivors(source, [patient.rpartition("/")[2]])
+    for patients in children.values():
         criteria = {"type": types, "patient": _references(patients)} | _OPENED
         fits = partial(_is_case, types, None)
         if source.every(Wanted("EpisodeOfCare", criteria, frozenset(patients), fits)):
-            yield _records(source, [patients])[0]
+            yield records(source, [patients])[0]
 
 
 async def every(
@@ -57,10 +57,10 @@ async def every(
     criteria = {"type": types} | _OPENED | ({"organization": hospital} if hospital else {})
     fits = partial(_is_case, types, hospital)
     cases = source.every(Wanted("EpisodeOfCare", criteria, None, fits))
-    children = await _children(source, [child(case) for case in cases])
-    known = {patient for patients in children for patient in patients}
-    for part in _parts(children, READ_AT_ONCE):
-        for record in _records(source, part):
+    children = await survivors(source, [id for case in cases if (id := child(case))])
+    known = {patient for patients in children.values() for patient in patients}
+    for part in _parts(list(children.values()), READ_AT_ONCE):
+        for record in records(source, part):
             yield record
             await asyncio.sleep(0)
     for case in cases:
@@ -79,21 +79,20 @@ def _is_case(types: str, hospital: str | None, case: Resource) -> bool:
     )
 
 
-async def _children(source: Reading, ids: Iterable[str | None]) -> list[list[str]]:
-    """Return, for each child that the ids are of, the ids of all its Patients; each child once."""
-    wanted = dict.fromkeys(ids)
-    patients = await _linked(source, [id for id in wanted if id])
-    return of_patients(patients, [id for id in wanted if id])
+async def survivors(source: Reading, ids: Iterable[str]) -> dict[str, list[str]]:
+    """Return, for each child that the ids are of, the ids of all its Patients by that of the survivor."""
+    wanted = list(dict.fromkeys(ids))
+    return merged(await _linked(source, wanted), wanted)
 
 
-def of_patients(patients: Mapping[str, Resource], ids: Iterable[str]) -> list[list[str]]:
-    """Return, for each child that the ids are of, the ids of all its Patients; each child once."""
+def merged(patients: Mapping[str, Resource], ids: Iterable[str]) -> dict[str, list[str]]:
+    """Return the same of Patients that are given, together with all whom their links lead to."""
     following = _replaced(patients)
     members: dict[str, list[str]] = {}
     for id in sorted(patients):
         members.setdefault(_last(following, id), []).append(id)
     ends = dict.fromkeys(_last(following, id) for id in ids if id in patients)
-    return [members[end] for end in ends]
+    return {end: members[end] for end in ends}
 
 
 async def _linked(source: Reading, ids: Iterable[str]) -> dict[str, Resource]:
@@ -160,7 +159,7 @@ def _others(patient: Resource, kind: str) -> Iterator[str]:
             yield other
 
 
-def _records(source: Reading, children: Sequence[Sequence[str]]) -> list[Record]:
+def records(source: Reading, children: Sequence[Sequence[str]]) -> list[Record]:
     """Return all that is stored of each child, under any of its ids: its Patients come first."""
     ids = [id for patients in children for id in patients]
     found: dict[str, Record] = {id: [] for id in ids}

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from fhir_server.store import applied, inbox, jobs, links, renewal, tombstone
+from fhir_server.store import applied, inbox, jobs, links, outcomes, renewal, tombstone
 from fhir_server.store.batch import carry_out
 from fhir_server.store.belonging import Child, Named, pairs_of
 from fhir_server.store.connection import Connection
@@ -248,6 +248,7 @@ def _erase(connection: Connection, theirs: _Versions) -> None:
     places = [place(*named) for named in theirs]
     applied.forget(connection, places)
     links.forget(connection, places)
+    outcomes.forget(connection, [id for kind, id in theirs if kind == "Patient"])
 
 
 def _unindex(connection: Connection, versions: Iterable[_Version]) -> None:

@@ -4,12 +4,16 @@ https://sql-on-fhir.org/ig/latest/StructureDefinition-ViewDefinition.html
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import chain, product
 from typing import Any
 
+from outcome_engine.views.generated import Odd, generated
 from outcome_engine.views.paths import ROW_INDEX
+from outcome_engine.views.plain import NotPlain
 from outcome_engine.views.view import Column, Select, View, read
 from r4 import fhirpath
+from r4.fhirpath.types import Type
 from r4.issue import FhirError, error
 from r4.json import Resource
 
@@ -33,10 +37,7 @@ def rows(definition: Resource | View, resources: Iterable[Resource]) -> list[dic
 
 def evaluated(view: View) -> Callable[[Resource], list[Row]]:
     """Return what flattens one resource to tuples in the order of view.columns, by FHIRPath."""
-    constants = {
-        name: _This.items(constant.value, type=constant.type)
-        for name, constant in view.constants.items()
-    }
+    constants = _constants(view)
     parts = [_rows_of(select) for select in view.selects]
     filters = [fhirpath.compile(path) for path in view.where]
 
@@ -143,5 +144,42 @@ def _holds(path: fhirpath.Compiled, around: _Around) -> bool:
 
 
 def compiled(view: View) -> Callable[[Resource], list[Row]]:
-    """Return what flattens one resource to tuples in the order of view.columns."""
-    return evaluated(view)
+    """Return what flattens one resource to the same tuples, by code generated for plain paths.
+
+    What is not plain, in a view or in a resource, is evaluated.
+    """
+    evaluate = evaluated(view)
+    try:
+        fast = generated(view, partial(_evaluated_column, _constants(view)))
+    except NotPlain:
+        return evaluate
+
+    def flatten(resource: Resource) -> list[Row]:
+        if resource.get("resourceType") != view.resource:
+            return []
+        try:
+            return fast(resource)
+        except (Odd, AttributeError, TypeError):
+            return evaluate(resource)
+
+    return flatten
+
+
+def _evaluated_column(
+    constants: dict[str, list[Any]], column: Column, kind: Type
+) -> Callable[[Resource, Any], Any]:
+    if f"%{ROW_INDEX}" in column.path:
+        raise NotPlain
+    path = fhirpath.compile(column.path)
+
+    def evaluate(resource: Resource, focus: Any) -> Any:
+        return _value(column, path(focus, _Around(resource, constants).at(0), kind.path))
+
+    return evaluate
+
+
+def _constants(view: View) -> dict[str, list[Any]]:
+    return {
+        name: _This.items(constant.value, type=constant.type)
+        for name, constant in view.constants.items()
+    }

@@ -181,7 +181,10 @@ def test_a_case_without_an_admission_starts_when_it_happened_else_when_it_was_to
     assert one(bundle, "EpisodeOfCare")["period"]["start"] == day
 
 
-@pytest.mark.parametrize("code", ["Q39.2^x^I10", "Q79.2^x^I10", "Q43.1^x", "Q43.1^x^OPCS4"])
+@pytest.mark.parametrize(
+    "code",
+    ["Q39.2^x^I10", "Q79.2^x^I10", "Q43.1^x", "Q43.1^x^OPCS4", "K35.8^x^I10", "N44X^x^I10"],
+)
 def test_another_diagnosis_opens_none(code):
     assert entries(mapped(DG1=f"DG1|1||{code}"), "EpisodeOfCare") == []
 
@@ -193,6 +196,10 @@ def test_another_diagnosis_opens_none(code):
         ("T28.1^x^OPCS4", "gastroschisis"),
         ("T164^x^OPCS4", "diaphragmatic-hernia"),
         ("275014009^x^SCT", "hirschsprung"),
+        ("N133^x^OPCS4", "suspected-torsion"),
+        ("N08.2^x^OPCS4", "undescended-testis"),
+        ("H013^x^OPCS4", "suspected-appendicitis"),
+        ("174041007^x^SCT", "suspected-appendicitis"),
     ],
 )
 def test_a_procedure_that_names_a_registry_condition_opens_its_case_without_a_diagnosis(
@@ -213,7 +220,9 @@ def test_a_diagnosis_and_a_procedure_open_one_case_that_refers_to_the_diagnosis(
     )
 
 
-@pytest.mark.parametrize("code", ["H41.1", "H41.4", "G07.1", "M76.5", "T16.1", "T28.8", "G74.2"])
+@pytest.mark.parametrize(
+    "code", ["H41.1", "H41.4", "G07.1", "M76.5", "T16.1", "T28.8", "G74.2", "N13.2"]
+)
 def test_a_procedure_that_proves_no_condition_opens_no_case(code):
     assert entries(mapped(PR1=f"PR1|1||{code}^x^OPCS4||20250507"), "EpisodeOfCare") == []
 

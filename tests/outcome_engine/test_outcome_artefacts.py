@@ -30,6 +30,7 @@ EXTENSIONS = {
 }
 EXTENSION_EXAMPLES = ROOT / "profiles" / "examples"
 EXAMPLES = sorted((ROOT / "outcome_engine" / "examples").rglob("*.json"))
+CORE_EXAMPLES = ROOT / "outcome_engine" / "examples" / "hirschsprung-core-outcome"
 VALUE_SETS = {
     name: artefacts.by_url("terminology", "ValueSet")[f"https://csor.example/fhir/ValueSet/{name}"]
     for name in ("hirschsprung-pull-through", "unplanned-reoperation")
@@ -39,7 +40,7 @@ VALUE_SETS = {
 @pytest.fixture(scope="session")
 def hospital_report(terminology, core):
     """Build a hospital's summary in which some counts are masked and some are shown."""
-    bundle = decode((EXAMPLES[0].parent / "good.bundle.json").read_bytes())
+    bundle = decode((CORE_EXAMPLES / "good.bundle.json").read_bytes())
     child = [entry["resource"] for entry in bundle["entry"]]
     outcome = outcome_engine.assess(core, child, "2024-06-30", terminology)
     return outcome_engine.summary_report(

@@ -156,21 +156,3 @@ def test_a_column_without_a_kind_is_refused(column: dict[str, Any]) -> None:
     with pytest.raises(FhirError, match="`a` cannot be staged") as refused:
         columns(own)
     assert refused.value.status == 422
-
-
-@pytest.mark.parametrize(
-    ("written", "first", "last"),
-    [
-        ("1970-01-02", 1, 1),
-        ("1970-01-02T23:30:00-05:00", 1, 1),
-        ("1970-02", 31, 58),
-        ("1972-02", 761, 789),
-        ("1970", 0, 364),
-        ("1970-02-30", None, None),
-        (None, None, None),
-    ],
-)
-def test_the_days_that_a_date_may_mean(
-    written: str | None, first: int | None, last: int | None
-) -> None:
-    assert staging.span(written) == (first, last)

@@ -3,13 +3,35 @@
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from outcome_engine.views.rows import compiled, rows
-from outcome_engine.views.view import view, views
+from outcome_engine.views.view import read, view, views
 from r4.issue import FhirError
 from r4.json import decode
 from tests.support.stored import stored_examples
+from tests.support.view_resources import OBSERVATION, ODD, PROCEDURE
 
+ID = {"name": "id", "path": "getResourceKey()", "type": "id"}
+THIS = {"name": "this", "path": "$this", "type": "string"}
+PATIENTS: list[dict[str, Any]] = [
+    {"resourceType": "Observation", "id": "0"},
+    {"resourceType": "Patient", "id": "1", "active": True, "birthDate": "2020"},
+    {
+        "resourceType": "Patient",
+        "id": "2",
+        "active": True,
+        "deceasedDateTime": "2021",
+        "name": [
+            {"use": "usual", "family": "Ada", "given": ["May", "Bo"]},
+            {"family": "Lee", "given": [None, "Jo"], "_given": [{"id": "x"}, None]},
+        ],
+        "contact": [{"name": {"family": "Kay"}}, {"gender": "female"}],
+        "link": [{"other": {"reference": "Patient/1"}}, {"other": {"reference": "Patient/3"}}],
+        "managingOrganization": {"reference": "Organization/o"},
+    },
+]
 NOT_IN_EXAMPLES = {
     "case": {"end"},
     "observation-component": {
@@ -154,6 +176,59 @@ def test_compiled_gives_the_same_rows_as_the_specification(view_id: str) -> None
     found = [row for resource in stored_examples() for row in flatten(resource)]
     assert found
     assert found == [tuple(row.values()) for row in rows(own, stored_examples())]
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(ODD | OBSERVATION | PROCEDURE, min_size=1, max_size=10))
+def test_compiled_gives_the_same_rows_of_whatever_a_resource_holds(
+    resources: list[dict[str, Any]],
+) -> None:
+    for view_id in ("observation", "observation-component", "procedure"):
+        flatten = compiled(view(view_id))
+        found = [row for resource in resources for row in flatten(resource)]
+        assert found == [tuple(row.values()) for row in rows(view(view_id), resources)]
+
+
+def test_two_forms_of_a_choice_are_refused_by_compiled_as_well() -> None:
+    both = {"effectiveDateTime": "2020", "effectivePeriod": {"start": "2019"}}
+    for flatten in (compiled(view("observation")), lambda r: rows(view("observation"), [r])):
+        with pytest.raises(FhirError, match="Column `date` finds several values"):
+            flatten({"resourceType": "Observation", **both})
+
+
+FORMS: list[dict[str, Any]] = [
+    {"column": [{"name": "a", "path": "name.where(use = 'usual').family", "type": "string"}]},
+    {"column": [{"name": "a", "path": "name.given", "type": "string", "collection": True}]},
+    {"column": [{"name": "a", "path": "name.given.first()", "type": "string"}]},
+    {"column": [{"name": "a", "path": "name.first().given.first()", "type": "string"}]},
+    {"column": [{"name": "a", "path": "(birthDate | deceased.ofType(dateTime)).first()"}]},
+    {"column": [{"name": "a", "path": "%rowIndex"}], "select": [{"column": [ID]}]},
+    {"forEach": "name.given", "column": [{"name": "a", "path": "$this"}]},
+    {"forEach": "name.given", "column": [{"name": "a", "path": "%rowIndex"}]},
+    {"forEachOrNull": "contact.name", "column": [{"name": "a", "path": "family"}]},
+    {"forEachOrNull": "contact", "column": [{"name": "a", "path": "name.given.first()"}]},
+    {"forEach": "name", "select": [{"column": [ID]}, {"forEach": "given", "column": [THIS]}]},
+    {"forEach": "name | contact.name", "column": [{"name": "a", "path": "family"}]},
+    {"unionAll": [{"column": [ID]}, {"forEach": "name", "column": [ID]}]},
+    {"repeat": ["name"], "column": [{"name": "a", "path": "family"}]},
+    {"column": [{"name": "a", "path": "%b"}]},
+    {"column": [{"name": "a", "path": "link.other.getReferenceKey().first()"}]},
+    {"column": [{"name": "a", "path": "managingOrganization.getReferenceKey()"}]},
+    {"column": [{"name": "a", "path": "unheard"}]},
+    {"column": [{"name": "a", "path": "Patient.birthDate"}]},
+]
+
+
+@pytest.mark.parametrize("where", [[], [{"path": "active"}]], ids=["all", "filtered"])
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: str(form)[:60])
+def test_compiled_gives_the_same_rows_of_every_form_of_view(
+    form: dict[str, Any], where: list[dict[str, str]]
+) -> None:
+    constant = [{"name": "b", "valueCode": "c"}]
+    definition = {"resource": "Patient", "select": [form], "where": where, "constant": constant}
+    found = [row for resource in PATIENTS for row in compiled(read(definition))(resource)]
+    assert found == [tuple(row.values()) for row in rows(definition, PATIENTS)]
+    assert found or form.get("repeat")
 
 
 def test_several_values_in_one_row_are_refused_by_the_name_of_the_column() -> None:

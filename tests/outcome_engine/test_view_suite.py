@@ -15,12 +15,16 @@ import pytest
 from outcome_engine.views.rows import rows
 from r4.issue import FhirError
 from r4.json import Resource, decode
+from tests.support.duck import duck_rows
 
 HERE = Path(__file__).parent
 SUITE = Path(__file__).parents[3] / "shared" / "data" / "sql-on-fhir" / "tests"
 SHAREABLE, EXPERIMENTAL = 123, 11
 Row = dict[str, Any]
-ENGINES: dict[str, Callable[[Resource, Iterable[Resource]], list[Row]]] = {"python": rows}
+ENGINES: dict[str, Callable[[Resource, Iterable[Resource]], list[Row]]] = {
+    "python": rows,
+    "duckdb": duck_rows,
+}
 
 
 class Case(NamedTuple):

@@ -8,6 +8,7 @@ _SDC = "http://hl7.org/fhir/uv/sdc/StructureDefinition/sdc-questionnaire-"
 UNLOADED = frozenset(
     {
         "http://hl7.org/fhir/StructureDefinition/targetConstraint",
+        "https://fhir.hl7.org.uk/StructureDefinition/Extension-UKCore-AdmissionMethod",
         "http://hl7.org/fhir/uv/deqm/StructureDefinition/deqm-measureScoring",
         "http://hl7.org/fhir/uv/cqm/StructureDefinition/cqm-limitations",
         *(

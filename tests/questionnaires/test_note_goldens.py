@@ -133,3 +133,45 @@ def test_the_note_of_any_other_operation_opens_the_case_that_the_surgeon_names(
     asked = [entry["request"].get("ifNoneExist", "").rpartition(".")[2] for entry in made["entry"]
              if entry["resource"]["resourceType"] in ("EpisodeOfCare", "Condition")]  # fmt: skip
     assert asked == opened * 2
+
+
+@pytest.mark.parametrize(
+    ("note", "case", "opened"),
+    [
+        ("testicular-torsion", "typical", ["suspected-torsion"]),
+        ("orchidopexy", "bilateral-first-stage", ["undescended-testis"]),
+        ("appendicectomy", "typical", ["suspected-appendicitis"]),
+        ("appendicectomy", "abscess-drained", []),
+    ],
+)
+def test_a_note_of_general_surgery_opens_a_case_where_its_condition_was_operated_on(
+    note: str, case: str, opened: list[str]
+) -> None:
+    made = extraction(example(f"operative-note-{note}", case))
+    cases = by_type(made, "EpisodeOfCare")
+    assert [coding["code"] for each in cases for coding in codings(each["type"])] == opened
+    assert by_type(made, "Condition") == [], "a suspicion is no diagnosis"
+
+
+def test_the_note_of_a_torsion_dates_each_moment_from_which_a_clock_may_run() -> None:
+    response = example("operative-note-testicular-torsion", "typical")
+    asked = {
+        id: find(response, id)["answer"][0]["valueDateTime"]
+        for id in ("pain-onset", "first-arrival", "arrival-here", "decision-to-operate")
+    }
+    told = {
+        each["code"]["coding"][0]["code"]: (each["effectiveDateTime"], each["valueDateTime"])
+        for each in by_type(extraction(response), "Observation")
+        if "valueDateTime" in each
+    }
+    assert told == {id: (moment, moment) for id, moment in asked.items()}
+
+
+def test_the_note_of_an_orchidopexy_tells_of_each_testis_where_it_came_from() -> None:
+    made = extraction(example("operative-note-orchidopexy", "bilateral-first-stage"))
+    told = [
+        (codings(each["component"])[1]["code"], codings(each["valueCodeableConcept"])[0]["code"])
+        for each in by_type(made, "Observation")
+        if codings(each["code"])[0]["code"] == "testis-origin"
+    ]
+    assert told == [("left", "congenital"), ("right", "congenital")]

@@ -26,6 +26,7 @@ from fhir_server.store.tables.jobs import (
     SubscriptionEvent,
 )
 from fhir_server.store.tables.links import SurveyLink
+from fhir_server.store.tables.outcomes import KeptOutcome, OutcomeCursor
 from fhir_server.store.tables.resources import (
     Audit,
     Content,
@@ -62,6 +63,8 @@ __all__ = (
     "DeadLetter",
     "InboxMessage",
     "Job",
+    "KeptOutcome",
+    "OutcomeCursor",
     "PackageResource",
     "SearchDate",
     "SearchIdentifier",

@@ -1,0 +1,80 @@
+"""A child's outcome as it is kept: JSON of the engine's value, rules by their ids.
+
+What a rule says stands in the measure, and is put back when an outcome is read; a kept outcome is read
+only by the generation of definitions that it was found by.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
+
+import msgspec
+
+from fhir_server.store.outcomes import Kept
+from outcome_engine import ChildOutcome, NotAssessable, Period, may_begin_in
+from r4.json import Resource
+
+MICRO = 1_000_000
+_NOT_TOLD = ("as_of", "statement", "evidence", "findings", "used")
+"""What of an outcome no summary tells."""
+
+
+def kept(
+    outcome: ChildOutcome | NotAssessable, cases: Sequence[Resource], about: Mapping[str, Any]
+) -> Kept:
+    """Return an outcome as it is kept; about: measure, child, generation, position and as_of.
+
+    cases: the child's, as `outcome_engine.cases` lists them; of a child who cannot be assessed the
+    beginnings are kept, by which a period is told to be the child's.
+    """
+    if isinstance(outcome, NotAssessable):
+        starts = [case.get("period", {}).get("start", "") for case in cases]
+        said = {"case": outcome.case, "hospital": outcome.hospital, "reason": outcome.reason}
+        body = msgspec.json.encode({**said, "starts": starts})
+        case_id = outcome.case.rpartition("/")[2]
+        return Kept(
+            case_id=case_id, hospital=outcome.hospital, case_date="", outcome_class=None,
+            score=None, body=body, **about,
+        )  # fmt: skip
+    built = msgspec.to_builtins(outcome, order="deterministic")
+    for finding in built["findings"]:
+        finding["rule"] = finding["rule"]["id"]
+    score = getattr(outcome, "score", None)
+    return Kept(
+        case_id=outcome.case.rpartition("/")[2],
+        hospital=outcome.hospital,
+        case_date=outcome.case_date,
+        outcome_class=outcome.outcome_class,
+        score=None if score is None else int(score * MICRO),
+        body=msgspec.json.encode(built),
+        **about,
+    )
+
+
+def outcome(found: Kept, rules: Mapping[str, Any]) -> ChildOutcome | NotAssessable:
+    """Return the engine's value of a kept outcome; rules: what each says, by its id."""
+    built = msgspec.json.decode(found.body)
+    if found.outcome_class is None and "starts" in built:
+        return NotAssessable(built["case"], built["hospital"], built["reason"])
+    for finding in built["findings"]:
+        finding["rule"] = _builtin(rules[finding["rule"]])
+    return msgspec.convert(built, ChildOutcome)
+
+
+def may_be_in(found: Kept, period: Period) -> bool:
+    """Tell whether an outcome is of a period, or may be: of a child who cannot be assessed, by its cases."""
+    if found.outcome_class is not None:
+        return period.start <= found.case_date <= period.end
+    starts = msgspec.json.decode(found.body)["starts"]
+    return may_begin_in([{"period": {"start": start}} for start in starts], period)
+
+
+def told(found: Kept) -> dict[str, Any]:
+    """Return what a summary may tell of an outcome: two that are alike leave every summary as it is."""
+    built: dict[str, Any] = msgspec.json.decode(found.body)
+    return {name: value for name, value in built.items() if name not in _NOT_TOLD}
+
+
+@cache
+def _builtin(rule: Any) -> Any:
+    return msgspec.to_builtins(rule)

@@ -1,0 +1,90 @@
+"""Each measure's worked examples: a child's record, and the outcome that a reviewer has read."""
+
+from importlib.resources import files
+
+import pytest
+
+import outcome_engine
+from outcome_engine.definition import definition
+from r4.json import decode, pretty
+from tests.outcome_engine.measure_examples import told
+
+MEASURE = "https://csor.example/fhir/Measure/"
+EXAMPLES = files("outcome_engine") / "examples"
+PAIRS = sorted(
+    (folder.name, file.name.removesuffix(".outcome.json"))
+    for folder in EXAMPLES.iterdir()
+    for file in folder.iterdir()
+    if file.name.endswith(".outcome.json")
+)
+MEASURES = sorted({measure for measure, _ in PAIRS})
+NAMED = {"good": "good", "bad": "bad", "open": "not-yet-known"}
+"""The class that the first word of an example's name says; an excluded one may be of any."""
+
+
+def example(measure, name):
+    expected = decode((EXAMPLES / measure / f"{name}.outcome.json").read_bytes())
+    bundle = decode((EXAMPLES / measure / f"{name}.bundle.json").read_bytes())
+    return [entry["resource"] for entry in bundle["entry"]], expected
+
+
+def values(parameters, name):
+    return [
+        next(value for key, value in each.items() if key.startswith("value"))
+        for each in parameters["parameter"]
+        if each["name"] == name
+    ]
+
+
+@pytest.mark.parametrize(("measure", "name"), PAIRS)
+def test_a_record_gives_the_outcome_beside_it(measure, name, terminology):
+    record, expected = example(measure, name)
+    (as_of,) = values(expected, "asOf")
+    outcome = outcome_engine.assess(MEASURE + measure, record, as_of, terminology)
+    assert pretty(told(outcome)) == pretty(expected)
+
+
+@pytest.mark.parametrize(("measure", "name"), PAIRS)
+def test_an_example_is_what_its_name_says(measure, name):
+    _, expected = example(measure, name)
+    word = name.partition("-")[0]
+    assert values(expected, "class") == [NAMED.get(word, *values(expected, "class"))]
+    assert ("denominator-exclusion" in values(expected, "population")) == (word == "excluded")
+
+
+@pytest.mark.parametrize(("measure", "name"), PAIRS)
+def test_a_child_is_counted_once(measure, name):
+    """The score is numerator / (denominator - exclusions - exceptions): each is part of the next."""
+    _, expected = example(measure, name)
+    found = set(values(expected, "population"))
+    assert "initial-population" in found
+    inside = found & {"denominator-exclusion", "denominator-exception", "numerator"}
+    assert len(inside) <= 1
+    assert not inside or "denominator" in found
+
+
+def test_every_measure_by_rules_has_examples_of_what_it_tells_apart():
+    by_rules = {
+        found["id"]
+        for url, found in outcome_engine.measures().items()
+        if "library" in found and definition(url).rules
+    }
+    assert set(MEASURES) >= by_rules - {"hirschsprung-core-outcome"}
+    for measure in MEASURES:
+        words = {name.partition("-")[0] for of, name in PAIRS if of == measure}
+        assert words >= {"good", "bad", "open"}, measure
+
+
+@pytest.mark.parametrize("measure", MEASURES)
+def test_a_measure_says_where_it_comes_from_and_what_it_is_no_good_for(measure):
+    found = outcome_engine.measures()[MEASURE + measure]
+    assert found["status"] == "draft"
+    for element in ("disclaimer", "rationale", "guidance", "riskAdjustment", "purpose"):
+        assert found[element]
+    cited = {each["citation"] for each in found["relatedArtifact"]}
+    rules = definition(MEASURE + measure).rules
+    assert cited
+    assert rules[0].citation
+    score = found["improvementNotation"]["coding"][0]["code"]
+    numerator = found["group"][0]["population"][-1]["criteria"]["expression"]
+    assert ("'good'" in numerator) == (score == "increase"), "the numerator is what should change"
