@@ -19,7 +19,7 @@ from outcome_engine.disclosure_places import (
     hospital_of,
     kind_of,
 )
-from outcome_engine.report_groups import stratum_of
+from outcome_engine.report_groups import OBSERVATION, stratum_of
 from outcome_engine.score import interval, measure_score, scored
 from r4.json import Resource
 
@@ -35,8 +35,6 @@ __all__ = [
 ]
 
 _ABSENT = "http://hl7.org/fhir/StructureDefinition/data-absent-reason"
-_MEAN_OF = "measure-population"
-"""The population whose mean is the score of a continuous-variable measure."""
 _MASKED = {"extension": [{"url": _ABSENT, "valueCode": "masked"}]}
 
 
@@ -213,9 +211,9 @@ def _part(part: Resource, place: _Place, masks: Masks, rule: Rule) -> Resource:
         if not any((*place, kind) in masks.masked for kind in (*counts, SCORED)):
             made["measureScore"] = part["measureScore"]
         return made
-    if _MEAN_OF in counts:
-        if (*place, _MEAN_OF) not in masks.masked and shown(counts[_MEAN_OF], rule) is not None:
-            made["measureScore"] = part["measureScore"]
+    if OBSERVATION in counts:
+        if shown(counts[OBSERVATION], rule) and (*place, OBSERVATION) not in masks.masked:
+            made["measureScore"] = part["measureScore"]  # a mean of as many as a base must have
         return made
     numerator = shown(counts["numerator"], rule)
     base = None if (*place, SCORED) in masks.masked else shown(scored(counts), rule)

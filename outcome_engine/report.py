@@ -6,6 +6,7 @@ linkId of groups and populations, no evaluated resources in a summary.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from outcome_engine import disclosure
@@ -16,6 +17,7 @@ from outcome_engine.parameter_file import NONE, ParameterFile, Parameters, refus
 from outcome_engine.record import case_start, is_dated
 from outcome_engine.report_groups import HOSPITAL, Form, Lists, group, illustrative
 from outcome_engine.report_score import score_of
+from outcome_engine.syntax import MILLION
 from r4.dates import is_date
 from r4.issue import FhirError, error
 from r4.json import Resource
@@ -275,6 +277,8 @@ def _report(
     form: Form,
 ) -> Resource:
     found = rules.measure
+    if rules.observation is not None and rules.observation.type == "decimal":
+        form = replace(form, scale=MILLION)
     return {
         "resourceType": "MeasureReport",
         "extension": [

@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 
 from outcome_engine.assess import ChildOutcome
 from outcome_engine.definition import EXTENSION
-from outcome_engine.report_score import SCORED, mean_score
-from outcome_engine.score import measure_score, scored
+from outcome_engine.score import mean_score, measure_score, scored
 from r4.json import Resource
 from terminology.systems import CSOR
 
@@ -19,8 +18,8 @@ STRATIFIER = f"{CSOR}/CodeSystem/outcome-stratifier"
 HOSPITAL = EXTENSION + "outcome-hospital"
 LINK_ID = "http://hl7.org/fhir/5.0/StructureDefinition/extension-MeasureReport.group."
 
-_OBSERVED = "measure-observation"
-"""What is observed of a child: a number, and no population that has a count."""
+OBSERVATION = "measure-observation"
+_MEASURED = frozenset({"measure-population", "measure-population-exclusion"})
 _ILLUSTRATIVE = (
     "Illustrative only: the parameters of this report are made up. It says nothing about any child, "
     "any treatment or any hospital."
@@ -56,11 +55,15 @@ class Lists:
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """What the groups of a report hold: intervals, strata by these codes, lists of the children."""
+    """What the groups of a report hold: intervals, strata by these codes, lists of the children.
+
+    scale: how many units of an observation make 1.
+    """
 
     with_interval: bool = False
     strata: tuple[str, ...] = ()
     lists: Lists | None = None
+    scale: int = 1
 
 
 def group(definition: Resource, outcomes: Sequence[ChildOutcome], form: Form) -> Resource:
@@ -103,11 +106,8 @@ def _counted(
 ) -> Resource:
     counts: dict[str, int] = {}
     populations = []
-    mean = None
     for population in definition["population"]:
-        if population["id"] == _OBSERVED:
-            continue
-        inside = [each for each in outcomes if population["id"] in each.populations]
+        inside = [each for each in outcomes if _is_in(population["id"], each)]
         counts[population["id"]] = len(inside)
         found = {
             "id": population["id"],
@@ -117,16 +117,24 @@ def _counted(
         }
         if form.lists is not None:
             found["subjectResults"] = form.lists.of(inside)
-        if population["id"] == SCORED:
-            mean = mean_score(inside)
         populations.append(found)
     built: Resource = {"population": populations}
-    if mean is not None:
-        built["measureScore"] = mean
+    if OBSERVATION in counts:
+        observed = [each.observation for each in outcomes if _is_in(OBSERVATION, each)]
+        values = [each for each in observed if each is not None]
+        return {**built, "measureScore": mean_score(values, form.scale)} if values else built
     base = scored(counts)
     if base > 0:
         built["measureScore"] = measure_score(counts["numerator"], base, form.with_interval)
     return built
+
+
+def _is_in(code: str, outcome: ChildOutcome) -> bool:
+    """Tell whether a child is in a population; observed is who is measured and not left out."""
+    if code != OBSERVATION:
+        return code in outcome.populations
+    measured = {"measure-population"} == outcome.populations & _MEASURED
+    return measured and outcome.observation is not None
 
 
 def _stratifier(

@@ -1,6 +1,5 @@
-"""A child's score in its report, and the mean of many: what a measure of scores adds to reports."""
+"""A child's score in its report: what a measure of scores adds to it."""
 
-from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
 
@@ -9,10 +8,6 @@ from outcome_engine.definition import EXTENSION
 from outcome_engine.score_found import ScoreFound
 from outcome_engine.treatment_success_parameters import UNITS
 from r4.json import Resource
-
-SCORED = "measure-population"
-"""The population whose scores are averaged: of a continuous-variable measure."""
-_SIX = Decimal("0.000001")
 
 
 def score_of(outcome: ChildOutcome) -> list[Resource]:
@@ -23,14 +18,6 @@ def score_of(outcome: ChildOutcome) -> list[Resource]:
     if outcome.parameters is not None:
         found += [_attribute(known, assumed.get(known.id)) for known in outcome.attributes]
     return found
-
-
-def mean_score(outcomes: Sequence[ChildOutcome]) -> Resource | None:
-    """Build the measureScore of children who are scored: their mean, to six decimals; None of none."""
-    scores = [outcome.score.value for outcome in outcomes if outcome.score is not None]
-    if not scores:
-        return None
-    return {"value": (sum(scores, Decimal(0)) / len(scores)).quantize(_SIX)}
 
 
 def _found(score: ScoreFound) -> list[Resource]:

@@ -1,14 +1,15 @@
-"""The score of a proportion measure, with its interval.
+"""The score of a proportion, with its interval, and of a continuous variable.
 
 https://hl7.org/fhir/R4/measurereport-definitions.html#MeasureReport.group.measureScore
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from outcome_engine.definition import EXTENSION
 from outcome_engine.methods.intervals import wilson
 from r4.json import Resource
+from terminology.systems import CSOR
 
 _DIGITS = Decimal("0.0001")
 _LEVEL = Decimal("0.95")
@@ -36,6 +37,24 @@ def measure_score(numerator: int, base: int, with_interval: bool) -> Resource:
     return {
         "extension": [interval("wilson", numerator, numerator, base)],
         "value": value.quantize(_DIGITS),
+    }
+
+
+def mean_score(values: Sequence[int], scale: int) -> Resource:
+    """Build the measureScore of a continuous variable: the mean, with the median beside it.
+
+    values, of which there must be one, are whole numbers of which `scale` make 1. Four decimals; the value
+    of one child has all it has.
+    """
+    if len(values) == 1:
+        return {"value": Decimal(values[0]) / scale}
+    middle = sorted(values)[(len(values) - 1) // 2 : len(values) // 2 + 1]
+    coding = {"system": f"{CSOR}/CodeSystem/report-statistic", "code": "median"}
+    median = (Decimal(sum(middle)) / len(middle) / scale).quantize(_DIGITS)
+    parts = [{"url": "statistic", "valueCoding": coding}, {"url": "value", "valueDecimal": median}]
+    return {
+        "extension": [{"url": EXTENSION + "report-statistic", "extension": parts}],
+        "value": (Decimal(sum(values)) / len(values) / scale).quantize(_DIGITS),
     }
 
 
