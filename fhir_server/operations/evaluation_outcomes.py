@@ -6,7 +6,7 @@ from datetime import datetime
 
 import outcome_engine
 from fhir_server.context import Context, instant
-from fhir_server.operations import children
+from fhir_server.operations import children, outcomes_kept
 from fhir_server.operations.evaluation_asked import Asked
 from fhir_server.operations.past import settled
 from outcome_engine import ChildOutcome, NotAssessable
@@ -63,6 +63,10 @@ async def evaluated(context: Context, asked: Asked, told: Told | None = None) ->
     found = Evaluated(asked, asked.at or await settled(context))
     done = 0
     for measure in asked.measures:
+        if (kept := _kept(context, found, measure)) is not None:
+            found.outcomes[measure] = kept
+            done += len(kept)
+            continue
         seen: dict[str, ChildOutcome | NotAssessable] = {}
         async for record, outcome in _outcomes(context, found, measure):
             seen[_key(outcome)] = outcome
@@ -73,6 +77,19 @@ async def evaluated(context: Context, asked: Asked, told: Told | None = None) ->
                 await told(done)
         found.outcomes[measure] = list(seen.values())
     return found
+
+
+def _kept(
+    context: Context, evaluated: Evaluated, measure: str
+) -> list[ChildOutcome | NotAssessable] | None:
+    """Return the outcomes that a summary counts where they are kept and current, else None."""
+    asked = evaluated.asked
+    if asked.type != "summary" or asked.subjects is not None or asked.at is not None:
+        return None
+    compared = case_mix_model(context, measure, evaluated.as_of)[0] is not None
+    hospital = None if compared else asked.hospital
+    url = measure.partition("|")[0]
+    return outcomes_kept.outcomes(context, url, asked.period, evaluated.moment, hospital)
 
 
 async def _outcomes(

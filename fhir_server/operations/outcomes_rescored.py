@@ -25,6 +25,7 @@ from terminology import Terminology
 
 TYPES = ("Patient", *KINDS)
 """The types of which an outcome is made."""
+_CASE = "EpisodeOfCare"
 CASES = 100
 """Cases whose children are found anew together."""
 _LEFT = 500
@@ -87,8 +88,15 @@ async def rescored(source: Source, asked: Asked) -> Rescored:
         return await _found(source, asked, _moments(by_rid(database, rids)), asked.until)
     rids = store.cases(database, asked.after, asked.until, CASES)
     until = rids[-1] if len(rids) == CASES else asked.until
-    listed = (child(decode(each.body)) for each in by_rid(database, rids))
-    return await _found(source, asked, {id: 0 for id in listed if id}, until)
+    listed = {id: 0 for each in by_rid(database, rids) for id in _about(decode(each.body))}
+    return await _found(source, asked, listed, until)
+
+
+def _about(resource: Resource) -> set[str]:
+    """Return whom a resource concerns; a case that names nobody here concerns itself."""
+    if found := concerned(resource):
+        return found
+    return {f"{_CASE}/{resource['id']}"} if resource["resourceType"] == _CASE else set()
 
 
 def _moments(versions: Iterable[Stored]) -> dict[str, int]:
@@ -97,7 +105,7 @@ def _moments(versions: Iterable[Stored]) -> dict[str, int]:
     stored: dict[tuple[str, str], int] = {}
     for each in versions:
         place = (each.type, each.id)
-        ids.setdefault(place, set()).update(concerned(decode(each.body)) if each.body else ())
+        ids.setdefault(place, set()).update(_about(decode(each.body)) if each.body else ())
         stored[place] = max(stored.get(place, 0), each.updated)
     moments: dict[str, int] = {}
     for place, listed in ids.items():
@@ -119,7 +127,7 @@ def left_over(database: Database, asked: Asked) -> Rescored:
 
 async def _found(source: Source, asked: Asked, moments: Mapping[str, int], until: int) -> Rescored:
     present, ids = Present(source.database), moments.keys()
-    children = await survivors(present, sorted(ids))
+    children = await survivors(present, sorted(id for id in ids if "/" not in id))
     members = {id for patients in children.values() for id in patients}
     before = {
         each.key: each
@@ -161,8 +169,10 @@ def _records(
         read = records(present, [patients for _, patients in part])
         yield from zip([id for id, _ in part], read, strict=True)
     for id in sorted(strangers):
-        wanted = Wanted("EpisodeOfCare", {"patient": f"Patient/{id}"}, None, bool)
-        yield from ((id, [case]) for case in present.every(wanted))
+        own = id.removeprefix(f"{_CASE}/")
+        named = {"patient": f"Patient/{id}"} if own == id else {"_id": own}
+        found = present.every(Wanted(_CASE, named, None, bool))
+        yield from ((id, [case]) for case in found if own == id or child(case) is None)
 
 
 def _outcomes(

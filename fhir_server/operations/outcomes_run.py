@@ -111,6 +111,7 @@ def _in_duckdb(asked: Run) -> dict[str, Any]:
     import ibis  # noqa: PLC0415
 
     database = duckdb.connect()
+    database.execute("SET enable_progress_bar = false")
     for view_id in views():
         files = str(Path(asked.folder) / view_id / "*.parquet").replace("'", "''")
         database.execute(
