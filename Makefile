@@ -58,9 +58,9 @@ fix: setup       ## Format, and mend what the linter can mend
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-bench: setup     ## Drive the server on SQLite and PostgreSQL, then validation, terminology and HL7 v2 (ARGS=--quick: two minutes)
+bench: setup     ## Drive the server on SQLite and PostgreSQL, then validation, terminology, HL7 v2 and outcomes (ARGS=--quick: two minutes)
 	@$(BIN)/python -m benchmarks.load $(ARGS)
-	@$(if $(findstring --base-url,$(ARGS)),,$(BIN)/python -m benchmarks $(filter --quick,$(ARGS)) validate terminology hl7v2)
+	@$(if $(findstring --base-url,$(ARGS)),,$(BIN)/python -m benchmarks $(filter --quick,$(ARGS)) validate terminology hl7v2 outcomes)
 
 bench-parts: setup ## Measure the parts, beside other libraries, as ratios
 	@$(BIN)/python -m benchmarks $(filter --quick,$(ARGS))

@@ -20,11 +20,11 @@ from typing import Any
 import benchmarks
 from benchmarks.load import machine
 
-MATERIAL = {"records", "snomed_shaped", "timing"}
+MATERIAL = {"outcome_children", "records", "snomed_shaped", "timing"}
 """Modules that make what others measure."""
 RESULTS, QUICK = Path("benchmarks/results"), Path(".build/benchmarks/quick-parts.json")
-FEW_CONCEPTS = "2000"
-"""What --quick loads of a terminology, unless CONCEPTS in the environment says otherwise."""
+FEW_CONCEPTS, FEW_CHILDREN = "2000", "500"
+"""What --quick loads, unless CONCEPTS and CHILDREN in the environment say otherwise."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -36,12 +36,13 @@ def main(arguments: Sequence[str]) -> int:
     )
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("named", nargs="*", metavar="part", help=f"of {', '.join(known)}")
-    parser.add_argument("--quick", action="store_true", help="a small terminology")
+    parser.add_argument("--quick", action="store_true", help="a small terminology, few children")
     given = parser.parse_args(arguments)
     if unknown := set(given.named) - set(known):
         parser.error(f"no such benchmark: {', '.join(sorted(unknown))}; of {', '.join(known)}")
     if given.quick:
         os.environ.setdefault("CONCEPTS", FEW_CONCEPTS)
+        os.environ.setdefault("CHILDREN", FEW_CHILDREN)
     print(f"Python {platform.python_version()}, {platform.machine()}, one process")
     date, before = time.strftime("%Y-%m-%d", time.gmtime()), machine.load_average()
     found = {name: _run(name) for name in given.named or known}

@@ -22,6 +22,7 @@ from fhir_server.commands import (
     load_terminology,
     mappings,
     migrate,
+    outcomes,
     parameters,
     purge,
     reindex,
@@ -88,6 +89,7 @@ def parser() -> argparse.ArgumentParser:
     letters = add("dead-letters", "List notifications that were given up, or send them again.")
     letters.add_argument("--replay", type=int, nargs="+", metavar="N", help="their numbers")
     letters.set_defaults(run=lambda given: dead_letters.dead_letters(Settings(), given.replay))
+    outcomes.add_arguments(add("outcomes", "Compute outcomes for every child of the store."))
     for each in (verify_document, surveys, parameters, case_mix, choice):
         each.add_arguments(add)
     reference = add("docs", "Write docs/reference, or check that it is current.")

@@ -20,6 +20,7 @@ from outcome_engine.definition import canonical, focus, measures
 from outcome_engine.report import (
     Period,
     check,
+    check_period,
     group_report,
     in_period,
     individual_report,
@@ -39,6 +40,7 @@ __all__ = [
     "canonical",
     "cases",
     "check",
+    "check_period",
     "focus",
     "group_report",
     "in_period",

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from outcome_engine import score_found
+from outcome_engine.care import Care, elsewhere
 from outcome_engine.definition import (
     ClassRule,
     Definition,
@@ -92,7 +93,7 @@ class ChildOutcome:
     the child is in, the reporting period aside; observation: what `measure-observation` observes,
     scaled like a fact; references are literal (`Type/id`); dates are FHIR dates, None where the
     record does not hold them; condition is the code of the case's condition, among those that the
-    measure is about.
+    measure is about; care is that of other hospitals than the case's, until all should be known.
     """
 
     measure: str
@@ -113,13 +114,14 @@ class ChildOutcome:
     index_date: str | None
     used: tuple[str, ...]
     as_of: str
-    condition: str | None = None
     observation: int | None = None
     attributes: tuple[Known, ...] = ()
     factors: tuple[Known, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
     parameters: ParameterFile[Any] | None = None
+    condition: str | None = None
     score: ScoreFound | None = None
+    care: tuple[Care, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +172,10 @@ def assess_by(
     child = read(rules, record, as_of, terminology)
     due = rules.due is None or child.facts["due"]
     findings = tuple(_find(rule, child, due) for rule in rules.rules)
-    return _outcome(rules, child, findings, due)
+    found = _outcome(rules, child, findings, due)
+    begin = min(found.case_date, found.index_date or found.case_date)
+    end = min(found.due_on or found.as_of, found.as_of)
+    return replace(found, care=elsewhere(record, found.hospital, begin, end))
 
 
 def _scored(found: ChildOutcome, file: ParameterFile[Any]) -> ChildOutcome:
@@ -245,11 +250,11 @@ def _outcome(
         index_date=child.index_date,
         used=_used(child, findings),
         as_of=child.as_of,
-        condition=_condition(rules, child.case),
         observation=None if rules.observation is None else child.value(rules.observation),
         attributes=_known(child, "attribute"),
         factors=_known(child, "factor"),
         facts=dict(child.facts),
+        condition=_condition(rules, child.case),
     )
 
 

@@ -65,17 +65,19 @@ class _Fitted:
 def fit(
     rows: Rows, wanted: Sequence[Wanted], method: Method, head: Head, penalty: float | None = None
 ) -> Resource:
-    """Fit a model and return its file, unsigned.
+    """Fit a model to those whose outcome is known, and return its file, unsigned.
 
     Raises FhirError 422 for a factor that is no baseline factor, ValueError for one that the rows do
     not have or that does not vary, and NotEstimableError where the children are too few.
     """
     require_baseline(each.id for each in wanted)
-    said = [_said(each, rows) for each in wanted]
+    settled = rows.known()
+    said = [_said(each, settled) for each in wanted]
     factors = [_factor(each) for each in said]
-    known = [position for position, given in enumerate(rows.each()) if _is_known(factors, given)]
-    children = rows.taken(known)
-    events = sum(children.event)
+    children = settled.taken(
+        [at for at, given in enumerate(settled.each()) if _is_known(factors, given)]
+    )
+    events = children.event.count(True)
     if min(events, len(children.child) - events) < _LEAST_EVENTS:
         raise NotEstimableError(
             f"{events} of {len(children.child)} children had the event: with fewer than "
@@ -104,8 +106,8 @@ def fit(
             "children": len(children.child),
             "events": events,
             "hospitals": len(set(children.hospital)),
-            "not-known": rows.not_known,
-            "factor-missing": len(rows.child) - len(known),
+            "not-known": len(rows.child) - len(settled.child),
+            "factor-missing": len(settled.child) - len(children.child),
         },
         **_performance(x, y, children, folds, fitted, estimate),
     }

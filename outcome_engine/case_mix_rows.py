@@ -9,7 +9,7 @@ from typing import Any
 
 from outcome_engine.case_mix import Value
 
-NOT_KNOWN = "not-yet-known"
+_NOT_KNOWN = (None, "not-yet-known")
 _EPOCH = date(1970, 1, 1).toordinal()
 _NEEDED = ("child", "hospital", "case_day", "due", "class")
 _FACTOR = "factor_"
@@ -17,16 +17,15 @@ _FACTOR = "factor_"
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Children whose outcome is due and known, one at each position of every sequence.
+    """Children whose outcome is due, one at each position of every sequence.
 
-    not_known is how many more were due, their outcome missing.
+    event is None where the outcome is not known.
     """
 
     child: tuple[str, ...]
     hospital: tuple[str, ...]
-    event: tuple[bool, ...]
+    event: tuple[bool | None, ...]
     factors: Mapping[str, tuple[Value, ...]]
-    not_known: int
 
     def of(self, position: int) -> dict[str, Value]:
         """Return the factors of one child."""
@@ -48,8 +47,11 @@ class Rows:
                     for name, values in self.factors.items()
                 }
             ),
-            not_known=self.not_known,
         )
+
+    def known(self) -> "Rows":
+        """Return the children whose outcome is known."""
+        return self.taken([at for at, event in enumerate(self.event) if event is not None])
 
 
 def read(file: Path, event: str, start: date, until: date) -> Rows:
@@ -72,12 +74,10 @@ def read(file: Path, event: str, start: date, until: date) -> Rows:
         )
         if is_due is True and day is not None and first <= day <= last
     ]
-    classes = columns["class"]
-    known = [each for each in due if classes[each] not in (None, NOT_KNOWN)]
     found = Rows(
         child=tuple(map(str, columns["child"])),
         hospital=tuple(map(str, columns["hospital"])),
-        event=tuple(each == event for each in classes),
+        event=tuple(None if each in _NOT_KNOWN else each == event for each in columns["class"]),
         factors=MappingProxyType(
             {
                 name.removeprefix(_FACTOR): tuple(values)
@@ -85,9 +85,8 @@ def read(file: Path, event: str, start: date, until: date) -> Rows:
                 if name.startswith(_FACTOR)
             }
         ),
-        not_known=len(due) - len(known),
     )
-    return found.taken(known)
+    return found.taken(due)
 
 
 def _columns(file: Path) -> dict[str, list[Any]]:

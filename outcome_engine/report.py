@@ -10,10 +10,12 @@ from typing import Any, NamedTuple
 
 from outcome_engine import disclosure
 from outcome_engine.assess import ChildOutcome, Finding, NotAssessable
+from outcome_engine.care import Care
 from outcome_engine.definition import EXTENSION, Definition, definition, measure
 from outcome_engine.parameter_file import NONE, ParameterFile, Parameters, refuse_without_parameters
 from outcome_engine.record import case_start, is_dated
 from outcome_engine.report_groups import HOSPITAL, Form, Lists, group
+from outcome_engine.report_score import score_of
 from r4.dates import is_date
 from r4.issue import FhirError, error
 from r4.json import Resource
@@ -45,7 +47,7 @@ def check(
     """
     refuse_without_parameters(measure(measure_url), parameters, as_of)
     definition(measure_url)
-    _checked(period)
+    check_period(period)
 
 
 def individual_report(
@@ -64,9 +66,11 @@ def individual_report(
     """
     rules = definition(measure_url)
     who = {"subject": subject, "date": now, "reporter": reporter}
-    inside = _inside([outcome], _checked(period))
+    inside = _inside([outcome], check_period(period))
     report = _report(rules, "individual", inside, period, who, Form())
     report["extension"] += [_result(outcome), *(_finding(each) for each in outcome.findings)]
+    report["extension"] += [_care(each) for each in outcome.care]
+    report["extension"] += score_of(outcome)
     report["evaluatedResource"] = [{"reference": each} for each in outcome.used]
     return report
 
@@ -191,7 +195,8 @@ def _may_begin_in(start: str, period: Period) -> bool:
     return period.start[:known] <= start <= period.end[:known]
 
 
-def _checked(period: Period) -> Period:
+def check_period(period: Period) -> Period:
+    """Return a period that is two full dates in order; raises FhirError 400 for any other."""
     full = all(len(day) == _DAY and is_date(day) for day in period)
     if not full or period.start > period.end:
         message = f"The period `{period.start}` to `{period.end}` is not two full dates in order."
@@ -214,7 +219,7 @@ def _many(
     rules = definition(measure_url)
     counted = [each for each in about if isinstance(each, ChildOutcome)]
     kind = "summary" if form.lists is None else "subject-list"
-    report = _report(rules, kind, _inside(counted, _checked(period)), period, who, form)
+    report = _report(rules, kind, _inside(counted, check_period(period)), period, who, form)
     left_out = len(about) - len(counted)
     report["extension"].append({"url": disclosure.NOT_ASSESSABLE, "valueInteger": left_out})
     return report
@@ -266,6 +271,18 @@ def _result(outcome: ChildOutcome) -> Resource:
             *_evidence(outcome.evidence),
         ],
     )
+
+
+def _care(care: Care) -> Resource:
+    """Say which other hospital cared for the child; its stays are not what the class rests on."""
+    stays = [{"reference": each.reference} for each in care.encounters]
+    return {
+        "url": EXTENSION + "report-care",
+        "extension": [
+            {"url": "hospital", "valueReference": {"reference": care.hospital}},
+            *({"url": "encounter", "valueReference": stay} for stay in stays),
+        ],
+    }
 
 
 def _finding(finding: Finding) -> Resource:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from outcome_engine.assess import ChildOutcome
 from outcome_engine.definition import EXTENSION
+from outcome_engine.report_score import SCORED, mean_score
 from outcome_engine.score import measure_score, scored
 from r4.json import Resource
 from terminology.systems import CSOR
@@ -18,6 +19,8 @@ STRATIFIER = f"{CSOR}/CodeSystem/outcome-stratifier"
 HOSPITAL = EXTENSION + "outcome-hospital"
 LINK_ID = "http://hl7.org/fhir/5.0/StructureDefinition/extension-MeasureReport.group."
 
+_OBSERVED = "measure-observation"
+"""What is observed of a child: a number, and no population that has a count."""
 _KEY: Mapping[str, Callable[[ChildOutcome], str | None]] = {
     "condition": lambda outcome: outcome.condition,
     "year": lambda outcome: outcome.case_date[: len("2018")],
@@ -91,7 +94,10 @@ def _counted(
 ) -> Resource:
     counts: dict[str, int] = {}
     populations = []
+    mean = None
     for population in definition["population"]:
+        if population["id"] == _OBSERVED:
+            continue
         inside = [each for each in outcomes if population["id"] in each.populations]
         counts[population["id"]] = len(inside)
         found = {
@@ -102,8 +108,12 @@ def _counted(
         }
         if form.lists is not None:
             found["subjectResults"] = form.lists.of(inside)
+        if population["id"] == SCORED:
+            mean = mean_score(inside)
         populations.append(found)
     built: Resource = {"population": populations}
+    if mean is not None:
+        built["measureScore"] = mean
     base = scored(counts)
     if base > 0:
         built["measureScore"] = measure_score(counts["numerator"], base, form.with_interval)

@@ -130,7 +130,8 @@ class TreatmentSuccessFile(Form):
             name: sum((part.get(name, Fraction(0)) * times for part, times in parts), Fraction(0))
             for name in self.parameters.values
         }
-        return Contrast(self.parameters.utility(weights), tuple(map(float, weights.values())))
+        places = ((at, float(times)) for at, times in enumerate(weights.values()) if times)
+        return Contrast(self.parameters.utility(weights), tuple(places))
 
     @cached_property
     def _drawn(self) -> list[tuple[float, ...]]:

@@ -1,15 +1,20 @@
-"""`case-mix`: fit a case-mix model to outcome rows, or show what a model says of itself."""
+"""`case-mix`: fit a case-mix model to outcome rows, show a model, or compare hospitals by one."""
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import date
 from math import exp, sqrt
 from pathlib import Path
 from typing import Any
 
+import outcome_engine.definition
+from fhir_server.settings import Settings
 from outcome_engine.case_mix import CaseMixModel, read
+from outcome_engine.parameter_file import Parameters
+from outcome_engine.signature import Signatories
 from r4.json import decode, encode
 
+_MILLION = 1_000_000
 _FORMS = ("fact", "category", "number", "square")
 
 
@@ -37,7 +42,8 @@ def add_arguments(add: Callable[[str, str], argparse.ArgumentParser]) -> None:
         "--factor",
         action="append",
         metavar="ID[:FORM[:UNIT]]",
-        help="a factor, with form fact, category, number or square, and the units in 1; else all",
+        help="a factor, with form fact, category, number or square, and how many units of its column "
+        "are 1 (else as the measure declares it); by default each",
     )
     fitted.add_argument(
         "--refuse-missing",
@@ -52,6 +58,18 @@ def add_arguments(add: Callable[[str, str], argparse.ArgumentParser]) -> None:
     shown = actions.add_parser("show", help="show a model: coefficients, and how well it does")
     shown.add_argument("file", type=Path)
     shown.set_defaults(run=lambda given: show(given.file))
+    compared = actions.add_parser(
+        "compare", help="compare each hospital with what is expected of it"
+    )
+    compared.add_argument("rows", type=Path, help="outcome rows, CSV or Parquet")
+    compared.add_argument("--model", type=Path, required=True, help="a signed case-mix model")
+    compared.add_argument("--draft", action="store_true", help="take a model that is not signed")
+    compared.add_argument("--from", dest="start", type=date.fromisoformat, required=True)
+    compared.add_argument("--until", type=date.fromisoformat, required=True)
+    compared.add_argument(
+        "--as-of", type=date.fromisoformat, help="of the comparison; else the end"
+    )
+    compared.set_defaults(run=lambda given: compare(Settings(), given))
 
 
 def fit(given: argparse.Namespace) -> None:
@@ -60,7 +78,8 @@ def fit(given: argparse.Namespace) -> None:
 
     rows = case_mix_rows.read(given.rows, given.event, given.start, given.until)
     names = given.factor or sorted(rows.factors)
-    wanted = [case_mix_fit.Wanted(**_wanted(name, given.refuse_missing)) for name in names]
+    units = _units(given.measure)
+    wanted = [case_mix_fit.Wanted(**_wanted(name, given.refuse_missing, units)) for name in names]
     head = case_mix_fit.Head(
         measure=given.measure,
         version=given.version,
@@ -89,6 +108,45 @@ def show(file: Path) -> None:
     for line in lines(read(content)):
         print(line)
     print("signed" if "signature" in content else "not signed")
+
+
+def compare(settings: Settings, given: argparse.Namespace) -> None:
+    """Print each hospital's comparison with what a model expects of its own children.
+
+    Exact, for whoever may see the rows: disclosure control is the reports'. Raises FhirError 422 for a
+    model that is refused, or hospitals that cannot be compared.
+    """
+    from outcome_engine import case_mix_compared, case_mix_rows, comparison  # noqa: PLC0415 - numpy
+
+    model = _accepted(settings, given)
+    rows = case_mix_rows.read(given.rows, model.parameters.event, given.start, given.until)
+    found = case_mix_compared.hospitals(rows, model)
+    result = comparison.compare(found.hospitals, case_mix_compared.policy(model))
+    if model.fictitious:
+        print("ILLUSTRATIVE: the model is fictitious.")
+    if given.draft:
+        print("DRAFT: the model is not signed.")
+    for hospital in result.hospitals:
+        print(*hospital.statements, sep="\n  ")
+    for statement in result.statements:
+        print(statement)
+    for id, count in sorted(found.not_predicted.items()):
+        print(f"{id}: {count} children are left out: a factor is missing of which the model")
+        print("  predicts nothing without it.")
+
+
+def _accepted(settings: Settings, given: argparse.Namespace) -> CaseMixModel:
+    content = given.model.read_bytes()
+    if given.draft:
+        return read(decode(content))
+    measure = outcome_engine.definition.measure(read(decode(content)).measure)
+    signatories = Signatories.load(settings.signatories)
+    parameters = Parameters({str(given.model): content}, signatories)
+    day = given.as_of or given.until
+    found = parameters.of_kind(CaseMixModel, measure, day.isoformat())
+    if found is None:
+        raise ValueError(f"{given.model} is no case-mix model")
+    return found.content
 
 
 def lines(model: CaseMixModel) -> Iterator[str]:
@@ -135,7 +193,17 @@ def _shown(number: Any) -> str:
     return "not estimated" if number is None else f"{float(number):.3f}"
 
 
-def _wanted(text: str, refused: list[str]) -> dict[str, Any]:
+def _units(measure: str) -> Mapping[str, int]:
+    """Map the factors that a measure declares to how many units of their column are 1."""
+    facts = outcome_engine.definition.definition(measure).facts
+    return {
+        each.id: _MILLION if each.type == "decimal" else 1
+        for each in facts
+        if each.role == "factor"
+    }
+
+
+def _wanted(text: str, refused: list[str], units: Mapping[str, int]) -> dict[str, Any]:
     id, _, rest = text.partition(":")
     form, _, unit = rest.partition(":")
     if (form and form not in _FORMS) or (unit and not unit.isdigit()):
@@ -145,6 +213,6 @@ def _wanted(text: str, refused: list[str]) -> dict[str, Any]:
     return {
         "id": id,
         "form": form or None,
-        "unit": int(unit or 1),
+        "unit": int(unit or units.get(id, 1)),
         "missing": "refuse" if id in refused else "indicator",
     }

@@ -82,7 +82,8 @@ def estimate(given: argparse.Namespace) -> None:
 
 def draft(given: argparse.Namespace) -> None:
     """Write the parameter file of one group's estimates; raises OSError, and ValueError for faults."""
-    from outcome_engine.choice.draft import draft as drafted  # noqa: PLC0415 - numpy
+    from outcome_engine.choice.draft import anchored  # noqa: PLC0415 - numpy
+    from outcome_engine.choice.draft import draft as drafted  # noqa: PLC0415
 
     said = {each["group"]: each for each in decode(given.estimates.read_bytes())["estimates"]}
     if given.group not in said:
@@ -91,6 +92,9 @@ def draft(given: argparse.Namespace) -> None:
         )
     file = drafted(said[given.group], decode(given.template.read_bytes()), given.decimals)
     given.output.write_bytes(encode(file) + b"\n")
+    print("on the scale of the score, best 1 and palliation 0 (95% interval):")
+    for each in anchored(file):
+        print(f"  {each.name:30} {each.value:8.4f} ({each.lower:.4f} to {each.upper:.4f})")
     for number, check in enumerate(file["checks"]):
         print(f"checks[{number}]: score {check['score']}, {check['light']}: to be reviewed")
     print(f"written to {given.output}; not signed: sign it with `parameters sign`")

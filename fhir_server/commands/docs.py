@@ -10,6 +10,7 @@ from fhir_server.rest.routes import TABLE
 from fhir_server.settings import Settings
 from fhir_server.store.search.criteria import MODIFIERS
 from fhir_server.store.search.parameters import parameters
+from outcome_engine.views import page as views
 from profiles import conformance, page
 from r4 import artefacts, definitions
 from r4.json import Resource
@@ -42,6 +43,7 @@ def pages() -> Iterator[tuple[str, str]]:
     yield "search.md", _NOTE + _search()
     yield "artefacts.md", _NOTE + _artefacts()
     yield "topics.md", _NOTE + _topics()
+    yield "views.md", _NOTE + views.page()
     for name, text in conformance.pages():
         yield name, _NOTE + text
     for name, text in page.pages():

@@ -2,20 +2,32 @@
 
 import argparse
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date
+from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import outcome_engine
 from fhir_server.app import clock
 from fhir_server.settings import Settings
 from outcome_engine import parameter_file, signature
+from outcome_engine.case_mix import CaseMixModel
 from outcome_engine.definition import several
 from outcome_engine.parameter_file import ParameterFile, Parameters, accept
+from outcome_engine.parameter_form import Form
 from outcome_engine.signature import Signatories
 from outcome_engine.treatment_success import TreatmentSuccessFile
 from r4.issue import FhirError
-from r4.json import Resource, decode, pretty
+from r4.json import Resource, pretty
+from terminology.systems import CSOR
+
+FORMS: Mapping[str, type[Form]] = {
+    "treatment-success-score": TreatmentSuccessFile,
+    "case-mix-model": CaseMixModel,
+}
+"""The kinds of file, each with its form."""
+_TREATMENT_SUCCESS = f"{CSOR}/Measure/treatment-success-score"
 
 
 def add_arguments(add: Callable[[str, str], argparse.ArgumentParser]) -> None:
@@ -73,6 +85,23 @@ def sign(file: Path, private: Path, today: date) -> None:
     print(f"{file}: digest {signature.digest(done)}")
 
 
+def illustrate(folder: Path, today: date) -> tuple[Path, Path]:
+    """Sign the fictitious parameters by a key made for it; returns their folder and the signatories.
+
+    For demonstrations: the key is made anew and kept nowhere, and signs for one day alone.
+    """
+    made = signature.made_key()
+    place = folder / "parameters"
+    place.mkdir(parents=True, exist_ok=True)
+    for file in (files("outcome_engine") / "parameters" / "illustrative").iterdir():
+        signed = signature.sign(parameter_file.read(file.read_bytes()), made, today)
+        (place / file.name).write_bytes(pretty(signed) + b"\n")
+    who = signature.entry(made, "The demonstration itself", "signs what is made up", today, today)
+    known = folder / "signatories.json"
+    known.write_bytes(pretty({"keys": [who]}) + b"\n")
+    return place, known
+
+
 def check(settings: Settings, file: Path, today: date) -> int:
     """Print whether a file is accepted, else everything that is wrong with it (exit status 1).
 
@@ -80,8 +109,8 @@ def check(settings: Settings, file: Path, today: date) -> int:
     """
     content = file.read_bytes()
     signatories = Signatories.load(settings.signatories)
-    measure = _measure(content)
-    found = accept(str(file), content, TreatmentSuccessFile, measure, signatories, today)
+    form, measure = _meant(content)
+    found = accept(str(file), content, form, measure, signatories, today)
     if isinstance(found, ParameterFile):
         print(f"{file}: accepted. {_said(found)}")
         return 0
@@ -91,24 +120,29 @@ def check(settings: Settings, file: Path, today: date) -> int:
 
 
 def show(settings: Settings, today: date) -> None:
-    """Print for each measure that needs parameters which it has today, or why it is refused."""
+    """Print what each measure is computed with today, or why that is refused; and who may sign."""
     known = parameter_file.known(settings.parameters, settings.signatories)
     for measure in outcome_engine.measures().values():
-        if several(measure, "outcome-parameters"):
-            print(f"{measure['url']}|{measure['version']}\t{_state(known, measure, today)}")
+        name = f"{measure['url']}|{measure['version']}"
+        for kind, form in FORMS.items():
+            needs = form is TreatmentSuccessFile and several(measure, "outcome-parameters")
+            if state := _state(known, form, measure, today):
+                print(f"{name}\t{kind}\t{state}")
+            elif needs:
+                print(f"{name}\t{kind}\tabsent: the measure is refused")
     for each in known.signatories:
         print(f"signatory\t{each.name}, {each.role}: {each.valid_from} to {each.valid_until}")
 
 
-def _state(known: Parameters, measure: Resource, today: date) -> str:
+def _state(known: Parameters, form: type[Form], measure: Resource, today: date) -> str:
     try:
-        found = known.of(measure, today.isoformat())
+        found = known.of_kind(form, measure, today.isoformat())
     except FhirError as refusal:
-        return f"refused\t{refusal.issues[0].diagnostics}"
+        return f"refused\t{' '.join(issue.diagnostics for issue in refusal.issues)}"
     return f"{found.name}\t{_said(found)}" if found else ""
 
 
-def _said(found: ParameterFile[TreatmentSuccessFile]) -> str:
+def _said(found: ParameterFile[Any]) -> str:
     signed = found.signed
     fictitious = (
         " FICTITIOUS: whatever is computed from it is illustrative." if found.fictitious else ""
@@ -119,14 +153,19 @@ def _said(found: ParameterFile[TreatmentSuccessFile]) -> str:
     )
 
 
-def _measure(content: bytes) -> Resource:
-    """Return the measure that a file names, in whatever version; else the first that needs one."""
-    needing = [m for m in outcome_engine.measures().values() if several(m, "outcome-parameters")]
+def _meant(content: bytes) -> tuple[type[Form], Resource]:
+    """Return the form of the kind that a file says it is, and the measure that it names.
+
+    Where it says neither, those of the Treatment Success Score, by which it is then refused.
+    """
     try:
-        named = str(decode(content)["measure"]).partition("|")[0]
-    except (KeyError, TypeError, ValueError):
-        named = ""
-    return next((each for each in needing if each["url"] == named), needing[0])
+        given = parameter_file.read(content)
+    except ValueError:
+        given = {}
+    named = str(given.get("measure", "")).partition("|")[0]
+    form = FORMS.get(str(given.get("kind")), TreatmentSuccessFile)
+    measures = outcome_engine.measures()
+    return form, measures.get(named, measures[_TREATMENT_SUCCESS])
 
 
 def _resource(file: Path) -> Resource:

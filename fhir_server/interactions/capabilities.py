@@ -41,7 +41,11 @@ OPERATIONS = {
     },
     "Group": {"export": f"{_BULK}/group-export"},
     "Encounter": {"everything": f"{_HL7}/Encounter-everything"},
-    "Observation": {"lastn": f"{_HL7}/Observation-lastn", "stats": f"{_HL7}/Observation-stats"},
+    "Observation": {
+        "grade": f"{_OWN}/Observation-grade",
+        "lastn": f"{_HL7}/Observation-lastn",
+        "stats": f"{_HL7}/Observation-stats",
+    },
     "": {
         "validate": f"{_HL7}/Resource-validate",
         "export": f"{_BULK}/export",
@@ -83,6 +87,7 @@ OPERATIONS = {
         "evaluate": f"{_OWN}/Measure-evaluate",
         "evaluate-measure": f"{_OWN}/Measure-evaluate-measure",
         "collect-data": f"{_OWN}/Measure-collect-data",
+        "data-requirements": f"{_OWN}/Measure-data-requirements",
     },
     "Subscription": {
         "status": f"{_BACKPORT}/OperationDefinition/backport-subscription-status",

@@ -107,7 +107,7 @@ class _Load:
         self.state = _State(*known)
 
     async def store(self, staging: Staging) -> AsyncIterator[str]:
-        """Give each linked child whose day of death is not known its day; yields how far it is."""
+        """Keep each linked child's day as registered, and give it where none is known; yields how far."""
         for number, (death, persons) in enumerate(every(staging, self.state.after), start=1):
             await self._store(death, persons)
             self.state.after = death.record
@@ -124,8 +124,6 @@ class _Load:
             if linked.patient is None or linked.kind != "linked":
                 return
             patient = decode(linked.patient.body)
-            if not _is_news(patient, death.died):
-                return
             try:
                 await self._write(linked.patient, patient, death)
             except FhirError as refusal:
@@ -140,9 +138,12 @@ class _Load:
 
     async def _write(self, stored: Stored, patient: Resource, death: Death) -> None:
         now = instant(self.context.now())
-        made = dying.entries(patient, stored.version, death.died, self.source, now)
+        if is_news := _is_news(patient, death.died):
+            made = dying.entries(patient, stored.version, death.died, self.source, now)
+        else:
+            made = dying.registered(patient, death.died, self.source, now)
         bundle = {"resourceType": "Bundle", "type": "transaction", "entry": made}
-        given = self.state.given + (dying.day_of_death(patient) is None)
+        given = self.state.given + (is_news and dying.day_of_death(patient) is None)
         done = _State(death.record, given, self.state.failures)
 
         def recorded(_: Sequence[Outcome]) -> Progress:

@@ -87,7 +87,7 @@ def given(pairs: Iterable[tuple[str, str]], body: Resource | None, names: Kinds 
 
 def asked(context: Context, given: Input) -> Asked:
     """Read what is asked for; raises FhirError 400, 404 for what is unknown, and 422 by the engine."""
-    measures, period, at = _measures(given), _period(given), _at(context, given)
+    measures, period, at = measures_of(given), period_of(given), _at(context, given)
     as_of = instant(at or context.now())[: len("2018-01-31")]
     for url in measures:
         outcome_engine.check(url, period, context.parameters, as_of)
@@ -111,7 +111,8 @@ def _named(body: Resource | None) -> list[str]:
     return [each["name"] for each in named if isinstance(each.get("name"), str)]
 
 
-def _measures(given: Input) -> tuple[str, ...]:
+def measures_of(given: Input) -> tuple[str, ...]:
+    """Return the measures that are asked for, each with its version; raises FhirError 400 or 404."""
     if identifier := given.get("measureId"):
         known: Mapping[str, Resource] = outcome_engine.measures()
         wanted = next((url for url, each in known.items() if each["id"] == identifier), None)
@@ -122,7 +123,7 @@ def _measures(given: Input) -> tuple[str, ...]:
     return tuple(dict.fromkeys(canonicals))
 
 
-def _period(given: Input) -> Period:
+def period_of(given: Input) -> Period:
     """Return the period's days; a year or a month means its first day, and its last one."""
     start, end = required(given, "periodStart"), required(given, "periodEnd")
     return Period(_first(start), _last(end))

@@ -6,16 +6,15 @@ only by the generation of definitions that it was found by.
 
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, get_type_hints
 
 import msgspec
 
 from fhir_server.store.outcomes import Kept
-from outcome_engine import ChildOutcome, NotAssessable, Period, may_begin_in
+from outcome_engine import ChildOutcome, Finding, NotAssessable, Period, may_begin_in
 from r4.json import Resource
 
-MICRO = 1_000_000
-_NOT_TOLD = ("as_of", "statement", "evidence", "findings", "used")
+_NOT_TOLD = ("as_of", "statement", "evidence", "findings", "used", "facts")
 """What of an outcome no summary tells."""
 
 
@@ -36,19 +35,27 @@ def kept(
             case_id=case_id, hospital=outcome.hospital, case_date="", outcome_class=None,
             score=None, body=body, **about,
         )  # fmt: skip
-    built = msgspec.to_builtins(outcome, order="deterministic")
-    for finding in built["findings"]:
-        finding["rule"] = finding["rule"]["id"]
-    score = getattr(outcome, "score", None)
+    built = {name: _built(getattr(outcome, name)) for name in _types(ChildOutcome)}
+    built["findings"] = [
+        {
+            name: each.rule.id if name == "rule" else _built(getattr(each, name))
+            for name in _types(Finding)
+        }
+        for each in outcome.findings
+    ]
     return Kept(
         case_id=outcome.case.rpartition("/")[2],
         hospital=outcome.hospital,
         case_date=outcome.case_date,
         outcome_class=outcome.outcome_class,
-        score=None if score is None else int(score * MICRO),
+        score=outcome.facts.get("score"),
         body=msgspec.json.encode(built),
         **about,
     )
+
+
+def _built(value: Any) -> Any:
+    return msgspec.to_builtins(value, order="deterministic")
 
 
 def outcome(found: Kept, rules: Mapping[str, Any]) -> ChildOutcome | NotAssessable:
@@ -56,9 +63,26 @@ def outcome(found: Kept, rules: Mapping[str, Any]) -> ChildOutcome | NotAssessab
     built = msgspec.json.decode(found.body)
     if found.outcome_class is None and "starts" in built:
         return NotAssessable(built["case"], built["hospital"], built["reason"])
-    for finding in built["findings"]:
-        finding["rule"] = _builtin(rules[finding["rule"]])
-    return msgspec.convert(built, ChildOutcome)
+    findings = tuple(
+        Finding(rule=rules[each.pop("rule")], **_converted(each, Finding))
+        for each in built.pop("findings")
+    )
+    facts = {
+        name: frozenset(value) if isinstance(value, list) else value
+        for name, value in built.pop("facts").items()
+    }
+    return ChildOutcome(findings=findings, facts=facts, **_converted(built, ChildOutcome))
+
+
+def _converted(built: Mapping[str, Any], kind: type) -> dict[str, Any]:
+    """Return fields of a dataclass of the engine from their JSON."""
+    types = _types(kind)
+    return {name: msgspec.convert(value, types[name]) for name, value in built.items()}
+
+
+@cache
+def _types(kind: type) -> dict[str, Any]:
+    return get_type_hints(kind)
 
 
 def may_be_in(found: Kept, period: Period) -> bool:
@@ -72,9 +96,6 @@ def may_be_in(found: Kept, period: Period) -> bool:
 def told(found: Kept) -> dict[str, Any]:
     """Return what a summary may tell of an outcome: two that are alike leave every summary as it is."""
     built: dict[str, Any] = msgspec.json.decode(found.body)
-    return {name: value for name, value in built.items() if name not in _NOT_TOLD}
-
-
-@cache
-def _builtin(rule: Any) -> Any:
-    return msgspec.to_builtins(rule)
+    return {name: value for name, value in built.items() if name not in _NOT_TOLD} | {
+        "score": found.score
+    }

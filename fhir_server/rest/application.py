@@ -25,9 +25,10 @@ READS = frozenset(
     {
         "capabilities", "search-type", "search-system", "read", "vread", "$validate", "$extract",
         "$status", "$events", "$export", "$import", "$bulk",
-        "$lastn", "$stats", "$validate-code", "$expand", "$lookup", "$translate", "$subsumes",
+        "$lastn", "$stats", "$grade", "$validate-code", "$expand", "$lookup", "$translate", "$subsumes",
         "$closure", "$convert", "$carry-over", "$assemble", "$populate",
         "$document", "$pdf", "$mdm", "$collect-data",
+        "$data-requirements",
     }
 )  # fmt: skip
 """What stores nothing that is recorded with it, and leaves nothing in the inbox when it is refused."""

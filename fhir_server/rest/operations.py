@@ -7,9 +7,11 @@ import asyncio
 
 from fhir_server.context import Context
 from fhir_server.operations import collect_data as collect_data_operation
+from fhir_server.operations import data_requirements as data_requirements_operation
 from fhir_server.operations import evaluate as evaluate_operation
 from fhir_server.operations import evaluation_asked, fhir_message, parameters
 from fhir_server.operations import extract as extract_operation
+from fhir_server.operations import grade as grade_operation
 from fhir_server.operations import lastn as lastn_operation
 from fhir_server.operations import process_response as process_response_operation
 from fhir_server.operations import sign as sign_operation
@@ -123,6 +125,13 @@ async def lastn(context: Context, asked: Asked) -> Answer:
     return Answer(lastn_operation.lastn(context, asked.pairs))
 
 
+async def grade(context: Context, asked: Asked) -> Answer:
+    """GET or POST Observation/[id]/$grade."""
+    body = asked.resource() if asked.raw else None
+    given = parameters.given(asked.pairs, body, grade_operation.NAMES)
+    return Answer(encode(grade_operation.grade(context, given, asked.id)))
+
+
 async def stats(context: Context, asked: Asked) -> Answer:
     """GET or POST Observation/$stats."""
     given = stats_operation.of_query(asked.pairs)
@@ -135,6 +144,14 @@ async def collect_data(context: Context, asked: Asked) -> Answer:
     """GET or POST Measure/$collect-data."""
     given = _evaluation(asked, collect_data_operation.NAMES)
     return Answer(encode(await collect_data_operation.collect_data(context, given)))
+
+
+async def data_requirements(_context: Context, asked: Asked) -> Answer:
+    """GET or POST Measure/$data-requirements and Measure/[id]/$data-requirements."""
+    given = _evaluation(asked, data_requirements_operation.NAMES)
+    if "id" in asked.parameters:
+        given["measureId"] = asked.id
+    return Answer(encode(data_requirements_operation.data_requirements(given)))
 
 
 def _evaluation(asked: Asked, names: parameters.Kinds = evaluation_asked.NAMES) -> parameters.Input:

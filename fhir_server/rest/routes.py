@@ -62,6 +62,7 @@ TABLE = (
     Interaction("GET", "/Encounter/{id}/$everything", "$everything", answers.everything),
     Interaction("POST", "/Patient/{id}/$purge", "$purge", purge.purge),
     Interaction("GET", "/Observation/$lastn", "$lastn", operations.lastn),
+    *_both("/Observation/{id}/$grade", "$grade", operations.grade),
     Interaction("GET", "/Observation/$stats", "$stats", operations.stats),
     Interaction("POST", "/Observation/$stats", "$stats", operations.stats),
     Interaction("POST", "/$validate", "$validate", operations.validate),
@@ -99,6 +100,8 @@ TABLE = (
         "POST", "/Measure/{id}/$evaluate-measure", "$evaluate", operations.evaluate_measure
     ),
     *_both("/Measure/$collect-data", "$collect-data", operations.collect_data),
+    *_both("/Measure/$data-requirements", "$data-requirements", operations.data_requirements),
+    *_both("/Measure/{id}/$data-requirements", "$data-requirements", operations.data_requirements),
     Interaction("GET", "/Subscription/$status", "$status", subscriptions.statuses),
     Interaction("POST", "/Subscription/$status", "$status", subscriptions.statuses),
     Interaction("GET", "/Subscription/{id}/$status", "$status", subscriptions.status),

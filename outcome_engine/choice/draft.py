@@ -7,9 +7,13 @@ name levels alone. Nothing is filled in: what is missing is named.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
+from statistics import NormalDist
 from typing import Any
+
+import numpy as np
 
 from outcome_engine.choice.estimation import Estimate
 from outcome_engine.methods import treatment_success as method
@@ -18,6 +22,7 @@ from outcome_engine.treatment_success_parameters import Parameters, whole
 from r4.json import Resource
 
 _DECIMALS = 12
+_Z95 = NormalDist().inv_cdf(0.975)
 _UNSIGNED = {"signed-on": "1970-01-01", "jws": "none"}
 
 
@@ -70,6 +75,41 @@ def draft(said: Mapping[str, Any], template: Resource, decimals: int = 6) -> Res
     if objections:
         raise ValueError("; ".join(f"the file {each.text}" for each in objections))
     return file
+
+
+@dataclass(frozen=True, slots=True)
+class Anchored:
+    """A coefficient on the score's scale, on which best is 1 and palliation 0; 95% by delta method."""
+
+    name: str
+    value: float
+    lower: float
+    upper: float
+
+
+def anchored(file: Resource) -> list[Anchored]:
+    """Return what each coefficient of a file is worth on the score's scale.
+
+    The uncertainty is that of the coefficient and of the span between the anchors together. Raises
+    ValueError for parameters that are none.
+    """
+    given = Parameters.model_validate(file["parameters"])
+    best = given.anchor(given.anchors.best)
+    palliation = given.anchor(given.anchors.palliation)
+    beta = np.array([float(value) for value in given.values.values()])
+    apart = np.array(
+        [float(best.get(name, 0)) - float(palliation.get(name, 0)) for name in given.values]
+    )
+    covariance = np.array([[float(value) for value in row] for row in given.covariance])
+    span = float(apart @ beta)
+    found = []
+    for number, name in enumerate(given.values):
+        value = float(beta[number]) / span
+        gradient = -value / span * apart
+        gradient[number] += 1 / span
+        error = float(np.sqrt(max(0.0, gradient @ covariance @ gradient)))
+        found.append(Anchored(name, value, value - _Z95 * error, value + _Z95 * error))
+    return found
 
 
 def _check(read: Parameters, levels: Mapping[str, str]) -> dict[str, Any]:

@@ -3,8 +3,9 @@
 Hong Y. On computing the distribution function for the Poisson binomial distribution. Comput Stat
 Data Anal 2013;59:41-51. Here it is computed by dividing the children and convolving the halves,
 directly and not by Fourier transform: every term is positive, so that each probability, that of a
-far tail too, is exact to some rounding errors of a double. Convolving costs n^2 / 2 multiplications
-in all: 5,000 children take milliseconds, 100,000 some seconds.
+far tail too, is exact to some rounding errors of a double. What is less than 1e-300 is taken as 0
+and not convolved, which leaves a width that grows as the square root of n: the cost grows as n, and
+100,000 children take less than a second.
 """
 
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 Vector = NDArray[np.float64]
 
+_NOTHING = 1e-300
 _SMALL = 64
 """Below this many children one after the other is quicker than halves."""
 _ROUNDING = 64 * np.finfo(np.float64).eps
@@ -85,7 +87,10 @@ def distribution(chances: ArrayLike) -> PoissonBinomial:
     p = np.asarray(chances, dtype=np.float64)
     if p.ndim != 1 or not bool(np.all((p >= 0) & (p <= 1))):
         raise ValueError("chances are numbers from 0 to 1, one a child")
-    return PoissonBinomial(_convolved(p))
+    first, values = _convolved(p)
+    found = np.zeros(len(p) + 1)
+    found[first : first + len(values)] = values
+    return PoissonBinomial(found)
 
 
 def pmf(chances: ArrayLike) -> Vector:
@@ -101,13 +106,22 @@ def prediction_limits(
     return {level: counts.limits(level) for level in levels}
 
 
-def _convolved(p: Vector) -> Vector:
+def _convolved(p: Vector) -> tuple[int, Vector]:
+    """Return the probabilities from the first count on whose probability is not next to nothing."""
     if len(p) > _SMALL:
         half = len(p) // 2
-        return np.convolve(_convolved(p[:half]), _convolved(p[half:]))
-    pmf = np.zeros(len(p) + 1)
-    pmf[0] = 1.0
+        (first, some), (second, others) = _convolved(p[:half]), _convolved(p[half:])
+        return _trimmed(first + second, np.convolve(some, others))
+    values = np.zeros(len(p) + 1)
+    values[0] = 1.0
     for children, chance in enumerate(p, start=1):
-        pmf[1 : children + 1] = pmf[1 : children + 1] * (1 - chance) + pmf[:children] * chance
-        pmf[0] *= 1 - chance
-    return pmf
+        values[1 : children + 1] = (
+            values[1 : children + 1] * (1 - chance) + values[:children] * chance
+        )
+        values[0] *= 1 - chance
+    return _trimmed(0, values)
+
+
+def _trimmed(first: int, values: Vector) -> tuple[int, Vector]:
+    there = np.flatnonzero(values > _NOTHING)
+    return first + int(there[0]), values[there[0] : there[-1] + 1]

@@ -15,10 +15,13 @@ SEED = 20240501
 
 @dataclass(frozen=True, slots=True)
 class Contrast:
-    """A sum of coefficients: its exact value at the estimates, and how often each one counts."""
+    """A sum of coefficients: its exact value at the estimates; each one's place, and how often it counts.
+
+    Coefficients that do not count are left out.
+    """
 
     value: Fraction
-    weights: tuple[float, ...]
+    weights: tuple[tuple[int, float], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +70,8 @@ def probabilities(
 
     span: the best outcome less palliation, which must be above 0 for a score to have a meaning.
     """
-    defined = [each for each in drawn if _at(span, each) > 0]
-    many = [sum(_at(cut, each) >= 0 for each in defined) for cut in (good, amber, green)]
+    defined = [draw for draw, at in zip(drawn, _along(span, drawn), strict=True) if at > 0]
+    many = [sum(at >= 0 for at in _along(cut, defined)) for cut in (good, amber, green)]
     is_good, at_least_amber, is_green = (Fraction(count, len(drawn)) for count in many)
     whole = Fraction(len(defined), len(drawn))
     return Probabilities(
@@ -83,8 +86,12 @@ def probabilities(
     )
 
 
-def _at(contrast: Contrast, deviation: Sequence[float]) -> float:
-    return float(contrast.value) + _dot(contrast.weights, deviation)
+def _along(contrast: Contrast, drawn: Sequence[tuple[float, ...]]) -> list[float]:
+    """Return a contrast in each draw."""
+    found = [float(contrast.value)] * len(drawn)
+    for place, weight in contrast.weights:
+        found = [value + weight * draw[place] for value, draw in zip(found, drawn, strict=True)]
+    return found
 
 
 def _dot(left: Sequence[float], right: Sequence[float]) -> float:

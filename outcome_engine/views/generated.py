@@ -34,7 +34,7 @@ def generated(view: View, fallback: Fallback) -> Callable[[Resource], list[Row]]
     """
     writer = _Writer(fallback)
     source = writer.function(view)
-    # Every name and url stands in it as a Python literal.
+    # Of a definition, only keys that FHIR defines and urls as literals stand in it.
     exec(compile(source, f"<view {view.id}>", "exec"), writer.names)  # noqa: S102
     flatten: Callable[[Resource], list[Row]] = writer.names["flatten"]
     return flatten
@@ -42,7 +42,8 @@ def generated(view: View, fallback: Fallback) -> Callable[[Resource], list[Row]]
 
 def key_of(type_name: str) -> Callable[[str | None], str | None]:
     """Return what reads the id from a reference to a resource of this server; "" for every type."""
-    match = re.compile(f"{type_name or '[A-Z][A-Za-z]+'}/({_ID})(?:/_history/{_ID})?").fullmatch
+    wanted = re.escape(type_name) or "[A-Z][A-Za-z]+"
+    match = re.compile(f"{wanted}/({_ID})(?:/_history/{_ID})?").fullmatch
 
     def key(text: str | None) -> str | None:
         found = None if text is None else match(text)
@@ -69,6 +70,7 @@ class _Writer:
         self._fallback = fallback
         self._lines: list[str] = []
         self._functions: list[str] = []
+        self._keys: dict[str, str] = {}
         self._count = 0
 
     def function(self, view: View) -> str:
@@ -187,9 +189,10 @@ class _Writer:
                 return f"{self._gathering(taken, 'single')}({name})"
 
     def _key(self, step: Key) -> str:
-        name = f"key_{step.type}"
-        self.names[name] = key_of(step.type)
-        return name
+        if step.type not in self._keys:
+            name = self._keys[step.type] = self._name("k")
+            self.names[name] = key_of(step.type)
+        return self._keys[step.type]
 
     def _gathering(self, steps: tuple[Step, ...], mode: str) -> str:
         """Write a function that walks lists: to the first value, the single one, or all."""

@@ -247,7 +247,9 @@ class _Writer:
         return self._member(source, "id")
 
     def _reference_key(self, source: Sql, arguments: tuple[Ast, ...], _: Sql) -> Sql:
-        wanted = self._type_name(arguments[0]).rpartition(".")[2] if arguments else _ANY_TYPE
+        wanted = self._type_name(arguments[0]) if arguments else _ANY_TYPE
+        if arguments and named(wanted) is None:
+            return NOTHING
         pattern = quoted(f"^{wanted}/({_ID})(?:/_history/{_ID})?$")
         text = source if source.kind == "text" else self._member(source, "reference")
         return applied(text, lambda x: f"nullif(regexp_extract({x}, {pattern}, 1), '')", "text")

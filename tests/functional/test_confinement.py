@@ -1,7 +1,6 @@
 """Whoever has a session of one child sees and changes nothing of another, and signs as nobody else."""
 
 import contextlib
-from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
@@ -15,21 +14,9 @@ from fhir_server.rest.routes import TABLE
 from r4 import definitions
 from r4.issue import FhirError
 from r4.json import decode, encode
-from tests.support.theatre import HERE, Theatre, registry, theatre
+from tests.support.theatre import HERE, Theatre
 
 NOTE = "https://csor.example/fhir/sid/note"
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Context]:
-    with registry(tmp_path_factory.mktemp("theatre")) as found:
-        yield found
-
-
-@pytest.fixture
-async def room(made: Context) -> AsyncIterator[Theatre]:
-    async with theatre(made) as found:
-        yield found
 
 
 class TestConfinement:

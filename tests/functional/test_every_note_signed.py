@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
+import outcome_engine
 from questionnaires.reference import notes
 from r4.json import decode, encode
+from terminology import Terminology
 from tests.support.server import ROOT, Served, served
 
 NHS = "https://fhir.nhs.uk/Id/nhs-number"
@@ -14,16 +16,21 @@ ODS = "https://fhir.nhs.uk/Id/ods-organization-code"
 GMC = "https://fhir.hl7.org.uk/Id/gmc-number"
 OPCS_4 = "https://fhir.hl7.org.uk/CodeSystem/OPCS-4"
 JSON = {"Content-Type": "application/fhir+json"}
+MEASURE = "https://csor.example/fhir/Measure/"
+TERMINOLOGY = Terminology.load()
 OPENS = {
+    "operative-note-appendicectomy": ["suspected-appendicitis"],
     "operative-note-diaphragmatic-hernia": ["diaphragmatic-hernia"],
     "operative-note-gastroschisis": ["gastroschisis"],
     "operative-note-generic": ["gastroschisis"],
     "operative-note-hirschsprung": ["hirschsprung"],
     "operative-note-necrotising-enterocolitis": ["necrotising-enterocolitis"],
     "operative-note-oesophageal-atresia": ["oesophageal-atresia"],
+    "operative-note-orchidopexy": ["undescended-testis"],
     "operative-note-posterior-urethral-valves": ["posterior-urethral-valves"],
+    "operative-note-testicular-torsion": ["suspected-torsion"],
 }
-"""The case that the usual example of each note opens; a note that is not here opens none."""
+"""The case that the usual example of each note opens."""
 
 
 @pytest.fixture(scope="module")
@@ -77,5 +84,21 @@ def test_a_signed_note_is_a_coded_procedure_a_document_and_the_case_of_its_condi
     assert any(coding["system"] == OPCS_4 for coding in procedure["code"]["coding"])
     assert procedure["performer"][0]["onBehalfOf"]["reference"].startswith("Organization/")
     opened = [case["type"][0]["coding"][0]["code"] for case in stored.get("EpisodeOfCare", ())]
-    assert opened == OPENS.get(id, [])
+    assert opened == OPENS[id]
     assert all(each["derivedFrom"] for each in stored["Observation"])
+
+
+def test_a_signed_note_alone_makes_the_measures_of_its_operation_known(hospital: Served) -> None:
+    """Of torsion: pain at 5:00, both arrivals at 7:10, decision at 8:20, operation at 9:12."""
+    signed(hospital, "operative-note-testicular-torsion")
+    record = [
+        entry["resource"]
+        for kind in ("Patient", "EpisodeOfCare", "Procedure", "Observation")
+        for entry in decode(hospital.http.get(f"/{kind}?_count=500").content)["entry"]
+    ]
+    for name in ("onset", "first-arrival", "arrival", "decision"):
+        url = f"{MEASURE}torsion-{name}-to-theatre"
+        found = outcome_engine.assess(url, record, "2026-06-01", TERMINOLOGY)
+        assert (found.outcome_class, found.index_date) == ("good", "2026-03-09")
+        kinds = {each.reference.partition("/")[0] for each in found.findings[0].evidence}
+        assert kinds == {"Procedure", "Observation"}

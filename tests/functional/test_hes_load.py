@@ -28,31 +28,11 @@ from r4.issue import FhirError
 from r4.json import decode
 from tests.support import hes
 from tests.support.bulk import patient
-from tests.support.databases import KINDS, new_database
 from tests.support.server import ROOT
 
 Work = Callable[[Context], Coroutine[Any, Any, None]]
 Run = Callable[[Work], None]
 NHS = "https://fhir.nhs.uk/Id/nhs-number"
-
-
-@pytest.fixture(params=KINDS)
-def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
-    return Settings(database=new_database(request.param, tmp_path), bulk_folder=tmp_path / "bulk")
-
-
-@pytest.fixture
-def run(settings: Settings) -> Run:
-    """Do work with a context on a new database."""
-
-    async def closed(work: Work) -> None:
-        made = context(settings)
-        try:
-            await made.database.driven(work(made))
-        finally:
-            made.database.close()
-
-    return lambda work: asyncio.run(closed(work))
 
 
 def written(file: Path, *rows: dict[str, str]) -> Path:

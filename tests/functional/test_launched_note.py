@@ -10,19 +10,13 @@ import pytest
 
 from fhir_server.context import Context
 from tests.functional.test_write_back import settled
-from tests.support.epr import Epr, opened
+from tests.support.epr import Epr
 from tests.support.epr_chart import GMC, NHS
 from tests.support.launching import HERE, Browser, browsing, registry
 from tests.support.server import ROOT
 
 FORM = "https://csor.example/fhir/Questionnaire/operative-note-hirschsprung"
 EXAMPLE = "questionnaires/examples/operative-note-hirschsprung/soave-laparoscopic.response.json"
-
-
-@pytest.fixture(scope="module")
-def epr() -> Iterator[Epr]:
-    with opened() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

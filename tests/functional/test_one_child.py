@@ -297,7 +297,7 @@ class TestOutcome:
         assert answer.status_code == 422
         said = " ".join(issue["diagnostics"] for issue in answer.json()["issue"])
         for missing in (
-            "its parameter file is absent",
+            "treatment-success-score.json",
             "stakeholder-group",
             "attributes",
             "anchors",

@@ -1,25 +1,11 @@
 """A session stands for one surgeon with one child, and ends by itself."""
 
-from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 
 import pytest
 
 from fhir_server.access.sessions import IDLE, LONGEST, cookie
-from fhir_server.context import Context
-from tests.support.theatre import HERE, Theatre, registry, theatre
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Context]:
-    with registry(tmp_path_factory.mktemp("theatre")) as found:
-        yield found
-
-
-@pytest.fixture
-async def room(made: Context) -> AsyncIterator[Theatre]:
-    async with theatre(made) as found:
-        yield found
+from tests.support.theatre import HERE, Theatre
 
 
 class TestCookie:

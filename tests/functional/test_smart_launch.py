@@ -18,17 +18,11 @@ from fhir_server.operations import chart
 from fhir_server.settings import Settings
 from terminology.systems import CHI_NUMBER, GMC_NUMBER, NHS_NUMBER, ODS_ORGANIZATION, SNOMED_CT
 from tests.support.databases import new_database
-from tests.support.epr import CLIENT, Epr, opened, registered
+from tests.support.epr import CLIENT, Epr, registered
 from tests.support.epr_chart import GMC, HOSPITAL, NHS
 from tests.support.launching import HERE, Browser, browsing, registry
 
 FORM = "https://csor.example/fhir/Questionnaire/operative-note-hirschsprung"
-
-
-@pytest.fixture(scope="module")
-def epr() -> Iterator[Epr]:
-    with opened() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from base64 import b64decode
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from fhir_server.context import Context
 from fhir_server.operations import write_back
 from r4.json import encode
 from tests.support.databases import KINDS
-from tests.support.epr import Epr, opened
+from tests.support.epr import Epr
 from tests.support.epr_chart import GMC, NHS
 from tests.support.launching import HERE, Browser, browsing, registry
 from tests.support.server import ROOT
@@ -23,12 +23,6 @@ slow = pytest.mark.slow
 """Each signature prints a PDF."""
 
 EXAMPLE = ROOT / "questionnaires/examples/operative-note-hirschsprung"
-
-
-@pytest.fixture(scope="module")
-def epr() -> Iterator[Epr]:
-    with opened() as found:
-        yield found
 
 
 @pytest.fixture(params=KINDS)

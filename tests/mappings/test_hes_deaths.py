@@ -13,7 +13,7 @@ import pytest
 from fhir_server.operations.deaths_reading import every, stage
 from fhir_server.store.staging import Staging
 from mappings.hes import deaths
-from mappings.hes.death import day_of_death, entries, is_other
+from mappings.hes.death import day_of_death, entries, is_other, registered
 from mappings.hes.deaths import Bridge, Death, Row
 from mappings.hes.layout import Layout, layout
 from r4.issue import FhirError
@@ -164,7 +164,18 @@ def test_what_is_known_of_a_death(said: dict[str, Any], day: date | None, other:
 
 def test_a_moment_of_the_day_is_kept() -> None:
     known = {"id": "a", "deceasedDateTime": "2021-02-07T10:00:00+00:00"}
-    told, provenance = entries(known, 3, date(2021, 2, 7), "file", "2026-01-01T00:00:00Z")
+    told, observed, provenance = entries(known, 3, date(2021, 2, 7), "file", "2026-01-01T00:00:00Z")
     assert told["resource"]["deceasedDateTime"] == known["deceasedDateTime"]
     assert told["request"]["ifMatch"] == 'W/"3"'
     assert provenance["resource"]["entity"][0]["what"]["display"] == "file"
+    targets = [each["reference"] for each in provenance["resource"]["target"]]
+    assert targets == ["Patient/a", observed["fullUrl"]]
+
+
+def test_the_day_as_it_is_registered_is_one_observation_of_a_patient() -> None:
+    known = {"id": "a", "deceasedDateTime": "2021-02-09"}
+    first, _ = registered(known, date(2021, 2, 7), "file", "2026-01-01T00:00:00Z")
+    corrected, _ = registered(known, date(2021, 2, 8), "file", "2026-02-01T00:00:00Z")
+    assert first["request"] == corrected["request"], "a corrected day takes its place"
+    assert first["resource"]["effectiveDateTime"] == "2021-02-07"
+    assert first["resource"]["code"]["coding"][0]["code"] == "death-registered"

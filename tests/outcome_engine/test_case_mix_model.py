@@ -94,7 +94,7 @@ def models(files):
     return {method: read(file) for method, file in files.items()}
 
 
-def test_rows_are_those_of_the_period_whose_outcome_is_due_and_known(table, rows):
+def test_rows_are_those_of_the_period_whose_outcome_is_due(table, rows):
     with table.open(encoding="utf-8") as opened:
         all_of_them = list(csv.DictReader(opened))
     first, last = START.toordinal() - 719163, UNTIL.toordinal() - 719163
@@ -102,10 +102,10 @@ def test_rows_are_those_of_the_period_whose_outcome_is_due_and_known(table, rows
         row for row in all_of_them
         if row["due"] == "true" and first <= int(row["case_day"]) <= last
     ]  # fmt: skip
-    known = [row for row in due if row["class"] != "not-yet-known"]
-    assert list(rows.child) == [row["child"] for row in known]
-    assert rows.not_known == len(due) - len(known) > 0
-    assert 0 < len(due) < len(all_of_them)
+    assert list(rows.child) == [row["child"] for row in due]
+    wanted = {"bad": True, "good": False, "not-yet-known": None}
+    assert list(rows.event) == [wanted[row["class"]] for row in due]
+    assert 0 < len(rows.known().child) < len(due) < len(all_of_them)
 
 
 def test_parquet_holds_the_same_rows_as_csv(table, rows, tmp_path):
@@ -117,11 +117,12 @@ def test_parquet_holds_the_same_rows_as_csv(table, rows, tmp_path):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_what_is_expected_of_the_development_s_children_is_what_was_observed(method, models, rows):
-    chances = [models[method].chance(given) for given in rows.each()]
+    known = rows.known()
+    chances = [models[method].chance(given) for given in known.each()]
     assert all(chance is not None and 0 < chance < 1 for chance in chances)
     # exactly where the intercept is by maximum likelihood; a random intercept is a mean over hospitals
     tolerance = 0.01 if method == "random-intercept" else 1e-6
-    assert sum(chances) == pytest.approx(sum(rows.event), rel=tolerance)
+    assert sum(chances) == pytest.approx(sum(known.event), rel=tolerance)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -146,13 +147,15 @@ def test_coefficients_are_near_those_that_the_children_were_made_with(method, mo
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_performance_is_told_of_children_held_out(method, models):
+def test_performance_is_told_of_children_held_out(method, models, rows):
     given = models[method].parameters
     held_out = float(given.discrimination.cross_validated)
     assert 0.6 < held_out <= float(given.discrimination.apparent) + 0.001
     assert abs(float(given.calibration.intercept)) < 0.1
     assert float(given.calibration.slope) == pytest.approx(1, abs=0.15)
-    assert sum(group.children for group in given.calibration.groups) == given.development.children
+    group = given.development
+    assert sum(each.children for each in given.calibration.groups) == group.children
+    assert group.not_known == len(rows.child) - len(rows.known().child)
 
 
 def test_a_missing_factor_has_a_coefficient_or_no_prediction_as_the_file_says(models, rows):

@@ -3,12 +3,13 @@
 import sys
 from datetime import date
 
+import numpy as np
 import pytest
 
 from fhir_server.__main__ import main
 from outcome_engine.choice.data import read
 from outcome_engine.choice.diagnostics import consistency, fit, importance, signs
-from outcome_engine.choice.draft import draft, estimates
+from outcome_engine.choice.draft import anchored, draft, estimates
 from outcome_engine.choice.estimation import conditional, mixed
 from outcome_engine.signature import sign
 from r4.json import decode, encode
@@ -154,6 +155,28 @@ def test_a_draft_anchors_the_best_at_1_and_palliation_at_0(estimate, template):
     assert score == pytest.approx(1 + (utility - best) / (best - worst), abs=1e-9)
 
 
+def test_weights_are_told_on_the_scale_of_the_score_with_the_uncertainty_of_the_anchors(
+    choices, estimate, template
+):
+    found = {each.name: each for each in anchored(draft(estimates(estimate), template))}
+    value = dict(zip(estimate.names, estimate.coefficients, strict=True))
+    span = value["quality-of-life-75"] + value["survival"] - value["palliation"]
+    assert found["infections"].value == pytest.approx(value["infections"] / span, abs=1e-6)
+    # the interval by drawing from the distribution of the coefficients
+    drawn = np.random.default_rng(5).multivariate_normal(
+        estimate.coefficients, estimate.covariance, size=40_000
+    )
+    at = [estimate.names.index(name) for name in ("quality-of-life-75", "survival", "palliation")]
+    spans = drawn[:, at] @ [1, 1, -1]
+    shares = drawn[:, estimate.names.index("infections")] / spans
+    assert (found["infections"].lower, found["infections"].upper) == pytest.approx(
+        tuple(np.quantile(shares, (0.025, 0.975))), abs=2e-3
+    )
+    assert found["palliation"].value + 1 == pytest.approx(
+        found["quality-of-life-75"].value + found["survival"].value, abs=1e-6
+    )
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -187,7 +210,9 @@ def test_the_commands_estimate_each_group_and_draft_one(file, template, tmp_path
         assert expected in told
     draft_of = ["choice", "draft", str(output), "--template", str(given), "--output", str(drafted)]
     assert main([*draft_of, "--group", "public"]) == 0
-    assert "not signed" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "not signed" in told
+    assert "best 1 and palliation 0" in told
     assert decode(drafted.read_bytes())["parameters"]["stakeholder-group"] == "public"
     assert main([*draft_of, "--group", "nobody"]) == 1
     assert "has no group nobody" in capsys.readouterr().err

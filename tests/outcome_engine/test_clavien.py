@@ -1,12 +1,14 @@
 """Clavien-Dindo from raw events: each grade of Dindo, Demartines and Clavien, Ann Surg 2004;240:205."""
 
-from itertools import product
+from itertools import combinations, product
 
 import pytest
 
+import outcome_engine
 from outcome_engine import clavien
 from r4 import artefacts
 from r4.issue import FhirError
+from tests.outcome_engine.test_measure_examples import MEASURE, example
 
 CSOR = "https://csor.example/fhir/CodeSystem"
 VALUES = {
@@ -18,6 +20,11 @@ VALUES = {
 """Each value of a detail, and the detail that it belongs to."""
 
 WITHOUT_GENERAL = ("no-anaesthesia", "local-anaesthesia", "sedation", "regional-anaesthesia")
+COMPLICATIONS = f"{MEASURE}appendicectomy-complications"
+CHILD = {"reference": "Patient/child"}
+SECOND = 2
+"""Rank of grade II."""
+
 INTERVENTIONS = ("surgical", "endoscopic", "radiological")
 
 
@@ -129,3 +136,22 @@ def test_clavien_madadi_is_refused_by_name():
     (issue,) = refusal.value.issues
     assert (refusal.value.status, issue.code) == (422, "not-supported")
     assert "Observation/event" in issue.diagnostics
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        *combinations(VALUES, 1),
+        *(pytest.param(pair, marks=pytest.mark.slow) for pair in combinations(VALUES, 2)),
+    ],
+)
+def test_the_measure_of_complications_counts_grade_ii_and_above(values, terminology):
+    """Every single detail and every pair: the rule of the Library and the derived grade agree."""
+    record, _ = example("appendicectomy-complications", "good-reviewed")
+    happened = {**event(*values), "effectiveDateTime": "2025-03-12", "subject": CHILD}
+    outcome = outcome_engine.assess(COMPLICATIONS, [*record, happened], "2025-06-01", terminology)
+    try:
+        graded = clavien.clavien_dindo(happened).rank >= SECOND
+    except FhirError:
+        graded = False
+    assert (outcome.outcome_class == "bad") == graded

@@ -1,13 +1,16 @@
 """Each measure's worked examples: a child's record, and the outcome that a reviewer has read."""
 
+from collections import Counter
 from importlib.resources import files
 
 import pytest
 
 import outcome_engine
+from outcome_engine import Period
 from outcome_engine.definition import definition
-from r4.json import decode, pretty
-from tests.outcome_engine.measure_examples import told
+from r4.json import decode, encode, pretty
+from tests.outcome_engine.flattened import many, one_by_one
+from tests.outcome_engine.measure_examples import POPULATIONS, told
 
 MEASURE = "https://csor.example/fhir/Measure/"
 EXAMPLES = files("outcome_engine") / "examples"
@@ -88,3 +91,50 @@ def test_a_measure_says_where_it_comes_from_and_what_it_is_no_good_for(measure):
     score = found["improvementNotation"]["coding"][0]["code"]
     numerator = found["group"][0]["population"][-1]["criteria"]["expression"]
     assert ("'good'" in numerator) == (score == "increase"), "the numerator is what should change"
+
+
+IN_SHORT = ("torsion-decision-to-theatre", "appendicectomy-readmission")
+"""Hours and windows: those whose expressions are like the others', the slow tests compare."""
+
+
+@pytest.mark.parametrize(
+    "measure",
+    [each if each in IN_SHORT else pytest.param(each, marks=pytest.mark.slow) for each in MEASURES],
+)
+def test_many_at_once_give_what_one_by_one_gives(measure, terminology):
+    records = []
+    for number, (of, name) in enumerate(PAIRS):
+        if of == measure:
+            record, _ = example(of, name)
+            records.append(decode(encode(record).replace(b'child"', b'child-%d"' % number)))
+    rows, refused = one_by_one(records, MEASURE + measure, "2026-06-30", terminology)
+    assert (len(rows), refused) == (len(records), {})
+    assert len({row["class"] for row in rows.values()}) == len(NAMED)
+    assert many(records, MEASURE + measure, "2026-06-30", terminology) == rows
+
+
+@pytest.mark.parametrize("measure", MEASURES)
+def test_a_summary_scores_those_of_whom_it_is_known(measure, terminology):
+    """Every example counted by hand: numerator / (denominator - exclusions - exceptions)."""
+    counts, outcomes = Counter(), []
+    for of, name in PAIRS:
+        if of == measure:
+            record, expected = example(of, name)
+            (as_of,) = values(expected, "asOf")
+            outcomes.append(outcome_engine.assess(MEASURE + of, record, as_of, terminology))
+            counts.update(values(expected, "population"))
+    report = outcome_engine.summary_report(
+        MEASURE + measure,
+        outcomes,
+        hospital=None,
+        period=Period("2012-01-01", "2026-12-31"),
+        reporter={"display": "CSOR registry"},
+        now="2026-11-23T10:00:00Z",
+    )
+    (group,) = report["group"]
+    told = {each["code"]["coding"][0]["code"]: each["count"] for each in group["population"]}
+    assert told == {code: counts[code] for code in POPULATIONS}
+    base = counts["denominator"] - counts["denominator-exclusion"] - counts["denominator-exception"]
+    assert base > counts["numerator"] > 0
+    score = float(group["measureScore"]["value"])
+    assert score == pytest.approx(counts["numerator"] / base, abs=1e-4)

@@ -41,7 +41,7 @@ def test_only_bristol_is_beyond_the_outer_limits_oxford_and_leeds_beyond_the_inn
 def test_equal_chances_are_the_binomial_distribution_tails_included(children, chance):
     found = distribution(np.full(children, chance))
     reference = binom(children, chance)
-    assert found.pmf == pytest.approx(reference.pmf(np.arange(children + 1)), rel=1e-9, abs=1e-300)
+    assert found.pmf == pytest.approx(reference.pmf(np.arange(children + 1)), rel=1e-9, abs=1e-295)
     assert found.mean == pytest.approx(children * chance, rel=1e-12)
     assert found.variance == pytest.approx(children * chance * (1 - chance), rel=1e-10)
     for level in (0.95, 0.998):
@@ -57,7 +57,7 @@ def test_equals_the_enumeration_of_every_outcome(p):
         expected[sum(outcome)] += prod(
             chance if event else 1 - chance for chance, event in zip(p, outcome, strict=True)
         )
-    assert distribution(p).pmf == pytest.approx(expected, rel=1e-12, abs=1e-300)
+    assert distribution(p).pmf == pytest.approx(expected, rel=1e-12, abs=1e-295)
 
 
 def test_halves_and_one_after_the_other_agree():
@@ -66,6 +66,16 @@ def test_halves_and_one_after_the_other_agree():
     for chance in p:
         one_by_one = np.convolve(one_by_one, [1 - chance, chance])
     assert pmf(p) == pytest.approx(one_by_one, rel=1e-10, abs=0)
+
+
+def test_many_children_have_the_right_mean_variance_and_far_tail():
+    p = np.linspace(0.001, 0.03, 20_000)
+    found = distribution(p)
+    assert len(found.pmf) == 20_001
+    assert found.pmf.sum() == pytest.approx(1, abs=1e-12)
+    assert found.mean == pytest.approx(p.sum(), rel=1e-12)
+    assert found.variance == pytest.approx((p * (1 - p)).sum(), rel=1e-9)
+    assert found.pmf[0] == pytest.approx(np.exp(np.log1p(-p).sum()), rel=1e-9)
 
 
 def test_limits_leave_at_most_the_nominal_chance_on_each_side_and_are_the_narrowest_such():

@@ -8,6 +8,7 @@ import pytest
 
 from fhir_server.__main__ import main
 from fhir_server.app import clock, context
+from fhir_server.commands.parameters import illustrate
 from fhir_server.settings import Settings
 from outcome_engine.parameter_file import known
 from r4.json import decode, encode
@@ -95,13 +96,27 @@ def test_a_change_after_signing_is_named(key, file, capsys):
 def test_a_list_says_what_each_measure_has_and_who_may_sign(key, file, capsys):
     assert main(["parameters", "list"]) == 0
     said = capsys.readouterr().out
-    assert "treatment-success-score" in said
-    assert "refused" in said
+    assert "treatment-success-score\trefused\tThe parameter file `any-name.json` carries no" in said
     main(["parameters", "sign", str(file), "--key", str(key)])
     assert main(["parameters", "list"]) == 0
     said = capsys.readouterr().out
     assert "any-name.json\tVersion 0.0.1" in said
     assert f"signatory\tA. Signatory, chair of the panel: {TODAY} to {LATER}" in said
+
+
+def test_what_is_absent_is_listed_as_absent(capsys):
+    assert main(["parameters", "list"]) == 0
+    said = capsys.readouterr().out
+    assert "treatment-success-score\tabsent: the measure is refused" in said
+    assert "case-mix-model" not in said
+
+
+def test_a_file_that_says_nothing_is_refused_in_every_respect(key, file, capsys):
+    file.write_text("{}")
+    assert main(["parameters", "check", str(file)]) == 1
+    said = capsys.readouterr().out
+    assert "refused, unsigned" in said
+    assert "`parameters`: Field required" in said
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"a": 1, "a": 2}'])
@@ -117,6 +132,16 @@ def test_a_public_key_signs_nothing(key, file, tmp_path, capsys):
     other.write_text("no key")
     assert main(["parameters", "sign", str(file), "--key", str(other)]) == 1
     assert "no private key" in capsys.readouterr().err
+
+
+def test_a_demonstration_signs_what_is_made_up_and_says_so(tmp_path):
+    held = known(*illustrate(tmp_path, TODAY))
+    file = held.of(measure(), str(TODAY + timedelta(days=900)))
+    assert file.fictitious
+    assert file.signed.signatory == "The demonstration itself"
+    assert not list(tmp_path.rglob("*.pem"))
+    again = known(*illustrate(tmp_path, TODAY))
+    assert again.of(measure(), str(TODAY)).digest == file.digest
 
 
 def test_a_server_goes_by_them(key, file, tmp_path):

@@ -169,6 +169,10 @@ def test_a_repeat_has_an_end() -> None:
         ("(1 / 0).empty() and 2.5 * 4 = 10 and (3 - 1) * 2 = 4", "true"),
         ("Patient.name.first().family", "Ada"),
         ("%resource.id", "p"),
+        ("id.replace", None),
+        ("name.where(use = '\\'; DROP TABLE resources; --').family", None),
+        ("link.other.getReferenceKey(`x' OR true --`).first()", None),
+        ("extension('a\\'b').value.ofType(string).first()", None),
     ],
 )
 def test_both_engines_agree_on_expressions(path: str, expected: str | None) -> None:

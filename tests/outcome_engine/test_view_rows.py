@@ -1,16 +1,22 @@
 """Rows of the registry's views, from the examples of messages, notes, profiles and outcomes."""
 
+from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fhir_server.simulate import tables
+from fhir_server.simulate.bundles import bundle
+from fhir_server.simulate.cohort import plan
+from fhir_server.simulate.feed import timeline
+from outcome_engine import staging
 from outcome_engine.views.rows import compiled, rows
 from outcome_engine.views.view import read, view, views
 from r4.issue import FhirError
 from r4.json import decode
-from tests.support.stored import stored_examples
+from tests.support.stored import stored, stored_examples
 from tests.support.view_resources import OBSERVATION, ODD, PROCEDURE
 
 ID = {"name": "id", "path": "getResourceKey()", "type": "id"}
@@ -41,6 +47,16 @@ NOT_IN_EXAMPLES = {
 """Columns that no example fills, and the tests below do."""
 
 
+SENT = {
+    "patient": ("birth_date", "gender", "deceased", "date"),
+    "case": ("patient", "status", "hospital", "type_system", "type_code"),
+    "procedure": ("patient", "status", "encounter", "code_system", "code_code"),
+    "observation": ("patient", "status", "value_decimal", "value_unit"),
+    "encounter": ("patient", "end", "class", "hospital", "admission_method", "discharge_method"),
+}
+"""What the simulator's hospitals send as FHIR transactions."""
+
+
 def flattened(view_id: str, resource: dict[str, Any]) -> list[dict[str, Any]]:
     return rows(view(view_id), [resource])
 
@@ -51,6 +67,23 @@ def test_what_messages_and_notes_write_fills_every_column(view_id: str) -> None:
     empty = {name for name in found[0] if all(row[name] is None for row in found)}
     assert empty == NOT_IN_EXAMPLES.get(view_id, set())
     assert all(row["id"] for row in found)
+
+
+def test_what_a_hospital_with_fhir_sends_has_its_columns() -> None:
+    hospital = tables.hospitals()[0]
+    children = plan(seed=1, start=date(2020, 1, 1), years=1, size=0.05)
+    resources = [
+        resource
+        for event in timeline(children, datetime(2026, 1, 1, tzinfo=UTC))
+        if event.kind in ("register", "admit", "operate", "discharge", "observe")
+        for resource in stored(bundle(hospital, event))
+    ]
+    for view_id, columns in SENT.items():
+        found = rows(view(view_id), resources)
+        assert len(found) > 20
+        for column in columns:
+            assert any(row[column] is not None for row in found), (view_id, column)
+        assert all(staging.day(row["date"]) for row in found if view_id != "patient")
 
 
 def test_a_row_for_each_coding_of_a_procedure() -> None:
@@ -214,6 +247,8 @@ FORMS: list[dict[str, Any]] = [
     {"column": [{"name": "a", "path": "%b"}]},
     {"column": [{"name": "a", "path": "link.other.getReferenceKey().first()"}]},
     {"column": [{"name": "a", "path": "managingOrganization.getReferenceKey()"}]},
+    {"column": [{"name": "a", "path": "managingOrganization.getReferenceKey(`a)\n raise('`)"}]},
+    {"column": [{"name": "a", "path": "extension('\\'\\\\\" + 1').value.ofType(string)"}]},
     {"column": [{"name": "a", "path": "unheard"}]},
     {"column": [{"name": "a", "path": "Patient.birthDate"}]},
 ]

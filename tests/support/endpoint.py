@@ -2,13 +2,14 @@
 
 import itertools
 import json
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from tests.support.serving import served
 
 _NUMBERS = itertools.count(1)
 
@@ -92,11 +93,5 @@ def listening(endpoint: Endpoint | None = None, port: int = 0) -> Iterator[Endpo
     server.daemon_threads = True
     made.port = server.server_address[1]
     made.url = f"http://127.0.0.1:{made.port}{made.path}"
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-    thread.start()
-    try:
+    with served(server):
         yield made
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -8,7 +8,6 @@ https://hl7.org/fhir/smart-app-launch/app-launch.html
 import hashlib
 import json
 import secrets
-import threading
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import Iterator
@@ -25,6 +24,7 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, RSAKey
 
 from tests.support.epr_chart import HOSPITAL, Chart, chart
+from tests.support.serving import served
 
 CLIENT = "csor"
 _KINDS = ("Condition", "Procedure", "Observation", "ServiceRequest", "Encounter")
@@ -297,14 +297,8 @@ def opened(epr: Epr | None = None) -> Iterator[Epr]:
     made = epr or Epr()
     server = ThreadingHTTPServer(("127.0.0.1", 0), _door(made))
     made.base_url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    try:
+    with served(server):
         yield made
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def _door(epr: Epr) -> type[BaseHTTPRequestHandler]:

@@ -19,18 +19,19 @@ def stored_examples() -> tuple[Resource, ...]:
     found: list[Resource] = []
     for pattern in _BUNDLES:
         for path in sorted(ROOT.glob(pattern)):
-            found += _entries(decode(path.read_bytes()))
+            found += stored(decode(path.read_bytes()))
     for pattern in _RESOURCES:
         for path in sorted(ROOT.glob(pattern)):
             resource = decode(path.read_bytes())
             if resource.get("resourceType") == "Bundle":
-                found += _entries(resource)
+                found += stored(resource)
             elif "resourceType" in resource:
                 found.append({"id": "example", **resource})
     return tuple(found)
 
 
-def _entries(bundle: Resource) -> list[Resource]:
+def stored(bundle: Resource) -> list[Resource]:
+    """List the resources of a transaction as they would be stored."""
     ids: dict[str, str] = {}
     for number, entry in enumerate(bundle["entry"]):
         resource = entry["resource"]

@@ -289,3 +289,16 @@ def test_one_compiled_expression_serves_many_resources() -> None:
         [],
         ["Ash"],
     ]
+
+
+def test_a_second_without_a_fraction_lasts_to_its_last_millisecond() -> None:
+    assert evaluate("@T12:34:56.highBoundary()", None) == ["12:34:56.999"]
+    assert evaluate("@T12:34:56.7.highBoundary()", None) == ["12:34:56.799"]
+    assert evaluate("@T12:34:56.789.highBoundary()", None) == ["12:34:56.789"]
+    assert evaluate("@2020-01-01T12:34:56Z.highBoundary()", None) == ["2020-01-01T12:34:56.999Z"]
+    assert evaluate("@2020-01-01T12:34:56Z.lowBoundary()", None) == ["2020-01-01T12:34:56.000Z"]
+
+
+def test_joining_nothing_is_nothing_or_for_sql_on_fhir_the_empty_string() -> None:
+    assert evaluate("{}.join(',')", None) == []
+    assert evaluate("{}.join(',')", None, Environment(joins_nothing=True)) == [""]

@@ -146,6 +146,8 @@ def test_keys_join_references_to_resources() -> None:
     assert evaluate("getResourceKey()", CHILD) == evaluate("subject.getReferenceKey()", WEIGHT)
     assert evaluate("subject.getReferenceKey(Patient)", WEIGHT) == ["child"]
     assert evaluate("subject.getReferenceKey(Group)", WEIGHT) == []
+    elsewhere = WEIGHT | {"subject": {"reference": "http://elsewhere.example/fhir/Patient/child"}}
+    assert evaluate("subject.getReferenceKey(Patient)", elsewhere) == []
 
 
 def test_children_and_descendants_are_typed() -> None:

@@ -1,0 +1,134 @@
+"""A run over the whole store: flattened by several processes, computed by a back end, written to a file.
+
+The run has processes and connections of its own, and sees one snapshot. DuckDB computes in a process of
+this machine; Spark, where a master is given, wherever that is, from files in a folder that it reads too.
+"""
+
+import time
+from concurrent.futures import Executor
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from fhir_server.context import Knowledge
+from fhir_server.operations.outcomes_staged import Flattened, stage
+from fhir_server.store.database import open_database
+from fhir_server.store.scan import Standing
+from outcome_engine import batch
+from outcome_engine.tables import name
+from outcome_engine.views.view import views
+
+
+class Run(NamedTuple):
+    """What is computed: a store, what stood, a measure as of a day; and who computes it.
+
+    folder: where staged rows are written, empty; out: where outcomes are written, by its suffix as
+    Parquet or CSV; spark: a master, as `local[2]` or `spark://host:7077`.
+    """
+
+    where: str
+    standing: Standing
+    measure: str
+    as_of: str
+    folder: str
+    out: str | None = None
+    spark: str | None = None
+
+
+class Split(NamedTuple):
+    """What a run came to: seconds of each step, and how many children are of each class.
+
+    load: tables of a back end; compute: outcomes; write: the file of outcomes.
+    """
+
+    flattened: Flattened
+    stage: float
+    load: float
+    compute: float
+    write: float
+    classes: dict[str, int]
+    left_out: int
+
+
+class Computed(NamedTuple):
+    """What the process that computes tells."""
+
+    load: float
+    compute: float
+    write: float
+    classes: dict[str, int]
+    left_out: int
+
+
+def run(asked: Run, executor: Executor) -> Split:
+    """Compute the outcomes of all children; raises FhirError for a measure that cannot be computed."""
+    started = time.perf_counter()
+    found = stage(asked.where, asked.standing, Path(asked.folder), executor)
+    staged = time.perf_counter() - started
+    computed = executor.submit(compute, asked).result()
+    return Split(found, staged, *computed)
+
+
+def compute(asked: Run) -> Computed:
+    """Compute from what is staged, in whatever process."""
+    started = time.perf_counter()
+    tables = _in_spark(asked) if asked.spark else _in_duckdb(asked)
+    loaded = time.perf_counter()
+    database = open_database(asked.where, upgraded=False)
+    try:
+        terminology = Knowledge(database).terminology
+        memberships = batch.memberships(tables, asked.measure, terminology)
+    finally:
+        database.close()
+    outcomes = batch.outcomes(tables, asked.measure, asked.as_of, memberships).to_pyarrow()
+    left_out = batch.not_assessable(tables, asked.measure, memberships).count().to_pyarrow().as_py()
+    computed = time.perf_counter()
+    if asked.out is not None:
+        _write(outcomes, Path(asked.out))
+    counted = outcomes.group_by("class").aggregate([("child", "count")]).to_pylist()
+    classes = {str(row["class"]): row["child_count"] for row in counted}
+    written = time.perf_counter() - computed
+    return Computed(
+        loaded - started, computed - loaded, written, dict(sorted(classes.items())), left_out
+    )
+
+
+def _in_duckdb(asked: Run) -> dict[str, Any]:
+    import duckdb  # noqa: PLC0415 - nothing that a server imports brings it
+    import ibis  # noqa: PLC0415
+
+    database = duckdb.connect()
+    for view_id in views():
+        files = str(Path(asked.folder) / view_id / "*.parquet").replace("'", "''")
+        database.execute(
+            f"CREATE TABLE {name(view_id)} AS SELECT * FROM read_parquet('{files}')"  # noqa: S608 - our own names
+        )
+    backend = ibis.duckdb.from_connection(database)
+    return {view_id: backend.table(name(view_id)) for view_id in views()}
+
+
+def _in_spark(asked: Run) -> dict[str, Any]:
+    from pyspark.sql import SparkSession  # noqa: PLC0415
+
+    from outcome_engine.tables import of_spark  # noqa: PLC0415
+
+    session = (
+        SparkSession.builder.master(asked.spark or "local").appName("csor-outcomes").getOrCreate()
+    )
+    with suppress(AttributeError):
+        session.sparkContext.setLogLevel("ERROR")
+    for view_id in views():
+        read = session.read.parquet(str(Path(asked.folder) / view_id))
+        read.createOrReplaceTempView(name(view_id))
+    return of_spark(session, views())
+
+
+def _write(outcomes: Any, out: Path) -> None:
+    if out.suffix == ".csv":
+        from pyarrow import csv  # noqa: PLC0415
+
+        csv.write_csv(outcomes, out)
+        return
+    from pyarrow import parquet  # noqa: PLC0415
+
+    parquet.write_table(outcomes, out)
