@@ -1,8 +1,6 @@
 """The numbers of summaries as CSV and as Parquet: those of the MeasureReports, and no others."""
 
 import csv
-import subprocess
-import sys
 from collections.abc import Iterator
 from decimal import Decimal
 from io import BytesIO
@@ -116,8 +114,3 @@ def test_a_table_names_no_child_and_is_of_summaries(registry: Served) -> None:
 def test_a_post_which_stores_reports_answers_in_fhir(registry: Served) -> None:
     answer = registry.http.post("/Measure/$evaluate", params={**GIVEN, "_format": "csv"})
     assert answer.status_code == 406
-
-
-def test_a_server_that_starts_has_no_need_of_what_writes_parquet() -> None:
-    code = "import fhir_server.app, sys; sys.exit('pyarrow' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
