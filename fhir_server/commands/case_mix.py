@@ -195,6 +195,9 @@ def _shown(number: Any) -> str:
 
 def _units(measure: str) -> Mapping[str, int]:
     """Map the factors that a measure declares to how many units of their column are 1."""
+    found = outcome_engine.definition.measure(measure)
+    if outcome_engine.definition.several(found, "outcome-parameters"):
+        return {}  # it is read with its parameters only, and its attributes are no factors
     facts = outcome_engine.definition.definition(measure).facts
     return {
         each.id: _MILLION if each.type == "decimal" else 1
