@@ -7,35 +7,30 @@ import argparse
 import hashlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections import Counter
-from collections.abc import Iterator
+from datetime import timedelta
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import httpx
 from rich.console import Console
-from rich.table import Table
 
+import outcome_engine
 from fhir_server import simulate
+from fhir_server.app import clock
+from fhir_server.commands import demo_results, parameters
+from fhir_server.commands.demo_results import CORE, SURVIVAL, TREATMENT_SUCCESS
 from fhir_server.settings import Settings
-from terminology.systems import CSOR
 
-MEASURE = f"{CSOR}/Measure/hirschsprung-core-outcome"
-TREATMENT_SUCCESS = f"{CSOR}/Measure/treatment-success-score"
-NOTE = f"{CSOR}/Questionnaire/operative-note-hirschsprung"
-SURVEY = f"{CSOR}/Questionnaire/parent-survey-hirschsprung-5-years"
 START_SECONDS = 30
 PACKAGES = (
     "r4", "terminology", "profiles", "questionnaires", "mappings", "outcome_engine", "fhir_server",
-)  # fmt: skip
-HEADINGS = (
-    "children", "notes", "surveys", "due", "unknown", "good", "share", "interval",
 )  # fmt: skip
 
 
@@ -62,29 +57,30 @@ def demo(given: argparse.Namespace) -> int:
         "seed": options.seed,
         "software": _software(),
     }
-    if given.fresh or not finished.exists() or json.loads(finished.read_text()) != wanted:
-        for file in folder.iterdir():
-            file.unlink()
+    is_kept = finished.exists() and json.loads(finished.read_text()) == wanted
+    if given.fresh or not is_kept:
+        is_kept = False
+        shutil.rmtree(folder)
+        folder.mkdir()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # the server must end with the demo
     started = time.monotonic()
-    console.print("1/4 Starting the server and loading its artefacts")
+    console.print("1/5 Starting the server and loading its artefacts")
     server = _serve(settings, folder)
     try:
-        if finished.exists():
+        if is_kept:
             console.print(
-                f"2/4 Keeping the registry of the last demo ({folder}; --fresh begins anew)"
+                f"2/5 Keeping the registry of the last demo ({folder}; --fresh begins anew)"
             )
         else:
-            console.print("2/4 Simulating three years of ten hospitals; all people are fictitious")
-            summary = simulate.run(options, console)
-            console.print(f"    {summary}")
-        with httpx.Client(base_url=_base(settings), timeout=300) as http:
+            console.print("2/5 Simulating three years of ten hospitals; all people are fictitious")
+            console.print(f"    {simulate.run(options, console)}")
             console.print(
-                "3/4 Evaluating the Hirschsprung core outcome for every child and hospital"
+                "3/5 Fitting a case-mix model; signing what is made up, for the demo alone"
             )
-            reports = _evaluate(http, options)
-            console.print("4/4 Results", end="\n\n")
-            _show(console, http, reports, settings)
+            _sign(folder, options)
+            _end(server)
+            server = _serve(settings, folder)
+        _results(console, settings, options)
         finished.write_text(json.dumps(wanted))
         console.print(f"Ready after {time.monotonic() - started:.0f} s.")
         if given.exit:
@@ -92,8 +88,25 @@ def demo(given: argparse.Namespace) -> int:
         console.print("Serving; press Ctrl+C to stop.")
         return server.wait()
     finally:
-        server.terminate()
-        server.wait()
+        _end(server)
+
+
+def _results(console: Console, settings: Settings, options: simulate.Options) -> None:
+    with httpx.Client(base_url=_base(settings), timeout=300) as http:
+        console.print("4/5 Evaluating every child and hospital by three measures")
+        reports = _evaluate(http, options)
+        console.print("5/5 Results", end="\n\n")
+        demo_results.show(console, http, reports)
+        if (bad := demo_results.first_bad(reports["individual"])) is not None:
+            console.print("\nOne child's outcome, as its surgeon reads it:")
+            for sentence in demo_results.explained(http, bad):
+                console.print(f"  {sentence}")
+    _where(console, settings)
+
+
+def _end(server: "subprocess.Popen[bytes]") -> None:
+    server.terminate()
+    server.wait()
 
 
 def _software() -> str:
@@ -122,6 +135,9 @@ def _serve(settings: Settings, folder: Path) -> "subprocess.Popen[bytes]":
     for port in (settings.fhir_port, settings.mllp_port):
         _refuse_taken(port)
     environment = {**os.environ, "CSOR_DATABASE": str(folder / "csor.db")}
+    if (folder / "signatories.json").exists():
+        environment["CSOR_PARAMETERS"] = str(folder / "parameters")
+        environment["CSOR_SIGNATORIES"] = str(folder / "signatories.json")
     server = subprocess.Popen([sys.executable, "-m", "fhir_server", "serve"], env=environment)
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and server.poll() is None:
@@ -147,63 +163,66 @@ def _refuse_taken(port: int) -> None:
             raise OSError(text) from None
 
 
-def _evaluate(http: httpx.Client, options: simulate.Options) -> list[dict[str, Any]]:
-    """Have every child and every hospital evaluated and stored; returns the summary reports."""
-    period = {"periodStart": f"{options.start.year}-01-01",
-              "periodEnd": f"{options.start.year + options.years - 1}-12-31"}  # fmt: skip
-    reports: list[dict[str, Any]] = []
-    for kind in ("individual", "summary"):
-        asked = {"measureUrl": MEASURE, "reportType": kind, **period}
-        answer = http.post("/Measure/$evaluate", params=asked)
-        answer.raise_for_status()
-        bundles = [each["resource"] for each in answer.json().get("parameter", [])]
-        found = [e["resource"] for bundle in bundles for e in bundle.get("entry", [])]
-        reports = [each for each in found if each["resourceType"] == "MeasureReport"]
-    return reports
+def _sign(folder: Path, options: simulate.Options) -> None:
+    """Fit a case-mix model to the simulated children, and sign what is fictitious for the demo.
+
+    Raises CalledProcessError where a command fails, which has said why.
+    """
+    rows, model = folder / "survival.parquet", folder / "case-mix.json"
+    today, (first, last) = clock().date(), _years(options)
+    version = outcome_engine.measures()[SURVIVAL]["version"]
+    _command(folder, "outcomes", "run", SURVIVAL, "--out", str(rows))
+    _command(
+        folder, "case-mix", "fit", str(rows), "--measure", f"{SURVIVAL}|{version}",
+        "--version", "0.1.0", "--title", "Fictitious model of the demo",
+        "--description", "Fitted to simulated children: it says nothing of anybody.",
+        "--from", first, "--until", last,
+        "--valid-from", str(today), "--valid-until", str(today + timedelta(days=365)),
+        "--factor", "gestation", "--fictitious", "--output", str(model),
+    )  # fmt: skip
+    parameters.illustrate(folder, today, model)
 
 
-def _show(
-    console: Console, http: httpx.Client, reports: list[dict[str, Any]], settings: Settings
-) -> None:
-    cases = list(_every(http, "EpisodeOfCare"))
-    hospital_of = {c["patient"]["reference"]: c["managingOrganization"]["reference"] for c in cases}
-    counts = {
-        "children": Counter(hospital_of.values()),
-        "notes": _by_hospital(http, NOTE, hospital_of),
-        "surveys": _by_hospital(http, SURVEY, hospital_of),
+def _years(options: simulate.Options) -> tuple[str, str]:
+    """Return the first and the last day of the simulated years."""
+    return f"{options.start.year}-01-01", f"{options.start.year + options.years - 1}-12-31"
+
+
+def _command(folder: Path, *arguments: str) -> None:
+    environment = {**os.environ, "CSOR_DATABASE": str(folder / "csor.db")}
+    words = [sys.executable, "-m", "fhir_server", *arguments]
+    subprocess.run(words, env=environment, check=True, stdout=subprocess.DEVNULL)  # noqa: S603 - our own command
+
+
+def _evaluate(http: httpx.Client, options: simulate.Options) -> dict[str, list[dict[str, Any]]]:
+    """Have every child and every hospital evaluated and stored; returns the reports by measure.
+
+    Those of the children with Hirschsprung's disease are under `individual`.
+    """
+    found = {"individual": _reports(http, options, CORE, "individual")}
+    for measure in (CORE, TREATMENT_SUCCESS, SURVIVAL):
+        found[measure] = _reports(http, options, measure, "summary")
+    return found
+
+
+def _reports(
+    http: httpx.Client, options: simulate.Options, measure: str, kind: str
+) -> list[dict[str, Any]]:
+    first, last = _years(options)
+    asked = {
+        "measureUrl": measure,
+        "reportType": kind,
+        "periodStart": first,
+        "periodEnd": last,
     }
-    title = "Hirschsprung core outcome by hospital (all children are fictitious)"
-    table = Table(title=title, box=None, padding=(0, 1, 0, 0), pad_edge=False)
-    table.add_column("hospital", no_wrap=True, max_width=20)
-    for heading in HEADINGS:
-        table.add_column(heading, justify="right", no_wrap=True, min_width=len(heading))
-    names = {p: http.get(f"/{p}").json()["name"] for p in map(_hospital, reports) if p}
-    for report in sorted(reports, key=lambda report: names.get(_hospital(report), "")):
-        place = _hospital(report)
-        name = names.get(place, "All hospitals")
-        ours = [str(c[place] if place else c.total()) for c in counts.values()]
-        table.add_row(name, *ours, *_outcome(report), style=None if place else "bold")
-    console.print(table)
-    console.print(
-        "due: children with Hirschsprung's disease who have reached 5 years; unknown: of these, "
-        "outcome not known yet. Hospitals' outcome counts are rounded to 5, and * stands for 1 to 7: "
-        "the interval, of 95%, then holds whatever it may be.",
-        end="\n\n",
-    )
-    refused = http.get(
-        "/Measure/$evaluate",
-        params={
-            "measureUrl": TREATMENT_SUCCESS,
-            "periodStart": "2018-01-01",
-            "periodEnd": "2018-12-31",
-        },
-    )
-    said = refused.json()["issue"]
-    console.print(f"The Treatment Success Score is refused ({refused.status_code}):")
-    for issue in said[:3]:
-        console.print(f"  {issue['diagnostics']}")
-    if len(said) > 3:  # noqa: PLR2004
-        console.print(f"  … and {len(said) - 3} more")
+    answer = http.post("/Measure/$evaluate", params=asked).raise_for_status().json()
+    bundles = [each["resource"] for each in answer.get("parameter", [])]
+    listed = [entry["resource"] for bundle in bundles for entry in bundle.get("entry", [])]
+    return [each for each in listed if each["resourceType"] == "MeasureReport"]
+
+
+def _where(console: Console, settings: Settings) -> None:
+    """Say where to look; addresses stay whole, however narrow the terminal is."""
     base = _base(settings)
     console.print("\nTo look at:")
     for url in (
@@ -213,44 +232,5 @@ def _show(
         f"{base}/Composition?_count=1&_pretty=true",
         f"{base}/Questionnaire/operative-note-hirschsprung?_pretty=true",
     ):
-        console.print(f"  {url}")
+        console.print(f"  {url}", soft_wrap=True)
     console.print(f"  HL7 v2 (MLLP): 127.0.0.1:{settings.mllp_port}")
-
-
-def _every(http: httpx.Client, query: str) -> Iterator[dict[str, Any]]:
-    url: str | None = f"/{query}{'&' if '?' in query else '?'}_count=1000"
-    while url:
-        page = http.get(url).raise_for_status().json()
-        for entry in page.get("entry", []):
-            yield entry["resource"]
-        url = next((link["url"] for link in page["link"] if link["relation"] == "next"), None)
-
-
-def _by_hospital(http: httpx.Client, form: str, hospital_of: dict[str, str]) -> Counter[str]:
-    responses = _every(http, f"QuestionnaireResponse?questionnaire={form}")
-    return Counter(hospital_of.get(found["subject"]["reference"], "?") for found in responses)
-
-
-def _hospital(report: dict[str, Any]) -> str:
-    for extension in report["extension"]:
-        if extension["url"].endswith("/outcome-hospital"):
-            return str(extension["valueReference"]["reference"])
-    return ""
-
-
-def _outcome(report: dict[str, Any]) -> tuple[str, ...]:
-    """Return due, not yet known, good, proportion and interval as they may be shown."""
-    group = report["group"][0]
-    count = {p["id"]: p.get("count", "*") for p in group["population"]}
-    score = group.get("measureScore", {})
-    good = f"{score['value']:.0%}" if "value" in score else "*"
-    extensions = [*score.get("extension", ()), *group.get("extension", ())]
-    interval = next((e for e in extensions if e["url"].endswith("/outcome-interval")), None)
-    ends = (
-        {part["url"]: part.get("valueDecimal") for part in interval["extension"]}
-        if interval
-        else {}
-    )
-    shown = f"{ends['lower']:.0%}-{ends['upper']:.0%}" if interval else "*"
-    listed = (count["denominator"], count["denominator-exception"], count["numerator"])
-    return (*(str(each) for each in listed), good, shown)

@@ -85,16 +85,22 @@ def sign(file: Path, private: Path, today: date) -> None:
     print(f"{file}: digest {signature.digest(done)}")
 
 
-def illustrate(folder: Path, today: date) -> tuple[Path, Path]:
-    """Sign the fictitious parameters by a key made for it; returns their folder and the signatories.
+def illustrate(folder: Path, today: date, *models: Path) -> tuple[Path, Path]:
+    """Sign the fictitious parameters, and models, by a key made for it; returns folder and signatories.
 
-    For demonstrations: the key is made anew and kept nowhere, and signs for one day alone.
+    For demonstrations: the key is made anew and kept nowhere, and signs for one day alone. Raises
+    ValueError for a model that does not say that it is fictitious.
     """
     made = signature.made_key()
     place = folder / "parameters"
     place.mkdir(parents=True, exist_ok=True)
-    for file in (files("outcome_engine") / "parameters" / "illustrative").iterdir():
-        signed = signature.sign(parameter_file.read(file.read_bytes()), made, today)
+    for file in (*(files("outcome_engine") / "parameters" / "illustrative").iterdir(), *models):
+        content = parameter_file.read(file.read_bytes())
+        if content.get("fictitious") is not True:
+            raise ValueError(
+                f"{file.name} does not say that it is fictitious: it is not signed here"
+            )
+        signed = signature.sign(content, made, today)
         (place / file.name).write_bytes(pretty(signed) + b"\n")
     who = signature.entry(made, "The demonstration itself", "signs what is made up", today, today)
     known = folder / "signatories.json"
