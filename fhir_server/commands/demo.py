@@ -28,7 +28,7 @@ from fhir_server.commands import demo_results, parameters
 from fhir_server.commands.demo_results import CORE, SURVIVAL, TREATMENT_SUCCESS
 from fhir_server.settings import Settings
 
-START_SECONDS = 30
+START_SECONDS = 120
 PACKAGES = (
     "r4", "terminology", "profiles", "questionnaires", "mappings", "outcome_engine", "fhir_server",
 )  # fmt: skip

@@ -92,6 +92,15 @@ def _neonatal(chart: Chart, presented: datetime) -> None:
     stay(chart, presented, end, came, operations=operations, died=here)
     if not here:
         come_back(chart, end, (need for need in needs if need not in within), died)
+    if died is None and chart.chance(rates.value("seen-after-a-year")):
+        _seen_again(chart, first)
+
+
+def _seen_again(chart: Chart, start: datetime) -> None:
+    """Write a day in hospital more than a year after the operation: the child is known to be alive."""
+    came = on(chart, start, chart.random.uniform(380, 470), (9, 12))
+    if all(spell.discharged < came for spell in chart.spells):
+        stay(chart, came, came + timedelta(hours=4), "planned")
 
 
 def _later(chart: Chart, start: datetime) -> list[Need]:

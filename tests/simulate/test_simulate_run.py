@@ -127,7 +127,7 @@ async def test_what_the_server_stored_and_what_it_refused_is_in_the_ledger(
 
 
 async def test_json_that_is_cut_short_is_refused_as_meant(go: Go, tmp_path: Path) -> None:
-    summary = await go(hospitals=("RP4",), size=1)
+    summary = await go(hospitals=("RP4",), size=3)
     refused = [line for line in ledger(tmp_path) if line["answer"] == 400]
     assert refused
     assert all(line["faulty"] for line in refused)
