@@ -5,12 +5,11 @@ their order allows: one grouping of a view's rows by child for all that can be r
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import ibis
 
-from outcome_engine import civil, expression_ibis
+from outcome_engine import civil
 from outcome_engine.aggregates import (
     Part,
     default,
@@ -21,12 +20,14 @@ from outcome_engine.aggregates import (
     single,
     with_facts_apart,
 )
+from outcome_engine.batch_cases import first_cases, only_patients
 from outcome_engine.columns import names
-from outcome_engine.definition import Definition, Due, Index, Rule, definition, focus_of, outline
+from outcome_engine.computed import Computed, of, of_due, of_index_event
+from outcome_engine.definition import Definition, Due, Index, Rule, definition, outline
 from outcome_engine.expression_ibis import Membership, Scope, Value, compiled, iso, literal, nothing
 from outcome_engine.parameter_file import ParameterFile
 from outcome_engine.record import full_day
-from outcome_engine.syntax import Constant, Member, Node, facts_of, members_of
+from outcome_engine.syntax import Constant, Member, Node, members_of
 from terminology import Terminology
 
 Table = Any
@@ -104,8 +105,8 @@ def not_assessable(
 ) -> Table:
     """Return the children with a case that `assess` refuses: child, case_id, case_date, hospital, reason."""
     rules = outline(measure_url)
-    cases = _cases(rules, tables, Scope(tables["case"], {}, memberships))
-    found = cases.left_join(_patients(tables), "child")
+    cases = first_cases(rules, tables, Scope(tables["case"], {}, memberships))
+    found = cases.left_join(only_patients(tables), "child")
     patients = found.patients.fill_null(0)
     several = literal("A child's record has one active Patient; this one has ", "text")
     undated = literal(
@@ -136,56 +137,6 @@ def _membership(found: Mapping[bool | None, Mapping[str | None, set[str]]]) -> M
     return Membership(members, unknown)
 
 
-def _cases(rules: Definition, tables: Tables, scope: Scope) -> Table:
-    """Return each child's first case of the measure, those without a full date last."""
-    rows = tables["case"]
-    if rules.case.where is not None:
-        rows = rows.filter(compiled(rules.case.where, scope))
-    undated = rows.date__day.isnull().cast("int64")
-    rows = rows.mutate(undated=undated, start=rows.date.fill_null(""))
-    first = ibis.window(group_by="child", order_by=["undated", "start", "id", "hospital"])
-    rows = rows.mutate(place=ibis.row_number().over(first))
-    rows = rows.filter(rows.place == 0).left_join(_conditions(rules, tables["case"]), "id")
-    return rows.select(
-        "child",
-        "condition",
-        case_id=rows.id,
-        case_date=rows.start.left(len("2018-01-31")),
-        case_day=rows.date__day,
-        hospital=literal("Organization/", "text") + rows.hospital,
-    )
-
-
-def _conditions(rules: Definition, rows: Table) -> Table:
-    """Return of each case the condition that the measure is about; the first code, of several."""
-    named = [
-        (rows.type_system == each["system"]) & (rows.type_code == each["code"])
-        for each in focus_of(rules.measure)
-    ]
-    about = ibis.or_(*named) if named else ibis.literal(False)
-    return rows.filter(about).group_by("id").aggregate(condition=rows.type_code.min())
-
-
-def _patients(tables: Tables) -> Table:
-    """Return of each child how many of its Patients are active, and one of those."""
-    rows = tables["patient"]
-    active = rows.active.fill_null(True)
-    return rows.group_by("child").aggregate(
-        patients=rows.id.nunique(where=active),
-        patient=rows.id.min(where=active),
-        born=rows.birth_date__to.min(where=active),
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class _Computed:
-    """A fact that is computed of others once they are there."""
-
-    name: str
-    needs: frozenset[str]
-    value: Callable[[Scope], Value]
-
-
 class _Work:
     """A table with a row for each child, which gains a column with every fact."""
 
@@ -202,8 +153,8 @@ class _Work:
         self._tables = tables
         self._known = known
         self._as_of = literal(as_of, "date")
-        cases = _cases(rules, tables, Scope(tables["case"], {"asOf": self._as_of}, known))
-        patients = _patients(tables)
+        cases = first_cases(rules, tables, Scope(tables["case"], {"asOf": self._as_of}, known))
+        patients = only_patients(tables)
         patients = patients.filter(patients.patients == 1).drop("patients")
         cases = cases.filter(cases.case_day.notnull())
         self._children = keep(cases.inner_join(patients, "child"))
@@ -244,20 +195,17 @@ class _Work:
         )
         return self._children.select(**self._shown()).select(*names(rules))
 
-    def _pending(self) -> tuple[list[_Computed], list[Part]]:
-        computed: list[_Computed] = []
+    def _pending(self) -> tuple[list[Computed], list[Part]]:
+        computed: list[Computed] = []
         parts: list[Part] = []
         for step in self._rules.steps:
             if isinstance(step, Index):
                 parts.append(of_index(step))
-                computed += [
-                    _Computed("indexDate", frozenset({"index"}), _index_day),
-                    _Computed("indexEnd", frozenset({"index"}), _index_end),
-                ]
+                computed += of_index_event()
             elif isinstance(step, Due):
-                computed += _due(step)
+                computed += of_due(step)
             elif step.expression is not None:
-                computed.append(_of(step.id, step.expression))
+                computed.append(of(step.id, step.expression))
             else:
                 parts.append(of_fact(step))
         for rule in self._rules.rules:
@@ -267,7 +215,7 @@ class _Work:
             with_facts_apart(part, lambda node: apart.setdefault(node, f"of facts {len(apart)}"))
             for part in parts
         ]
-        computed += [_of(name, node) for node, name in apart.items()]
+        computed += [of(name, node) for node, name in apart.items()]
         return computed, parts
 
     def _has(self, needs: frozenset[str]) -> bool:
@@ -424,27 +372,3 @@ class _Work:
             for i in range(len(rule.met.selections))
         ]
         return ibis.least(*dates) if len(dates) > 1 else dates[0]
-
-
-def _of(name: str, node: Node) -> _Computed:
-    return _Computed(name, facts_of(node), lambda scope: compiled(node, scope))
-
-
-def _due(due: Due) -> list[_Computed]:
-    needs = facts_of(due.date) | (facts_of(due.otherwise) if due.otherwise else frozenset())
-
-    def reached(scope: Scope) -> Value:
-        day = compiled(due.date, scope)
-        if due.otherwise is not None:
-            day = ibis.coalesce(day, compiled(due.otherwise, scope))
-        return (day <= scope.facts["asOf"]).fill_null(False)
-
-    return [_of("dueDate", due.date), _Computed("due", needs, reached)]
-
-
-def _index_day(scope: Scope) -> Value:
-    return expression_ibis.index_day(scope.facts["index"])
-
-
-def _index_end(scope: Scope) -> Value:
-    return expression_ibis.index_end(scope.facts["index"])
