@@ -11,7 +11,8 @@ from outcome_engine.rows import Evidence, ordered
 from r4.json import Resource
 
 _DAY = len("2018-01-31")
-_NOT_HAPPENED = frozenset({"planned", "cancelled", "entered-in-error"})
+NOT_HAPPENED = frozenset({"planned", "cancelled", "entered-in-error"})
+"""Statuses of an Encounter that did not take place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ def elsewhere(
 def _within(encounter: Resource, begin: str, end: str) -> Iterator[Evidence]:
     period = encounter.get("period", {})
     start = period.get("start")
-    if start is None or encounter.get("status") in _NOT_HAPPENED:
+    if start is None or encounter.get("status") in NOT_HAPPENED:
         return
     ended = period.get("end", end)[:_DAY]
     if start[:_DAY] <= end and ended >= begin[: len(ended)]:

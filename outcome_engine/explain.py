@@ -10,6 +10,7 @@ from typing import Any
 
 from outcome_engine import civil
 from outcome_engine.assess import ChildOutcome, Finding
+from outcome_engine.care import NOT_HAPPENED
 from outcome_engine.record import reference
 from r4.dates import years_between
 from r4.json import Resource
@@ -18,6 +19,7 @@ from terminology import Terminology
 _DAY = len("2018-01-31")
 _WEEK = 7
 _STARTS = {"Procedure": ("performedDateTime", "performedPeriod"), "Encounter": ("period",)}
+_NOT_HAPPENED = NOT_HAPPENED | {"preparation", "not-done"}
 _VALUES = ("valueCodeableConcept", "valueQuantity", "valueBoolean", "valueInteger", "valueString")
 
 
@@ -45,11 +47,15 @@ class Elsewhere:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """An outcome explained: sentences in reading order, the resources that decided, care elsewhere."""
+    """An outcome explained: sentences in reading order, the resources that decided, care elsewhere.
+
+    evidence: a sentence of each resource that decided; where one rule did, they are among the sentences.
+    """
 
     sentences: tuple[str, ...]
     shown: tuple[Shown, ...]
     elsewhere: tuple[Elsewhere, ...]
+    evidence: tuple[str, ...]
 
     def text(self) -> str:
         """Return the sentences as one paragraph a line."""
@@ -66,24 +72,25 @@ def explain(
     shown = tuple(
         _shown(resources[each], away, terminology) for each in outcome.evidence if each in resources
     )
+    evidence = tuple(_of_evidence(outcome, each) for each in shown)
     sentences = [
         _headline(outcome),
         outcome.statement,
-        *(_of_evidence(outcome, each) for each in shown if _decides_alone(outcome)),
+        *(evidence if _decides_alone(outcome) else ()),
         f"Rule: {outcome.decided_by.title}. Source: {outcome.decided_by.citation}.",
         *_others(outcome),
         *_attributed(outcome, elsewhere),
     ]
-    return Explanation(tuple(sentences), shown, elsewhere)
+    return Explanation(tuple(sentences), shown, elsewhere, evidence)
 
 
 def _headline(outcome: ChildOutcome) -> str:
     named = {"good": "good", "bad": "bad", "not-yet-known": "not yet known"}
     kind = named.get(outcome.outcome_class, outcome.outcome_class)
-    born = f", born {_said(outcome.birth_date)}" if outcome.birth_date else ""
-    index = f"; index operation {_said(outcome.index_date)}" if outcome.index_date else ""
+    born = f", born {said(outcome.birth_date)}" if outcome.birth_date else ""
+    index = f"; index operation {said(outcome.index_date)}" if outcome.index_date else ""
     return (
-        f"{outcome.patient}{born}{index}: outcome {kind} as of {_said(outcome.as_of)}, "
+        f"{outcome.patient}{born}{index}: outcome {kind} as of {said(outcome.as_of)}, "
         f"by {outcome.measure}."
     )
 
@@ -96,7 +103,7 @@ def _decides_alone(outcome: ChildOutcome) -> bool:
 def _of_evidence(outcome: ChildOutcome, shown: Shown) -> str:
     since = _since(outcome, shown.date)
     where = f" at {shown.elsewhere}" if shown.elsewhere else ""
-    return f"{shown.reference}: {shown.said}, {_said(shown.date)}{since}{where}."
+    return f"{shown.reference}: {shown.said}, {said(shown.date)}{since}{where}."
 
 
 def _since(outcome: ChildOutcome, when: str | None) -> str:
@@ -110,7 +117,7 @@ def _since(outcome: ChildOutcome, when: str | None) -> str:
         years = years_between(*sorted((outcome.index_date, when[:_DAY])))
         long = _counted(years, "year") if years > 1 else _long(abs(days))
         found.append(f"{long} {'after' if days >= 0 else 'before'} the index operation")
-    if outcome.birth_date and len(outcome.birth_date) == _DAY:
+    if outcome.birth_date and len(outcome.birth_date) == _DAY and outcome.birth_date <= when:
         years = years_between(outcome.birth_date, when[:_DAY])
         age = _counted(years, "year") if years else _long(day - civil.day_of(outcome.birth_date))
         found.append(f"at {age} of age")
@@ -137,14 +144,14 @@ def _others(outcome: ChildOutcome) -> list[str]:
             found.append(f"{words}: {_listed(those)}.")
     waiting = [each for each in outcome.findings if each.status == "not-due"]
     if waiting:
-        until = f" before {_said(outcome.due_on)}" if outcome.due_on else ""
+        until = f" before {said(outcome.due_on)}" if outcome.due_on else ""
         found.append(f"Not due{until}: {_listed(waiting)}.")
     return found
 
 
 def _listed(findings: Iterable[Finding], *, dated: bool = False) -> str:
     return "; ".join(
-        f"{each.rule.title} ({_said(each.date)})" if dated and each.date else each.rule.title
+        f"{each.rule.title} ({said(each.date)})" if dated and each.date else each.rule.title
         for each in findings
     )
 
@@ -153,7 +160,7 @@ def _attributed(outcome: ChildOutcome, elsewhere: Sequence[Elsewhere]) -> list[s
     if not elsewhere:
         return []
     places = "; ".join(
-        f"{each.reference} at {each.hospital}, {_said(each.date)}" for each in elsewhere
+        f"{each.reference} at {each.hospital}, {said(each.date)}" for each in elsewhere
     )
     return [f"Care at another hospital, attributed to {outcome.hospital}: {places}."]
 
@@ -166,6 +173,8 @@ def _elsewhere(
     for each in record:
         start = _start(each)
         if each["resourceType"] not in _STARTS or (start or "")[:_DAY] > outcome.as_of:
+            continue
+        if each.get("status") in _NOT_HAPPENED:
             continue
         stay = each
         if each["resourceType"] == "Procedure":
@@ -227,8 +236,8 @@ def _start(resource: Resource) -> str | None:
     return None
 
 
-def _said(when: str | None) -> str:
-    """Write a date as it is read aloud, as far as it is known."""
+def said(when: str | None) -> str:
+    """Write a date or dateTime as it is read aloud, as far as it is known."""
     if when is None:
         return "not dated"
     if len(when) < _DAY:

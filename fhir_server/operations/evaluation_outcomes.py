@@ -13,6 +13,7 @@ from outcome_engine import ChildOutcome, NotAssessable
 from outcome_engine.case_mix import CaseMixModel
 from outcome_engine.parameter_file import ParameterFile
 from outcome_engine.report_comparison import NO_MODEL
+from outcome_engine.report_text import report_text
 from r4.issue import FhirError
 from r4.json import Resource
 
@@ -23,13 +24,15 @@ Told = Callable[[int], Awaitable[None]]
 class Evaluated:
     """What an evaluation found: outcomes by measure; and, of children asked for, what they came from.
 
-    moment: the data that were read are those that were stored as of it.
+    moment: the data that were read are those that were stored as of it; texts: the Narrative of each
+    child's own report, by measure and Patient, where such reports are made.
     """
 
     asked: Asked
     moment: datetime
     outcomes: dict[str, list[ChildOutcome | NotAssessable]] = field(default_factory=dict)
     resources: dict[str, Resource] = field(default_factory=dict)
+    texts: dict[tuple[str, str], Resource] = field(default_factory=dict)
 
     @property
     def snapshot(self) -> str:
@@ -70,13 +73,24 @@ async def evaluated(context: Context, asked: Asked, told: Told | None = None) ->
         seen: dict[str, ChildOutcome | NotAssessable] = {}
         async for record, outcome in _outcomes(context, found, measure):
             seen[_key(outcome)] = outcome
-            if asked.subjects is not None and isinstance(outcome, ChildOutcome):
-                found.resources |= _used(record, outcome)
+            if isinstance(outcome, ChildOutcome):
+                _keep(context, found, measure, record, outcome)
             done += 1
             if told is not None:
                 await told(done)
         found.outcomes[measure] = list(seen.values())
     return found
+
+
+def _keep(
+    context: Context, found: Evaluated, measure: str, record: list[Resource], outcome: ChildOutcome
+) -> None:
+    """Keep of a child's record what reports say of it: the record itself is not held."""
+    if found.asked.subjects is not None:
+        found.resources |= _used(record, outcome)
+    if found.asked.type != "summary":
+        text = report_text(outcome, record, context.terminology)
+        found.texts[measure, outcome.patient] = text
 
 
 def _kept(

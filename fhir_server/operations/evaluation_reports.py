@@ -185,7 +185,10 @@ def _of_child(context: Context, found: Evaluated, measure: str, outcome: ChildOu
         reporter={"reference": outcome.hospital} if outcome.hospital else REGISTRY,
         now=instant(context.now()),
     )
-    return _with_provenance(context, found, report)
+    text = found.texts[measure, outcome.patient]
+    return _with_provenance(
+        context, found, {"resourceType": "MeasureReport", "text": text, **report}
+    )
 
 
 def _with_provenance(context: Context, found: Evaluated, report: Resource) -> Resource:

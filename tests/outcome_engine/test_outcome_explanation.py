@@ -6,6 +6,8 @@ import pytest
 
 import outcome_engine
 from outcome_engine.explain import explain
+from outcome_engine.report_text import report_text
+from r4.fhirpath.narrative import is_safe
 from tests.outcome_engine.signing import TSS, parameters, signed
 from tests.outcome_engine.test_outcome_batch import golden
 
@@ -80,3 +82,28 @@ def test_of_a_score_it_tells_the_nearest_cut_and_how_sure_the_classes_are(termin
         text = explain(outcome, resources, terminology).text()
         assert outcome.score is None or f"the cut of {outcome.score.nearest.name}" in text
         assert outcome.score is None or "Of 1000 draws of the preferences" in text
+
+
+def test_a_narrative_holds_nothing_that_xml_cannot(record, core, terminology):
+    resources = record("bad-unplanned-reoperation")
+    there = next(each for each in resources if each["id"] == "reoperation")
+    there["code"]["text"] = "a \x0b & \ufffe <b>"
+    outcome = outcome_engine.assess(core, resources, "2024-06-30", terminology)
+    div = report_text(outcome, resources, terminology)["div"]
+    assert is_safe(div)
+    assert "a \ufffd &amp; \ufffd &lt;b&gt;" in div
+    assert '<a href="Procedure/reoperation">Procedure/reoperation</a>' in div
+
+
+def test_nothing_is_told_at_an_age_before_birth(record, core, terminology):
+    resources = record("bad-unplanned-reoperation")
+    next(each for each in resources if each["resourceType"] == "Patient")["birthDate"] = (
+        "2018-04-14"
+    )
+    outcome = outcome_engine.assess(core, resources, "2024-06-30", terminology)
+    assert " of age" not in explain(outcome, resources, terminology).text()
+
+
+@pytest.mark.parametrize("status", ["planned", "cancelled", "entered-in-error"])
+def test_care_that_did_not_take_place_is_not_shown(explained, status):
+    assert explained("good", {**STAY, "status": status}).elsewhere == ()
