@@ -90,7 +90,7 @@ def compare(hospitals: Sequence[Hospital], policy: Policy = POLICY) -> Compariso
     enough = [each for each in rows if len(each.outcome) >= policy.children]
     few = tuple(_not_compared(each, policy) for each in rows if each not in enough)
     if len(enough) < policy.hospitals:
-        raise FhirError(422, [error("business-rule", _too_few(enough, few, policy))])
+        raise _too_few(len(enough), few, policy)
     together, others = _overdispersion(enough, policy)
     tau2 = _tau2(together, policy)
     shrunken = _shrunken(enough, policy)
@@ -150,11 +150,11 @@ def _not_compared(rows: _Rows, policy: Policy) -> NotCompared:
     return NotCompared(rows.id, known, len(rows.risk_of_missing), reason)
 
 
-def _too_few(enough: list[_Rows], few: tuple[NotCompared, ...], policy: Policy) -> str:
-    reasons = " ".join(each.reason for each in few)
-    return (
-        f"{len(enough)} hospitals can be compared, and the policy needs {policy.hospitals}. {reasons}"
-    ).strip()
+def _too_few(enough: int, few: tuple[NotCompared, ...], policy: Policy) -> FhirError:
+    """Say that hospitals are too few; counts of theirs stand in issues of their own, not in the first."""
+    text = f"{enough} hospitals can be compared, and the policy needs {policy.hospitals}."
+    reasons = [error("business-rule", each.reason) for each in few]
+    return FhirError(422, [error("business-rule", text), *reasons])
 
 
 def _overdispersion(

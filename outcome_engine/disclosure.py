@@ -21,6 +21,7 @@ from outcome_engine.disclosure_places import (
 )
 from outcome_engine.report_groups import OBSERVATION, stratum_of
 from outcome_engine.score import interval, measure_score, scored
+from r4.issue import FhirError, error
 from r4.json import Resource
 
 __all__ = [
@@ -137,6 +138,21 @@ def _masks(
     found: Sequence[tuple[str, Resource]], before: Sequence[tuple[str, Resource]], rule: Rule
 ) -> Masks:
     # The solver is a second to import, and most of what is asked of a server needs none.
+    from outcome_engine.methods.suppression import UnsolvedError  # noqa: PLC0415
+
+    try:
+        return _solved(found, before, rule)
+    except UnsolvedError:
+        message = (
+            "The counts of so many hospitals and strata cannot be kept from being computed from one another "
+            "in the time there is: ask for a shorter period, or for one hospital."
+        )
+        raise FhirError(422, [error("too-costly", message)]) from None
+
+
+def _solved(
+    found: Sequence[tuple[str, Resource]], before: Sequence[tuple[str, Resource]], rule: Rule
+) -> Masks:
     from outcome_engine.disclosure_table import link_earlier, table_of  # noqa: PLC0415
     from outcome_engine.methods.suppression import fits, suppressed  # noqa: PLC0415
 

@@ -9,6 +9,7 @@ http://hl7.org/fhir/uv/cqm/StructureDefinition/cqm-ratiomeasure
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
+from math import floor, isfinite, log10
 from typing import TYPE_CHECKING
 
 from outcome_engine.assess import ChildOutcome
@@ -37,6 +38,10 @@ _MASKED = {"extension": [{"url": _ABSENT, "valueCode": "masked"}]}
 _POPULATION = "http://terminology.hl7.org/CodeSystem/measure-population"
 _RATIO = {"system": "http://terminology.hl7.org/CodeSystem/measure-scoring", "code": "ratio"}
 _DIGITS = Decimal("0.0001")
+_COARSE = 2
+"""Digits of phi and tau2: with more of them, and no more hospitals, the counts behind them could be tried."""
+_TELLING = frozenset({"numerator", "denominator"})
+"""Counts of the measure's own group of which one that is masked would be told by what was observed."""
 
 
 def with_comparison(
@@ -55,20 +60,24 @@ def with_comparison(
     try:
         comparison = _comparison(outcomes, model.content)
     except FhirError as refused:
-        return [_not_compared(report, f"Not compared: {refused}") for report in reports]
+        # What else it says has the numbers of children of hospitals in it.
+        text = f"Not compared: {refused.issues[0].diagnostics}"
+        return [_not_compared(report, text) for report in reports]
     except KeyError as unknown:
         text = f"Not compared: the measure's definition does not give the factor {unknown}."
+        return [_not_compared(report, text) for report in reports]
+    except ValueError as wrong:
+        text = f"Not compared: the case-mix model does not fit the measure's factors: {wrong}."
         return [_not_compared(report, text) for report in reports]
     of = {each.id: each for each in comparison.hospitals}
     return [_by_model(_with_group(report, comparison, of), model) for report in reports]
 
 
 def _comparison(outcomes: Sequence[ChildOutcome], model: CaseMixModel) -> "Comparison":
-    from outcome_engine.comparison import Policy, compare  # noqa: PLC0415 - numpy and scipy
+    from outcome_engine.case_mix_compared import policy  # noqa: PLC0415 - numpy
+    from outcome_engine.comparison import compare  # noqa: PLC0415 - numpy and scipy
 
-    event = model.parameters.event
-    policy = Policy(event="good" if event == "good" else "bad")
-    return compare(_hospitals(outcomes, model, event), policy)
+    return compare(_hospitals(outcomes, model, model.parameters.event), policy(model))
 
 
 def _hospitals(
@@ -115,7 +124,12 @@ def _with_group(
             "an outcome that is known and a risk that can be predicted."
         )
         return _not_compared(report, text)
-    return _scored_by_group(report, _of_hospital(found, comparison))
+    return _scored_by_group(report, _of_hospital(found, comparison, _masked(report["group"][0])))
+
+
+def _masked(group: Resource) -> frozenset[str]:
+    """Return which counts of a disclosed group are masked, on their own account or for others'."""
+    return frozenset(each["id"] for each in group["population"] if "count" not in each)
 
 
 def _by_model(report: Resource, model: ParameterFile[CaseMixModel]) -> Resource:
@@ -147,67 +161,94 @@ def _national(comparison: "Comparison") -> Resource:
     statistics = [
         statistic("hospitals-compared", value=len(comparison.hospitals)),
         statistic("hospitals-not-compared", value=len(comparison.not_compared)),
-        statistic("tau2", value=comparison.tau2),
+        statistic("tau2", value=round(comparison.tau2, _COARSE)),
     ]
     if comparison.together is not None:
-        statistics.append(statistic("phi", value=comparison.together.phi))
+        statistics.append(statistic("phi", value=round(comparison.together.phi, _COARSE)))
     if comparison.discrimination is not None:
         statistics.append(statistic("c-statistic", value=comparison.discrimination.value))
     if comparison.calibration is not None:
-        statistics.append(
-            statistic("calibration-intercept", value=comparison.calibration.intercept)
-        )
+        intercept = round(comparison.calibration.intercept, _digits_of_intercept(comparison))
+        statistics.append(statistic("calibration-intercept", value=intercept))
         if comparison.calibration.slope is not None:
             statistics.append(statistic("calibration-slope", value=comparison.calibration.slope))
     known = sum(each.known for each in comparison.hospitals)
     return _group(known, comparison.observed, comparison.expected, statistics)
 
 
-def _of_hospital(found: "Compared", comparison: "Comparison") -> Resource:
+def _digits_of_intercept(comparison: "Comparison") -> int:
+    """Return with how many digits the intercept leaves: half of the last is no less than rounding hides.
+
+    Events move by the variance of their number times the intercept; with more digits their exact number
+    could be computed, and from it that of the hospitals that are not compared.
+    """
+    variance = sum(each.variance for each in comparison.hospitals)
+    return min(-int(_DIGITS.as_tuple().exponent), max(0, floor(log10(variance / HES.round_to))))
+
+
+def _of_hospital(found: "Compared", comparison: "Comparison", masked: frozenset[str]) -> Resource:
     policy, position = comparison.policy, found.position
     stage = (
         position.stage if position.direction is None else f"{position.stage}-{position.direction}"
     )
     statistics = []
-    if comparable(found.observed, found.known):  # a position narrows a count that is masked
+    told = not masked & _TELLING and comparable(found.observed, found.known)
+    if told:  # a position narrows a count that is masked
         statistics.append(statistic("position", text=stage))
     for name, limits in (("alert-limits", found.alert), ("alarm-limits", found.alarm)):
         interval = (limits.lower / found.expected, limits.upper / found.expected)
         statistics.append(statistic(name, interval=interval, level=limits.level))
     statistics += [
-        statistic("tau2", value=found.tau2),
         statistic("reliability", value=found.reliability),
-        statistic("children-for-reliability", value=found.children_for_reliability),
+        *_children(found),
         statistic("power-of-alert", value=found.power_of_alert),
         statistic("power-of-alarm", value=found.power_of_alarm),
-        *([] if found.others is None else [statistic("phi", value=found.others.phi)]),
-        *_missing(found),
+        *_missing(found, masked),
     ]
     if policy.leave_one_out:
         text = "Overdispersion is that of the other hospitals: none widens its own limits."
         statistics.append(statistic("leave-one-out", text=text))
-    return _group(found.known, found.observed, found.expected, statistics)
+    return _group(found.known, found.observed, found.expected, statistics, masked)
 
 
-def _missing(found: "Compared") -> Iterator[Resource]:
+def _children(found: "Compared") -> Iterator[Resource]:
+    """Say how many children would do, of the rounded number: of the exact one it is a known multiple.
+
+    Where no difference between hospitals is seen, no number would do.
+    """
+    if isfinite(found.children_for_reliability):
+        rounded = (shown(found.known) or 0) / found.known
+        value = found.children_for_reliability * rounded
+        yield statistic("children-for-reliability", value=value)
+
+
+def _missing(found: "Compared", masked: frozenset[str]) -> Iterator[Resource]:
     """Say what outcomes that are not known leave open, from rounded counts alone."""
     missing, known, observed = (
         shown(each) for each in (found.missing.count, found.known, found.observed)
     )
-    if missing is None:
-        yield statistic("missing", text=f"1 to {HES.mask_below - 1}")
+    if missing is None or "denominator-exception" in masked:
+        yield statistic("missing", text="masked")
         return
     yield statistic("missing", value=missing)
-    if known and observed is not None and shown(found.known - found.observed) is not None:
+    told = not masked & _TELLING and shown(found.known - found.observed) is not None
+    if known and observed is not None and told:
         least, most = observed / (known + missing), (observed + missing) / (known + missing)
         yield statistic("rate-known-only", value=min(1.0, observed / known))
         yield statistic("rate-bounds", interval=(least, min(1.0, most)))
 
 
-def _group(known: int, observed: int, expected: float, statistics: list[Resource]) -> Resource:
+def _group(
+    known: int,
+    observed: int,
+    expected: float,
+    statistics: list[Resource],
+    masked: frozenset[str] = frozenset(),
+) -> Resource:
     others = shown(known - observed)
-    seen = shown(observed) if others is not None else None
-    counts: Mapping[str, int | None] = {"initial-population": shown(known), "numerator": seen}
+    seen = shown(observed) if others is not None and not masked & _TELLING else None
+    whole = None if "denominator" in masked else shown(known)
+    counts: Mapping[str, int | None] = {"initial-population": whole, "numerator": seen}
     built: Resource = {
         "id": GROUP,
         "extension": [link_id("linkId", GROUP), *statistics],

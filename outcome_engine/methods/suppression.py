@@ -7,6 +7,7 @@ numbers that fit everything known: Fischetti M, Salazar JJ. J Am Stat Assoc 2001
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from time import monotonic
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,13 @@ Floats = npt.NDArray[np.float64]
 
 FAR = 10_000
 """More than any count that is looked for: where a reader knows no bound."""
+SECONDS = 120.0
+"""How long is looked for what to mask: the time grows with hospitals times strata, without a bound."""
+_INFEASIBLE = 2
+
+
+class UnsolvedError(Exception):
+    """What to mask was not found in time: nothing of the tables may be shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,27 +68,31 @@ class Suppression:
     vague: frozenset[int]
 
 
-def suppressed(table: Table) -> Suppression:
+def suppressed(table: Table, seconds: float = SECONDS) -> Suppression:
     """Return the cells to be masked: those of the rule, and the further ones that keep them unknown.
 
     Of the cells that stand in one relation with a cell that could be computed, the one of least cost is
     added, until none can be. A cell that could be computed for all that can be masked (one child in all
-    hospitals) is unknown as long as its mask may hide anything, as that of a further cell does.
+    hospitals) is unknown as long as its mask may hide anything, as that of a further cell does. Raises
+    UnsolvedError where so many seconds are not enough: what was found by then could depend on the machine.
     """
+    until = monotonic() + seconds
     masked = frozenset(at for at, cell in enumerate(table.cells) if cell.masked)
     if not masked:
         return Suppression(masked, masked)
     everything = masked | {
         at for at, cell in enumerate(table.cells) if cell.cost is not None and cell.cost < FAR
     }
-    vague = frozenset(pinned(table, everything) & masked) if pinned(table, masked) else frozenset()
+    vague = frozenset[int]()
+    if pinned(table, masked, until):
+        vague = frozenset(pinned(table, everything, until) & masked)
     cells = [
         replace(cell, hidden=(0, FAR)) if at in vague else cell
         for at, cell in enumerate(table.cells)
     ]
     open_table = Table(cells, table.relations)
     lost: set[int] = set()
-    while found := sorted(pinned(open_table, masked) - lost):
+    while found := sorted(pinned(open_table, masked, until) - lost):
         added: set[int] = set()
         for at in found:
             if {other for each in _with(table, at) for other in each.terms} & added:
@@ -94,12 +106,13 @@ def suppressed(table: Table) -> Suppression:
     return Suppression(masked, vague)
 
 
-def pinned(table: Table, masked: frozenset[int]) -> set[int]:
+def pinned(table: Table, masked: frozenset[int], until: float | None = None) -> set[int]:
     """Return the masked cells for which only one number fits what is known.
 
-    Empty, too, where nothing fits at all (see `fits`).
+    Empty, too, where nothing fits at all (see `fits`). Raises UnsolvedError after a moment of the
+    monotonic clock, by default in SECONDS.
     """
-    problem = _Problem(table, masked)
+    problem = _Problem(table, masked, until)
     remaining = set(masked)
     rng = np.random.default_rng(0)
     for _ in range(6):
@@ -119,7 +132,7 @@ def pinned(table: Table, masked: frozenset[int]) -> set[int]:
 
 
 def fits(table: Table, masked: frozenset[int]) -> bool:
-    """Tell whether there are numbers that fit what a reader takes for known."""
+    """Tell whether there are numbers that fit what a reader takes for known; may raise UnsolvedError."""
     return _Problem(table, masked).solve({}) is not None
 
 
@@ -137,7 +150,8 @@ def _moves(problem: "_Problem", at: int, remaining: set[int]) -> bool:
 class _Problem:
     """The whole numbers that fit what is known, near the truth where we know it."""
 
-    def __init__(self, table: Table, masked: frozenset[int]) -> None:
+    def __init__(self, table: Table, masked: frozenset[int], until: float | None = None) -> None:
+        self.until = monotonic() + SECONDS if until is None else until
         known = [_known(cell, at in masked) for at, cell in enumerate(table.cells)]
         self.truth = [cell.count for cell in table.cells]
         self.bounds = Bounds([each[0] for each in known], [each[1] for each in known])
@@ -159,12 +173,18 @@ class _Problem:
         cost = np.zeros(len(self.truth))
         for at, weight in weights.items():
             cost[at] = weight
+        left = self.until - monotonic()
+        if left <= 0:
+            raise UnsolvedError
         found = milp(
             cost,
+            options={"time_limit": left},
             integrality=np.ones(len(cost)),
             bounds=self.bounds,
             constraints=self.relations if len(self.relations.lb) else (),
         )
+        if found.status not in (0, _INFEASIBLE):
+            raise UnsolvedError  # taken for "nothing fits", it would be taken for "nothing is told"
         return None if found.x is None else np.rint(found.x)
 
     def moved(self, numbers: Floats, among: set[int]) -> set[int]:

@@ -163,7 +163,7 @@ def test_a_hospitals_numbers_are_those_of_its_comparison_and_disclosed(reports, 
             assert found["position"]["text"].startswith(each.position.stage)
         else:
             assert "position" not in found
-        for name in ("reliability", "power_of_alert", "power_of_alarm", "tau2"):
+        for name in ("reliability", "power_of_alert", "power_of_alarm"):
             value = found[name.replace("_", "-")]["value"]
             assert float(value) == pytest.approx(getattr(each, name), abs=1e-4)
     assert any("measureScore" in group(reports[each.id]) for each in expected.hospitals)
@@ -175,18 +175,101 @@ def test_no_count_of_a_hospital_is_exact(reports):
         if place and any(each["id"] == GROUP for each in report["group"]):
             assert {p.get("count") for p in group(report)["population"]} <= allowed
             text = statistics(report)["missing"]
-            assert "1 to 7" in text.get("text", "") or float(text["value"]) in allowed
+            assert text.get("text") == "masked" or float(text["value"]) in allowed
+
+
+def test_what_is_said_of_the_others_does_not_give_a_hospitals_count(reports, expected):
+    """n phi of all, less n - 1 phi of the others, is the square of the hospital's own deviation."""
+    for each in expected.hospitals:
+        assert not {"phi", "tau2"} & statistics(reports[each.id]).keys()
+    for name in ("phi", "tau2"):
+        value = statistics(reports[None])[name]["value"]
+        assert value == round(value, 2)
+
+
+def test_the_number_of_children_wanted_is_a_multiple_of_the_rounded_one(reports, expected):
+    for each in expected.hospitals:
+        found = statistics(reports[each.id])
+        share = float(found["reliability"]["value"])
+        of = float(found["children-for-reliability"]["value"]) * share / (1 - share) * 3 / 7
+        assert of == pytest.approx(shown(each.known), rel=0.01)
+
+
+def test_calibration_does_not_give_the_exact_number_of_events(reports, expected):
+    variance = sum(each.variance for each in expected.hospitals)
+    value = statistics(reports[None])["calibration-intercept"]["value"]
+    digits = -value.normalize().as_tuple().exponent
+    assert 0.5 * 10**-digits * variance >= 2.5
+
+
+def test_a_count_that_is_masked_for_the_sake_of_others_is_told_by_no_comparison(
+    core, outcomes, model
+):
+    place = {"reference": "Organization/b"}
+    report = outcome_engine.summary_report(core, outcomes, hospital=place, **MADE)
+    (shown_all,) = with_comparison([report], outcomes, model)
+    assert "measureScore" in group(shown_all)
+    for kind in ("numerator", "denominator"):
+        (own,) = [each for each in report["group"][0]["population"] if each["id"] == kind]
+        hidden = {key: value for key, value in own.items() if key != "count"}
+        others = [hidden if e is own else e for e in report["group"][0]["population"]]
+        masked = {**report, "group": [{**report["group"][0], "population": others}]}
+        (found,) = with_comparison([masked], outcomes, model)
+        counts = {p["id"].removeprefix(f"{GROUP}-"): p for p in group(found)["population"]}
+        assert "count" not in counts["numerator"]
+        assert "count" not in counts["observed"]
+        assert ("count" in counts["initial-population"]) == (kind == "numerator")
+        assert "measureScore" not in group(found)
+        told = statistics(found).keys() & {"position", "rate-known-only", "rate-bounds"}
+        assert not told
+
+
+def test_why_nothing_is_compared_has_no_hospitals_count_in_it(core, outcomes, model):
+    few = [each for each in outcomes if each.hospital in ("Organization/a", "Organization/few")]
+    exact = outcome_engine.summary_report(core, few, hospital=None, **MADE)
+    (found,) = with_comparison([exact], few, model)
+    text = "Not compared: 1 hospitals can be compared, and the policy needs 3."
+    assert reason(found) == text
+
+
+def test_where_hospitals_do_not_differ_no_number_of_children_would_do(core, outcomes, model):
+    """Of fewer than five hospitals no variance between them is estimated: it counts as none."""
+    four = [each for each in outcomes if each.hospital[-1] in "abcd"]
+    about = [None, *(f"Organization/{each}" for each in "abcd")]
+    exact = [
+        outcome_engine.summary_report(
+            core, four, hospital={"reference": each} if each else None, **MADE
+        )
+        for each in about
+    ]
+    for report in with_comparison(exact, four, model):
+        found = statistics(report)
+        assert "children-for-reliability" not in found
+        assert "phi" not in found
+
+
+def test_a_model_of_another_event_or_of_factors_of_another_kind_compares_nothing(
+    core, outcomes, model
+):
+    report = outcome_engine.summary_report(core, outcomes, hospital=None, **MADE)
+    parameters = model.content.parameters.model_copy(update={"event": "salvaged"})
+    other = replace(model, content=model.content.model_copy(update={"parameters": parameters}))
+    (found,) = with_comparison([report], outcomes, other)
+    assert "the model predicts `salvaged`" in reason(found)
+    wrong = [replace(each, factors=(replace(each.factors[0], value="yes"),)) for each in outcomes]
+    (found,) = with_comparison([report], wrong, model)
+    assert "factor trisomy-21" in reason(found)
 
 
 def test_the_nation_has_what_is_true_of_all(reports, expected):
     found = statistics(reports[None])
-    assert float(found["tau2"]["value"]) == pytest.approx(expected.tau2, abs=1e-4)
-    assert float(found["phi"]["value"]) == pytest.approx(expected.together.phi, abs=1e-4)
+    assert float(found["tau2"]["value"]) == pytest.approx(expected.tau2, abs=5e-3)
+    assert float(found["phi"]["value"]) == pytest.approx(expected.together.phi, abs=5e-3)
     assert float(found["c-statistic"]["value"]) == pytest.approx(
         expected.discrimination.value, abs=1e-4
     )
     assert float(found["calibration-intercept"]["value"]) == pytest.approx(
-        expected.calibration.intercept, abs=1e-4
+        expected.calibration.intercept, abs=0.5
     )
     assert found["hospitals-compared"]["value"] == 5
     assert found["hospitals-not-compared"]["value"] == 1
