@@ -239,7 +239,8 @@ def check_period(period: Period) -> Period:
     full = all(len(day) == _DAY and is_date(day) for day in period)
     if not full or period.start > period.end:
         message = f"The period `{period.start}` to `{period.end}` is not two full dates in order."
-        raise FhirError(400, [error("value", message)])
+        name = "periodEnd" if is_date(period.start) else "periodStart"
+        raise FhirError(400, [error("value", message, f"Parameters.parameter('{name}')")])
     return period
 
 

@@ -20,9 +20,9 @@ _FORMS = ("fact", "category", "number", "square")
 
 def add_arguments(add: Callable[[str, str], argparse.ArgumentParser]) -> None:
     """Add the command and its actions."""
-    actions = add("case-mix", "Fit a case-mix model, or show one.").add_subparsers(
-        required=True, metavar="action"
-    )
+    actions = add(
+        "case-mix", "Fit a case-mix model, show one, or compare hospitals by it."
+    ).add_subparsers(required=True, metavar="action")
     fitted = actions.add_parser("fit", help="fit a model to outcome rows; writes an unsigned file")
     fitted.add_argument("rows", type=Path, help="outcome rows, CSV or Parquet")
     fitted.add_argument("--measure", required=True, help="canonical of the measure, url|version")

@@ -35,8 +35,11 @@ def compartment(context: Context, owner: Owner, resource_type: str, pairs: Pairs
     """Return the searchset of `[owner]/[id]/[type]?…`; the type `*` is every type of the compartment.
 
     Raises FhirError 404 for an owner that has no compartment or is not here, or a type that is not
-    in it, 400 for what the search does not serve.
+    in it, or an unknown operation, 400 for what the search does not serve.
     """
+    if resource_type.startswith("$"):
+        text = f"One {owner.type} has no operation {resource_type}: /metadata lists the operations."
+        raise FhirError(404, [error("not-found", text, "http.url")])
     places = parameters_of(owner.type)
     if resource_type != "*" and resource_type not in places:
         text = f"{resource_type} is not in the compartment of {owner.type}."

@@ -13,7 +13,7 @@ import outcome_engine
 from fhir_server.context import Context, instant
 from fhir_server.interactions.targets import find
 from fhir_server.operations.export import members_of
-from fhir_server.operations.parameters import Input, Kinds, of_query, of_resource, required
+from fhir_server.operations.parameters import Input, Kinds, missing, of_query, of_resource, required
 from fhir_server.store import read as store
 from outcome_engine import Period
 from r4.dates import is_date, is_instant
@@ -118,7 +118,9 @@ def measures_of(given: Input) -> tuple[str, ...]:
         wanted = next((url for url, each in known.items() if each["id"] == identifier), None)
         urls = [wanted or f"Measure/{identifier}"]
     else:
-        urls = given.get("measureUrl") or required(given, "measure")
+        urls = given.get("measureUrl") or given.get("measure") or []
+    if not urls:
+        raise missing("measureUrl", "measure")
     canonicals = (outcome_engine.canonical(url) for url in urls)
     return tuple(dict.fromkeys(canonicals))
 
@@ -230,7 +232,9 @@ def one(context: Context, text: str, name: str, resource_type: str) -> str:
         ids = [each for _, each in known]
     if len(ids) != 1:
         where = f"Parameters.parameter('{name}')"
-        raise FhirError(404, [error("not-found", f"{text} is not known here.", where)])
+        raise FhirError(
+            404, [error("not-found", f"{text} is no {resource_type} that is known here.", where)]
+        )
     return f"{resource_type}/{ids[0]}"
 
 

@@ -4,7 +4,7 @@ https://hl7.org/fhir/R4/measurereport.html
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from itertools import groupby
 
 import outcome_engine
@@ -38,9 +38,12 @@ async def bundles(context: Context, found: Evaluated, *, keep: bool) -> AsyncIte
 
 
 def outcome(found: Evaluated) -> Resource | None:
-    """Return an OperationOutcome that names the children who could not be assessed, if there are any."""
-    left_out = found.left_out()
-    return operation_outcome(map(_left_out, left_out)) if left_out else None
+    """Return an OperationOutcome that says of whom there is no report, and why; None where of nobody.
+
+    That is of the children who could not be assessed, and of one who is asked for and has no case.
+    """
+    issues = [*map(_left_out, found.left_out()), *_without_case(found)]
+    return operation_outcome(issues) if issues else None
 
 
 async def summaries(context: Context, found: Evaluated) -> list[Resource]:
@@ -209,6 +212,15 @@ def _reporter(hospital: str | None) -> Resource:
 
 def _left_out(child: NotAssessable) -> Issue:
     return Issue("warning", "incomplete", f"{child.case} is left out: {child.reason}")
+
+
+def _without_case(found: Evaluated) -> Iterator[Issue]:
+    if not found.asked.is_of_one:
+        return
+    for measure in found.asked.measures:
+        if not found.outcomes[measure]:
+            text = f"{(found.asked.subjects or ('',))[0]} has no case of {measure} in the period."
+            yield Issue("information", "not-found", text, "Parameters.parameter('subject')")
 
 
 def _bundle(

@@ -25,7 +25,7 @@ def grade(context: Context, given: Input, resource_id: str) -> Resource:
     grading = given.get("grading", _DINDO)
     if grading not in (_DINDO, _MADADI):
         text = f"There is no grading {grading!r}; there are: {_DINDO}, {_MADADI}."
-        raise FhirError(400, [error("code-invalid", text, "grading")])
+        raise FhirError(400, [error("code-invalid", text, "Parameters.parameter('grading')")])
     event = decode(read(context, "Observation", resource_id).body)
     if grading == _MADADI:
         clavien.clavien_madadi(event)

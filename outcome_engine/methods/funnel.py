@@ -6,7 +6,7 @@ round: Seaton SE, Manktelow BN. BMC Med Res Methodol 2012;12:98.
 """
 
 from dataclasses import dataclass
-from math import asin, exp, sin, sqrt
+from math import exp, sqrt
 
 import numpy as np
 import numpy.typing as npt
@@ -153,10 +153,3 @@ def root_ratio_limits(expected: float, tau2: float, level: float) -> tuple[float
     """Return O/E limits on the scale of the square root, with overdispersion (CQC)."""
     spread = float(norm.ppf(0.5 + level / 2)) * sqrt(1 / (4 * expected) + tau2)
     return max(0.0, 1 - spread) ** 2, (1 + spread) ** 2
-
-
-def arcsine_limits(target: float, total: float, tau2: float, level: float) -> tuple[float, float]:
-    """Return limits of a proportion on the scale of the arcsine, with overdispersion."""
-    spread = float(norm.ppf(0.5 + level / 2)) * sqrt(1 / (4 * total) + tau2)
-    centre, quarter = asin(sqrt(target)), asin(1.0)
-    return sin(max(0.0, centre - spread)) ** 2, sin(min(quarter, centre + spread)) ** 2

@@ -59,7 +59,27 @@ def test_a_period_is_two_full_dates_in_order_even_if_nobody_is_in_it(
 ) -> None:
     answer = asked(server, reportType=kind, periodStart=start, periodEnd=end)
     assert answer.status_code == 400
-    assert "not two full dates in order" in answer.json()["issue"][0]["diagnostics"]
+    (issue,) = answer.json()["issue"]
+    assert "not two full dates in order" in issue["diagnostics"]
+    wrong = "periodEnd" if start == "2012-12-31" else "periodStart"
+    assert issue["expression"] == [f"Parameters.parameter('{wrong}')"]
+
+
+@pytest.mark.parametrize("operation", ["$evaluate", "$evaluate-measure", "$collect-data"])
+def test_a_measure_is_asked_for_by_either_of_its_names(server: Served, operation: str) -> None:
+    answer = server.http.get(f"/Measure/{operation}", params=PERIOD)
+    assert answer.status_code == 400
+    (issue,) = answer.json()["issue"]
+    assert issue["diagnostics"] == "The parameter measureUrl or measure is required."
+
+
+def test_of_a_child_without_a_case_it_is_said_that_there_is_no_report(server: Served) -> None:
+    server.http.put("/Patient/caseless", json={"resourceType": "Patient", "id": "caseless"})
+    (told,) = asked(server, subject="Patient/caseless").json()["parameter"]
+    assert told["name"] == "outcome"
+    (issue,) = told["resource"]["issue"]
+    assert (issue["severity"], issue["code"]) == ("information", "not-found")
+    assert issue["diagnostics"].startswith(f"Patient/caseless has no case of {MEASURE}|")
 
 
 def test_a_summary_has_no_subject(server: Served) -> None:

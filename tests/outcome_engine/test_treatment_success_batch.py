@@ -6,12 +6,8 @@ from itertools import product
 
 import pytest
 
-import outcome_engine
-from outcome_engine import batch, columns, staging, tables
-from outcome_engine.definition import definition
-from outcome_engine.views.view import view
-from tests.outcome_engine.flattened import of
-from tests.outcome_engine.signing import TSS, measure, parameters, signed
+from tests.outcome_engine.flattened import many, one_by_one
+from tests.outcome_engine.signing import TSS, parameters, signed
 from tests.outcome_engine.simulated import records
 from tests.outcome_engine.test_treatment_success_children import AFTER, NAMES, child
 
@@ -44,37 +40,6 @@ def renamed(resources, number):
     return [each | {"id": f"{number}-{each['id']}"} for each in resources]
 
 
-def staged(those, file):
-    found = {}
-    for view_id in definition(TSS, file).views:
-        rows = [
-            row
-            for resources in those
-            for row in staging.stage(view(view_id), patient(resources), of(view_id, resources))
-        ]
-        found[view_id] = tables.arrow(view_id, rows)
-    return found
-
-
-def patient(resources):
-    return next(
-        e["id"] for e in resources if e["resourceType"] == "Patient" and e.get("active", True)
-    )
-
-
-def both(those, known, terminology, as_of=AFTER):
-    """Return the outcome rows of the batch and of the single evaluator, by child."""
-    file = known.of(measure(), as_of)
-    found = tables.in_duckdb(staged(those, file))
-    members = batch.memberships(found, TSS, terminology, file)
-    many = batch.outcomes(found, TSS, as_of, members, file).to_pyarrow().to_pylist()
-    single = {}
-    for resources in those:
-        outcome = outcome_engine.assess(TSS, resources, as_of, terminology, known)
-        single[patient(resources)] = columns.row(definition(TSS, file), outcome)
-    return {row["child"]: row for row in many}, single
-
-
 def not_recorded(rule):
     def change(file):
         file["parameters"]["minor-major-definition"]["urgency-not-recorded"] = rule
@@ -91,10 +56,10 @@ def by_procedure(file):
 
 
 def agree(those, known, terminology, as_of=AFTER):
-    many, single = both(those, known, terminology, as_of)
-    assert many == single
-    assert len(many) == len(those)
-    return many
+    found = many(those, TSS, as_of, terminology, parameters=known)
+    assert (found, {}) == one_by_one(those, TSS, as_of, terminology, known)
+    assert len(found) == len(those)
+    return found
 
 
 def test_changed_golden_records_ties_included(terminology):
@@ -120,12 +85,10 @@ def test_urgencies_that_are_not_recorded(terminology, rule):
 
 def test_simulated_children(terminology):
     those = records("hirschsprung", size=0.2)
-    many, single = both(those, parameters(signed()), terminology, "2026-06-30")
-    assert many == single
-    assert len({row["score"] for row in many.values()}) > 3
+    rows = agree(those, parameters(signed()), terminology, "2026-06-30")
+    assert len({row["score"] for row in rows.values()}) > 3
 
 
 def test_with_other_ways_of_counting(terminology):
     those = records("hirschsprung", size=0.1)
-    many, single = both(those, parameters(signed(by_procedure)), terminology, "2026-06-30")
-    assert many == single
+    agree(those, parameters(signed(by_procedure)), terminology, "2026-06-30")

@@ -42,6 +42,23 @@ def test_the_example_makes_a_table_of_each_view_from_an_export(
         registry.close()
 
 
+def test_the_example_passes_over_types_that_the_export_has_no_file_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "export").mkdir()
+    found = [each for each in stored_examples() if each["resourceType"] == "Procedure"]
+    (tmp_path / "export" / "Procedure.0.ndjson").write_bytes(b"\n".join(map(encode, found)))
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    [code] = re.findall(r"```python\n(.*?)```", DOCUMENT, re.DOTALL)
+    exec(code, names)  # noqa: S102 - our own document
+    registry = names["registry"]
+    try:
+        assert registry.sql("SHOW TABLES").fetchall() == [("Procedures",)]
+    finally:
+        registry.close()
+
+
 def test_every_view_stands_in_its_list_and_every_column_on_its_page() -> None:
     listed = re.findall(r"^\| `([a-z-]+)` \| one for", DOCUMENT, re.MULTILINE)
     assert set(listed) == set(views())

@@ -84,6 +84,12 @@ def test_what_is_no_compartment_is_not_found(registry: Registry, owner: Owner, k
     assert refusal.value.status == 404
 
 
+def test_an_operation_that_is_not_of_one_resource_is_named(registry: Registry) -> None:
+    with pytest.raises(FhirError, match=r"One Measure has no operation \$evaluate") as refusal:
+        of(registry, Owner("Measure", "any"), "$evaluate")
+    assert refusal.value.status == 404
+
+
 def test_everything_is_the_compartment_and_what_it_refers_to(registry: Registry) -> None:
     bundle = decode(everything(registry.context, HERON, []))
     assert places(bundle, "match") == {"Patient/heron", "Encounter/e", "Observation/o", "Basic/b"}
