@@ -21,7 +21,7 @@ NOTE = f"{CSOR}/Questionnaire/operative-note-hirschsprung"
 SURVEY = f"{CSOR}/Questionnaire/parent-survey-hirschsprung-5-years"
 _COUNTS = ("children", "notes", "surveys", "due", "unknown", "good", "share", "interval")
 _COMPARED = ("children", "deaths", "expected", "ratio", "95% limits", "position")
-_BLOCKS = ("p", "li", "h1", "h2", "h3", "td")
+_BLOCKS = ("p", "li")
 Report = dict[str, Any]
 
 
@@ -39,8 +39,9 @@ def show(console: Console, http: httpx.Client, reports: dict[str, list[Report]])
     console.print(_comparison(survival, names))
     console.print(
         "expected: by each hospital's own children, from a model that was fitted to them and signed by "
-        "the demo itself (illustrative). No ranking: a hospital is seen beside its own prediction. "
-        "Inside the limits is no evidence of safety.",
+        "the demo itself (illustrative). Deaths are rounded to 5, and the ratio comes from what is shown; "
+        "the position comes from the exact number. No ranking: a hospital is seen beside its own "
+        "prediction. Inside the limits is no evidence of safety.",
         end="\n\n",
     )
     for line in _treatment_success(scores):
