@@ -87,6 +87,7 @@ OPERATIONS = {
         "evaluate": f"{_OWN}/Measure-evaluate",
         "evaluate-measure": f"{_OWN}/Measure-evaluate-measure",
         "collect-data": f"{_OWN}/Measure-collect-data",
+        "care-gaps": f"{_OWN}/Measure-care-gaps",
         "data-requirements": f"{_OWN}/Measure-data-requirements",
     },
     "Subscription": {

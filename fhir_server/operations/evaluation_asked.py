@@ -40,7 +40,7 @@ NAMES: Kinds = {
     "reporter": "party",
     "_at": "dateTime",
 }
-REPEATS = ("measureUrl", "measure")
+REPEATS = ("measureUrl", "measure", "status")
 UNSUPPORTED = {
     "practitioner": "The registry's cases belong to hospitals: name one with provider.",
     "providerResource": "A provider must be known here: name its Organization with provider.",
@@ -56,6 +56,7 @@ UNSUPPORTED = {
 class Asked:
     """An evaluation: measures (url with version), period, report type, and whom it is about.
 
+    The type is one of MeasureReport, or `care-gaps`: individual reports, with what they rest on.
     subjects: Patients (`Patient/id`) whose reports are wanted, None for everybody; group: the Reference
     of the Group that they are the members of; hospital: `Organization/id`; at: the moment whose stored
     data are wanted, None for what stands now.

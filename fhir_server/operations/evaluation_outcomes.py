@@ -86,7 +86,7 @@ def _keep(
     context: Context, found: Evaluated, measure: str, record: list[Resource], outcome: ChildOutcome
 ) -> None:
     """Keep of a child's record what reports say of it: the record itself is not held."""
-    if found.asked.subjects is not None:
+    if found.asked.subjects is not None or found.asked.type == "care-gaps":
         found.resources |= _used(record, outcome)
     if found.asked.type != "summary":
         text = report_text(outcome, record, context.terminology)

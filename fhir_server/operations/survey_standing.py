@@ -136,15 +136,20 @@ def open_tasks(context: Context, child: Resource) -> list[Resource]:
 
 def survey_tasks(context: Context, child: Resource) -> list[Resource]:
     """Return the Tasks of all surveys about a child, whatever has become of them."""
-    about = _about(_records(context, child))
-    _, found = find(context, "Task", f"{about}&code={TASK}|{SURVEY}", MANY)
+    criteria = f"{about(context, child)}&code={TASK}|{SURVEY}"
+    _, found = find(context, "Task", criteria, MANY)
     return [decode(each.body) for each in found]
 
 
 def people(context: Context, child: Resource) -> list[Resource]:
     """Return the RelatedPersons of a child."""
-    _, found = find(context, "RelatedPerson", _about(_records(context, child)), MANY)
+    _, found = find(context, "RelatedPerson", about(context, child), MANY)
     return [decode(each.body) for each in found]
+
+
+def about(context: Context, child: Resource) -> str:
+    """Return the search criteria of what is about a child, under any of its records."""
+    return _about(_records(context, child))
 
 
 def _consents(context: Context, records: list[Resource]) -> list[Resource]:

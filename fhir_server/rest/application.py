@@ -27,7 +27,7 @@ READS = frozenset(
         "$status", "$events", "$export", "$import", "$bulk",
         "$lastn", "$stats", "$grade", "$validate-code", "$expand", "$lookup", "$translate", "$subsumes",
         "$closure", "$convert", "$carry-over", "$assemble", "$populate",
-        "$document", "$pdf", "$mdm", "$collect-data",
+        "$document", "$pdf", "$mdm", "$collect-data", "$care-gaps",
         "$data-requirements",
     }
 )  # fmt: skip

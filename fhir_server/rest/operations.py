@@ -6,6 +6,7 @@ https://hl7.org/fhir/R4/operations.html
 import asyncio
 
 from fhir_server.context import Context
+from fhir_server.operations import care_gaps as care_gaps_operation
 from fhir_server.operations import collect_data as collect_data_operation
 from fhir_server.operations import data_requirements as data_requirements_operation
 from fhir_server.operations import evaluate as evaluate_operation
@@ -21,7 +22,7 @@ from fhir_server.operations.evaluation_job import accept_evaluation
 from fhir_server.rest import bulk, negotiate
 from fhir_server.rest.answers import Answer, Asked
 from fhir_server.rest.keeping import write
-from r4.issue import operation_outcome
+from r4.issue import FhirError, error, operation_outcome
 from r4.json import encode
 from r4.positions import placed
 
@@ -144,6 +145,17 @@ async def collect_data(context: Context, asked: Asked) -> Answer:
     """GET or POST Measure/$collect-data."""
     given = _evaluation(asked, collect_data_operation.NAMES)
     return Answer(encode(await collect_data_operation.collect_data(context, given)))
+
+
+async def care_gaps(context: Context, asked: Asked) -> Answer:
+    """GET or POST Measure/$care-gaps, at once; raises FhirError 400 for `Prefer: respond-async`."""
+    if bulk.prefers_later(asked):
+        text = (
+            "$care-gaps is answered at once: leave out Prefer: respond-async, and name a provider."
+        )
+        raise FhirError(400, [error("not-supported", text, "http.prefer")])
+    given = _evaluation(asked, care_gaps_operation.NAMES)
+    return Answer(encode(await care_gaps_operation.care_gaps(context, given)))
 
 
 async def data_requirements(_context: Context, asked: Asked) -> Answer:

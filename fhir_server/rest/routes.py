@@ -100,6 +100,7 @@ TABLE = (
         "POST", "/Measure/{id}/$evaluate-measure", "$evaluate", operations.evaluate_measure
     ),
     *_both("/Measure/$collect-data", "$collect-data", operations.collect_data),
+    *_both("/Measure/$care-gaps", "$care-gaps", operations.care_gaps),
     *_both("/Measure/$data-requirements", "$data-requirements", operations.data_requirements),
     *_both("/Measure/{id}/$data-requirements", "$data-requirements", operations.data_requirements),
     Interaction("GET", "/Subscription/$status", "$status", subscriptions.statuses),

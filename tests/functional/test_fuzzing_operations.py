@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from fhir_server.operations import (
     amend,
     assemble,
+    care_gaps,
     carry_over,
     closure,
     collect_data,
@@ -59,6 +60,7 @@ KINDS: dict[str, Kinds] = {
     "$addend": amend.ADDENDUM,
     "$assemble": assemble.NAMES,
     "$bulk": {},
+    "$care-gaps": care_gaps.NAMES,
     "$carry-over": carry_over.NAMES,
     "$closure": closure.NAMES,
     "$collect-data": collect_data.NAMES,
@@ -92,6 +94,7 @@ KINDS: dict[str, Kinds] = {
 RIGHT: dict[str, tuple[str, ...]] = {
     "$addend": ("text", "signer"),
     "$assemble": ("questionnaire",),
+    "$care-gaps": ("measureUrl", "periodStart", "periodEnd", "status"),
     "$carry-over": ("response", "signer"),
     "$collect-data": ("measureUrl", "periodStart", "periodEnd"),
     "$correct": ("response", "reason", "signer"),
