@@ -75,7 +75,7 @@ def test_what_hinders_a_process_is_told_and_it_goes_on(tmp_path: Path) -> None:
 def test_a_server_killed_again_and_again_keeps_every_outcome_once(
     kind: str, tmp_path: Path
 ) -> None:
-    server = Process(tmp_path, kind)
+    server = Process(tmp_path, kind, outcomes=True)
     made = context(Settings(database=server.database))
     try:
         for number in range(CHILDREN):

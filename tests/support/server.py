@@ -91,9 +91,12 @@ def served(folder: Path, kind: str = "sqlite", **settings: object) -> Iterator[S
 
 
 class Process:
-    """`python -m fhir_server serve` as a process of its own, which can be killed."""
+    """`python -m fhir_server serve` as a process of its own, which can be killed.
 
-    def __init__(self, folder: Path, kind: str = "sqlite") -> None:
+    outcomes: whether it keeps the children's outcomes, by a further process that takes its time to start.
+    """
+
+    def __init__(self, folder: Path, kind: str = "sqlite", *, outcomes: bool = False) -> None:
         self.database = new_database(kind, folder, loaded)
         self.fhir_port, self.mllp_port = free_port(), free_port()
         self.base_url = f"http://127.0.0.1:{self.fhir_port}/fhir"
@@ -104,6 +107,7 @@ class Process:
             "CSOR_SIGNING_KEY": str(folder / "signing.pem"),
             "CSOR_FHIR_PORT": str(self.fhir_port),
             "CSOR_MLLP_PORT": str(self.mllp_port),
+            "CSOR_OUTCOMES": str(outcomes).lower(),
         }
         self._process: subprocess.Popen[bytes] | None = None
 
