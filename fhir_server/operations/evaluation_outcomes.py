@@ -49,12 +49,15 @@ class Evaluated:
         return [each for each in self.outcomes[measure] if isinstance(each, ChildOutcome)]
 
     def left_out(self) -> list[NotAssessable]:
-        """List the children that could not be assessed, by any of the measures."""
+        """List the children that could not be assessed, by any of the measures.
+
+        Of a hospital that is asked about its own alone: others were read where it is compared with them.
+        """
         return [
             each
             for outcomes in self.outcomes.values()
             for each in outcomes
-            if isinstance(each, NotAssessable)
+            if isinstance(each, NotAssessable) and self.asked.hospital in (None, each.hospital)
         ]
 
 
@@ -66,7 +69,7 @@ async def evaluated(context: Context, asked: Asked, told: Told | None = None) ->
     found = Evaluated(asked, asked.at or await settled(context))
     done = 0
     for measure in asked.measures:
-        if (kept := _kept(context, found, measure)) is not None:
+        if (kept := await _kept(context, found, measure)) is not None:
             found.outcomes[measure] = kept
             done += len(kept)
             continue
@@ -93,7 +96,7 @@ def _keep(
         found.texts[measure, outcome.patient] = text
 
 
-def _kept(
+async def _kept(
     context: Context, evaluated: Evaluated, measure: str
 ) -> list[ChildOutcome | NotAssessable] | None:
     """Return the outcomes that a summary counts where they are kept and current, else None."""
@@ -103,7 +106,7 @@ def _kept(
     compared = case_mix_model(context, measure, evaluated.as_of)[0] is not None
     hospital = None if compared else asked.hospital
     url = measure.partition("|")[0]
-    return outcomes_kept.outcomes(context, url, asked.period, evaluated.moment, hospital)
+    return await outcomes_kept.outcomes(context, url, asked.period, evaluated.moment, hospital)
 
 
 async def _outcomes(

@@ -4,6 +4,7 @@ That is: by the definitions and terminologies of this moment, as of the day, and
 stored up to a moment and nothing that was stored after it.
 """
 
+import asyncio
 from datetime import datetime
 
 import outcome_engine
@@ -17,14 +18,18 @@ from outcome_engine.definition import definition
 
 Outcome = ChildOutcome | NotAssessable
 
+READ_AT_ONCE = 100
+"""Outcomes decoded together; others are served between two such parts."""
 
-def outcomes(
+
+async def outcomes(
     context: Context, measure: str, period: Period, at: datetime, hospital: str | None = None
 ) -> list[Outcome] | None:
     """Return the outcomes of the children whose case began in a period, or may have, as of a moment.
 
     measure: a url without version; hospital: as `Organization/1`, or None for all. None where what is
-    kept is not up to date to the moment, or goes beyond it: whoever asks computes then.
+    kept is not up to date to the moment, or goes beyond it: whoever asks computes then. Others are served
+    while they are decoded.
     """
     database = context.database
     wanted = current(context, instant(at)[:10]).get(measure)
@@ -32,20 +37,23 @@ def outcomes(
     if before is None or before.generation != wanted or not before.is_swept:
         return None
     found = store.of_period(database, measure, period.start, period.end)
-    moment = microseconds(at)
+    moment, day = microseconds(at), instant(at)[:10]
     if (
         store.is_changed_after(database, TYPES, before.position)
         or store.is_later(database, TYPES, before.position, moment)
         or _cursor(context, measure) != before
     ):
         return None
-    file = context.parameters.of(outcome_engine.measures()[measure], instant(at)[:10])
+    file = context.parameters.of(outcome_engine.measures()[measure], day)
     rules = {rule.id: rule for rule in definition(measure, file).rules}
-    return [
-        outcomes_body.outcome(each, rules, file)
-        for each in found
-        if (hospital is None or each.hospital == hospital) and outcomes_body.may_be_in(each, period)
-    ]
+    listed: list[Outcome] = []
+    for number, each in enumerate(found):
+        if number % READ_AT_ONCE == 0:
+            await asyncio.sleep(0)
+        is_there = hospital is None or each.hospital == hospital
+        if is_there and outcomes_body.may_be_in(each, period):
+            listed.append(outcomes_body.outcome(each, rules, file))
+    return listed
 
 
 def _cursor(context: Context, measure: str) -> store.Cursor | None:

@@ -16,7 +16,7 @@ from scipy.sparse import csr_array
 
 Floats = npt.NDArray[np.float64]
 
-FAR = 10_000
+FAR = 10_000_000
 """More than any count that is looked for: where a reader knows no bound."""
 SECONDS = 120.0
 """How long is looked for what to mask: the time grows with hospitals times strata, without a bound."""

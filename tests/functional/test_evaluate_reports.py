@@ -1,10 +1,14 @@
 """What `$evaluate` can be asked for: several measures, Groups, hospitals, lists of children, strata."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from fhir_server.operations.evaluation_asked import Asked
+from fhir_server.operations.evaluation_outcomes import Evaluated
+from outcome_engine import NotAssessable, Period
 from outcome_engine.report_groups import stratum_of
 from r4.json import encode
 from tests.functional.test_evaluate import MEASURE, Resource, case, patient, stoma
@@ -305,3 +309,13 @@ def test_what_does_not_fit_together_is_refused(
     registry: Served, change: dict[str, str], status: int
 ) -> None:
     assert ask(registry, **change).status_code == status
+
+
+def test_a_hospital_is_told_of_its_own_children_alone_who_cannot_be_assessed() -> None:
+    """Where hospitals are compared, the others' children are read too."""
+    own = NotAssessable("EpisodeOfCare/own", "Organization/north", "Nobody is known.")
+    other = NotAssessable("EpisodeOfCare/other", "Organization/south", "Nobody is known.")
+    period, at = Period("2012-01-01", "2012-12-31"), datetime(2024, 1, 1, tzinfo=UTC)
+    for hospital, told in (("Organization/north", [own]), (None, [own, other])):
+        asked = Asked((MEASURE,), period, "summary", hospital=hospital)
+        assert Evaluated(asked, at, {MEASURE: [own, other]}).left_out() == told

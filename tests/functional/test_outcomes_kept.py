@@ -57,7 +57,7 @@ async def caught_up(made: Context, measure: str = MEASURE) -> None:
 
 
 async def of_period(made: Context, measure: str = MEASURE) -> list[Any] | None:
-    return outcomes_kept.outcomes(made, measure, PERIOD, await settled(made))
+    return await outcomes_kept.outcomes(made, measure, PERIOD, await settled(made))
 
 
 async def computed(made: Context) -> list[Any]:
@@ -210,7 +210,7 @@ def test_what_is_not_followed_is_computed(empty: Settings) -> None:
         await changes(made, LIFE[2])
         assert await of_period(made) is None  # an event that is not in it
         early = made.now() - timedelta(hours=1)
-        assert outcomes_kept.outcomes(made, MEASURE, PERIOD, early) is None
+        assert await outcomes_kept.outcomes(made, MEASURE, PERIOD, early) is None
 
     run(empty, work)
 

@@ -1,13 +1,16 @@
 """A summary made of kept outcomes is the summary that is computed: the same numbers, without the records."""
 
+import asyncio
 from typing import Any
 
 import pytest
 
 from fhir_server.context import Context
-from fhir_server.operations import children
+from fhir_server.operations import children, outcomes_kept
 from fhir_server.operations.evaluate import evaluate
+from fhir_server.operations.past import settled
 from fhir_server.settings import Settings
+from outcome_engine import Period
 from tests.functional.test_evaluate import HOSPITAL, MEASURE, case, patient, retired, stoma
 from tests.functional.test_outcomes_as_of import OTHER, stored
 from tests.functional.test_outcomes_kept import changes, empty, kept, run
@@ -57,5 +60,31 @@ def test_the_same_numbers_without_reading_a_record(
         assert without_times(found) == without_times(computed)
         if not about:
             assert without_times(again) != without_times(found)  # the newest event counts
+
+    run(empty, work)
+
+
+@pytest.mark.postgresql_slow
+def test_others_are_served_while_kept_outcomes_are_read(
+    empty: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outcomes_kept, "READ_AT_ONCE", 2)
+    period, turns = Period("2012-01-01", "2012-12-31"), [0]
+
+    async def another() -> None:
+        while True:
+            turns[0] += 1
+            await asyncio.sleep(0)
+
+    async def work(made: Context) -> None:
+        await changes(made, *PEOPLE)
+        async with kept(made):
+            at = await settled(made)
+            beside = asyncio.create_task(another())
+            before = turns[0]
+            found = await outcomes_kept.outcomes(made, MEASURE, period, at)
+            beside.cancel()
+            assert found is not None
+            assert turns[0] - before >= len(found) // 2
 
     run(empty, work)

@@ -32,3 +32,14 @@ def test_a_solver_that_gives_up_has_not_found_that_nothing_is_told(monkeypatch):
     monkeypatch.setattr(suppression, "milp", given_up)
     with pytest.raises(suppression.UnsolvedError):
         suppression.pinned(TABLE, frozenset({1}))
+
+
+def test_large_counts_are_no_reason_to_give_a_small_one_away():
+    """A reader with the nation's 30,003 and the others' exact 30,000 would have the three."""
+    large = 30_000
+    cells = (Cell(large + 3, (large + 3, large + 3)), Cell(3, (3, 3), (1, 7), masked=True))
+    cells += (Cell(large, (large, large), cost=large), Cell(large - 5, (large - 5, large - 5)))
+    scored = Relation({2: 1, 3: -1}, 0, suppression.FAR)
+    bad = Relation({2: 1, 1: -1}, 0, suppression.FAR)
+    table = Table(cells, (Relation({0: 1, 1: -1, 2: -1}), scored, bad))
+    assert suppression.suppressed(table).masked == {1, 2}

@@ -296,6 +296,14 @@ class TestQualityOfLife:
         assert values(outcome)["quality-of-life"] == 74_999_999
         assert outcome.score.value == Decimal("0.88")
 
+    def test_a_quantity_that_is_not_exact_is_no_measurement(self, told):
+        resources = child("green")
+        resources[-1].pop("valueInteger")
+        resources[-1]["valueQuantity"] = {"value": Decimal(75), "comparator": "<"}
+        outcome = told(resources)
+        assert values(outcome)["quality-of-life"] is None
+        assert dict(outcome.score.assumed) == {"quality-of-life": 50}
+
     def test_what_was_measured_before_death_counts_where_the_parameters_say_nothing(self, told):
         def nothing(file):
             file["parameters"]["quality-of-life-scaling"]["after-death"] = None
