@@ -149,12 +149,12 @@ async def collect_data(context: Context, asked: Asked) -> Answer:
 
 async def care_gaps(context: Context, asked: Asked) -> Answer:
     """GET or POST Measure/$care-gaps, at once; raises FhirError 400 for `Prefer: respond-async`."""
+    given = _evaluation(asked, care_gaps_operation.NAMES)
     if bulk.prefers_later(asked):
         text = (
             "$care-gaps is answered at once: leave out Prefer: respond-async, and name a provider."
         )
         raise FhirError(400, [error("not-supported", text, "http.prefer")])
-    given = _evaluation(asked, care_gaps_operation.NAMES)
     return Answer(encode(await care_gaps_operation.care_gaps(context, given)))
 
 

@@ -170,7 +170,8 @@ async def test_a_server_works_what_its_writer_left_without_being_started_again(
     monkeypatch.setattr(app, "_SWEPT", 0.02)
     monkeypatch.setattr(app, "_OVERDUE", 0)
     place = str(tmp_path / "csor.db")
-    made = app.context(Settings(database=place, fhir_port=free_port(), mllp=False))
+    settings = Settings(database=place, fhir_port=free_port(), mllp=False, outcomes=False)
+    made = app.context(settings)
     faulty = Faulty(made.database)
     try:
         await hospital(made, "RTH")
