@@ -8,7 +8,7 @@ from math import log, sqrt
 
 import numpy as np
 
-from outcome_engine.comparison import Hospital, Policy, compare
+from outcome_engine.comparison.hospitals import Hospital, Policy, compare
 from outcome_engine.methods.funnel import overdispersed, prediction_limits, shifted
 from outcome_engine.methods.intervals import clopper_pearson, mid_p, wilson
 from outcome_engine.methods.overdispersion import (

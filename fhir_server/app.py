@@ -44,7 +44,7 @@ from fhir_server.store.database import open_database
 from fhir_server.store.failure import place
 from fhir_server.store.renewal import renew, under_way
 from mappings import layers
-from outcome_engine import parameter_file
+from outcome_engine.parameter_files import parameter_file
 
 T = TypeVar("T")
 logger = logging.getLogger("csor")

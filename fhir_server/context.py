@@ -18,7 +18,7 @@ from fhir_server.store.connection import Database, reading
 from fhir_server.store.metrics import Metrics
 from fhir_server.store.packages import Held, generation
 from mappings.hl7v2 import Engine, MappingContext, own
-from outcome_engine.parameter_file import NONE, Parameters
+from outcome_engine.parameter_files.parameter_file import NONE, Parameters
 from profiles import Options
 from profiles.findings import Resolve
 from questionnaires.seal import Seal

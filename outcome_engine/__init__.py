@@ -7,7 +7,7 @@ outcome, `not_assessable` what stands for it where it refuses; `individual_repor
 `provenance` says from what. See docs/outcomes.md.
 """
 
-from outcome_engine.assess import (
+from outcome_engine.assessment.assess import (
     ChildOutcome,
     Decision,
     Finding,
@@ -16,8 +16,8 @@ from outcome_engine.assess import (
     cases,
     not_assessable,
 )
-from outcome_engine.definition import canonical, focus, measures
-from outcome_engine.report import (
+from outcome_engine.definitions.definition import canonical, focus, measures
+from outcome_engine.reports.report import (
     Period,
     check,
     check_period,

@@ -7,11 +7,12 @@ from math import exp, sqrt
 from pathlib import Path
 from typing import Any
 
-import outcome_engine.definition
 from fhir_server.settings import Settings
-from outcome_engine.case_mix import CaseMixModel, read
-from outcome_engine.parameter_file import Parameters
-from outcome_engine.signature import Signatories
+from outcome_engine.case_mix.model import CaseMixModel, read
+from outcome_engine.definitions import definition
+from outcome_engine.extensions import several
+from outcome_engine.parameter_files.parameter_file import Parameters
+from outcome_engine.parameter_files.signature import Signatories
 from r4.json import decode, encode
 
 _MILLION = 1_000_000
@@ -73,8 +74,9 @@ def add_arguments(add: Callable[[str, str], argparse.ArgumentParser]) -> None:
 
 
 def fit(given: argparse.Namespace) -> None:
-    """Fit a model, write its file and print it; raises what `case_mix_fit.fit` does."""
-    from outcome_engine import case_mix_fit, case_mix_rows  # noqa: PLC0415 - numpy, scipy, pyarrow
+    """Fit a model, write its file and print it; raises what `case_mix.fit.fit` does."""
+    from outcome_engine.case_mix import fit as case_mix_fit  # noqa: PLC0415 - numpy, scipy, pyarrow
+    from outcome_engine.case_mix import rows as case_mix_rows  # noqa: PLC0415 - numpy, scipy, pyarrow
 
     rows = case_mix_rows.read(given.rows, given.event, given.start, given.until)
     names = given.factor or sorted(rows.factors)
@@ -116,7 +118,9 @@ def compare(settings: Settings, given: argparse.Namespace) -> None:
     Exact, for whoever may see the rows: disclosure control is the reports'. Raises FhirError 422 for a
     model that is refused, or hospitals that cannot be compared.
     """
-    from outcome_engine import case_mix_compared, case_mix_rows, comparison  # noqa: PLC0415 - numpy
+    from outcome_engine.case_mix import compared as case_mix_compared  # noqa: PLC0415 - numpy
+    from outcome_engine.case_mix import rows as case_mix_rows  # noqa: PLC0415 - numpy
+    from outcome_engine.comparison import hospitals as comparison  # noqa: PLC0415 - numpy
 
     model = _accepted(settings, given)
     rows = case_mix_rows.read(given.rows, model.parameters.event, given.start, given.until)
@@ -139,7 +143,7 @@ def _accepted(settings: Settings, given: argparse.Namespace) -> CaseMixModel:
     content = given.model.read_bytes()
     if given.draft:
         return read(decode(content))
-    measure = outcome_engine.definition.measure(read(decode(content)).measure)
+    measure = definition.measure(read(decode(content)).measure)
     signatories = Signatories.load(settings.signatories)
     parameters = Parameters({str(given.model): content}, signatories)
     day = given.as_of or given.until
@@ -195,10 +199,10 @@ def _shown(number: Any) -> str:
 
 def _units(measure: str) -> Mapping[str, int]:
     """Map the factors that a measure declares to how many units of their column are 1."""
-    found = outcome_engine.definition.measure(measure)
-    if outcome_engine.definition.several(found, "outcome-parameters"):
+    found = definition.measure(measure)
+    if several(found, "outcome-parameters"):
         return {}  # it is read with its parameters only, and its attributes are no factors
-    facts = outcome_engine.definition.definition(measure).facts
+    facts = definition.definition(measure).facts
     return {
         each.id: _MILLION if each.type == "decimal" else 1
         for each in facts

@@ -11,13 +11,13 @@ from typing import Any
 import outcome_engine
 from fhir_server.app import clock
 from fhir_server.settings import Settings
-from outcome_engine import parameter_file, signature
-from outcome_engine.case_mix import CaseMixModel
-from outcome_engine.definition import several
-from outcome_engine.parameter_file import ParameterFile, Parameters, accept
-from outcome_engine.parameter_form import Form
-from outcome_engine.signature import Signatories
-from outcome_engine.treatment_success import TreatmentSuccessFile
+from outcome_engine.case_mix.model import CaseMixModel
+from outcome_engine.extensions import several
+from outcome_engine.parameter_files import parameter_file, signature
+from outcome_engine.parameter_files.form import Form
+from outcome_engine.parameter_files.parameter_file import ParameterFile, Parameters, accept
+from outcome_engine.parameter_files.signature import Signatories
+from outcome_engine.parameter_files.treatment_success import TreatmentSuccessFile
 from r4.issue import FhirError
 from r4.json import Resource, pretty
 from terminology.systems import CSOR

@@ -7,7 +7,7 @@ from fhir_server.context import Context, instant
 from fhir_server.interactions.targets import find
 from fhir_server.operations.survey_standing import MANY, about, open_tasks, stopped
 from outcome_engine import ChildOutcome
-from outcome_engine.definition import outline
+from outcome_engine.definitions.definition import outline
 from r4.json import Resource, decode
 from r4.reference import walk
 from terminology.systems import LOINC

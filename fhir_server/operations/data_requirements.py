@@ -6,7 +6,7 @@ https://hl7.org/fhir/R4/measure-operation-data-requirements.html
 import outcome_engine
 from fhir_server.operations.evaluation_asked import measures_of, period_of, refused
 from fhir_server.operations.parameters import Input, Kinds
-from outcome_engine.requirements import requirements
+from outcome_engine.definitions.requirements import requirements
 from r4.json import Resource
 
 NAMES: Kinds = {

@@ -21,7 +21,7 @@ from fhir_server.operations.evaluation_reports import (
     summaries,
 )
 from fhir_server.operations.parameters import Input
-from outcome_engine.report_table import TABLES, rows
+from outcome_engine.reports.table import TABLES, rows
 from r4.issue import FhirError, error
 from r4.json import Resource
 
@@ -46,7 +46,7 @@ async def evaluate(context: Context, given: Input, *, keep: bool) -> Resource:
 
 
 async def table(context: Context, given: Input, media_type: str) -> bytes:
-    """Return the numbers of summary reports as a table (`report_table.TABLES`), row by row as they say them.
+    """Return the numbers of summary reports as a table (`reports.table.TABLES`), row by row as they say them.
 
     Raises FhirError 400 for another type of report, and otherwise as `evaluate` does.
     """

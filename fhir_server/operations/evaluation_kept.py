@@ -5,7 +5,7 @@ from urllib.parse import urlencode
 
 from fhir_server.context import Context
 from fhir_server.interactions.transaction import transaction
-from outcome_engine.report_groups import HOSPITAL
+from outcome_engine.reports.groups import HOSPITAL
 from r4.json import Resource
 from terminology.systems import CSOR
 

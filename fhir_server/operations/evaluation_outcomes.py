@@ -10,10 +10,10 @@ from fhir_server.operations import children, outcomes_kept
 from fhir_server.operations.evaluation_asked import Asked
 from fhir_server.operations.past import settled
 from outcome_engine import ChildOutcome, NotAssessable
-from outcome_engine.case_mix import CaseMixModel
-from outcome_engine.parameter_file import ParameterFile
-from outcome_engine.report_comparison import NO_MODEL
-from outcome_engine.report_text import report_text
+from outcome_engine.case_mix.model import CaseMixModel
+from outcome_engine.parameter_files.parameter_file import ParameterFile
+from outcome_engine.reports.comparison import NO_MODEL
+from outcome_engine.reports.text import report_text
 from r4.issue import FhirError
 from r4.json import Resource
 

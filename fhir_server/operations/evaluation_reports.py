@@ -13,8 +13,8 @@ from fhir_server.interactions.capabilities import release
 from fhir_server.operations.evaluation_kept import KEPT_AT_ONCE, kept
 from fhir_server.operations.evaluation_outcomes import Evaluated, case_mix_model
 from outcome_engine import ChildOutcome, NotAssessable
-from outcome_engine.report_comparison import with_comparison
-from outcome_engine.report_groups import HOSPITAL
+from outcome_engine.reports.comparison import with_comparison
+from outcome_engine.reports.groups import HOSPITAL
 from r4.issue import Issue, operation_outcome
 from r4.json import Resource
 

@@ -6,7 +6,7 @@ Defined by OperationDefinition-Observation-grade.
 from fhir_server.context import Context
 from fhir_server.interactions.read import read
 from fhir_server.operations.parameters import Input, Kinds
-from outcome_engine import clavien
+from outcome_engine.assessment import clavien
 from r4.issue import FhirError, error
 from r4.json import Resource, decode
 from terminology.systems import CSOR

@@ -23,7 +23,7 @@ from fhir_server.store import outcomes as store
 from fhir_server.store.failure import place
 from fhir_server.store.outcomes import Cursor, OvertakenError, Refresh
 from fhir_server.store.read import snapshot
-from outcome_engine.definition import definition
+from outcome_engine.definitions.definition import definition
 from r4 import artefacts
 from r4.issue import FhirError
 from r4.json import Resource

@@ -14,7 +14,7 @@ from fhir_server.operations.outcomes_follow import current
 from fhir_server.operations.outcomes_rescored import TYPES
 from fhir_server.store import outcomes as store
 from outcome_engine import ChildOutcome, NotAssessable, Period
-from outcome_engine.definition import definition
+from outcome_engine.definitions.definition import definition
 
 Outcome = ChildOutcome | NotAssessable
 

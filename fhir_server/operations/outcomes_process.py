@@ -18,7 +18,7 @@ from fhir_server.context import Context, Knowledge
 from fhir_server.operations.outcomes_rescored import Asked, Rescored, Source, left_over, rescored
 from fhir_server.settings import Settings
 from fhir_server.store.database import open_database
-from outcome_engine import parameter_file
+from outcome_engine.parameter_files import parameter_file
 from r4.issue import FhirError
 
 _LENGTH = 8

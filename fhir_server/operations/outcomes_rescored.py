@@ -18,7 +18,7 @@ from fhir_server.store.connection import Database
 from fhir_server.store.outcomes import Kept
 from fhir_server.store.read import Stored, by_rid
 from outcome_engine import ChildOutcome, NotAssessable
-from outcome_engine.parameter_file import Parameters
+from outcome_engine.parameter_files.parameter_file import Parameters
 from r4.issue import FhirError
 from r4.json import Resource, decode
 from terminology import Terminology

@@ -14,9 +14,10 @@ from fhir_server.context import Knowledge
 from fhir_server.operations.outcomes_staged import Flattened, stage
 from fhir_server.store.database import open_database
 from fhir_server.store.scan import Standing
-from outcome_engine import batch, parameter_file
-from outcome_engine.parameter_file import ParameterFile
-from outcome_engine.tables import name
+from outcome_engine.batch import batch
+from outcome_engine.batch.tables import name
+from outcome_engine.parameter_files import parameter_file
+from outcome_engine.parameter_files.parameter_file import ParameterFile
 from outcome_engine.views.view import views
 
 
@@ -124,7 +125,7 @@ def _in_duckdb(asked: Run) -> dict[str, Any]:
 def _in_spark(asked: Run) -> dict[str, Any]:
     from pyspark.sql import SparkSession  # noqa: PLC0415
 
-    from outcome_engine.tables import of_spark  # noqa: PLC0415
+    from outcome_engine.batch.tables import of_spark  # noqa: PLC0415
 
     builder = SparkSession.builder.master(asked.spark or "local").appName("csor-outcomes")
     session = builder.config("spark.ui.showConsoleProgress", "false").getOrCreate()

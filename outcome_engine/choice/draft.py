@@ -17,8 +17,8 @@ import numpy as np
 
 from outcome_engine.choice.estimation import Estimate
 from outcome_engine.methods import treatment_success as method
-from outcome_engine.treatment_success import TreatmentSuccessFile
-from outcome_engine.treatment_success_parameters import Parameters, whole
+from outcome_engine.parameter_files.treatment_success import TreatmentSuccessFile
+from outcome_engine.parameter_files.treatment_success_form import Parameters, whole
 from r4.json import Resource
 
 _DECIMALS = 12

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from outcome_engine.definition import definition
-from outcome_engine.syntax import members_of
+from outcome_engine.definitions.definition import definition
+from outcome_engine.expressions.syntax import members_of
 from profiles.validate import validate
 from r4 import artefacts
 from tests.functional.test_evaluate import HOSPITAL, MEASURE, PERIOD, case, keep, patient, stoma

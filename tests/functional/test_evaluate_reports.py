@@ -9,7 +9,7 @@ import pytest
 from fhir_server.operations.evaluation_asked import Asked
 from fhir_server.operations.evaluation_outcomes import Evaluated
 from outcome_engine import NotAssessable, Period
-from outcome_engine.report_groups import stratum_of
+from outcome_engine.reports.groups import stratum_of
 from r4.json import encode
 from tests.functional.test_evaluate import MEASURE, Resource, case, patient, stoma
 from tests.support.databases import KINDS

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from pyarrow import parquet
 
-from outcome_engine.report_groups import stratum_of
-from outcome_engine.report_table import COLUMNS
+from outcome_engine.reports.groups import stratum_of
+from outcome_engine.reports.table import COLUMNS
 from tests.functional.test_evaluate import MEASURE, Resource, keep
 from tests.functional.test_evaluate_reports import YEARS, children
 from tests.support.returned import reports

@@ -69,7 +69,7 @@ async def computed(made: Context) -> list[Any]:
         if outcome_engine.may_begin_in(cases, PERIOD):
             try:
                 found.append(outcome_engine.assess(MEASURE, record, as_of, made.terminology))
-            except outcome_engine.assess.__globals__["FhirError"] as refusal:
+            except outcome_engine.assessment.assess.__globals__["FhirError"] as refusal:
                 found.append(outcome_engine.not_assessable(cases[0], refusal))
     return sorted(found, key=lambda each: each.case)
 

@@ -19,8 +19,8 @@ from fhir_server.context import Context, instant
 from fhir_server.operations import children, outcomes_staged
 from fhir_server.operations.past import settled
 from fhir_server.settings import Settings
-from outcome_engine import columns
-from outcome_engine.definition import definition
+from outcome_engine.batch import columns
+from outcome_engine.definitions.definition import definition
 from tests.functional.test_evaluate import MEASURE, case, patient, retired
 from tests.functional.test_outcomes_as_of import TYPES, bundle, stored
 from tests.functional.test_outcomes_kept import changes, empty

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import outcome_engine
-from outcome_engine import batch, columns, staging, tables
-from outcome_engine.definition import measure as of_url
-from outcome_engine.definition import outline
-from outcome_engine.parameter_file import NONE, Parameters
+from outcome_engine import staging
+from outcome_engine.batch import batch, columns, tables
+from outcome_engine.definitions.definition import measure as of_url
+from outcome_engine.definitions.definition import outline
+from outcome_engine.parameter_files.parameter_file import NONE, Parameters
 from outcome_engine.views.view import view
 from r4.issue import FhirError
 from r4.json import Resource

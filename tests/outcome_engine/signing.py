@@ -7,8 +7,8 @@ from importlib.resources import files
 from typing import Any
 
 import outcome_engine
-from outcome_engine.parameter_file import Parameters
-from outcome_engine.signature import Signatories, Signatory, made_key, sign
+from outcome_engine.parameter_files.parameter_file import Parameters
+from outcome_engine.parameter_files.signature import Signatories, Signatory, made_key, sign
 from r4.json import Resource, decode, encode
 
 TSS = "https://csor.example/fhir/Measure/treatment-success-score"

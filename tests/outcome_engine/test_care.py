@@ -3,7 +3,7 @@
 import pytest
 
 import outcome_engine
-from outcome_engine.care import elsewhere
+from outcome_engine.assessment.care import elsewhere
 from tests.outcome_engine.test_measure_examples import example
 
 MEASURE = "https://csor.example/fhir/Measure/appendicectomy-readmission"

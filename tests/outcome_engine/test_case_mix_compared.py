@@ -11,16 +11,17 @@ from scipy.special import expit
 
 import outcome_engine
 from fhir_server.__main__ import main
-from outcome_engine.case_mix import read
-from outcome_engine.case_mix_compared import hospitals, policy
-from outcome_engine.case_mix_factors import require_baseline
-from outcome_engine.case_mix_fit import Head, Wanted, fit
-from outcome_engine.case_mix_rows import read as read_rows
-from outcome_engine.columns import names
-from outcome_engine.comparison import compare
-from outcome_engine.definition import definition, several
-from outcome_engine.definition_reader import read as read_definition
-from outcome_engine.signature import entry, sign
+from outcome_engine.batch.columns import names
+from outcome_engine.case_mix.compared import hospitals, policy
+from outcome_engine.case_mix.factors import require_baseline
+from outcome_engine.case_mix.fit import Head, Wanted, fit
+from outcome_engine.case_mix.model import read
+from outcome_engine.case_mix.rows import read as read_rows
+from outcome_engine.comparison.hospitals import compare
+from outcome_engine.definitions.definition import definition
+from outcome_engine.definitions.reader import read as read_definition
+from outcome_engine.extensions import several
+from outcome_engine.parameter_files.signature import entry, sign
 from r4.issue import FhirError
 from r4.json import encode
 from tests.outcome_engine.signing import KEY

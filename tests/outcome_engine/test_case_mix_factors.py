@@ -2,7 +2,7 @@
 
 import pytest
 
-from outcome_engine.case_mix_factors import BASELINE, CASE_MIX, REFUSED, refusal, require_baseline
+from outcome_engine.case_mix.factors import BASELINE, CASE_MIX, REFUSED, refusal, require_baseline
 from r4 import artefacts
 from r4.issue import FhirError
 

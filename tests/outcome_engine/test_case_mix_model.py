@@ -12,12 +12,12 @@ from scipy.special import expit
 
 import outcome_engine
 from fhir_server.__main__ import main
-from outcome_engine.case_mix import CaseMixModel, read
-from outcome_engine.case_mix_fit import METHODS, Head, Wanted, fit
-from outcome_engine.case_mix_rows import read as read_rows
+from outcome_engine.case_mix.fit import METHODS, Head, Wanted, fit
+from outcome_engine.case_mix.model import CaseMixModel, read
+from outcome_engine.case_mix.rows import read as read_rows
 from outcome_engine.methods.logistic import NotEstimableError
-from outcome_engine.parameter_file import Parameters
-from outcome_engine.signature import sign
+from outcome_engine.parameter_files.parameter_file import Parameters
+from outcome_engine.parameter_files.signature import sign
 from r4.issue import FhirError
 from r4.json import decode, encode
 from tests.outcome_engine.signing import KEY, SIGNATORIES

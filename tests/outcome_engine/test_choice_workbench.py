@@ -11,7 +11,7 @@ from outcome_engine.choice.data import read
 from outcome_engine.choice.diagnostics import consistency, fit, importance, signs
 from outcome_engine.choice.draft import anchored, draft, estimates
 from outcome_engine.choice.estimation import conditional, mixed
-from outcome_engine.signature import sign
+from outcome_engine.parameter_files.signature import sign
 from r4.json import decode, encode
 from tests.outcome_engine.choosing import ATTRIBUTES, SIGNS, WEIGHTS, simulated, write
 from tests.outcome_engine.signing import KEY, body, measure, parameters

@@ -5,7 +5,7 @@ from itertools import combinations, product
 import pytest
 
 import outcome_engine
-from outcome_engine import clavien
+from outcome_engine.assessment import clavien
 from r4 import artefacts
 from r4.issue import FhirError
 from tests.outcome_engine.test_measure_examples import MEASURE, example

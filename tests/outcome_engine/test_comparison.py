@@ -5,9 +5,16 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
-from outcome_engine.comparison import POLICY, Comparison, Hospital, Policy, Position, compare
-from outcome_engine.comparison_policy import CITATIONS
-from outcome_engine.comparison_statements import NOT_SAFETY
+from outcome_engine.comparison.hospitals import (
+    POLICY,
+    Comparison,
+    Hospital,
+    Policy,
+    Position,
+    compare,
+)
+from outcome_engine.comparison.policy import CITATIONS
+from outcome_engine.comparison.statements import NOT_SAFETY
 from r4.issue import FhirError
 from tests.outcome_engine.comparison_examples import HOSPITALS, RATE
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from outcome_engine.comparison import POLICY, Position
-from outcome_engine.comparison_scores import ScoredHospital, compare_scores
-from outcome_engine.comparison_statements import NOT_SAFETY
+from outcome_engine.comparison.hospitals import POLICY, Position
+from outcome_engine.comparison.scores import ScoredHospital, compare_scores
+from outcome_engine.comparison.statements import NOT_SAFETY
 from outcome_engine.methods.continuous import (
     bootstrap_limits,
     deviations,

@@ -3,9 +3,9 @@
 import pytest
 from scipy.optimize import OptimizeResult
 
-from outcome_engine.disclosure import disclose_all
 from outcome_engine.methods import suppression
 from outcome_engine.methods.suppression import Cell, Relation, Table
+from outcome_engine.reports.disclosure import disclose_all
 from r4.issue import FhirError
 from tests.outcome_engine.test_disclosure_together import report
 

@@ -13,8 +13,8 @@ from scipy.sparse import csr_array
 
 import outcome_engine
 from outcome_engine import Period
-from outcome_engine.disclosure import HES, disclose, disclose_all, disclose_hospitals, shown
-from outcome_engine.score import measure_score, scored
+from outcome_engine.reports.disclosure import HES, disclose, disclose_all, disclose_hospitals, shown
+from outcome_engine.reports.measure_score import measure_score, scored
 
 KINDS = ["denominator", "denominator-exclusion", "denominator-exception", "numerator"]
 HOSPITAL = "https://csor.example/fhir/StructureDefinition/outcome-hospital"

@@ -7,7 +7,7 @@ import pytest
 
 import outcome_engine
 from outcome_engine import Period
-from outcome_engine.definition import outline
+from outcome_engine.definitions.definition import outline
 from r4.json import decode, encode, pretty
 from tests.outcome_engine.flattened import many, one_by_one
 from tests.outcome_engine.measure_examples import POPULATIONS, told

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from outcome_engine.assess import ChildOutcome, assess_by
-from outcome_engine.definition import measure, parts, read
+from outcome_engine.assessment.assess import ChildOutcome, assess_by
+from outcome_engine.definitions.definition import measure, read
+from outcome_engine.extensions import parts
 from r4 import artefacts
 from terminology import Terminology
 from tests.outcome_engine.conftest import CORE

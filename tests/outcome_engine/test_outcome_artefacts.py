@@ -8,7 +8,7 @@ import pytest
 
 import outcome_engine
 from outcome_engine import Period
-from outcome_engine.definition import definition, outline
+from outcome_engine.definitions.definition import definition, outline
 from profiles.validate import validate
 from r4 import artefacts
 from r4.json import decode

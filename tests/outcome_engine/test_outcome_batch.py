@@ -8,8 +8,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
 import outcome_engine
-from outcome_engine import aggregate, batch, tables
-from outcome_engine.definition import definition
+from outcome_engine.batch import batch, tables
+from outcome_engine.batch import counts as aggregate
+from outcome_engine.definitions.definition import definition
 from r4.issue import FhirError
 from r4.json import decode
 from tests.outcome_engine.conftest import CORE

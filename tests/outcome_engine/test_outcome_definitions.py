@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from outcome_engine.definition import definition, read
-from outcome_engine.expression import Scope, criteria
-from outcome_engine.expression import read as read_expression
+from outcome_engine.definitions.definition import definition, read
+from outcome_engine.expressions.expression import Scope, criteria
+from outcome_engine.expressions.expression import read as read_expression
 from r4 import artefacts
 from r4.issue import FhirError
 from r4.json import decode

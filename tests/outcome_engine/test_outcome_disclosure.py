@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outcome_engine.disclosure import Rule, comparable, disclose, shown
 from outcome_engine.methods.intervals import wilson
-from outcome_engine.score import measure_score
+from outcome_engine.reports.disclosure import Rule, comparable, disclose, shown
+from outcome_engine.reports.measure_score import measure_score
 
 MASKED = {
     "extension": [

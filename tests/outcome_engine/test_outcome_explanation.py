@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 import outcome_engine
-from outcome_engine.explain import explain
-from outcome_engine.report_text import report_text
+from outcome_engine.assessment.explain import explain
+from outcome_engine.reports.text import report_text
 from r4.fhirpath.narrative import is_safe
 from tests.outcome_engine.signing import TSS, parameters, signed
 from tests.outcome_engine.test_outcome_batch import golden

@@ -28,7 +28,7 @@ def test_the_server_starts_without_what_only_batches_and_statistics_need():
 
 
 def test_the_batch_needs_them():
-    check = "import sys, outcome_engine.batch\nprint('ibis' in sys.modules)"
+    check = "import sys, outcome_engine.batch.batch\nprint('ibis' in sys.modules)"
     found = subprocess.run(
         [sys.executable, "-c", check], capture_output=True, text=True, check=True, timeout=120
     )

@@ -13,15 +13,22 @@ from joserfc.jwk import OctKey, OKPKey, RSAKey
 
 import outcome_engine
 from outcome_engine import Period
-from outcome_engine.parameter_file import (
+from outcome_engine.parameter_files.parameter_file import (
     NONE,
     REFUSALS,
     Parameters,
     known,
     refuse_without_parameters,
 )
-from outcome_engine.signature import Signatories, Signatory, canonical, made_key, sign
-from outcome_engine.treatment_success_parameters import Parameters as Values
+from outcome_engine.parameter_files.signature import (
+    Signatories,
+    Signatory,
+    canonical,
+    entry,
+    made_key,
+    sign,
+)
+from outcome_engine.parameter_files.treatment_success_form import Parameters as Values
 from r4.issue import FhirError
 from r4.json import decode, encode, pretty
 from tests.outcome_engine.signing import (
@@ -127,7 +134,7 @@ class TestAccepted:
     def test_a_file_is_read_from_a_folder_with_the_file_of_signatories(self, tmp_path: Path):
         (tmp_path / "parameters").mkdir()
         (tmp_path / "parameters" / "a.json").write_bytes(encode(signed()))
-        keys = [outcome_engine.signature.entry(KEY, "A", "B", date(2020, 1, 1), date(2030, 1, 1))]
+        keys = [entry(KEY, "A", "B", date(2020, 1, 1), date(2030, 1, 1))]
         (tmp_path / "signatories.json").write_bytes(encode({"keys": keys}))
         found = known(tmp_path / "parameters", tmp_path / "signatories.json")
         assert found.of(measure(), ON).signed.role == "B"

@@ -10,7 +10,7 @@ from fhir_server.__main__ import main
 from fhir_server.app import clock, context
 from fhir_server.commands.parameters import illustrate
 from fhir_server.settings import Settings
-from outcome_engine.parameter_file import known
+from outcome_engine.parameter_files.parameter_file import known
 from r4.json import decode, encode
 from tests.outcome_engine.signing import ILLUSTRATIVE, measure
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from outcome_engine.parameter_file import REFUSALS
-from outcome_engine.treatment_success_parameters import ATTRIBUTES, Parameters
+from outcome_engine.parameter_files.parameter_file import REFUSALS
+from outcome_engine.parameter_files.treatment_success_form import ATTRIBUTES, Parameters
 
 TEXT = (Path(__file__).parents[2] / "docs" / "parameters.md").read_text()
 

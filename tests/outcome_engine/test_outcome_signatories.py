@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from joserfc.jwk import RSAKey
 
-from outcome_engine import signature
-from outcome_engine.signature import Signatories, made_key
+from outcome_engine.parameter_files import signature
+from outcome_engine.parameter_files.signature import Signatories, made_key
 from r4.json import encode
 from tests.outcome_engine.signing import KEY, SIGNATORIES
 

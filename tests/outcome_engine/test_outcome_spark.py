@@ -2,7 +2,7 @@
 
 import pytest
 
-from outcome_engine import spark, tables
+from outcome_engine.batch import spark, tables
 from tests.outcome_engine.conftest import CORE
 from tests.outcome_engine.flattened import many, numbered
 from tests.outcome_engine.signing import TSS

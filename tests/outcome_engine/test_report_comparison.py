@@ -9,16 +9,16 @@ import pytest
 
 import outcome_engine
 from outcome_engine import Period
-from outcome_engine.assess import Known
-from outcome_engine.case_mix import CaseMixModel
-from outcome_engine.case_mix_fit import Head, Wanted, fit
-from outcome_engine.case_mix_rows import read as read_rows
-from outcome_engine.comparison import Hospital, Policy, compare
-from outcome_engine.disclosure import comparable, shown
-from outcome_engine.parameter_file import Parameters
-from outcome_engine.report_comparison import GROUP, NO_MODEL, with_comparison
-from outcome_engine.report_table import rows
-from outcome_engine.signature import sign
+from outcome_engine.assessment.assess import Known
+from outcome_engine.case_mix.fit import Head, Wanted, fit
+from outcome_engine.case_mix.model import CaseMixModel
+from outcome_engine.case_mix.rows import read as read_rows
+from outcome_engine.comparison.hospitals import Hospital, Policy, compare
+from outcome_engine.parameter_files.parameter_file import Parameters
+from outcome_engine.parameter_files.signature import sign
+from outcome_engine.reports.comparison import GROUP, NO_MODEL, with_comparison
+from outcome_engine.reports.disclosure import comparable, shown
+from outcome_engine.reports.table import rows
 from profiles.validate import validate
 from r4.json import decode, encode
 from tests.outcome_engine.signing import KEY, SIGNATORIES

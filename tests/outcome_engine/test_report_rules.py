@@ -9,7 +9,7 @@ import pytest
 
 import outcome_engine
 from outcome_engine import NotAssessable, Period
-from outcome_engine.report_groups import stratum_of
+from outcome_engine.reports.groups import stratum_of
 from profiles.validate import validate
 from r4.json import decode
 from tests.profiles.unloaded import beyond

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.stats import kstest
 
-from outcome_engine.comparison import Hospital, Policy, compare
+from outcome_engine.comparison.hospitals import Hospital, Policy, compare
 from outcome_engine.methods.cusum import limit_for, mix, run_length, scores
 from outcome_engine.methods.funnel import overdispersed, prediction_limits, shifted
 from outcome_engine.methods.intervals import clopper_pearson, mid_p, wilson

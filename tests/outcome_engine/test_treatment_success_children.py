@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import outcome_engine
-from outcome_engine.definition import definition, outline
+from outcome_engine.definitions.definition import definition, outline
 from r4.issue import FhirError
 from r4.json import decode
 from tests.outcome_engine.signing import TSS, measure, parameters, signed

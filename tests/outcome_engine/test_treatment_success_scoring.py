@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from outcome_engine.methods import treatment_success as method
 from outcome_engine.methods.treatment_success import LARGEST, Level, Term, score
-from outcome_engine.treatment_success import TreatmentSuccessFile
+from outcome_engine.parameter_files.treatment_success import TreatmentSuccessFile
 from r4 import fhirpath
 from tests.outcome_engine.signing import measure, parameters, signed
 

@@ -1,0 +1,1 @@
+"""One child's outcome, and how it is explained."""

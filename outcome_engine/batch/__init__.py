@@ -1,0 +1,1 @@
+"""Many children's outcomes at once, on DuckDB or Spark."""

@@ -1,0 +1,1 @@
+"""Case-mix models: what a hospital's own children led to expect."""

@@ -1,0 +1,1 @@
+"""Hospitals compared, each with what its own children led to expect."""

@@ -1,0 +1,1 @@
+"""Outcome definitions: Measures and their Libraries, read into values."""

@@ -1,0 +1,149 @@
+"""An outcome definition as frozen values."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from outcome_engine.expressions.syntax import Node, Type
+from r4.json import Resource
+
+Value = Literal[
+    "exists", "count", "sum", "min", "max", "first", "last", "set",
+    "earliest", "latest", "earliest-moment", "latest-moment",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The rows of a view for which an expression is true (all of them, where it is None)."""
+
+    view: str
+    where: Node | None
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A child's fact: a value of the rows of a selection, or an expression over facts before it.
+
+    of and by are columns; role says whether it is an attribute of a score or a factor of case-mix.
+    """
+
+    id: str
+    title: str
+    citation: str
+    type: Type
+    value: Value | None
+    selection: Selection | None
+    of: str | None
+    by: str | None
+    expression: Node | None
+    role: Literal["fact", "attribute", "factor"] = "fact"
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """The index event: the rows of a selection on their earliest day."""
+
+    selection: Selection
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """From when every outcome should be known: `%dueDate`, and otherwise decides where it is not."""
+
+    date: Node
+    otherwise: Node | None
+
+
+@dataclass(frozen=True, slots=True)
+class Evident:
+    """What shows that a rule is met, or that it is not: selections, or an expression over facts."""
+
+    selections: tuple[Selection, ...]
+    expression: Node | None
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One adverse outcome; minimum_age is in months or None; date is the fact that dates it or None."""
+
+    id: str
+    title: str
+    citation: str
+    minimum_age: int | None
+    met: Evident
+    not_met: Evident
+    missing: str
+    date: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ClassRule:
+    """One step of the combination of rules into a class; the first whose criteria hold decides."""
+
+    id: str
+    title: str
+    citation: str
+    outcome_class: str
+    criteria: Node
+    statement: str
+
+
+Step = Taken | Index | Due
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """A measure that is computed; steps in the order in which they are; populations by their code.
+
+    observation is the criteria of population `measure-observation`: a number, or None.
+    """
+
+    measure: Resource
+    library: Resource
+    case: Selection
+    steps: tuple[Step, ...]
+    rules: tuple[Rule, ...]
+    class_rules: tuple[ClassRule, ...]
+    populations: Mapping[str, Node]
+    observation: Node | None
+
+    @property
+    def canonical(self) -> str:
+        """Return the measure's url with its version."""
+        return f"{self.measure['url']}|{self.measure['version']}"
+
+    @property
+    def facts(self) -> tuple[Taken, ...]:
+        """List the facts, attributes and factors in the order in which they are computed."""
+        return tuple(step for step in self.steps if isinstance(step, Taken))
+
+    @property
+    def index(self) -> Index | None:
+        """Return what the index event is, or None."""
+        return next((step for step in self.steps if isinstance(step, Index)), None)
+
+    @property
+    def due(self) -> Due | None:
+        """Return when every outcome should be known, or None."""
+        return next((step for step in self.steps if isinstance(step, Due)), None)
+
+    @property
+    def selections(self) -> tuple[Selection, ...]:
+        """List every selection of rows that the definition makes, the case's first."""
+        found = [self.case]
+        for step in self.steps:
+            selection = None if isinstance(step, Due) else step.selection
+            if selection is not None:
+                found.append(selection)
+        for rule in self.rules:
+            found += [*rule.met.selections, *rule.not_met.selections]
+        return tuple(found)
+
+    @property
+    def views(self) -> tuple[str, ...]:
+        """List the ids of the views that the definition reads; `patient` and `case` come first."""
+        return tuple(dict.fromkeys(["patient", "case", *(each.view for each in self.selections)]))

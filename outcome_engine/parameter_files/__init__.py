@@ -1,0 +1,1 @@
+"""Signed, versioned files of parameters, without which a measure refuses."""

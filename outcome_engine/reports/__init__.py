@@ -1,0 +1,1 @@
+"""Outcomes as FHIR MeasureReports, with small numbers withheld."""
