@@ -32,12 +32,16 @@ NO_MODEL = (
 _SCORING = "http://hl7.org/fhir/uv/deqm/StructureDefinition/deqm-measureScoring"
 _NOTATION = "http://hl7.org/fhir/uv/deqm/StructureDefinition/deqm-groupImprovementNotation"
 _QUANTITY = "http://hl7.org/fhir/StructureDefinition/measurereport-countQuantity"
-_CRITERIA = "http://hl7.org/fhir/StructureDefinition/cqf-criteriaReference"
+_DESCRIPTION = "http://hl7.org/fhir/StructureDefinition/measurereport-populationDescription"
 _ABSENT = "http://hl7.org/fhir/StructureDefinition/data-absent-reason"
 _MASKED = {"extension": [{"url": _ABSENT, "valueCode": "masked"}]}
 _POPULATION = "http://terminology.hl7.org/CodeSystem/measure-population"
 _RATIO = {"system": "http://terminology.hl7.org/CodeSystem/measure-scoring", "code": "ratio"}
 _DIGITS = Decimal("0.0001")
+_OBSERVED = {"extension": [{"url": _DESCRIPTION, "valueMarkdown": f"Of `{GROUP}-numerator`."}]}
+_EXPECTED = {
+    "extension": [{"url": _DESCRIPTION, "valueMarkdown": f"Of `{GROUP}-initial-population`."}]
+}
 _COARSE = 2
 """Digits of phi and tau2: with more of them, and no more hospitals, the counts behind them could be tried."""
 _TELLING = frozenset({"numerator", "denominator"})
@@ -255,7 +259,7 @@ def _group(
         "code": {"text": "Observed outcomes against those that the case-mix predicts"},
         "population": [
             *(_population(name, name, _count(count)) for name, count in counts.items()),
-            _population("measure-observation", "observed", {**_count(seen), **_of("numerator")}),
+            _population("measure-observation", "observed", {**_count(seen), **_OBSERVED}),
             _population("measure-observation", "expected", _quantity(expected)),
         ],
     }
@@ -274,13 +278,9 @@ def _count(count: int | None) -> Resource:
     return {"_count": _MASKED} if count is None else {"count": count}
 
 
-def _of(population: str) -> Resource:
-    return {"extension": [{"url": _CRITERIA, "valueString": f"{GROUP}-{population}"}]}
-
-
 def _quantity(value: float) -> Resource:
     quantity = {"url": _QUANTITY, "valueQuantity": {"value": Decimal(value).quantize(_DIGITS)}}
-    return {"extension": [quantity, *_of("initial-population")["extension"]]}
+    return {"extension": [quantity, *_EXPECTED["extension"]]}
 
 
 def statistic(

@@ -321,3 +321,16 @@ def test_a_table_has_the_expected_count_as_a_quantity(reports, expected):
         (quantity,) = [row["quantity"] for row in listed if row["quantity"] is not None]
         assert float(quantity) == pytest.approx(each.expected, abs=1e-4)
         assert not any(row["masked"] for row in listed if row["quantity"] is not None)
+
+
+def test_what_is_observed_and_expected_says_of_whom_it_is(reports):
+    """A report's population has no place for cqf-criteriaReference, which is the Measure's."""
+    said = {}
+    for population in reports[None]["group"][-1]["population"][-2:]:
+        for each in population["extension"]:
+            said.setdefault(each["url"].rpartition("/")[2], []).append(each.get("valueMarkdown"))
+    assert said["measurereport-populationDescription"] == [
+        f"Of `{GROUP}-numerator`.",
+        f"Of `{GROUP}-initial-population`.",
+    ]
+    assert "cqf-criteriaReference" not in said
