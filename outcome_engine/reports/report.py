@@ -14,7 +14,7 @@ from outcome_engine.assessment.care import Care
 from outcome_engine.assessment.record import case_start, is_dated
 from outcome_engine.definitions.definition import measure, outline
 from outcome_engine.definitions.values import Definition
-from outcome_engine.expressions.syntax import MILLION
+from outcome_engine.expressions.syntax import MILLION, facts_of
 from outcome_engine.extensions import EXTENSION
 from outcome_engine.parameter_files.parameter_file import (
     NONE,
@@ -31,6 +31,7 @@ from r4.json import Resource
 from terminology.systems import CSOR
 
 _SCORING = "http://hl7.org/fhir/uv/deqm/StructureDefinition/deqm-measureScoring"
+_CRITERIA = "http://hl7.org/fhir/StructureDefinition/cqf-criteriaReference"
 _LIMITATIONS = "http://hl7.org/fhir/uv/cqm/StructureDefinition/cqm-limitations"
 _DAY = len("2018-01-31")
 _SEVERAL = 2
@@ -78,7 +79,7 @@ def individual_report(
     report["extension"] += [_result(outcome), *(_finding(each) for each in outcome.findings)]
     report["extension"] += [_care(each) for each in outcome.care]
     report["extension"] += score_of(outcome)
-    report["evaluatedResource"] = [{"reference": each} for each in outcome.used]
+    report["evaluatedResource"] = _evaluated(rules, outcome)
     return report
 
 
@@ -301,6 +302,22 @@ def _report(
         "improvementNotation": found["improvementNotation"],
         "group": [group(found["group"][0], outcomes, form)],
     }
+
+
+def _evaluated(rules: Definition, outcome: ChildOutcome) -> list[Resource]:
+    """Name what was read, and for which populations: for one that all are in, the child and the case."""
+    who = {outcome.patient, outcome.case}
+    return [
+        {
+            "extension": [
+                {"url": _CRITERIA, "valueString": code}
+                for code, criteria in rules.populations.items()
+                if used in who or facts_of(criteria)
+            ],
+            "reference": used,
+        }
+        for used in outcome.used
+    ]
 
 
 def _result(outcome: ChildOutcome) -> Resource:

@@ -245,7 +245,7 @@ class TestOutcome:
         assert observation["code"]["coding"][0]["code"] == "faecal-incontinence"
         response = observation["derivedFrom"][0]["reference"]
         assert server.http.get(f"/{response}").json()["status"] == "completed"
-        assert {"reference": evidence} in report["evaluatedResource"]
+        assert evidence in {each["reference"] for each in report["evaluatedResource"]}
         stored = search(server, f"MeasureReport?patient={child}")
         assert [found["id"] for found in stored] == [report["id"]]
 

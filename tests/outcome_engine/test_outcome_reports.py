@@ -102,6 +102,20 @@ def test_an_individual_report_names_what_it_was_made_of(record, assess, core):
     assert len(used) == len(set(used))
 
 
+def test_what_was_used_names_the_populations_that_it_was_read_for(record, assess, core):
+    """Everybody with a case is counted; whether the outcome is due and good, its evidence tells."""
+    report = individual(core, assess(record("bad-unplanned-reoperation")))
+    criteria = "http://hl7.org/fhir/StructureDefinition/cqf-criteriaReference"
+    named = {}
+    for each in report["evaluatedResource"]:
+        assert {extension["url"] for extension in each["extension"]} == {criteria}
+        named[each["reference"]] = [e["valueString"] for e in each["extension"]]
+    populations = [each["id"] for each in report["group"][0]["population"]]
+    assert named["Patient/child"] == named["EpisodeOfCare/case"] == populations
+    told = ["denominator-exclusion", "denominator-exception", "numerator"]
+    assert named["Procedure/pull-through"] == named["Procedure/reoperation"] == told
+
+
 def test_the_period_is_that_of_the_case(record, assess, core):
     outcome = assess(record("good"))
     assert counts(individual(core, outcome, Period("2018-01-23", "2018-01-23")))["numerator"] == 1

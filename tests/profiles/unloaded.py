@@ -7,6 +7,7 @@ from r4.issue import Issue
 _SDC = "http://hl7.org/fhir/uv/sdc/StructureDefinition/sdc-questionnaire-"
 UNLOADED = frozenset(
     {
+        "http://hl7.org/fhir/StructureDefinition/cqf-criteriaReference",
         "http://hl7.org/fhir/StructureDefinition/targetConstraint",
         "https://fhir.hl7.org.uk/StructureDefinition/Extension-UKCore-AdmissionMethod",
         "http://hl7.org/fhir/uv/deqm/StructureDefinition/deqm-measureScoring",
