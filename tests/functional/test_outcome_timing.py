@@ -167,6 +167,36 @@ def organizations(server: Served) -> list[Resource]:
     return [entry["resource"] for entry in server.http.get("/Organization").json()["entry"]]
 
 
+def operated(stayed: str, told: str, day: str) -> str:
+    """Return a stay with its operation, by PR1-19, on a day; told: when the event was recorded."""
+    fields = {1: "1", 3: "H012^x^OPCS4", 5: f"{day}1400", 19: "OP1^EPR"}
+    procedure = "|".join(fields.get(each, "") for each in range(1, 20))
+    return f"{stayed.replace('EVN|A03|202503131100', f'EVN|A03|{told}')}PR1|{procedure}\r"
+
+
+S1 = stay("S1", "RTH", "202503092200", "202503131100", "21")
+FIRST = operated(S1, "202503131100", "20250310")
+CORRECTED = operated(S1.replace("|S1|P|", "|S1B|P|"), "202503131300", "20250311")
+
+
+@pytest.mark.parametrize("messages", [(FIRST, CORRECTED), (CORRECTED, FIRST)])
+def test_an_operation_that_is_corrected_to_another_day_is_one_operation_of_that_day(
+    server: Served, messages: tuple[str, ...]
+) -> None:
+    """The first message may come after its correction; the stay before is care elsewhere."""
+    register(server, "RTH", "RWE")
+    before = stay("S0", "RWE", "202503081000", "202503092130", "21")
+    for message in (*messages, before):
+        send(server, message)
+    url = f"{CSOR}/Measure/appendicectomy-readmission"
+    found = outcome_engine.assess(url, everything(server), "2025-06-01", TERMINOLOGY)
+    assert (found.index_date, found.outcome_class) == ("2025-03-11", "good")
+    hospitals = {each["id"]: each["name"] for each in organizations(server)}
+    assert hospitals[str(found.hospital).partition("/")[2]] == "RTH"
+    (cared,) = found.care
+    assert hospitals[cared.hospital.partition("/")[2]] == "RWE"
+
+
 RESULTS = (
     "MSH|^~\\&|EPR|RTH|CSOR|CSOR|202504091200||ORU^R01|R1|P|2.4\r"
     "PID|1||9990000018^^^NHS||Testchild-Wren^Fictitious||20160506|2\r"
