@@ -1,4 +1,4 @@
-"""The audit's chain."""
+"""The tables of the audit's chain: its links, its seals, and the key of its hashes."""
 
 from sqlalchemy import BigInteger, Column, LargeBinary
 from sqlmodel import Field, SQLModel
