@@ -142,13 +142,7 @@ def _add_storage(add: Callable[[str, str], argparse.ArgumentParser]) -> None:
     erased.add_argument("patient", help="the id of the Patient")
     erased.add_argument("--reason", required=True, help="kept in the tombstone")
     erased.set_defaults(run=lambda given: purge.purge(Settings(), given.patient, given.reason))
-    trail = add("audit", "List who did what to which resource.")
-    trail.add_argument("--resource", help="as Patient/123")
-    trail.add_argument("--principal", help="who did it")
-    trail.add_argument("--since", help="a date or an instant")
-    trail.set_defaults(
-        run=lambda given: audit.audit(Settings(), given.resource, given.principal, given.since)
-    )
+    audit.add_arguments(add)
     add("reindex", "Make the search index anew, while the server serves.").set_defaults(
         run=lambda _: reindex.reindex(Settings())
     )

@@ -23,6 +23,7 @@ from fhir_server.access.sessions import Sessions
 from fhir_server.context import Context, Knowledge, instant, microseconds
 from fhir_server.interactions.capabilities import release
 from fhir_server.operations import quality_of_life
+from fhir_server.operations.audit_seals import sealing
 from fhir_server.operations.lanes import Lanes
 from fhir_server.operations.notify import notifying
 from fhir_server.operations.outcomes_follow import following
@@ -206,6 +207,7 @@ async def running(
                 await serving
                 raise OSError(f"the FHIR endpoint could not open port {settings.fhir_port}")
             await asyncio.sleep(0.01)
+        await doors.enter_async_context(sealing(made))
         if settings.subscriptions:
             await doors.enter_async_context(notifying(made))
         if settings.outcomes:

@@ -61,6 +61,14 @@ def signing_key(settings: Settings) -> Path:
     return Path(f"{beside}.signing.pem")
 
 
+def own(settings: Settings) -> Resource:
+    """Return this server's own public keys; raises ValueError where it has no keys here."""
+    place = signing_key(settings)
+    if not place.exists():
+        raise ValueError(f"{place} is not there: give the public keys with --keys.")
+    return Keys(place).jwks()
+
+
 def verify(document: Resource, jwks: Resource) -> Resource:
     """Return the signature of a document that is good: by one of the keys, over exactly this document.
 
@@ -80,9 +88,18 @@ def _verified(signature: Resource, content: bytes, jwks: Resource) -> None:
     if signature.get("sigFormat") != JOSE:
         raise _refusal(f"The signature is no {JOSE}: it cannot be verified here.", "not-supported")
     try:
-        head, payload, last = b64decode(signature["data"], validate=True).decode("ascii").split(".")
+        token = b64decode(signature["data"], validate=True).decode("ascii")
+    except (KeyError, TypeError, ValueError):
+        raise _refusal("The signature's data is no compact JWS.", "structure") from None
+    check(token, content, jwks)
+
+
+def check(token: str, content: bytes, jwks: Resource) -> None:
+    """Raise FhirError 422 unless a token of `Keys.seal` is over this content, by one of the keys."""
+    try:
+        head, payload, last = token.split(".")
         said = decode(b64decode(head + "=" * (-len(head) % 4), altchars=b"-_", validate=True))
-    except (KeyError, TypeError, ValueError, RecursionError):
+    except (AttributeError, ValueError, RecursionError):
         raise _refusal("The signature's data is no compact JWS.", "structure") from None
     if payload or not isinstance(said, dict) or said.keys() != {"alg", "kid"}:
         text = "The signature is no detached JWS whose header has alg and kid, and nothing else."
@@ -94,11 +111,11 @@ def _verified(signature: Resource, content: bytes, jwks: Resource) -> None:
     key = next((each for each in jwks.get("keys", ()) if each.get("kid") == said["kid"]), None)
     if key is None:
         raise _refusal(f"No key given is {said['kid']!r}, by which it was signed.", "security")
-    token = f"{head}.{urlsafe_b64encode(content).rstrip(b'=').decode()}.{last}"
+    whole = f"{head}.{urlsafe_b64encode(content).rstrip(b'=').decode()}.{last}"
     try:
-        jws.deserialize_compact(token, ECKey.import_key(key), algorithms=[ALGORITHM])
+        jws.deserialize_compact(whole, ECKey.import_key(key), algorithms=[ALGORITHM])
     except (JoseError, ValueError):
-        text = "The signature is not of this document: it has been changed since it was signed."
+        text = "The signature is not of this content: it has been changed since it was signed."
         raise _refusal(text, "security") from None
 
 

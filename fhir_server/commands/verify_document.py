@@ -5,9 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fhir_server.access import keys
+from fhir_server.commands.files import json_object
 from fhir_server.settings import Settings
 from r4.issue import FhirError
-from r4.json import Resource, decode
+from r4.json import Resource
 
 
 def add_arguments(add: Callable[[str, str], argparse.ArgumentParser]) -> None:
@@ -24,8 +25,8 @@ def verify_document(settings: Settings, file: Path, jwks: Path | None) -> int:
     file: the document Bundle as JSON. jwks: the public keys, as /.well-known/jwks.json gives them; by
     default this server's own. Raises OSError or ValueError for a file that cannot be read.
     """
-    document = _resource(file)
-    known = _resource(jwks) if jwks is not None else _own(settings)
+    document = json_object(file)
+    known = json_object(jwks) if jwks is not None else keys.own(settings)
     try:
         signature = keys.verify(document, known)
     except FhirError as refusal:
@@ -33,20 +34,6 @@ def verify_document(settings: Settings, file: Path, jwks: Path | None) -> int:
         return 1
     print(f"{file}: unchanged since {_signer(document, signature)} signed it, {signature['when']}")
     return 0
-
-
-def _own(settings: Settings) -> Resource:
-    place = keys.signing_key(settings)
-    if not place.exists():
-        raise ValueError(f"{place} is not there: give the public keys with --keys.")
-    return keys.Keys(place).jwks()
-
-
-def _resource(file: Path) -> Resource:
-    found = decode(file.read_bytes())
-    if not isinstance(found, dict):
-        raise ValueError(f"{file} is no JSON object.")  # noqa: TRY004 - what the operator is told
-    return found
 
 
 def _signer(document: Resource, signature: Resource) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
-from fhir_server.store import tombstone
+from fhir_server.store import chain, tombstone
 from fhir_server.store.connection import Connection, Database, Row
 
 logger = logging.getLogger("csor.audit")
@@ -99,12 +99,13 @@ def accesses(
 ) -> Iterator[Access]:
     """Yield the rows about a resource, by a principal, since a moment (microseconds), oldest first.
 
-    A resource that has been purged is found by the hashes that its rows have in place of its id.
+    A resource that has been purged is found by the hash that its rows have in place of its id.
     """
     where = ["id > ?"]
     parameters: list[object] = []
     if resource is not None:
-        keys = [resource[1], *tombstone.hashes(database, resource)]
+        hidden = chain.blinded(chain.salt(database.read), *resource)
+        keys = [resource[1], hidden, *tombstone.hashes(database, resource)]
         where.append(f"type = ? AND key IN ({', '.join('?' * len(keys))})")
         parameters += [resource[0], *keys]
     if principal is not None:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from fhir_server.store import renewal
+from fhir_server.store import chain, renewal
 from fhir_server.store.batch import Refusal, carry_out
 from fhir_server.store.connection import Connection
 from fhir_server.store.write import Commit
@@ -73,6 +73,7 @@ def run(connection: Transacting, jobs: Sequence[Job]) -> list[Done]:
     try:
         connection.begin()
         results = list(_results(connection, jobs))
+        chain.link(connection)
         connection.commit()
     except Exception as failure:
         connection.rollback()

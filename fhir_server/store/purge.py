@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from fhir_server.store import applied, inbox, jobs, links, outcomes, renewal, tombstone
+from fhir_server.store import applied, chain, inbox, jobs, links, outcomes, renewal, tombstone
 from fhir_server.store.batch import carry_out
 from fhir_server.store.belonging import Child, Named, pairs_of
 from fhir_server.store.connection import Connection
@@ -100,7 +100,7 @@ def purge(connection: Connection, asked: Purge) -> Purged:
         tombstone.next_id(connection), asked.moment, asked.principal, asked.reason, counts
     )
     tombstone.bury(connection, stone, asked.salt, theirs)
-    key = tombstone.hashed(asked.salt, ("Patient", asked.patient))
+    key = chain.blinded(chain.salt(connection.read), "Patient", asked.patient)
     connection.insert(
         {"audit": [(asked.moment, asked.principal, "purge", "Patient", key, None, None)]}
     )

@@ -9,6 +9,7 @@ import hmac
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from fhir_server.store import chain
 from fhir_server.store.connection import Connection, Database
 from r4.json import decode, encode
 
@@ -38,7 +39,7 @@ def bury(
     salt: str,
     places: Iterable[Named],
 ) -> None:
-    """Store a tombstone, and put hashes in place of the ids that the audit names."""
+    """Store a tombstone, and put hashes in place of the ids that the audit names, as its chain does."""
     connection.execute(
         "INSERT INTO tombstone (id, moment, principal, reason, counts, salt)"
         " VALUES (?, ?, ?, ?, ?, ?)",
@@ -51,7 +52,8 @@ def bury(
             salt,
         ),
     )
-    rows = [(*each, hashed(salt, each)) for each in places]
+    known = chain.salt(connection.read)
+    rows = [(*each, hashed(salt, each), chain.blinded(known, *each)) for each in places]
     for start in range(0, len(rows), _MANY):
         some = rows[start : start + _MANY]
         _values(
@@ -60,7 +62,7 @@ def bury(
             "(?, ?)",
             [(stone.id, row[2]) for row in some],
         )
-        _rename(connection, some)
+        _rename(connection, [(kind, key, hidden) for kind, key, _, hidden in some])
 
 
 def _rename(connection: Connection, rows: Sequence[tuple[str, str, str]]) -> None:
@@ -100,5 +102,5 @@ def of(database: Database, named: Named) -> list[Tombstone]:
 
 
 def hashes(database: Database, named: Named) -> list[str]:
-    """Return the hashes that stand for a resource where it has been purged: one for each tombstone."""
+    """Return the hashes that stand for a resource, in the audit, in purges before its rows were linked."""
     return [hashed(salt, named) for (salt,) in database.read("SELECT salt FROM tombstone")]

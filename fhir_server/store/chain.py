@@ -1,0 +1,127 @@
+"""The audit's chain: each commit links its rows to those before, so that a change afterwards shows.
+
+A link is SHA-256 over the hash before it and the rows from its first to its last. In place of a
+resource's id stands a keyed hash of it: a purge may take the id away, and the chain still holds.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from fhir_server.store.connection import Connection, Row
+
+MASKED = "~"
+"""What the key of a row begins with where a purge has put a hash in place of the id: no id does."""
+_START = b""
+_MANY = 10_000
+_COLUMNS = "a.id, a.moment, a.principal, a.interaction, a.type, a.key, a.version, a.status"
+_UNLINKED = (
+    f"SELECT {_COLUMNS}, (SELECT salt FROM audit_salt),"
+    " (SELECT hash FROM audit_link ORDER BY last DESC LIMIT 1)"
+    " FROM audit AS a WHERE a.id > (SELECT coalesce(max(last), 0) FROM audit_link)"
+    " ORDER BY a.id LIMIT ?"
+)
+_LINKED = f"SELECT {_COLUMNS} FROM audit AS a WHERE a.id > ? AND a.id <= ? ORDER BY a.id"
+_encode = msgspec.json.Encoder().encode
+
+Read = Callable[..., Sequence[Row]]
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Where the chain ends: the last row that is linked, and the hash of its link."""
+
+    last: int
+    hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What is wrong with a stretch of the audit, in words; and where the chain stands after it."""
+
+    problems: tuple[str, ...]
+    rows: int
+    head: Head
+
+
+def link(connection: Connection) -> None:
+    """Link the rows that are not linked yet; inside the transaction that has stored them."""
+    many = _MANY
+    while many == _MANY:
+        rows = connection.read(_UNLINKED, (_MANY,))
+        if not rows:
+            return
+        many = len(rows)
+        salt, before = rows[0][8], rows[0][9] or _START
+        connection.execute(
+            "INSERT INTO audit_link (last, first, hash) VALUES (?, ?, ?)",
+            (rows[-1][0], rows[0][0], _hash(before, rows, salt)),
+        )
+
+
+def head(read: Read) -> Head | None:
+    """Return where the chain ends, or None where nothing is linked."""
+    found = read("SELECT last, hash FROM audit_link ORDER BY last DESC LIMIT 1")
+    return Head(found[0][0], bytes(found[0][1])) if found else None
+
+
+def verify(read: Read) -> Iterator[Checked]:
+    """Yield what is wrong with the audit, link by link, from one snapshot.
+
+    Rows that were changed, deleted or put between others break their link or the next one; rows that
+    were taken from the end, with their links, are missed by whoever has kept a later head.
+    """
+    known = salt(read)
+    at = Head(0, _START)
+    while links := read(
+        "SELECT last, first, hash FROM audit_link WHERE last > ? ORDER BY last LIMIT 1000",
+        (at.last,),
+    ):
+        for last, first, kept in links:
+            rows = read(_LINKED, (at.last, last))
+            after = Head(last, bytes(kept))
+            yield Checked(_wrong(rows, known, at, first, after), len(rows), after)
+            at = after
+    ((many, first),) = read("SELECT count(*), min(id) FROM audit WHERE id > ?", (at.last,))
+    if many:
+        text = "are in no link: it was deleted, or they were put there"
+        yield Checked((f"{many} rows from {first} on {text}",), many, at)
+
+
+def _wrong(rows: Sequence[Row], salt: str, at: Head, first: int, after: Head) -> tuple[str, ...]:
+    where = f"rows {first} to {after.last}"
+    if not rows or rows[0][0] != first or rows[-1][0] != after.last:
+        return (f"{where}: the first or the last is gone, or others were put before them",)
+    if not hmac.compare_digest(_hash(at.hash, rows, salt), after.hash):
+        return (f"{where}: not what was linked: a row or a link was changed, deleted or added",)
+    return ()
+
+
+def salt(read: Read) -> str:
+    """Return the key of the hashes that stand for ids."""
+    found: str = read("SELECT salt FROM audit_salt")[0][0]
+    return found
+
+
+def blinded(salt: str, type_: str | None, key: str) -> str:
+    """Return what stands for a resource's id in the chain, and in a row that a purge has masked."""
+    said = f"{type_ or ''}/{key}".encode()
+    return MASKED + hmac.digest(salt.encode(), said, "sha256").hex()
+
+
+def _hash(before: bytes, rows: Sequence[Row], salt: str) -> bytes:
+    made = hashlib.sha256(before)
+    for row in rows:
+        made.update(_encode(_row(row, salt)) + b"\n")
+    return made.digest()
+
+
+def _row(row: Row, salt: str) -> list[Any]:
+    number, moment, principal, interaction, kind, key, version, status = row[:8]
+    if key is not None and not key.startswith(MASKED):
+        key = blinded(salt, kind, key)
+    return [number, moment, principal, interaction, kind, key, version, status]
