@@ -80,12 +80,6 @@ def stage(view: View, child: str, resources: Iterable[Resource]) -> list[tuple[A
     return [staged(child, row) for resource in resources for row in flatten(resource)]
 
 
-def rows(view: View, child: str, resources: Iterable[Resource]) -> list[dict[str, Any]]:
-    """List the same rows as `stage`, each as values by the names of `columns`."""
-    names = [column.name for column in columns(view)]
-    return [dict(zip(names, row, strict=True)) for row in stage(view, child, resources)]
-
-
 def day(text: str | None) -> int | None:
     """Count the days from 1970-01-01 to a date as written; None unless it names a day."""
     return None if text is None else _days(text[:_FULL])[0]

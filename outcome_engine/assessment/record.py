@@ -68,15 +68,11 @@ class Record:
 
     def read_by(self, node: Node) -> tuple[Evidence, ...]:
         """List the evidence of all facts that an expression reads, directly or through others."""
-        found: set[Evidence] = set()
-        computed = {each.id: each.expression for each in self.definition.facts}
-        for name in facts_of(node):
-            found |= set(self.evidence.get(name, ()))
-            within = computed.get(name)
-            if within is not None:
-                found |= set(self.read_by(within))
-            if name in ("indexDate", "indexEnd"):
-                found |= set(self.index)
+        origins = self.definition.origins
+        names = {each for name in facts_of(node) for each in origins.get(name, {name})}
+        found = {each for name in names for each in self.evidence.get(name, ())}
+        if names & {"indexDate", "indexEnd"}:
+            found |= set(self.index)
         return ordered(found)
 
 
