@@ -27,7 +27,8 @@ class Selection:
 class Taken:
     """A child's fact: a value of the rows of a selection, or an expression over facts before it.
 
-    of and by are columns; role says whether it is an attribute of a score or a factor of case-mix.
+    of and by are columns; unit: of `staging.UNITS`, the one that a quantity is read in; role says
+    whether it is an attribute of a score or a factor of case-mix.
     """
 
     id: str
@@ -40,6 +41,7 @@ class Taken:
     by: str | None
     expression: Node | None
     role: Literal["fact", "attribute", "factor"] = "fact"
+    unit: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
