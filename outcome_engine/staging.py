@@ -3,11 +3,12 @@
 Dates, decimals and calendars are settled here, once, so that no back end has its own opinion of them.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from decimal import ROUND_HALF_EVEN, Context, Decimal
-from functools import lru_cache
+from decimal import ROUND_HALF_EVEN, Context, Decimal, Inexact
+from fractions import Fraction
+from functools import cache, lru_cache
 from typing import Any, Literal
 
 from outcome_engine import civil
@@ -15,6 +16,7 @@ from outcome_engine.views.rows import compiled
 from outcome_engine.views.view import Column, View
 from r4.issue import FhirError, error
 from r4.json import Resource
+from r4.quantity import canonical
 
 Kind = Literal["text", "boolean", "integer"]
 
@@ -31,6 +33,9 @@ LAST = "__to"
 MOMENT = "__at"
 """Suffix of the column that counts seconds since 1970-01-01T00:00:00Z: NULL without time and zone."""
 
+UNITS: Mapping[str, tuple[str, ...]] = {"g": ("g", "kg", "mg"), "wk": ("wk", "d")}
+"""UCUM units in which quantities are staged too, and which units are converted to each."""
+
 _OF_DATE = (DAY, FIRST, LAST, MOMENT)
 _INTEGERS = frozenset({"integer", "positiveInt", "unsignedInt", "integer64"})
 _DATES = frozenset({"date", "dateTime", "instant"})
@@ -44,6 +49,8 @@ _UNDATED = (None, None, None, None)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND = timedelta(seconds=1)
 _EXACT = Context(prec=60, rounding=ROUND_HALF_EVEN)
+_NOTHING_LOST = Context(prec=60, traps=[Inexact])
+_UNMEASURED = (None,) * len(UNITS)
 _LARGEST = 2**63 - 1
 
 
@@ -71,19 +78,27 @@ def columns(view: View) -> tuple[Staged, ...]:
             staged.append(Staged(column.name, "boolean"))
         else:
             staged.append(Staged(column.name, "text" if type_ in _TEXTS else "integer"))
+        if unit_of(view, column.name):
+            staged += (Staged(in_unit(column.name, unit), "integer") for unit in UNITS)
     return tuple(staged)
+
+
+def unit_of(view: View, column: str) -> str | None:
+    """Name the column with the unit of a quantity's number, `<x>_unit` of `<x>_decimal`, if it is one."""
+    name, _, kind = column.rpartition("_")
+    unit = f"{name}_unit"
+    return unit if kind == "decimal" and any(each.name == unit for each in view.columns) else None
+
+
+def in_unit(column: str, unit: str) -> str:
+    """Name the staged column of a quantity's number in one of UNITS."""
+    return f"{column}__{unit}"
 
 
 def stage(view: View, child: str, resources: Iterable[Resource]) -> list[tuple[Any, ...]]:
     """List the staged rows of a child's resources, in the order of `columns`."""
     flatten, staged = _prepared(view)
     return [staged(child, row) for resource in resources for row in flatten(resource)]
-
-
-def rows(view: View, child: str, resources: Iterable[Resource]) -> list[dict[str, Any]]:
-    """List the same rows as `stage`, each as values by the names of `columns`."""
-    names = [column.name for column in columns(view)]
-    return [dict(zip(names, row, strict=True)) for row in stage(view, child, resources)]
 
 
 def day(text: str | None) -> int | None:
@@ -119,6 +134,41 @@ def micro(number: int | Decimal | None) -> int | None:
         exact = _EXACT.multiply(number, Decimal(MICRO))
         scaled = int(exact.to_integral_value(ROUND_HALF_EVEN))
     return scaled if -_LARGEST <= scaled <= _LARGEST else None
+
+
+def measured(number: int | Decimal | None, unit: str | None) -> tuple[int | None, ...]:
+    """Count the millionths of a quantity in each of UNITS; None where it is not converted exactly."""
+    if number is None or unit is None:
+        return _UNMEASURED
+    return tuple(
+        micro(number) if unit == wanted else _converted(number, unit, wanted) for wanted in UNITS
+    )
+
+
+def _converted(number: int | Decimal, unit: str, wanted: str) -> int | None:
+    if unit not in UNITS[wanted]:
+        return None
+    times = _factor(unit, wanted)
+    try:
+        scaled = _NOTHING_LOST.multiply(Decimal(number), Decimal(MICRO * times.numerator))
+        scaled = _NOTHING_LOST.divide(scaled, Decimal(times.denominator))
+    except Inexact:
+        return None
+    whole = scaled == scaled.to_integral_value() and abs(scaled) <= _LARGEST
+    return int(scaled) if whole else None
+
+
+@cache
+def _factor(unit: str, wanted: str) -> Fraction:
+    (one, _), (other, _) = _base(unit), _base(wanted)
+    return Fraction(one) / Fraction(other)
+
+
+def _base(unit: str) -> tuple[Decimal, str]:
+    found = canonical(1, unit)
+    if found is None:
+        raise ValueError(unit)
+    return found
 
 
 @lru_cache(maxsize=65536)
@@ -157,25 +207,28 @@ def _type(column: Column) -> str:
 @lru_cache(maxsize=64)
 def _prepared(view: View) -> tuple[Callable[[Resource], list[_Row]], Callable[[str, _Row], _Row]]:
     columns(view)
-    return compiled(view), _stager([_type(column) for column in view.columns])
+    return compiled(view), _stager(view)
 
 
-def _stager(types: Sequence[str]) -> Callable[[str, _Row], _Row]:
+def _stager(view: View) -> Callable[[str, _Row], _Row]:
     """Generate what stages a row: a tuple written out is made several times faster than a loop's."""
-    names = [f"v{number}" for number in range(len(types))]
-    staged = ", ".join(_staged(name, type_) for name, type_ in zip(names, types, strict=True))
-    made: dict[str, Any] = {"dated": _dated, "micro": micro}
-    source = (
-        f"def stage(child, row):\n    {', '.join(names)}, = row\n    return (child, {staged})\n"
-    )
+    names = {column.name: f"v{number}" for number, column in enumerate(view.columns)}
+    staged = ", ".join(_staged(view, column, names) for column in view.columns)
+    made: dict[str, Any] = {"dated": _dated, "micro": micro, "measured": measured}
+    listed = ", ".join(names.values())
+    source = f"def stage(child, row):\n    {listed}, = row\n    return (child, {staged})\n"
     exec(source, made)  # noqa: S102 - of our own names
     stager: Callable[[str, _Row], _Row] = made["stage"]
     return stager
 
 
-def _staged(name: str, type_: str) -> str:
+def _staged(view: View, column: Column, names: Mapping[str, str]) -> str:
+    name, type_ = names[column.name], _type(column)
     if type_ in _DATES:
         return f"{name}, *dated({name})"
+    unit = unit_of(view, column.name)
+    if unit:
+        return f"micro({name}), *measured({name}, {names[unit]})"
     return f"micro({name})" if type_ == "decimal" else name
 
 

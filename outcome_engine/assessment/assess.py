@@ -67,7 +67,8 @@ class Known:
     """A fact that is reported: an attribute of a score or a factor of case-mix.
 
     value is what both back ends have: an integer (days, seconds or millionths), a text, a boolean,
-    or None where it is not known; type says which.
+    or None where it is not known; type says which. unread: where it is not known, the measurements
+    whose unit is not converted.
     """
 
     id: str
@@ -76,6 +77,7 @@ class Known:
     type: str
     value: int | str | bool | None
     evidence: tuple[Evidence, ...]
+    unread: tuple[Evidence, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,6 +347,11 @@ def _known(child: Record, role: str) -> tuple[Known, ...]:
             child.evidence.get(fact.id, ())
             if fact.expression is None
             else child.read_by(fact.expression),
+            tuple(
+                each
+                for name in sorted(child.definition.origins[fact.id])
+                for each in child.unread.get(name, ())
+            ),
         )
         for fact in child.definition.facts
         if fact.role == role

@@ -79,6 +79,7 @@ def explain(
         *(evidence if _decides_alone(outcome) else ()),
         f"Rule: {outcome.decided_by.title}. Source: {outcome.decided_by.citation}.",
         *_others(outcome),
+        *_unread(outcome, resources, terminology),
         *_attributed(outcome, elsewhere),
     ]
     return Explanation(tuple(sentences), shown, elsewhere, evidence)
@@ -147,6 +148,19 @@ def _others(outcome: ChildOutcome) -> list[str]:
         until = f" before {said(outcome.due_on)}" if outcome.due_on else ""
         found.append(f"Not due{until}: {_listed(waiting)}.")
     return found
+
+
+def _unread(
+    outcome: ChildOutcome, resources: Mapping[str, Resource], terminology: Terminology
+) -> list[str]:
+    """Say what was measured in a unit that is not converted exactly, and is therefore not known."""
+    return [
+        f"{known.title} is not known: {each.reference} "
+        f"({_what(resources[each.reference], terminology)}) cannot be converted exactly."
+        for known in (*outcome.attributes, *outcome.factors)
+        for each in known.unread
+        if each.reference in resources
+    ]
 
 
 def _listed(findings: Iterable[Finding], *, dated: bool = False) -> str:

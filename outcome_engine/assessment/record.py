@@ -11,6 +11,7 @@ from outcome_engine.assessment.rows import (
     compile_fact,
     evidence,
     layout,
+    not_converted,
     ordered,
     taken,
 )
@@ -29,7 +30,8 @@ _NOTHING: tuple[Any, ...] = ()
 class Record:
     """A child's record: its resources, its facts and what they were read from; dates are FHIR's.
 
-    evidence: of each fact that rows gave, those rows' resources.
+    evidence: of each fact that rows gave, those rows' resources; unread: of each that has no value,
+    those whose unit is not converted.
     """
 
     definition: Definition
@@ -39,6 +41,7 @@ class Record:
     case: Resource
     as_of: str
     evidence: dict[str, tuple[Evidence, ...]] = field(default_factory=dict)
+    unread: dict[str, tuple[Evidence, ...]] = field(default_factory=dict)
     index: tuple[Evidence, ...] = ()
 
     @property
@@ -68,15 +71,11 @@ class Record:
 
     def read_by(self, node: Node) -> tuple[Evidence, ...]:
         """List the evidence of all facts that an expression reads, directly or through others."""
-        found: set[Evidence] = set()
-        computed = {each.id: each.expression for each in self.definition.facts}
-        for name in facts_of(node):
-            found |= set(self.evidence.get(name, ()))
-            within = computed.get(name)
-            if within is not None:
-                found |= set(self.read_by(within))
-            if name in ("indexDate", "indexEnd"):
-                found |= set(self.index)
+        origins = self.definition.origins
+        names = {each for name in facts_of(node) for each in origins.get(name, {name})}
+        found = {each for name in names for each in self.evidence.get(name, ())}
+        if names & {"indexDate", "indexEnd"}:
+            found |= set(self.index)
         return ordered(found)
 
 
@@ -189,9 +188,12 @@ def _read_fact(fact: Taken, record: Record) -> None:
     if fact.expression is not None:
         record.facts[fact.id] = record.value(fact.expression)
     elif fact.selection is not None:
-        value, rows = taken(fact, record.rows.select(fact.selection, record.facts))
+        selected = record.rows.select(fact.selection, record.facts)
+        value, rows = taken(fact, selected)
         record.facts[fact.id] = value
         record.evidence[fact.id] = evidence(fact.selection.view, rows)
+        if value is None and (unread := not_converted(fact, selected)):
+            record.unread[fact.id] = evidence(fact.selection.view, unread)
 
 
 def _patient(resources: Sequence[Resource]) -> Resource:

@@ -8,7 +8,7 @@ from typing import Any
 from outcome_engine import staging
 from outcome_engine.definitions.values import Selection, Taken
 from outcome_engine.expressions.python import Evaluate, Facts, Row, compiled, staged
-from outcome_engine.expressions.syntax import Column, Node
+from outcome_engine.expressions.syntax import Column, Node, Type
 from outcome_engine.views.view import view
 from r4.json import Resource
 
@@ -94,7 +94,7 @@ def taken(fact: Taken, rows: Sequence[Row]) -> tuple[Any, list[Row]]:
         counted = places[counted_column(fact, places)]
         known = [row for row in rows if row[counted] is not None]
         return len({row[counted] for row in known}), known
-    of = places[staged(Column(fact.of or "", kept_as(fact)))]
+    of = places[taken_column(fact)]
     known = [row for row in rows if row[of] is not None]
     if fact.value == "sum":
         return _sum(known, of, places["id"]), known
@@ -118,9 +118,21 @@ def counted_column(fact: Taken, columns: Container[str]) -> str:
     return f"{name}__day" if f"{name}__day" in columns else name
 
 
-def kept_as(fact: Taken) -> Any:
-    """Return the type of the column that a fact is taken of; a set's is its values'."""
-    return {"days": "date", "texts": "text"}.get(fact.type, fact.type)
+def taken_column(fact: Taken) -> str:
+    """Return the staged column that a fact is taken of: in its unit, and of a set that of its values."""
+    if fact.unit is not None:
+        return staging.in_unit(fact.of or "", fact.unit)
+    types: Mapping[Type, Type] = {"days": "date", "texts": "text"}
+    return staged(Column(fact.of or "", types.get(fact.type, fact.type)))
+
+
+def not_converted(fact: Taken, rows: Iterable[Row]) -> list[Row]:
+    """List the rows with a quantity that is not converted to the unit of a fact."""
+    if fact.selection is None or fact.unit is None:
+        return []
+    places = layout(fact.selection.view)
+    number, of = places[fact.of or ""], places[taken_column(fact)]
+    return [row for row in rows if row[number] is not None and row[of] is None]
 
 
 def _sum(rows: Iterable[Row], of: int, id: int) -> int | None:

@@ -9,11 +9,10 @@ from typing import Any
 
 import ibis
 
-from outcome_engine.assessment.rows import FAR, counted_column, kept_as
+from outcome_engine.assessment.rows import FAR, counted_column, taken_column
 from outcome_engine.definitions.values import Index, Rule, Selection, Taken
 from outcome_engine.expressions.ibis import Scope, Value, compiled, index_key
-from outcome_engine.expressions.python import staged
-from outcome_engine.expressions.syntax import Column, Node, conjuncts, facts_of, hoisted
+from outcome_engine.expressions.syntax import Node, conjuncts, facts_of, hoisted
 
 Aggregate = Callable[[Any, Value], Value]
 """Of a table's rows and the condition that they meet, a value for each child."""
@@ -130,7 +129,7 @@ def single(part: Part, scope: Scope) -> Any:
     if part.fact is None:
         raise ValueError(part.name)
     rows, fact = scope.rows, part.fact
-    of = rows[staged(Column(fact.of or "", kept_as(fact)))]
+    of = rows[taken_column(fact)]
     rows = rows.filter(_holds(part, scope, {}) & of.notnull()).mutate(taken=of)
     if fact.value == "sum":
         once = rows.group_by(["child", "id"]).aggregate(taken=rows.taken.max())
@@ -143,7 +142,7 @@ def _aggregate(fact: Taken) -> Aggregate:
         return _any
     if fact.value == "count":
         return lambda rows, holds: rows[counted_column(fact, rows.columns)].nunique(where=holds)
-    column = staged(Column(fact.of or "", kept_as(fact)))
+    column = taken_column(fact)
     if fact.value == "set":
         return lambda rows, holds: rows[column].collect(
             where=holds & rows[column].notnull(), distinct=True

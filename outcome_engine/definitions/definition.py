@@ -11,9 +11,7 @@ from typing import Any
 
 from outcome_engine.definitions.parameterised import library as written
 from outcome_engine.definitions.reader import read
-from outcome_engine.definitions.values import (
-    Definition,
-)
+from outcome_engine.definitions.values import Definition
 from outcome_engine.extensions import several
 from outcome_engine.parameter_files.parameter_file import ParameterFile, refuse_without_parameters
 from outcome_engine.parameter_files.treatment_success import UNKNOWN
@@ -77,7 +75,7 @@ def outline(measure_url: str) -> Definition:
     return _known(measure_url, None)
 
 
-def parameterised(found: Resource, file: ParameterFile[Any] | None = None) -> Resource:
+def _parameterised(found: Resource, file: ParameterFile[Any] | None = None) -> Resource:
     """Return the library of a measure as it is computed; raises FhirError 422 where there is none."""
     libraries = artefacts.by_url("outcome_engine", "Library")
     for canonical in found.get("library", []):
@@ -105,4 +103,4 @@ def _known(measure_url: str, file: ParameterFile[Any] | None) -> Definition:
 
 
 def _read(found: Resource, file: ParameterFile[Any] | None) -> Definition:
-    return read(found, parameterised(found, file))
+    return read(found, _parameterised(found, file))

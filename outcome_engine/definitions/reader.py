@@ -6,6 +6,7 @@ from functools import reduce
 from types import MappingProxyType
 from typing import Any, NoReturn, TypeGuard, get_args
 
+from outcome_engine import staging
 from outcome_engine.case_mix.factors import require_baseline
 from outcome_engine.definitions.values import (
     ClassRule,
@@ -22,7 +23,7 @@ from outcome_engine.definitions.values import (
 from outcome_engine.expressions import expression
 from outcome_engine.expressions.syntax import Column, Constant, Fact, Node, Operation, Type
 from outcome_engine.extensions import EXTENSION, parts, several, value
-from outcome_engine.views.view import views
+from outcome_engine.views.view import View, view, views
 from r4.issue import FhirError, error
 from r4.json import Resource
 
@@ -214,7 +215,12 @@ class _Reader:
         kind = _type(taken, None if of is None else columns[of])
         if kind is None:
             self._refuse(where, f"the value `{taken}` cannot be taken of column `{of}`")
-        return Taken(id, "", "", kind, taken, selection, of, by, None)
+        unit = part.get("unit")
+        if unit is not None and not _is_measured(kind, unit, view(selection.view), of):
+            self._refuse(
+                where, f"the unit `{unit}` cannot be that of the value `{taken}` of `{of}`"
+            )
+        return Taken(id, "", "", kind, taken, selection, of, by, None, unit=unit)
 
     def _rule(self, entry: Resource) -> Rule:
         part = parts(entry)
@@ -346,6 +352,11 @@ def _type(taken: Value, fhir_type: str | None) -> Type | None:
     if taken in ("sum", "min", "max"):
         return kind if kind in ("integer", "decimal") else None
     return kind
+
+
+def _is_measured(kind: Type, unit: str, read: View, of: str | None) -> bool:
+    known = of is not None and staging.unit_of(read, of) is not None
+    return kind == "decimal" and known and unit in staging.UNITS
 
 
 def _scored(library: Resource) -> list[str]:

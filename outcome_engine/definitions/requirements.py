@@ -8,7 +8,15 @@ from collections.abc import Iterable, Iterator
 
 from outcome_engine.definitions.definition import outline
 from outcome_engine.definitions.values import Definition, Taken
-from outcome_engine.expressions.syntax import Column, Constant, Member, Node, Operation, members_of
+from outcome_engine.expressions.syntax import (
+    Column,
+    Constant,
+    Member,
+    Node,
+    Operation,
+    conjuncts,
+    members_of,
+)
 from outcome_engine.views.view import Select, View, view
 from r4.json import Resource
 
@@ -80,13 +88,9 @@ def _requirements(selected: tuple[str, Node | None, tuple[str, ...]]) -> Iterato
         yield {**found, "codeFilter": filters} if filters else found
 
 
-def _conjunction(where: Node | None) -> Iterator[Node]:
-    """Yield what must all be true of a row."""
-    if isinstance(where, Operation) and where.operator == "and":
-        for each in where.operands:
-            yield from _conjunction(each)
-    elif where is not None:
-        yield where
+def _conjunction(where: Node | None) -> tuple[Node, ...]:
+    """List what must all be true of a row."""
+    return () if where is None else conjuncts(where)
 
 
 def _alternatives(source: View, node: Node) -> Iterator[Resource]:

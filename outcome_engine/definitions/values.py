@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
-from outcome_engine.expressions.syntax import Node, Type
+from outcome_engine.expressions.syntax import Node, Type, facts_of
 from r4.json import Resource
 
 Value = Literal[
@@ -26,7 +27,8 @@ class Selection:
 class Taken:
     """A child's fact: a value of the rows of a selection, or an expression over facts before it.
 
-    of and by are columns; role says whether it is an attribute of a score or a factor of case-mix.
+    of and by are columns; unit: of `staging.UNITS`, the one that a quantity is read in; role says
+    whether it is an attribute of a score or a factor of case-mix.
     """
 
     id: str
@@ -39,6 +41,7 @@ class Taken:
     by: str | None
     expression: Node | None
     role: Literal["fact", "attribute", "factor"] = "fact"
+    unit: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +98,7 @@ class ClassRule:
 Step = Taken | Index | Due
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Definition:
     """A measure that is computed; steps in the order in which they are; populations by their code.
 
@@ -116,22 +119,31 @@ class Definition:
         """Return the measure's url with its version."""
         return f"{self.measure['url']}|{self.measure['version']}"
 
-    @property
+    @cached_property
     def facts(self) -> tuple[Taken, ...]:
         """List the facts, attributes and factors in the order in which they are computed."""
         return tuple(step for step in self.steps if isinstance(step, Taken))
 
-    @property
+    @cached_property
+    def origins(self) -> Mapping[str, frozenset[str]]:
+        """Map each fact to those that it is computed of in the end, which rows gave, or it itself."""
+        found: dict[str, frozenset[str]] = {}
+        for fact in self.facts:
+            read = facts_of(fact.expression) if fact.expression is not None else {fact.id}
+            found[fact.id] = frozenset().union(*(found.get(name, {name}) for name in read))
+        return found
+
+    @cached_property
     def index(self) -> Index | None:
         """Return what the index event is, or None."""
         return next((step for step in self.steps if isinstance(step, Index)), None)
 
-    @property
+    @cached_property
     def due(self) -> Due | None:
         """Return when every outcome should be known, or None."""
         return next((step for step in self.steps if isinstance(step, Due)), None)
 
-    @property
+    @cached_property
     def selections(self) -> tuple[Selection, ...]:
         """List every selection of rows that the definition makes, the case's first."""
         found = [self.case]
@@ -143,7 +155,7 @@ class Definition:
             found += [*rule.met.selections, *rule.not_met.selections]
         return tuple(found)
 
-    @property
+    @cached_property
     def views(self) -> tuple[str, ...]:
         """List the ids of the views that the definition reads; `patient` and `case` come first."""
         return tuple(dict.fromkeys(["patient", "case", *(each.view for each in self.selections)]))

@@ -7,7 +7,7 @@ named through value sets.
 from collections.abc import Iterator
 from functools import cache
 
-from outcome_engine.expressions.syntax import Column, Constant, Node, Operation
+from outcome_engine.expressions.syntax import Column, Constant, Node, Operation, conjuncts
 from r4 import artefacts
 from terminology.systems import CSOR
 
@@ -32,7 +32,7 @@ def check(node: Node, systems: tuple[tuple[str, str], ...] = ()) -> None:
     if not isinstance(node, Operation):
         return
     if node.operator == "and":
-        parts = list(_conjunction(node))
+        parts = conjuncts(node)
         found = tuple(pair for part in parts for pair in _systems(part))
         for part in parts:
             check(part, (*systems, *found))
@@ -42,14 +42,6 @@ def check(node: Node, systems: tuple[tuple[str, str], ...] = ()) -> None:
         _check(coding, code, systems)
     for each in node.operands:
         check(each, systems)
-
-
-def _conjunction(node: Node) -> Iterator[Node]:
-    if isinstance(node, Operation) and node.operator == "and":
-        for each in node.operands:
-            yield from _conjunction(each)
-    else:
-        yield node
 
 
 def _systems(node: Node) -> Iterator[tuple[str, str]]:

@@ -5,6 +5,7 @@ True, false or nothing, as FHIRPath and SQL have it: https://hl7.org/fhirpath/N1
 
 import operator
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from outcome_engine import civil
@@ -82,6 +83,9 @@ def _operation(node: Operation, layout: Mapping[str, int]) -> Evaluate:
         low, _ = _span(node.operands[0], layout)
         absent = node.operator == "empty"
         return lambda row, facts: (low(row, facts) is None) is absent
+    if node.operator == "in":
+        those = frozenset(each.value for each in node.operands if isinstance(each, Constant))
+        return _in(compiled(node.operands[0], layout), those)
     operands = tuple(compiled(each, layout) for each in node.operands)
     if node.operator in _PLAIN:
         return _both(_PLAIN[node.operator], *operands)
@@ -131,26 +135,17 @@ def _both(function: Callable[[Any, Any], Any], left: Evaluate, right: Evaluate) 
     return applied
 
 
-def _and(left: Evaluate, right: Evaluate) -> Evaluate:
-    def both(row: Row, facts: Facts) -> bool | None:
-        a = left(row, facts)
-        if a is False:
-            return False
-        b = right(row, facts)
-        return False if b is False else None if a is None else b
+def _decided_by(decisive: bool, left: Evaluate, right: Evaluate) -> Evaluate:
+    """Join what one side decides, whatever the other is: `and` by false, `or` by true."""
 
-    return both
+    def joined(row: Row, facts: Facts) -> bool | None:
+        a: bool | None = left(row, facts)
+        if a is decisive:
+            return a
+        b: bool | None = right(row, facts)
+        return b if b is decisive or a is not None else None
 
-
-def _or(left: Evaluate, right: Evaluate) -> Evaluate:
-    def either(row: Row, facts: Facts) -> bool | None:
-        a = left(row, facts)
-        if a is True:
-            return True
-        b = right(row, facts)
-        return True if b is True else None if a is None else b
-
-    return either
+    return joined
 
 
 def _not(operand: Evaluate) -> Evaluate:
@@ -165,10 +160,10 @@ def _iif(condition: Evaluate, yes: Evaluate, no: Evaluate) -> Evaluate:
     return lambda row, facts: yes(row, facts) if condition(row, facts) else no(row, facts)
 
 
-def _in(value: Evaluate, *those: Evaluate) -> Evaluate:
+def _in(value: Evaluate, those: frozenset[Any]) -> Evaluate:
     def listed(row: Row, facts: Facts) -> bool | None:
         found = value(row, facts)
-        return None if found is None else found in {each(row, facts) for each in those}
+        return None if found is None else found in those
 
     return listed
 
@@ -182,12 +177,11 @@ def _micro(operand: Evaluate) -> Evaluate:
 
 
 _SPECIAL: Mapping[str, Callable[..., Evaluate]] = {
-    "and": _and,
-    "or": _or,
-    "implies": lambda left, right: _or(_not(left), right),
+    "and": partial(_decided_by, False),
+    "or": partial(_decided_by, True),
+    "implies": lambda left, right: _decided_by(True, _not(left), right),
     "not": _not,
     "iif": _iif,
-    "in": _in,
     "micro": _micro,
     "millionths": lambda operand: operand,
 }

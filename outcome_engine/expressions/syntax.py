@@ -5,7 +5,8 @@ seconds since then, decimals millionths; `days` is a set of dates, `texts` one o
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cache
 from typing import Literal
 
 Type = Literal["boolean", "integer", "decimal", "text", "date", "moment", "days", "texts"]
@@ -59,6 +60,14 @@ class Operation:
     operator: str
     operands: "tuple[Node, ...]"
     type: Type
+    _hash: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        # What was compiled of a node is looked up for every child: its whole tree is hashed once.
+        object.__setattr__(self, "_hash", hash((self.operator, self.operands, self.type)))
+
+    def __hash__(self) -> int:
+        return self._hash
 
 
 Node = Constant | Column | Fact | Member | Operation
@@ -69,6 +78,7 @@ def is_partial(node: Node) -> bool:
     return isinstance(node, Column) and node.type == "date"
 
 
+@cache
 def facts_of(node: Node) -> frozenset[str]:
     """Name the facts that a node reads."""
     if isinstance(node, Fact):

@@ -79,6 +79,13 @@ def condition(source: Sql, what: str) -> str:
     return one if source.kind == "boolean" else f"CASE WHEN {one} IS NOT NULL THEN true END"
 
 
+def _as(kind: Kind, source: Sql) -> Sql:
+    """Write integers as decimals, where decimals stand beside them."""
+    if (kind, source.kind) != ("decimal", "integer"):
+        return source
+    return applied(source, lambda x: f"CAST({x} AS {DECIMAL})", "decimal")
+
+
 class _Writer:
     def __init__(self, path: str, around: Around) -> None:
         self._path = path
@@ -256,9 +263,9 @@ class _Writer:
 
     def _iif(self, _: Sql, arguments: tuple[Ast, ...], this: Sql) -> Sql:
         test, *branches = (self.written(argument, this) for argument in arguments)
-        texts = [single(branch, "iif()") for branch in branches]
-        otherwise = f" ELSE {texts[1]}" if len(texts) > 1 else ""
         kind = self._alike(branches)
+        texts = [single(_as(kind, branch), "iif()") for branch in branches]
+        otherwise = f" ELSE {texts[1]}" if len(texts) > 1 else ""
         return Sql(f"CASE WHEN {condition(test, 'iif()')} THEN {texts[0]}{otherwise} END", kind)
 
     def _binary(self, operator: str, left: Sql, right: Sql) -> Sql:
@@ -319,7 +326,8 @@ class _Writer:
         kind = self._alike([left, right])
         if kind in ("json", "choice"):
             raise self._refused("A union of what are no primitives")
-        parts = ", ".join(listed(each) for each in (left, right) if each.kind != "nothing")
+        given = [_as(kind, each) for each in (left, right) if each.kind != "nothing"]
+        parts = ", ".join(map(listed, given))
         items, item, at = name(), name(), name("i")
         first = f"lambda {item}, {at}: list_position({items}, {item}) = {at}"
         distinct = f"lambda {items}: list_filter({items}, {first})"
@@ -328,6 +336,8 @@ class _Writer:
 
     def _alike(self, given: list[Sql]) -> Kind:
         kinds: set[Kind] = {each.kind for each in given if each.kind != "nothing"}
+        if kinds == set(_NUMBERS):
+            return "decimal"
         if len(kinds) > 1:
             raise self._refused("A choice between values of different kinds")
         return kinds.pop() if kinds else "nothing"

@@ -17,9 +17,18 @@ def records(
     condition: str, *, seed: int = 7, years: int = 8, size: float = 1.0, until: str = "2026-06-30"
 ) -> list[list[Resource]]:
     """Give a record for each simulated child with a condition, births from 2016 on."""
+    return by_condition(seed=seed, years=years, size=size, until=until)[condition]
+
+
+def by_condition(
+    *, seed: int = 7, years: int = 8, size: float = 1.0, until: str = "2026-06-30"
+) -> dict[str, list[list[Resource]]]:
+    """Give the records of every condition that the simulator makes children with."""
     end = datetime.combine(date.fromisoformat(until), datetime.max.time(), LONDON)
-    children = cohort.plan(seed, date(2016, 1, 1), years, size)
-    return [record(child, end) for child in children if child.condition == condition]
+    found: dict[str, list[list[Resource]]] = {}
+    for child in cohort.plan(seed, date(2016, 1, 1), years, size):
+        found.setdefault(child.condition, []).append(record(child, end))
+    return found
 
 
 def record(child: Child, end: datetime) -> list[Resource]:

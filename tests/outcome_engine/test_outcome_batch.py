@@ -2,6 +2,7 @@
 
 from collections import Counter
 from importlib.resources import files
+from itertools import chain
 
 import ibis
 import pytest
@@ -17,7 +18,7 @@ from tests.outcome_engine.conftest import CORE
 from tests.outcome_engine.drawn import drawn_records
 from tests.outcome_engine.flattened import child, many, numbered, one_by_one, staged
 from tests.outcome_engine.signing import TSS, parameters, signed
-from tests.outcome_engine.simulated import records
+from tests.outcome_engine.simulated import by_condition, records
 
 EXAMPLES = files("outcome_engine") / "examples"
 MEASURE = "https://csor.example/fhir/Measure/"
@@ -63,14 +64,33 @@ def test_thousands_of_simulated_children_have_the_same_outcome_by_either_way(cor
     assert {row["class"] for row in rows.values()} == {"good", "bad", "not-yet-known"}
 
 
+@pytest.fixture(scope="module")
+def every_condition():
+    """Some 180 children, by their condition."""
+    return by_condition(size=0.04)
+
+
 @pytest.mark.parametrize("measure", MEASURES)
-def test_golden_records_have_the_same_outcome_by_either_way(measure, terminology):
-    those = numbered(golden(measure))
-    url = outcome_engine.measures()[measure]["url"]
-    rows, refused = one_by_one(those, url, AS_OF, terminology, PARAMETERS)
-    assert many(those, url, AS_OF, terminology, parameters=PARAMETERS) == rows
-    assert (len(rows), refused) == (len(those), {})
-    assert len({row["class"] for row in rows.values()}) > 1
+def test_golden_and_simulated_records_have_the_same_outcome_by_either_way(
+    measure, every_condition, terminology
+):
+    worked, simulated = golden(measure), every_condition.values()
+    those = numbered([*worked, *chain.from_iterable(simulated)])
+    rows, refused = one_by_one(those, measure, AS_OF, terminology, PARAMETERS)
+    assert many(those, measure, AS_OF, terminology, parameters=PARAMETERS) == rows
+    about = {coding["code"] for coding in outcome_engine.focus(measure)}
+    of_these = [len(every_condition[each]) for each in about & every_condition.keys()]
+    assert (len(rows), len(refused)) == (len(worked) + sum(of_these), len(those) - len(rows))
+    examples = {rows[child(each)]["class"] for each in those[: len(worked)]}
+    assert len(examples) > 1
+
+
+def test_the_simulated_children_are_of_all_conditions_of_the_registry(every_condition):
+    assert set(every_condition) == {
+        "oesophageal-atresia", "gastroschisis", "hirschsprung", "posterior-urethral-valves",
+        "diaphragmatic-hernia", "necrotising-enterocolitis",
+    }  # fmt: skip
+    assert all(len(those) > 10 for those in every_condition.values())
 
 
 def test_a_score_at_a_cut_is_above_it_by_either_way(terminology):

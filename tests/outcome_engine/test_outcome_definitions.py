@@ -161,6 +161,12 @@ def a_column_that_has_no_sum(found):
     fact["extension"].append({"url": "of", "valueCode": "gender"})
 
 
+def a_unit_of_what_is_no_quantity(found):
+    fact = those(found, "outcome-fact")[-1]
+    part(fact, "value")["valueCode"] = "earliest"
+    fact["extension"].append({"url": "unit", "valueCode": "g"})
+
+
 def no_step_that_always_decides(found):
     found["extension"].remove(those(found, "outcome-class-rule")[-1])
 
@@ -188,6 +194,7 @@ def a_due_date_that_is_none(found):
     [
         (without_the_case, "says once which cases"),
         (two_cases, "says once which cases"),
+        (a_unit_of_what_is_no_quantity, "the unit `g` cannot be that of the value `earliest`"),
         (an_unknown_view, "no view or outcome-rows `operation`; there are: case"),
         (an_unknown_extension, "outcome-fcat is refused"),
         (a_name_twice, "stagedDays is refused: the name is taken"),

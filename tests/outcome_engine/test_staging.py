@@ -40,15 +40,17 @@ def test_the_staged_columns_of_a_view() -> None:
     assert kinds["code_system"] == "text"
 
 
-def test_a_child_s_rows_as_tuples_and_by_name() -> None:
+def test_a_child_s_rows_are_tuples_in_the_order_of_the_columns() -> None:
     resource = decode("""{
       "resourceType": "Observation", "id": "weight", "status": "final",
       "subject": {"reference": "Patient/merged"},
       "code": {"coding": [{"system": "http://loinc.org", "code": "29463-7"}]},
       "effectiveDateTime": "1970-01-02T01:00:00+01:00",
       "valueQuantity": {"value": 3.2, "code": "kg"}}""")
-    [row] = staging.rows(view("observation"), "survivor", [resource, {"resourceType": "Patient"}])
-    assert {name: value for name, value in row.items() if value is not None} == {
+    [row] = stage(view("observation"), "survivor", [resource, {"resourceType": "Patient"}])
+    names = [column.name for column in columns(view("observation"))]
+    found = dict(zip(names, row, strict=True))
+    assert {name: value for name, value in found.items() if value is not None} == {
         "child": "survivor",
         "id": "weight",
         "patient": "merged",
@@ -59,11 +61,13 @@ def test_a_child_s_rows_as_tuples_and_by_name() -> None:
         "date__at": DAY,
         "status": "final",
         "value_decimal": 3_200_000,
+        "value_decimal__g": 3_200_000_000,
+        "value_number": 3_200_000,
         "value_unit": "kg",
         "code_system": "http://loinc.org",
         "code_code": "29463-7",
     }
-    assert stage(view("observation"), "survivor", [resource]) == [tuple(row.values())]
+    assert stage(view("observation"), "survivor", [resource]) == [row]
 
 
 @pytest.mark.parametrize("view_id", views())
@@ -156,3 +160,37 @@ def test_a_column_without_a_kind_is_refused(column: dict[str, Any]) -> None:
     with pytest.raises(FhirError, match="`a` cannot be staged") as refused:
         columns(own)
     assert refused.value.status == 422
+
+
+@pytest.mark.parametrize(
+    ("number", "unit", "grams", "weeks"),
+    [
+        (2500, "g", 2_500_000_000, None),
+        (Decimal("2.5"), "kg", 2_500_000_000, None),
+        (Decimal("3.1234567"), "kg", 3_123_456_700, None),
+        (2_500_000, "mg", 2_500_000_000, None),
+        (Decimal("0.0001"), "mg", None, None),  # less than a millionth of a gram
+        (38, "wk", None, 38_000_000),
+        (266, "d", None, 38_000_000),
+        (270, "d", None, None),  # 38 4/7 weeks are no decimal
+        (88, "[oz_av]", None, None),
+        (2500, None, None, None),
+        (None, "g", None, None),
+        (Decimal("1E+400"), "kg", None, None),
+        (Decimal("1E-999999"), "kg", None, None),
+    ],
+)
+def test_a_quantity_is_staged_in_grams_and_weeks_where_it_is_so_exactly(
+    number: Decimal | int | None, unit: str | None, grams: int | None, weeks: int | None
+) -> None:
+    assert staging.measured(number, unit) == (grams, weeks)
+    quantity = {"value": number, "code": unit}
+    resource = {
+        "resourceType": "Observation",
+        "id": "o",
+        "valueQuantity": {key: value for key, value in quantity.items() if value is not None},
+    }
+    [row] = stage(view("observation"), "child", [resource])
+    names = [column.name for column in columns(view("observation"))]
+    found = dict(zip(names, row, strict=True))
+    assert (found["value_decimal__g"], found["value_decimal__wk"]) == (grams, weeks)

@@ -288,6 +288,23 @@ class TestQualityOfLife:
         first["valueInteger"], late["valueInteger"] = 10, 20
         assert values(told([*resources, first, late]))["quality-of-life"] == 80_000_000
 
+    @pytest.mark.parametrize(
+        ("earlier", "later", "counts"),
+        [
+            ({"valueQuantity": {"value": Decimal("10.5")}}, {"valueInteger": 60}, 60_000_000),
+            ({"valueInteger": 60}, {"valueQuantity": {"value": Decimal("10.5")}}, 10_500_000),
+        ],
+    )
+    def test_the_last_counts_as_a_quantity_or_as_an_integer(self, told, earlier, later, counts):
+        *others, life = child("green")
+        life.pop("valueInteger")
+        first = {**deepcopy(life), "id": "first", "effectiveDateTime": "2018-06-01", **earlier}
+        last = {**deepcopy(life), "id": "last", "effectiveDateTime": "2018-07-01", **later}
+        outcome = told([*others, last, first])
+        assert values(outcome)["quality-of-life"] == counts
+        [known] = [each for each in outcome.attributes if each.id == "quality-of-life"]
+        assert [each.reference for each in known.evidence] == ["Observation/last"]
+
     def test_a_quantity_counts_with_its_decimals(self, told):
         resources = child("green")
         resources[-1].pop("valueInteger")

@@ -188,3 +188,17 @@ def test_both_engines_agree_on_expressions(path: str, expected: str | None) -> N
     [row] = duck_rows(definition, [resource])
     assert [row] == rows(definition, [resource])
     assert row["found"] == {"true": True, "false": False}.get(expected or "", expected)
+
+
+@pytest.mark.parametrize(
+    "value", [{"valueInteger": 5}, {"valueQuantity": {"value": Decimal("0.10")}}]
+)
+def test_a_union_of_a_decimal_and_an_integer_is_a_decimal(value: Resource) -> None:
+    definition = {
+        **column("value.ofType(Quantity).value | value.ofType(integer)", type="decimal"),
+        "resource": "Observation",
+    }
+    resource = {"resourceType": "Observation", "id": "o", **value}
+    [row] = duck_rows(definition, [resource])
+    assert [row] == rows(definition, [resource])
+    assert row["found"] in (5, Decimal("0.1"))
