@@ -10,7 +10,9 @@ from datetime import date
 from r4.dates import parse_date
 
 EPOCH = date(1970, 1, 1).toordinal()
-_LAST = date.max.toordinal() - EPOCH
+FIRST = date.min.toordinal() - EPOCH
+LAST = date.max.toordinal() - EPOCH
+"""The first day of the year 1 and the last of the year 9999."""
 
 
 def first_of(month: int) -> int:
@@ -36,7 +38,13 @@ def add_months(day: int, months: int) -> int | None:
     """Return the same day so many months later; None beyond the calendar's years 1 to 9999."""
     month, day_of_month = month_of(day)
     later = min(first_of(month + months) + day_of_month - 1, first_of(month + months + 1))
-    return later if -EPOCH < later <= _LAST else None
+    return later if FIRST <= later <= LAST else None
+
+
+def add_days(day: int, days: int) -> int | None:
+    """Return the day so many days later; None beyond the calendar's years 1 to 9999."""
+    later = day + days
+    return later if FIRST <= later <= LAST else None
 
 
 def text(day: int) -> str:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from outcome_engine.assessment import score_found
 from outcome_engine.assessment.care import Care, elsewhere
-from outcome_engine.assessment.record import Record, case_start, read, reference
+from outcome_engine.assessment.record import Record, case_start, hospital, read, reference
 from outcome_engine.assessment.record import cases as cases_of
 from outcome_engine.assessment.rows import Evidence, evidence, ordered
 from outcome_engine.assessment.score_found import ScoreFound
@@ -261,8 +261,7 @@ def _condition(rules: Definition, case: Resource) -> str | None:
 
 
 def _hospital(case: Resource) -> str | None:
-    found: str | None = case.get("managingOrganization", {}).get("reference")
-    return found
+    return hospital(case.get("managingOrganization", {}))
 
 
 def _of_findings(findings: Sequence[Finding]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ for it is shown, from Encounter.serviceProvider, and changes no number.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from outcome_engine.assessment.record import hospital
 from outcome_engine.assessment.rows import Evidence, ordered
 from r4.json import Resource
 
@@ -33,11 +34,17 @@ def elsewhere(
     """
     found: dict[str, list[Evidence]] = {}
     for encounter in record:
-        hospital = encounter.get("serviceProvider", {}).get("reference")
-        if encounter["resourceType"] == "Encounter" and hospital not in (None, answerable):
-            found.setdefault(hospital, []).extend(_within(encounter, begin, end))
-    cared = [Care(hospital, ordered(stays)) for hospital, stays in found.items() if stays]
+        where = provider(encounter) if encounter["resourceType"] == "Encounter" else None
+        if where is not None and where != answerable:
+            found.setdefault(where, []).extend(_within(encounter, begin, end))
+    cared = [Care(where, ordered(stays)) for where, stays in found.items() if stays]
     return tuple(sorted(cared, key=lambda care: (care.encounters[0].date or "", care.hospital)))
+
+
+def provider(encounter: Resource) -> str | None:
+    """Return the hospital of an Encounter: one of this server without a version, another as it is named."""
+    named = encounter.get("serviceProvider", {})
+    return hospital(named) or named.get("reference")
 
 
 def _within(encounter: Resource, begin: str, end: str) -> Iterator[Evidence]:

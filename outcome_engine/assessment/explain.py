@@ -10,7 +10,7 @@ from typing import Any
 
 from outcome_engine import civil
 from outcome_engine.assessment.assess import ChildOutcome, Finding
-from outcome_engine.assessment.care import NOT_HAPPENED
+from outcome_engine.assessment.care import NOT_HAPPENED, provider
 from outcome_engine.assessment.record import reference
 from r4.dates import years_between
 from r4.json import Resource
@@ -193,7 +193,7 @@ def _elsewhere(
         stay = each
         if each["resourceType"] == "Procedure":
             stay = resources.get(each.get("encounter", {}).get("reference", ""), {})
-        hospital = stay.get("serviceProvider", {}).get("reference")
+        hospital = provider(stay)
         if hospital and outcome.hospital and hospital != outcome.hospital:
             found.append(Elsewhere(reference(each), hospital, start))
     return sorted(found, key=lambda each: (each.date or "", each.reference))

@@ -18,12 +18,14 @@ from outcome_engine.assessment.rows import (
 from outcome_engine.definitions.values import Definition, Due, Index, Taken
 from outcome_engine.expressions.python import Facts
 from outcome_engine.expressions.syntax import Node, facts_of
+from outcome_engine.views.generated import key_of
 from r4.issue import FhirError, error
 from r4.json import Resource
 from terminology import Terminology
 
 _DAY = len("2018-01-31")
 _NOTHING: tuple[Any, ...] = ()
+_ORGANIZATION = key_of("Organization")
 
 
 @dataclass(slots=True)
@@ -126,6 +128,12 @@ def is_dated(case: Resource) -> bool:
 def reference(resource: Resource) -> str:
     """Return the literal reference to a resource."""
     return f"{resource['resourceType']}/{resource['id']}"
+
+
+def hospital(named: Resource) -> str | None:
+    """Return the literal reference to an Organization of this server, without a version; None for others."""
+    key = _ORGANIZATION(named.get("reference"))
+    return None if key is None else f"Organization/{key}"
 
 
 def _member(terminology: Terminology) -> Any:

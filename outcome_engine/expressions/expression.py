@@ -331,7 +331,8 @@ def _later(node: Node, duration: Quantity, sign: int) -> Node:
         months = Constant(count * _MONTHS[duration.unit], "integer")
         return Operation("add-months", (node, months), "date")
     if node.type == "date" and duration.unit in _DAYS:
-        return Operation("+", (node, Constant(count * _DAYS[duration.unit], "integer")), "date")
+        days = Constant(count * _DAYS[duration.unit], "integer")
+        return Operation("add-days", (node, days), "date")
     if node.type == "moment" and duration.unit in _SECONDS:
         seconds = Constant(count * _SECONDS[duration.unit], "integer")
         return Operation("+", (node, seconds), "moment")

@@ -13,6 +13,7 @@ from typing import Any
 
 import ibis
 
+from outcome_engine import civil
 from outcome_engine.expressions.python import staged
 from outcome_engine.expressions.syntax import (
     MILLION,
@@ -117,7 +118,11 @@ def _add_months(day: Value, months: int) -> Value:
     found = _date(day)
     later = (found + ibis.interval(months=months)).cast("date")
     lacking = (later.day() < found.day()).cast("int64")
-    return later.delta(_EPOCH, unit="day") + lacking
+    return _in_calendar(later.delta(_EPOCH, unit="day") + lacking)
+
+
+def _in_calendar(day: Value) -> Value:
+    return ibis.ifelse(day.between(civil.FIRST, civil.LAST), day, nothing("date"))
 
 
 def _operation(node: Operation, scope: Scope) -> Value:
@@ -167,6 +172,7 @@ _DO: Mapping[str, Callable[..., Value]] = {
     "div": _div,
     "mod": operator.mod,
     "millionths": lambda value: value,
+    "add-days": lambda day, days: _in_calendar(day + days),
     "starts-with": lambda text, start: text.startswith(start),
     "micro": lambda value: value * MILLION,
     "within": _within,

@@ -50,7 +50,7 @@ _PLAIN: Mapping[str, Callable[[Any, Any], Any]] = {
     "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "=": operator.eq,
     "!=": operator.ne, "+": operator.add, "-": operator.sub, "*": operator.mul,
     "div": operator.floordiv, "mod": operator.mod, "xor": operator.ne,
-    "add-months": civil.add_months, "starts-with": str.startswith,
+    "add-months": civil.add_months, "add-days": civil.add_days, "starts-with": str.startswith,
     "within": lambda value, those: value in those,
 }  # fmt: skip
 

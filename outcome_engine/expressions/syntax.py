@@ -52,7 +52,7 @@ class Member:
 class Operation:
     """An operator on operands whose types were checked.
 
-    and or xor implies not = != < <= > >= in exists empty iif + - starts-with add-months micro
+    and or xor implies not = != < <= > >= in exists empty iif + - starts-with add-months add-days micro
     (an integer as decimal) millionths (a decimal as integer: the same number) within (a value in a
     set fact) * div mod (of integers; the divisor is a positive constant, the dividend not negative).
     """
