@@ -93,7 +93,10 @@ def compare(hospitals: Sequence[Hospital], policy: Policy = POLICY) -> Compariso
         raise _too_few(len(enough), few, policy)
     together, others = _overdispersion(enough, policy)
     tau2 = _tau2(together, policy)
-    shrunken = _shrunken(enough, policy)
+    likelihoods = shrinkage.likelihoods(
+        [each.observed for each in enough], [each.risk for each in enough]
+    )
+    shrunken = _shrunken(enough, likelihoods, policy)
     imputed = _imputed(enough, policy)
     compared = tuple(
         _compared(each, other, tau2, (estimate, drawn), policy)
@@ -110,6 +113,7 @@ def compare(hospitals: Sequence[Hospital], policy: Policy = POLICY) -> Compariso
         expected=float(risk.sum()),
         together=together,
         tau2=tau2,
+        centre=shrinkage.fit(likelihoods),
         calibration=_calibration(outcome, risk),
         discrimination=c_statistic(outcome, risk) if mixed else None,
         statements=(),
@@ -179,8 +183,7 @@ def _tau2(of: Overdispersion | None, policy: Policy) -> float:
     return of.tau2 if of is not None else 0.0
 
 
-def _shrunken(rows: list[_Rows], policy: Policy) -> list[Estimate]:
-    of = shrinkage.likelihoods([each.observed for each in rows], [each.risk for each in rows])
+def _shrunken(rows: list[_Rows], of: shrinkage.Likelihoods, policy: Policy) -> list[Estimate]:
     mass = shrinkage.posterior(of, shrinkage.plausible(of))
     tail = (1 - policy.interval) / 2
     estimates = []

@@ -32,6 +32,9 @@ class Policy:
 
 POLICY = Policy()
 
+CONVENTIONS = ("fingertips-proportion", "fingertips-ratio", "shmi", "cqc")
+"""UKHSA's Fingertips (proportions; ratios by Poisson), NHS England's SHMI, the Care Quality Commission."""
+
 CITATIONS: Mapping[str, str] = MappingProxyType(
     {
         "event": "The registry's measures count good outcomes as the numerator.",
