@@ -5,25 +5,29 @@ The numbers are exact, for whoever may see the rows: disclosure control is the r
 
 import argparse
 import csv
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from fhir_server.settings import Settings
 from outcome_engine import civil
-from outcome_engine.case_mix.model import CaseMixModel, read
+from outcome_engine.case_mix.model import CaseMixModel
 from outcome_engine.comparison.policy import CONVENTIONS
 from outcome_engine.definitions import definition
-from outcome_engine.parameter_files.form import Form
+from outcome_engine.parameter_files.form import Form, unsigned
 from outcome_engine.parameter_files.parameter_file import Parameters
 from outcome_engine.parameter_files.signature import Signatories
+from outcome_engine.parameter_files.treatment_success import TreatmentSuccessFile
 from r4.json import decode, encode
 
 if TYPE_CHECKING:
     from outcome_engine.case_mix.monitored import Monitored
+    from outcome_engine.case_mix.scored import Preferences
     from outcome_engine.comparison.result import Compared, Estimate
+
+F = TypeVar("F", bound=Form)
 
 _OWN = (
     "A hospital's own instrument, in exact numbers: not for publication, and not for comparing "
@@ -52,6 +56,15 @@ def add_arguments(add: Callable[[str, str], argparse.ArgumentParser]) -> None:
     )
     monitored.add_argument("--output", type=Path, help="the charts, child by child: .csv or .json")
     monitored.set_defaults(run=lambda given: monitor(Settings(), given))
+    scored = _action(
+        add, "compare-scores", "compare hospitals by a score; not adjusted for case-mix"
+    )
+    scored.add_argument("--skew", action="store_true", help="limits by a bootstrap of the children")
+    scored.add_argument(
+        "--parameters", type=Path, help="those of the score, signed: how sure results are by them"
+    )
+    scored.add_argument("--draft", action="store_true", help="take parameters that are not signed")
+    scored.set_defaults(run=lambda given: compare_scores(Settings(), given))
 
 
 def _action(
@@ -80,7 +93,7 @@ def compare(settings: Settings, given: argparse.Namespace) -> None:
     from outcome_engine.comparison import conventions  # noqa: PLC0415 - numpy and scipy
     from outcome_engine.comparison import hospitals as comparison  # noqa: PLC0415 - numpy and scipy
 
-    model = _accepted(settings, given)
+    model = _accepted(settings, given, given.model, CaseMixModel)
     rows = case_mix_rows.read(given.rows, model.parameters.event, given.start, given.until)
     found = case_mix_compared.hospitals(rows, model)
     policy = case_mix_compared.policy(model)
@@ -121,7 +134,7 @@ def monitor(settings: Settings, given: argparse.Namespace) -> None:
 
     if given.output is not None and given.output.suffix not in (".csv", ".json"):
         raise ValueError(f"{given.output}: the charts are written as .csv or .json")
-    model = _accepted(settings, given)
+    model = _accepted(settings, given, given.model, CaseMixModel)
     rows = case_mix_rows.read(given.rows, model.parameters.event, given.start, given.until)
     found = charts.monitor(
         rows,
@@ -163,6 +176,46 @@ def _monitored(found: "Monitored") -> Iterator[str]:
     )
 
 
+def compare_scores(settings: Settings, given: argparse.Namespace) -> None:
+    """Print each hospital's mean score less the one expected, with its limits.
+
+    Raises FhirError 422 for parameters that are refused, or hospitals that cannot be compared;
+    ValueError for rows without scores, or with those of other parameters.
+    """
+    from outcome_engine.case_mix import scored  # noqa: PLC0415 - numpy
+    from outcome_engine.comparison import scores  # noqa: PLC0415 - numpy and scipy
+
+    rows = scored.read(given.rows, given.start, given.until)
+    expected = scored.expected(rows)
+    result = scores.compare_scores(expected.hospitals, skew=given.skew)
+    sure: Mapping[str, Preferences] = {}
+    if given.parameters is not None:
+        file = _accepted(settings, given, given.parameters, TreatmentSuccessFile)
+        sure = scored.preferences(rows, file, result.policy.interval)
+        _mark(file, given)
+    print(scored.NOT_ADJUSTED)
+    for hospital in result.hospitals:
+        print(*hospital.statements, sep="\n  ")
+        if hospital.id in sure:
+            print(*_sure(sure[hospital.id]), sep="\n")
+    for each in result.not_compared:
+        print(each.reason)
+    for id, count in sorted(expected.alone.items()):
+        print(
+            f"{id}: {count} children are left out: no other hospital has one with their condition."
+        )
+
+
+def _sure(of: "Preferences") -> Iterator[str]:
+    yield (
+        f"  Over the draws of the preferences the mean is {_between(of.difference, '+')} (95% of them)."
+    )
+    yield (
+        f"  {100 * of.good_could_flip:.3g}% of the children could flip between good and not good, "
+        f"{100 * of.light_could_flip:.3g}% to another light: more than 5% of the draws say so."
+    )
+
+
 def _write(file: Path, found: "Monitored") -> None:
     steps = [{**asdict(each), "day": _date(each.day)} for each in found.steps]
     if file.suffix == ".json":
@@ -197,8 +250,8 @@ def _estimate(of: "Estimate") -> str:
     return f"{of.value:.3f} ({_between((of.lower, of.upper))})"
 
 
-def _between(interval: tuple[float, float]) -> str:
-    return f"{interval[0]:.3f} to {interval[1]:.3f}"
+def _between(interval: tuple[float, float], sign: str = "") -> str:
+    return " to ".join(f"{end:{sign}.3f}" for end in interval)
 
 
 def _mark(file: Form, given: argparse.Namespace) -> None:
@@ -208,15 +261,16 @@ def _mark(file: Form, given: argparse.Namespace) -> None:
         print(f"DRAFT: `{file.title}` is not signed.")
 
 
-def _accepted(settings: Settings, given: argparse.Namespace) -> CaseMixModel:
-    content = given.model.read_bytes()
+def _accepted(settings: Settings, given: argparse.Namespace, file: Path, form: type[F]) -> F:
+    """Return a file of parameters that is signed and valid on the day, or any if a draft will do."""
+    content = file.read_bytes()
     if given.draft:
-        return read(decode(content))
-    measure = definition.measure(read(decode(content)).measure)
+        return unsigned(form, decode(content))
+    measure = definition.measure(unsigned(form, decode(content)).measure)
     signatories = Signatories.load(settings.signatories)
-    parameters = Parameters({str(given.model): content}, signatories)
+    parameters = Parameters({str(file): content}, signatories)
     day = given.as_of or given.until
-    found = parameters.of_kind(CaseMixModel, measure, day.isoformat())
+    found = parameters.of_kind(form, measure, day.isoformat())
     if found is None:
-        raise ValueError(f"{given.model} is no case-mix model")
+        raise ValueError(f"{file} is no file of kind {form.__name__}")
     return found.content

@@ -172,7 +172,8 @@ def _compared(
     detectable = -alert.lower + float(norm.ppf(policy.power)) * error_of_mean
     signal = reliability(tau2, error_of_mean**2)
     statements = [
-        f"{hospital.id}: the mean score of {known} children is {mean:+.3f} of what was expected of them.",
+        f"{hospital.id}: the scores of {known} children less those expected of them are {mean:+.3f} in the "
+        "mean.",
         _said(position, alert, alarm),
         f"A true shortfall of {detectable:.3f} would be found beyond the alert limits with a "
         f"probability of {100 * policy.power:.3g}%; a smaller one less often.",
