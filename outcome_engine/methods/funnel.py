@@ -10,7 +10,7 @@ from math import exp, sqrt
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import binom, chi2, norm, poisson
+from scipy.stats import chi2, norm
 
 from outcome_engine.methods.poisson_binomial import distribution
 
@@ -49,19 +49,6 @@ def prediction_limits(chances: npt.ArrayLike, level: float) -> Limits:
     return Limits(level, lower, upper, below, above)
 
 
-def binomial(total: int, target: float) -> Floats:
-    """Return P(X = 0), … P(X = total) of a hospital whose children all have the same risk."""
-    chances: Floats = binom.pmf(np.arange(total + 1), total, target)
-    return chances
-
-
-def poisson_chances(expected: float) -> Floats:
-    """Return P(X = k) of a Poisson count, up to where less than 1e-15 is left."""
-    last = int(poisson.isf(1e-15, expected)) + 1
-    chances: Floats = poisson.pmf(np.arange(last + 1), expected)
-    return chances
-
-
 def overdispersed(risks: npt.ArrayLike, tau2: float) -> Floats:
     """Return P(X = 0), … P(X = n) of children's risks, the hospital's own log-odds being N(0, tau2).
 
@@ -70,7 +57,7 @@ def overdispersed(risks: npt.ArrayLike, tau2: float) -> Floats:
     """
     p = np.asarray(risks, float)
     if tau2 <= 0:
-        return distribution(p).pmf
+        return distribution(p)
     variance = float((p * (1 - p)).sum())
     nodes, weights = normal_nodes(sqrt(tau2), 1 / sqrt(variance))
     if variance > _LARGE:
