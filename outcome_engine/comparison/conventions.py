@@ -68,7 +68,7 @@ def _fingertips_proportion(hospitals: Sequence[Compared]) -> Limits:
 
 
 def _fingertips_ratio(_: Sequence[Compared]) -> Limits:
-    return lambda each, level: funnel.poisson_interval_limits(each.expected, level)
+    return lambda each, level: funnel.poisson_ratio_limits(each.expected, level)
 
 
 def _shmi(hospitals: Sequence[Compared]) -> Limits:

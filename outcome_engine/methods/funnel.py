@@ -10,7 +10,8 @@ from math import exp, sqrt
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import chi2, norm
+from scipy.special import pdtrik
+from scipy.stats import norm
 
 from outcome_engine.methods.poisson_binomial import distribution
 
@@ -119,14 +120,14 @@ def score_limits(target: float, total: float, level: float) -> tuple[float, floa
     return max(0.0, target - spread), min(1.0, target + spread)
 
 
-def poisson_interval_limits(expected: float, level: float) -> tuple[float, float]:
-    """Return O/E limits made of the exact Poisson interval of a count equal to the expected one.
+def poisson_ratio_limits(expected: float, level: float) -> tuple[float, float]:
+    """Return the O/E whose exact Poisson intervals just hold 1, counts being taken as if continuous.
 
-    As FunnelPlotR draws them, for comparison with it: intervals are not prediction limits.
+    The limits of UKHSA's Fingertips for ratios (package PHEindicatormethods, `poisson_funnel`).
     """
     tail = (1 - level) / 2
-    lower = float(chi2.ppf(tail, 2 * expected)) / 2
-    upper = float(chi2.ppf(1 - tail, 2 * (expected + 1))) / 2
+    lower = float(pdtrik(tail, expected)) if exp(-expected) < tail else 0.0
+    upper = float(pdtrik(1 - tail, expected)) + 1
     return lower / expected, upper / expected
 
 

@@ -1,5 +1,7 @@
 """Limits by other programmes' conventions, of the babies operated on from 1991 to 1995."""
 
+from dataclasses import replace
+
 import pytest
 
 from outcome_engine.comparison.conventions import conventional
@@ -51,6 +53,34 @@ def test_ratios_have_byars_interval_from_ten_on_and_the_exact_one_below(compared
     few = compare([Hospital(str(at), [1] * 9 + [0] * 41, [0.2] * 50) for at in range(3)], POLICY)
     nine = conventional(few.hospitals, "fingertips-ratio", POLICY)[0]
     assert nine.interval == pytest.approx([limit / 10 for limit in exact_count(9)])
+
+
+@pytest.mark.parametrize(
+    ("level", "intervals"),
+    [
+        (0.95, [(1.0017147712553987, 1.1432332872498949), (0.08765040101829405, 0.13366576328418911),
+                (0.0049233808250957762, 0.02043921455549973)]),
+        (0.998, [(0.96351556196144372, 1.1860070415876287), (0.076954255283921108, 0.14897920510466744),
+                 (0.0029339306550682617, 0.027105896514690211)]),
+    ],
+)  # fmt: skip
+def test_ratios_and_intervals_are_those_of_the_english_public_health_methods(level, intervals):
+    # PHEindicatormethods, testdata_DSR_ISR.xlsx: indirectly standardised ratios of three areas, of which
+    # the last has fewer than ten events.
+    expected, children = 835.88356123117433, 9000
+    areas = [
+        Hospital(
+            str(events), [1] * events + [0] * (children - events), [expected / children] * children
+        )
+        for events in (895, 91, 9)
+    ]
+    policy = replace(POLICY, interval=level)
+    found = conventional(compare(areas, policy).hospitals, "fingertips-ratio", policy)
+    assert [each.value for each in found] == pytest.approx(
+        [1.0707232939020275, 0.10886683770400503, 0.010767049882813684], rel=1e-12
+    )
+    for each, interval in zip(found, intervals, strict=True):
+        assert each.interval == pytest.approx(interval, rel=1e-9)
 
 
 def test_limits_on_a_transformed_scale_allow_for_the_overdispersion_of_their_scheme(compared):
