@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 from fhir_server.settings import Settings
 from outcome_engine import civil
 from outcome_engine.case_mix.model import CaseMixModel
-from outcome_engine.comparison.policy import CONVENTIONS
+from outcome_engine.comparison.policy import CHILDREN_IN_CONTROL, CONVENTIONS
 from outcome_engine.definitions import definition
 from outcome_engine.parameter_files.form import Form, unsigned
 from outcome_engine.parameter_files.parameter_file import Parameters
@@ -52,7 +52,10 @@ def add_arguments(add: Callable[[str, str], argparse.ArgumentParser]) -> None:
         "--odds", type=float, default=2.0, help="times as bad, which the CUSUM looks for (2)"
     )
     monitored.add_argument(
-        "--in-control-run", type=float, help="mean number of children until a false signal (500)"
+        "--in-control-run",
+        type=float,
+        default=CHILDREN_IN_CONTROL,
+        help=f"mean number of children until a false signal ({CHILDREN_IN_CONTROL})",
     )
     monitored.add_argument("--output", type=Path, help="the charts, child by child: .csv or .json")
     monitored.set_defaults(run=lambda given: monitor(Settings(), given))
@@ -141,7 +144,7 @@ def monitor(settings: Settings, given: argparse.Namespace) -> None:
         model,
         given.hospital,
         odds_ratio=given.odds,
-        in_control=given.in_control_run or charts.CHILDREN_IN_CONTROL,
+        in_control=given.in_control_run,
     )
     _mark(model, given)
     for line in _monitored(found):

@@ -13,9 +13,6 @@ from outcome_engine.methods.cusum import cusum, limit_for, mix, run_length, sign
 from outcome_engine.methods.vlad import vlad
 from r4.issue import FhirError, error
 
-CHILDREN_IN_CONTROL = 500
-"""Children until a false signal, in the mean: a proposal for sign-off, an example of R's package vlad."""
-
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -62,8 +59,10 @@ def monitor(
     no limit gives, and what `policy` and `chances` refuse.
     """
     bad = policy(model).event == "bad"
-    if odds_ratio <= 0 or odds_ratio == 1:
+    if not odds_ratio > 0 or odds_ratio == 1:
         raise _refused(f"The odds ratio {odds_ratio:g} is no worsening (above 1) or bettering.")
+    if not in_control > 0:
+        raise _refused(f"{in_control:g} is no number of children until a false signal.")
     own = rows.taken([at for at, each in enumerate(rows.hospital) if each == hospital])
     predicted = chances(own, model)
     at_known = [at for at, event in enumerate(own.event) if event is not None]

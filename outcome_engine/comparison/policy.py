@@ -59,3 +59,8 @@ CITATIONS: Mapping[str, str] = MappingProxyType(
         "seed": "Arbitrary: the same seed gives the same imputations.",
     }
 )
+
+CHILDREN_IN_CONTROL = 500
+"""Of a CUSUM, the mean number of children until a false signal: a proposal for sign-off, an example of
+R's package vlad.
+"""

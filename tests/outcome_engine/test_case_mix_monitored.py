@@ -107,6 +107,7 @@ def test_a_longer_run_in_control_has_a_higher_limit_and_finds_later(table):
     [
         ("nobody", {}, "nobody has no child in this period whose outcome is known"),
         (USUAL, {"odds_ratio": 1}, "no worsening"),
+        (USUAL, {"in_control": 0}, "0 is no number of children until a false signal"),
         (USUAL, {"in_control": 1}, "no limit gives a run length of 1 children"),
     ],
 )
