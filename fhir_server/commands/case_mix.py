@@ -1,4 +1,4 @@
-"""`case-mix`: fit a case-mix model to outcome rows, show a model, or compare hospitals by one."""
+"""`case-mix`: fit a case-mix model to outcome rows, show a model, or compare hospitals."""
 
 import argparse
 from collections.abc import Callable, Iterator, Mapping
@@ -7,12 +7,10 @@ from math import exp, sqrt
 from pathlib import Path
 from typing import Any
 
-from fhir_server.settings import Settings
+from fhir_server.commands import case_mix_compared
 from outcome_engine.case_mix.model import CaseMixModel, read
 from outcome_engine.definitions import definition
 from outcome_engine.extensions import several
-from outcome_engine.parameter_files.parameter_file import Parameters
-from outcome_engine.parameter_files.signature import Signatories
 from r4.json import decode, encode
 
 _MILLION = 1_000_000
@@ -59,18 +57,7 @@ def add_arguments(add: Callable[[str, str], argparse.ArgumentParser]) -> None:
     shown = actions.add_parser("show", help="show a model: coefficients, and how well it does")
     shown.add_argument("file", type=Path)
     shown.set_defaults(run=lambda given: show(given.file))
-    compared = actions.add_parser(
-        "compare", help="compare each hospital with what is expected of it"
-    )
-    compared.add_argument("rows", type=Path, help="outcome rows, CSV or Parquet")
-    compared.add_argument("--model", type=Path, required=True, help="a signed case-mix model")
-    compared.add_argument("--draft", action="store_true", help="take a model that is not signed")
-    compared.add_argument("--from", dest="start", type=date.fromisoformat, required=True)
-    compared.add_argument("--until", type=date.fromisoformat, required=True)
-    compared.add_argument(
-        "--as-of", type=date.fromisoformat, help="of the comparison; else the end"
-    )
-    compared.set_defaults(run=lambda given: compare(Settings(), given))
+    case_mix_compared.add_arguments(lambda name, text: actions.add_parser(name, help=text))
 
 
 def fit(given: argparse.Namespace) -> None:
@@ -110,47 +97,6 @@ def show(file: Path) -> None:
     for line in lines(read(content)):
         print(line)
     print("signed" if "signature" in content else "not signed")
-
-
-def compare(settings: Settings, given: argparse.Namespace) -> None:
-    """Print each hospital's comparison with what a model expects of its own children.
-
-    Exact, for whoever may see the rows: disclosure control is the reports'. Raises FhirError 422 for a
-    model that is refused, or hospitals that cannot be compared.
-    """
-    from outcome_engine.case_mix import compared as case_mix_compared  # noqa: PLC0415 - numpy
-    from outcome_engine.case_mix import rows as case_mix_rows  # noqa: PLC0415 - numpy
-    from outcome_engine.comparison import hospitals as comparison  # noqa: PLC0415 - numpy
-
-    model = _accepted(settings, given)
-    rows = case_mix_rows.read(given.rows, model.parameters.event, given.start, given.until)
-    found = case_mix_compared.hospitals(rows, model)
-    result = comparison.compare(found.hospitals, case_mix_compared.policy(model))
-    if model.fictitious:
-        print("ILLUSTRATIVE: the model is fictitious.")
-    if given.draft:
-        print("DRAFT: the model is not signed.")
-    for hospital in result.hospitals:
-        print(*hospital.statements, sep="\n  ")
-    for statement in result.statements:
-        print(statement)
-    for id, count in sorted(found.not_predicted.items()):
-        print(f"{id}: {count} children are left out: a factor is missing of which the model")
-        print("  predicts nothing without it.")
-
-
-def _accepted(settings: Settings, given: argparse.Namespace) -> CaseMixModel:
-    content = given.model.read_bytes()
-    if given.draft:
-        return read(decode(content))
-    measure = definition.measure(read(decode(content)).measure)
-    signatories = Signatories.load(settings.signatories)
-    parameters = Parameters({str(given.model): content}, signatories)
-    day = given.as_of or given.until
-    found = parameters.of_kind(CaseMixModel, measure, day.isoformat())
-    if found is None:
-        raise ValueError(f"{given.model} is no case-mix model")
-    return found.content
 
 
 def lines(model: CaseMixModel) -> Iterator[str]:

@@ -26,20 +26,29 @@ class Predicted:
     not_predicted: Mapping[str, int]
 
 
+def chances(rows: Rows, model: CaseMixModel) -> list[float | None]:
+    """Predict the chance of each child in turn; None where a factor is missing whose rule is `refuse`.
+
+    Raises FhirError 422 for a factor of the model that the rows do not have, or of another type.
+    """
+    try:
+        return [model.chance(factors) for factors in rows.each()]
+    except (KeyError, ValueError) as wrong:
+        message = f"The case-mix model `{model.title}` does not fit the rows: {wrong}."
+        raise FhirError(422, [error("business-rule", message)]) from wrong
+
+
 def hospitals(rows: Rows, model: CaseMixModel) -> Predicted:
     """Predict each child's chance, outcomes that are not known included, and sort by hospital.
 
-    Raises FhirError 422 for a factor of the model that the rows do not have, or of another type.
+    Raises FhirError 422 as `chances` does.
     """
     observed: dict[str, list[int | None]] = {}
     predicted: dict[str, list[float]] = {}
     left_out: Counter[str] = Counter()
-    for hospital, event, factors in zip(rows.hospital, rows.event, rows.each(), strict=True):
-        try:
-            chance = model.chance(factors)
-        except (KeyError, ValueError) as wrong:
-            message = f"The case-mix model `{model.title}` does not fit the rows: {wrong}."
-            raise FhirError(422, [error("business-rule", message)]) from wrong
+    for hospital, event, chance in zip(
+        rows.hospital, rows.event, chances(rows, model), strict=True
+    ):
         if chance is None:
             left_out[hospital] += 1
             continue

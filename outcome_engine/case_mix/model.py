@@ -15,7 +15,15 @@ from pydantic import Field, model_validator
 
 from outcome_engine.case_mix.factors import require_baseline
 from outcome_engine.methods.treatment_success import factor as factored
-from outcome_engine.parameter_files.form import Day, Form, Number, Part, Text, unique
+from outcome_engine.parameter_files.form import (
+    Day,
+    Form,
+    Number,
+    Part,
+    Text,
+    unique,
+    unsigned,
+)
 from outcome_engine.parameter_files.signature import RefusedError
 from r4.issue import FhirError
 from r4.json import Resource
@@ -27,7 +35,6 @@ _AGREES = 1e-9
 _STEP = 0.5
 _NODES = tuple(_STEP * number for number in range(-16, 17))
 """A trapezium rule on these nodes integrates over a normal variable to 1e-12."""
-_UNSIGNED = {"signed-on": "1970-01-01", "jws": "none"}
 
 
 class _Factor(Part):
@@ -268,20 +275,8 @@ class CaseMixModel(Form):
 
 
 def read(given: Resource) -> CaseMixModel:
-    """Read a model that may not be signed yet; raises ValueError for what it lacks or contradicts.
-
-    For looking at it: what a comparison may use is found by `Parameters.of_kind`.
-    """
-    found = CaseMixModel.model_validate({"signature": _UNSIGNED, **given})
-    objections = list(found.objections())
-    if objections:
-        raise ValueError("; ".join(f"the model {each.text}" for each in objections))
-    return found
-
-
-def predict(model: CaseMixModel, factors: Mapping[str, Value]) -> float | None:
-    """Return the predicted chance of the event; see Model.chance."""
-    return model.chance(factors)
+    """Read a model as `unsigned` does."""
+    return unsigned(CaseMixModel, given)
 
 
 @lru_cache(maxsize=65536)  # children are often alike

@@ -1,4 +1,4 @@
-"""What a case-mix model is fitted to: outcome rows, as the batch writes them (CSV or Parquet)."""
+"""Outcome rows, as the batch writes them (CSV or Parquet): what models are fitted to and compare by."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,11 +7,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from outcome_engine import civil
 from outcome_engine.case_mix.model import Value
 
 _NOT_KNOWN = (None, "not-yet-known")
-_EPOCH = date(1970, 1, 1).toordinal()
-_NEEDED = ("child", "hospital", "case_day", "due", "class")
+_NEEDED = ("child", "hospital", "case_day", "due")
 _FACTOR = "factor_"
 
 
@@ -19,11 +19,13 @@ _FACTOR = "factor_"
 class Rows:
     """Children whose outcome is due, one at each position of every sequence.
 
-    event is None where the outcome is not known.
+    day: that on which the case began, counted from 1970-01-01. event is None where the outcome is not
+    known.
     """
 
     child: tuple[str, ...]
     hospital: tuple[str, ...]
+    day: tuple[int, ...]
     event: tuple[bool | None, ...]
     factors: Mapping[str, tuple[Value, ...]]
 
@@ -40,6 +42,7 @@ class Rows:
         return Rows(
             child=tuple(self.child[each] for each in positions),
             hospital=tuple(self.hospital[each] for each in positions),
+            day=tuple(self.day[each] for each in positions),
             event=tuple(self.event[each] for each in positions),
             factors=MappingProxyType(
                 {
@@ -60,23 +63,11 @@ def read(file: Path, event: str, start: date, until: date) -> Rows:
     Only children whose outcome is due count: of the others, those with an early adverse outcome alone
     would be known. Raises OSError, and ValueError for a file that is no table of outcomes.
     """
-    columns = _columns(file)
-    missing = [name for name in _NEEDED if name not in columns]
-    if missing:
-        raise ValueError(
-            f"{file.name} is no table of outcomes: it has no column {', '.join(missing)}"
-        )
-    first, last = start.toordinal() - _EPOCH, until.toordinal() - _EPOCH
-    due = [
-        position
-        for position, (day, is_due) in enumerate(
-            zip(columns["case_day"], columns["due"], strict=True)
-        )
-        if is_due is True and day is not None and first <= day <= last
-    ]
-    found = Rows(
+    columns = columns_due(file, ("class",), start, until)
+    return Rows(
         child=tuple(map(str, columns["child"])),
         hospital=tuple(map(str, columns["hospital"])),
+        day=tuple(columns["case_day"]),
         event=tuple(None if each in _NOT_KNOWN else each == event for each in columns["class"]),
         factors=MappingProxyType(
             {
@@ -86,7 +77,30 @@ def read(file: Path, event: str, start: date, until: date) -> Rows:
             }
         ),
     )
-    return found.taken(due)
+
+
+def columns_due(
+    file: Path, needed: Sequence[str], start: date, until: date
+) -> dict[str, list[Any]]:
+    """Return the columns of a table, of cases alone that began in the period and are due.
+
+    Raises OSError, and ValueError for a file that lacks a column that is needed.
+    """
+    columns = _columns(file)
+    missing = [name for name in (*_NEEDED, *needed) if name not in columns]
+    if missing:
+        raise ValueError(
+            f"{file.name} is no table of outcomes: it has no column {', '.join(missing)}"
+        )
+    first, last = (each.toordinal() - civil.EPOCH for each in (start, until))
+    due = [
+        position
+        for position, (day, is_due) in enumerate(
+            zip(columns["case_day"], columns["due"], strict=True)
+        )
+        if is_due is True and day is not None and first <= day <= last
+    ]
+    return {name: [values[each] for each in due] for name, values in columns.items()}
 
 
 def _columns(file: Path) -> dict[str, list[Any]]:

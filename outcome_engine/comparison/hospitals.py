@@ -12,6 +12,7 @@ from math import log
 import numpy as np
 import numpy.typing as npt
 
+from outcome_engine.comparison import between
 from outcome_engine.comparison import statements as comparison_statements
 from outcome_engine.comparison.policy import POLICY, Policy
 from outcome_engine.comparison.result import (
@@ -30,14 +31,7 @@ from outcome_engine.methods.funnel import Limits, overdispersed, prediction_limi
 from outcome_engine.methods.intervals import clopper_pearson, mid_p, wilson
 from outcome_engine.methods.logistic import NotEstimableError
 from outcome_engine.methods.missing import bounds, chained_equations, wilson_of
-from outcome_engine.methods.overdispersion import (
-    Deviations,
-    Overdispersion,
-    leave_one_out,
-    log_odds,
-    overdispersion,
-    untrimmed,
-)
+from outcome_engine.methods.overdispersion import Overdispersion, log_odds
 from outcome_engine.methods.power import power_above, power_below
 from outcome_engine.methods.reliability import needed, reliability
 from r4.issue import FhirError, error
@@ -88,12 +82,20 @@ def compare(hospitals: Sequence[Hospital], policy: Policy = POLICY) -> Compariso
     """
     rows = [_rows(each) for each in hospitals]
     enough = [each for each in rows if len(each.outcome) >= policy.children]
-    few = tuple(_not_compared(each, policy) for each in rows if each not in enough)
-    if len(enough) < policy.hospitals:
-        raise _too_few(len(enough), few, policy)
-    together, others = _overdispersion(enough, policy)
-    tau2 = _tau2(together, policy)
-    shrunken = _shrunken(enough, policy)
+    few = tuple(
+        between.not_compared(
+            each.id, "outcome", len(each.outcome), len(each.risk_of_missing), policy
+        )
+        for each in rows
+        if len(each.outcome) < policy.children
+    )
+    between.refuse_too_few(len(enough), few, policy)
+    observed, expected = [each.observed for each in enough], [each.expected for each in enough]
+    deviations = log_odds(observed, expected, [each.variance for each in enough])
+    together, others = between.estimated(deviations, policy)
+    tau2 = between.tau2(together, policy)
+    likelihoods = shrinkage.likelihoods(observed, [each.risk for each in enough])
+    shrunken = _shrunken(enough, likelihoods, policy)
     imputed = _imputed(enough, policy)
     compared = tuple(
         _compared(each, other, tau2, (estimate, drawn), policy)
@@ -110,6 +112,7 @@ def compare(hospitals: Sequence[Hospital], policy: Policy = POLICY) -> Compariso
         expected=float(risk.sum()),
         together=together,
         tau2=tau2,
+        centre=shrinkage.fit(likelihoods),
         calibration=_calibration(outcome, risk),
         discrimination=c_statistic(outcome, risk) if mixed else None,
         statements=(),
@@ -141,46 +144,7 @@ def _rows(hospital: Hospital) -> _Rows:
     return _Rows(hospital.id, outcome, risk[known], risk[~known])
 
 
-def _not_compared(rows: _Rows, policy: Policy) -> NotCompared:
-    known = len(rows.outcome)
-    reason = (
-        f"{rows.id} has {known} children with a known outcome; hospitals are compared from "
-        f"{policy.children} on. Pool more years."
-    )
-    return NotCompared(rows.id, known, len(rows.risk_of_missing), reason)
-
-
-def _too_few(enough: int, few: tuple[NotCompared, ...], policy: Policy) -> FhirError:
-    """Say that hospitals are too few; counts of theirs stand in issues of their own, not in the first."""
-    text = f"{enough} hospitals can be compared, and the policy needs {policy.hospitals}."
-    reasons = [error("business-rule", each.reason) for each in few]
-    return FhirError(422, [error("business-rule", text), *reasons])
-
-
-def _overdispersion(
-    rows: list[_Rows], policy: Policy
-) -> tuple[Overdispersion | None, list[Overdispersion | None]]:
-    found: Deviations = log_odds(
-        [each.observed for each in rows],
-        [each.expected for each in rows],
-        [each.variance for each in rows],
-    )
-    if len(rows) < policy.hospitals_for_overdispersion:
-        return None, [None] * len(rows)
-    together = overdispersion(found, untrimmed)
-    if policy.leave_one_out:
-        return together, list(leave_one_out(found, untrimmed))
-    return together, [together] * len(rows)
-
-
-def _tau2(of: Overdispersion | None, policy: Policy) -> float:
-    if policy.tau2 is not None:
-        return policy.tau2
-    return of.tau2 if of is not None else 0.0
-
-
-def _shrunken(rows: list[_Rows], policy: Policy) -> list[Estimate]:
-    of = shrinkage.likelihoods([each.observed for each in rows], [each.risk for each in rows])
+def _shrunken(rows: list[_Rows], of: shrinkage.Likelihoods, policy: Policy) -> list[Estimate]:
     mass = shrinkage.posterior(of, shrinkage.plausible(of))
     tail = (1 - policy.interval) / 2
     estimates = []
@@ -238,7 +202,7 @@ def _compared(
     estimates: tuple[Estimate, Estimate | None],
     policy: Policy,
 ) -> Compared:
-    own = _tau2(others, policy)
+    own = between.tau2(others, policy)
     alert, alarm = _limits(rows.risk, own, policy)
     position = _position(rows.observed, alert, alarm, policy)
     known, observed = len(rows.outcome), rows.observed

@@ -32,6 +32,9 @@ class Policy:
 
 POLICY = Policy()
 
+CONVENTIONS = ("fingertips-proportion", "fingertips-ratio", "shmi", "cqc")
+"""UKHSA's Fingertips (proportions; ratios by Poisson), NHS England's SHMI, the Care Quality Commission."""
+
 CITATIONS: Mapping[str, str] = MappingProxyType(
     {
         "event": "The registry's measures count good outcomes as the numerator.",
@@ -56,3 +59,8 @@ CITATIONS: Mapping[str, str] = MappingProxyType(
         "seed": "Arbitrary: the same seed gives the same imputations.",
     }
 )
+
+CHILDREN_IN_CONTROL = 500
+"""Of a CUSUM, the mean number of children until a false signal: a proposal for sign-off, an example of
+R's package vlad.
+"""

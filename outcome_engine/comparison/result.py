@@ -9,6 +9,7 @@ from outcome_engine.methods.calibration import Calibration
 from outcome_engine.methods.discrimination import CStatistic
 from outcome_engine.methods.funnel import Limits
 from outcome_engine.methods.overdispersion import Overdispersion
+from outcome_engine.methods.shrinkage import Centre
 
 Interval = tuple[float, float]
 
@@ -104,7 +105,8 @@ class NotCompared:
 class Comparison:
     """Every hospital's comparison in the order given, and what is true of all of them.
 
-    together is the overdispersion of all hospitals; tau2 what reliability is computed with.
+    together is the overdispersion of all hospitals; tau2 what reliability is computed with; centre the
+    likeliest mean and deviation of their log-odds, beside the risks (empirical Bayes).
     calibration is None where outcomes and risks do not determine it, discrimination where every
     outcome is alike.
     """
@@ -116,6 +118,7 @@ class Comparison:
     expected: float
     together: Overdispersion | None
     tau2: float
+    centre: Centre
     calibration: Calibration | None
     discrimination: CStatistic | None
     statements: tuple[str, ...]

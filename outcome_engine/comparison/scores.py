@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import norm
 
+from outcome_engine.comparison import between
 from outcome_engine.comparison.policy import POLICY, Policy
 from outcome_engine.comparison.result import NotCompared, Position
 from outcome_engine.comparison.statements import NOT_SAFETY
@@ -22,12 +23,7 @@ from outcome_engine.methods.continuous import (
     limits,
     within_variance,
 )
-from outcome_engine.methods.overdispersion import (
-    Overdispersion,
-    leave_one_out,
-    overdispersion,
-    untrimmed,
-)
+from outcome_engine.methods.overdispersion import Overdispersion
 from outcome_engine.methods.reliability import reliability
 from r4.issue import FhirError, error
 
@@ -74,6 +70,16 @@ class ScoreComparison:
     together: Overdispersion | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Alike:
+    """What is alike for all hospitals: their children's differences, and what was estimated of them."""
+
+    rows: list[Floats]
+    variance: float
+    tau2: float
+    skew: bool
+
+
 def compare_scores(
     hospitals: Sequence[ScoredHospital], policy: Policy = POLICY, *, skew: bool = False
 ) -> ScoreComparison:
@@ -85,22 +91,26 @@ def compare_scores(
     rows = {each.id: _differences(each) for each in hospitals}
     enough = [each for each in hospitals if len(rows[each.id]) >= policy.children]
     few = tuple(
-        _not_compared(each, rows[each.id], policy) for each in hospitals if each not in enough
-    )
-    if len(enough) < policy.hospitals:
-        reasons = " ".join(each.reason for each in few)
-        message = (
-            f"{len(enough)} hospitals can be compared, and the policy needs {policy.hospitals}."
+        between.not_compared(
+            each.id, "score", len(rows[each.id]), len(each.observed) - len(rows[each.id]), policy
         )
-        raise FhirError(422, [error("business-rule", f"{message} {reasons}".strip())])
+        for each in hospitals
+        if len(rows[each.id]) < policy.children
+    )
+    between.refuse_too_few(len(enough), few, policy)
     kept = [rows[each.id] for each in enough]
     variance = within_variance(kept)
-    together, others = _overdispersion(kept, variance, policy)
+    together, others = (
+        between.estimated(deviations(kept, variance), policy)
+        if variance > 0
+        else (None, [None] * len(kept))
+    )
+    alike = _Alike(kept, variance, between.tau2(together, policy), skew)
     return ScoreComparison(
         policy,
         tuple(
-            _compared(each, (kept, variance), of, _tau2(together, policy), (policy, skew))
-            for each, of in zip(enough, others, strict=True)
+            _compared(each, differences, of, alike, policy)
+            for each, differences, of in zip(enough, kept, others, strict=True)
         ),
         few,
         variance,
@@ -123,46 +133,17 @@ def _known(hospital: ScoredHospital) -> list[float]:
     return [each for each in hospital.observed if each is not None]
 
 
-def _not_compared(hospital: ScoredHospital, differences: Floats, policy: Policy) -> NotCompared:
-    known = len(differences)
-    reason = (
-        f"{hospital.id} has {known} children with a known score; hospitals are compared from "
-        f"{policy.children} on. Pool more years."
-    )
-    return NotCompared(hospital.id, known, len(hospital.observed) - known, reason)
-
-
-def _overdispersion(
-    rows: list[Floats], variance: float, policy: Policy
-) -> tuple[Overdispersion | None, list[Overdispersion | None]]:
-    if len(rows) < policy.hospitals_for_overdispersion or variance <= 0:
-        return None, [None] * len(rows)
-    found = deviations(rows, variance)
-    together = overdispersion(found, untrimmed)
-    return together, list(leave_one_out(found, untrimmed)) if policy.leave_one_out else [
-        together
-    ] * len(rows)
-
-
-def _tau2(of: Overdispersion | None, policy: Policy) -> float:
-    if policy.tau2 is not None:
-        return policy.tau2
-    return of.tau2 if of is not None else 0.0
-
-
 def _compared(
     hospital: ScoredHospital,
-    children: tuple[list[Floats], float],
+    differences: Floats,
     others: Overdispersion | None,
-    tau2: float,
-    how: tuple[Policy, bool],
+    alike: _Alike,
+    policy: Policy,
 ) -> ScoreCompared:
-    (rows, variance), (policy, skew) = children, how
-    differences = _differences(hospital)
-    known, own = len(differences), _tau2(others, policy)
+    known, own, variance = len(differences), between.tau2(others, policy), alike.variance
     alert, alarm = (
-        bootstrap_limits(rows, known, own, level, policy.seed)
-        if skew
+        bootstrap_limits(alike.rows, known, own, level, policy.seed)
+        if alike.skew
         else limits(variance, known, own, level)
         for level in (policy.alert, policy.alarm)
     )
@@ -170,9 +151,10 @@ def _compared(
     error_of_mean = sqrt(variance / known)
     position = _position(mean, alert, alarm)
     detectable = -alert.lower + float(norm.ppf(policy.power)) * error_of_mean
-    signal = reliability(tau2, error_of_mean**2)
+    signal = reliability(alike.tau2, error_of_mean**2)
     statements = [
-        f"{hospital.id}: the mean score of {known} children is {mean:+.3f} of what was expected of them.",
+        f"{hospital.id}: the scores of {known} children less those expected of them are {mean:+.3f} in the "
+        "mean.",
         _said(position, alert, alarm),
         f"A true shortfall of {detectable:.3f} would be found beyond the alert limits with a "
         f"probability of {100 * policy.power:.3g}%; a smaller one less often.",

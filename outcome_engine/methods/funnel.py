@@ -10,7 +10,8 @@ from math import exp, sqrt
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import binom, chi2, norm, poisson
+from scipy.special import pdtrik
+from scipy.stats import norm
 
 from outcome_engine.methods.poisson_binomial import distribution
 
@@ -49,19 +50,6 @@ def prediction_limits(chances: npt.ArrayLike, level: float) -> Limits:
     return Limits(level, lower, upper, below, above)
 
 
-def binomial(total: int, target: float) -> Floats:
-    """Return P(X = 0), … P(X = total) of a hospital whose children all have the same risk."""
-    chances: Floats = binom.pmf(np.arange(total + 1), total, target)
-    return chances
-
-
-def poisson_chances(expected: float) -> Floats:
-    """Return P(X = k) of a Poisson count, up to where less than 1e-15 is left."""
-    last = int(poisson.isf(1e-15, expected)) + 1
-    chances: Floats = poisson.pmf(np.arange(last + 1), expected)
-    return chances
-
-
 def overdispersed(risks: npt.ArrayLike, tau2: float) -> Floats:
     """Return P(X = 0), … P(X = n) of children's risks, the hospital's own log-odds being N(0, tau2).
 
@@ -70,7 +58,7 @@ def overdispersed(risks: npt.ArrayLike, tau2: float) -> Floats:
     """
     p = np.asarray(risks, float)
     if tau2 <= 0:
-        return distribution(p).pmf
+        return distribution(p)
     variance = float((p * (1 - p)).sum())
     nodes, weights = normal_nodes(sqrt(tau2), 1 / sqrt(variance))
     if variance > _LARGE:
@@ -132,14 +120,14 @@ def score_limits(target: float, total: float, level: float) -> tuple[float, floa
     return max(0.0, target - spread), min(1.0, target + spread)
 
 
-def poisson_interval_limits(expected: float, level: float) -> tuple[float, float]:
-    """Return O/E limits made of the exact Poisson interval of a count equal to the expected one.
+def poisson_ratio_limits(expected: float, level: float) -> tuple[float, float]:
+    """Return the O/E whose exact Poisson intervals just hold 1, counts being taken as if continuous.
 
-    As FunnelPlotR draws them, for comparison with it: intervals are not prediction limits.
+    The limits of UKHSA's Fingertips for ratios (package PHEindicatormethods, `poisson_funnel`).
     """
     tail = (1 - level) / 2
-    lower = float(chi2.ppf(tail, 2 * expected)) / 2
-    upper = float(chi2.ppf(1 - tail, 2 * (expected + 1))) / 2
+    lower = float(pdtrik(tail, expected)) if exp(-expected) < tail else 0.0
+    upper = float(pdtrik(1 - tail, expected)) + 1
     return lower / expected, upper / expected
 
 

@@ -4,7 +4,7 @@ Spiegelhalter DJ. Handling over-dispersion of performance indicators. Qual Saf H
 2005;14:347-351: phi is the mean of the squared z-scores, tau2 the variance between hospitals by
 moments, added to each hospital's own. Scales: the logarithm of O/E with truncation (NHS Digital's
 Summary Hospital-level Mortality Indicator), its square root with winsorising (Care Quality
-Commission), the arcsine of a proportion, and the log-odds by one step of its score.
+Commission), and the log-odds by one step of its score.
 """
 
 from collections.abc import Callable
@@ -54,14 +54,6 @@ def root_ratio(observed: npt.ArrayLike, expected: npt.ArrayLike) -> Deviations:
     wanted = np.asarray(expected, float)
     s = 1 / (2 * np.sqrt(wanted))
     return Deviations((np.sqrt(np.asarray(observed, float) / wanted) - 1) / s, s)
-
-
-def arcsine(events: npt.ArrayLike, totals: npt.ArrayLike) -> Deviations:
-    """Return the deviations of asin(sqrt(proportion)) from that of all hospitals together."""
-    seen, size = np.asarray(events, float), np.asarray(totals, float)
-    target = np.arcsin(np.sqrt(seen.sum() / size.sum()))
-    s = 1 / (2 * np.sqrt(size))
-    return Deviations((np.arcsin(np.sqrt(seen / size)) - target) / s, s)
 
 
 def log_odds(

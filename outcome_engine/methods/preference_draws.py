@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from math import nan
 from random import Random  # noqa: TID251 - seeded draws
 from statistics import NormalDist
 
@@ -84,6 +85,17 @@ def probabilities(
         draws=len(drawn),
         seed=SEED,
     )
+
+
+def scores(
+    drawn: Sequence[tuple[float, ...]], span: Contrast, above_palliation: Contrast
+) -> list[float]:
+    """Return a child's score in each draw, NaN where the scale has no span.
+
+    above_palliation: the child's utility less palliation's; over the span it is the score.
+    """
+    pairs = zip(_along(above_palliation, drawn), _along(span, drawn), strict=True)
+    return [above / of if of > 0 else nan for above, of in pairs]
 
 
 def _along(contrast: Contrast, drawn: Sequence[tuple[float, ...]]) -> list[float]:

@@ -3,7 +3,7 @@
 Hospitals differ by normal random intercepts on the log-odds scale, beside each child's predicted risk.
 Empirical Bayes takes the intercepts' mean and deviation where their likelihood is greatest; integrated
 over what else they may be, the intervals are honest where hospitals are few: Gelman A. Bayesian Anal
-2006;1:515-534 (a flat prior on the deviation). Closed form without risks: the beta-binomial.
+2006;1:515-534 (a flat prior on the deviation).
 """
 
 from collections.abc import Callable, Sequence
@@ -12,8 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize
-from scipy.special import betaln
-from scipy.stats import beta as beta_distribution
 
 Floats = npt.NDArray[np.float64]
 
@@ -128,49 +126,6 @@ def mean_of(mass: Floats, values: Floats) -> float:
 def quantile(mass: Floats, values: Floats, share: float) -> float:
     """Return a quantile of a quantity that increases with the intercept, of one hospital."""
     return float(np.interp(share, np.cumsum(mass) - mass / 2, values))
-
-
-def mode_of(of: Likelihoods, centre: Centre) -> Floats:
-    """Return by hospital the most probable intercept, given a centre (lme4's conditional modes)."""
-    joint = of.logs + _prior(of.grid, centre)
-    top = np.clip(joint.argmax(axis=1), 1, _NODES - 2)
-    rows = np.arange(len(joint))
-    left, peak, right = joint[rows, top - 1], joint[rows, top], joint[rows, top + 1]
-    step = of.grid[1] - of.grid[0]
-    modes: Floats = of.grid[top] + step * (left - right) / (2 * (left - 2 * peak + right))
-    return modes
-
-
-@dataclass(frozen=True, slots=True)
-class Beta:
-    """A beta distribution of hospitals' rates: alpha events as if seen before, beta without."""
-
-    alpha: float
-    beta: float
-
-
-def fit_beta(events: npt.ArrayLike, totals: npt.ArrayLike) -> Beta:
-    """Return the beta distribution of the greatest beta-binomial likelihood."""
-    seen, size = np.asarray(events, float), np.asarray(totals, float)
-    rate = seen.sum() / size.sum()
-
-    def loss(point: Floats) -> float:
-        a, b = np.exp(point)
-        return -float(np.sum(betaln(seen + a, size - seen + b) - betaln(a, b)))
-
-    start = np.log([20 * rate, 20 * (1 - rate)])
-    found = minimize(loss, start, method="Nelder-Mead", options={"xatol": 1e-8, "fatol": 1e-10})
-    a, b = np.exp(found.x)
-    return Beta(float(a), float(b))
-
-
-def beta_binomial(
-    events: int, total: int, before: Beta, level: float = 0.95
-) -> tuple[float, float, float]:
-    """Return a hospital's shrunken rate, and its interval: the beta posterior's mean and quantiles."""
-    a, b = before.alpha + events, before.beta + total - events
-    lower, upper = beta_distribution.ppf([(1 - level) / 2, (1 + level) / 2], a, b)
-    return a / (a + b), float(lower), float(upper)
 
 
 def _pooled(events: int, offsets: Floats) -> float:

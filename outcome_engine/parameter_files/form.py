@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
 from types import MappingProxyType
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator
 
 from outcome_engine.parameter_files.signature import RefusedError
+from r4.json import Resource
 
+_UNSIGNED = {"signed-on": "1970-01-01", "jws": "none"}
 _NUMBER = re.compile(r"-?\d{1,9}(\.\d{1,12})?\Z", re.ASCII)
 _DAY = re.compile(r"\d{4}-\d\d-\d\d\Z", re.ASCII)
 
@@ -117,6 +119,21 @@ class Form(Part):
     def scoring_facts(self) -> tuple[tuple[str, str], ...]:
         """Return the facts, as (id, expression), that a score adds to its definition's."""
         return ()
+
+
+F = TypeVar("F", bound=Form)
+
+
+def unsigned(form: type[F], given: Resource) -> F:
+    """Read a file that may not be signed yet; raises ValueError for what it lacks or contradicts.
+
+    For looking at it: what may be computed with is found by `Parameters.of_kind`.
+    """
+    found = form.model_validate({"signature": _UNSIGNED, **given})
+    objections = list(found.objections())
+    if objections:
+        raise ValueError("; ".join(f"the file {each.text}" for each in objections))
+    return found
 
 
 def unique(names: Iterable[str], what: str) -> None:

@@ -18,6 +18,7 @@ from outcome_engine.methods.preference_draws import (
     Probabilities,
     deviations,
     probabilities,
+    scores,
 )
 from outcome_engine.methods.treatment_success import MICRO, IntegerTerm, Scored, Scoring
 from outcome_engine.parameter_files.form import CodeList, Form, Number, Part
@@ -104,26 +105,50 @@ class TreatmentSuccessFile(Form):
 
     def probabilities(self, values: Mapping[str, int | None]) -> Probabilities | None:
         """Return how sure a child's classes are under the covariance of the coefficients."""
-        levels = self.levels(values)
-        if levels is None:
+        mine = self._weights(values)
+        if mine is None:
             return None
-        given, cuts = self.parameters, self.parameters.cut_points
-        mine = given.weights({n: Fraction(v, UNITS[n]) for n, v in levels.items()})
-        best, palliation = (
-            given.anchor(given.anchors.best),
-            given.anchor(given.anchors.palliation),
-        )
+        cuts = self.parameters.cut_points
+        best, palliation = self._anchors
 
         def above(cut: Fraction) -> Contrast:
             return self._contrast((mine, 1), (best, -cut), (palliation, cut - 1))
 
         return probabilities(
             self._drawn,
-            self._contrast((best, 1), (palliation, -1)),
+            self._span,
             good=above(cuts.good),
             amber=above(cuts.traffic_light.amber),
             green=above(cuts.traffic_light.green),
         )
+
+    def drawn_scores(self, values: Mapping[str, int | None]) -> list[float] | None:
+        """Return a child's score in each draw of the coefficients, NaN where a draw has no scale.
+
+        None where the missing data rule leaves the outcome unknown.
+        """
+        mine = self._weights(values)
+        if mine is None:
+            return None
+        above_palliation = self._contrast((mine, 1), (self._anchors[1], -1))
+        return scores(self._drawn, self._span, above_palliation)
+
+    def _weights(self, values: Mapping[str, int | None]) -> Mapping[str, Fraction] | None:
+        levels = self.levels(values)
+        if levels is None:
+            return None
+        return self.parameters.weights({n: Fraction(v, UNITS[n]) for n, v in levels.items()})
+
+    @property
+    def _anchors(self) -> tuple[Mapping[str, Fraction], Mapping[str, Fraction]]:
+        """Return the weights of the best outcome, and of palliation."""
+        given = self.parameters
+        return given.anchor(given.anchors.best), given.anchor(given.anchors.palliation)
+
+    @property
+    def _span(self) -> Contrast:
+        best, palliation = self._anchors
+        return self._contrast((best, 1), (palliation, -1))
 
     def _contrast(self, *parts: tuple[Mapping[str, Fraction], Fraction | int]) -> Contrast:
         weights = {

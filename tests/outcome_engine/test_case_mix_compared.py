@@ -3,6 +3,7 @@
 import csv
 import json
 from copy import deepcopy
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -18,6 +19,7 @@ from outcome_engine.case_mix.fit import Head, Wanted, fit
 from outcome_engine.case_mix.model import read
 from outcome_engine.case_mix.rows import read as read_rows
 from outcome_engine.comparison.hospitals import compare
+from outcome_engine.comparison.policy import CONVENTIONS
 from outcome_engine.definitions.definition import definition
 from outcome_engine.definitions.reader import read as read_definition
 from outcome_engine.extensions import several
@@ -106,9 +108,7 @@ def test_sicker_children_are_not_held_against_their_hospital_and_worse_results_a
 
 
 def test_a_model_of_a_factor_that_the_rows_do_not_have_is_refused(rows, model):
-    without = type(rows)(
-        rows.child, rows.hospital, rows.event, {"trisomy-21": rows.factors["trisomy-21"]}
-    )
+    without = replace(rows, factors={"trisomy-21": rows.factors["trisomy-21"]})
     with pytest.raises(FhirError) as refused:
         hospitals(without, model)
     assert "does not fit the rows: 'gestation'" in refused.value.issues[0].diagnostics
@@ -155,6 +155,29 @@ def test_the_command_refuses_a_model_that_is_not_signed_unless_it_is_asked_for(
     assert "carries no signature" in capsys.readouterr().err
     assert main([*arguments, "--draft"]) == 0
     assert "DRAFT" in capsys.readouterr().out
+
+
+def test_the_command_prints_the_rate_the_shrunken_ratio_and_what_is_imputed(table, signed, capsys):
+    period = ["--from", "2015-01-01", "--until", "2019-12-31"]
+    assert main(["case-mix", "compare", str(table), "--model", str(signed), *period]) == 0
+    told = capsys.readouterr().out
+    for words in (
+        "Rate 0.", "Wilson", "exact", "mid-p", "(shrunken)", "not known imputed", "whatever is missing",
+        "Reliability", "of finding this hospital beyond its alert limits", "Between hospitals",
+    ):  # fmt: skip
+        assert words in told, words
+
+
+def test_the_command_draws_limits_by_another_programmes_convention_beside_the_exact_ones(
+    table, signed, capsys
+):
+    arguments = [
+        "case-mix", "compare", str(table), "--model", str(signed), "--from", "2015-01-01",
+        "--until", "2019-12-31",
+    ]  # fmt: skip
+    for convention in CONVENTIONS:
+        assert main([*arguments, "--convention", convention]) == 0
+        assert capsys.readouterr().out.count(f"By {convention}: ") == 10
 
 
 def test_a_factor_that_the_measure_declares_as_a_decimal_is_taken_in_millionths(tmp_path, capsys):

@@ -5,13 +5,11 @@ import pytest
 from scipy.stats import binom, poisson
 
 from outcome_engine.methods.funnel import (
-    binomial,
     distribution_of_large,
     log_ratio_limits,
     normal_nodes,
     overdispersed,
-    poisson_chances,
-    poisson_interval_limits,
+    poisson_ratio_limits,
     prediction_limits,
     root_ratio_limits,
     score_limits,
@@ -20,6 +18,12 @@ from outcome_engine.methods.funnel import (
 from outcome_engine.methods.power import power_above, power_below
 from outcome_engine.methods.reliability import needed, reliability
 from tests.outcome_engine.comparison_examples import DEATHS, HOSPITALS, OPERATIONS, RATE
+
+COUNTS = np.arange(150)
+
+
+def binomial(total: int, risk: float) -> np.ndarray:
+    return overdispersed(np.full(total, risk), 0)
 
 
 def place(hospital: str, level: float) -> str:
@@ -87,12 +91,33 @@ def test_score_limits_are_those_of_fingertips(
     assert found == pytest.approx(limits, abs=2e-6)
 
 
-def test_poisson_interval_limits_are_those_of_fingertips() -> None:
-    # `poisson_funnel` in the tests of UKHSA's PHStatsMethods: 200 low at 0.025, 500 high at 0.001.
-    lower, _ = poisson_interval_limits(200, 0.95)
-    _, upper = poisson_interval_limits(500, 0.998)
-    assert lower * 200 == pytest.approx(173.24086241, abs=3e-4)
-    assert upper * 500 == pytest.approx(573.02747672, abs=3e-4)
+@pytest.mark.parametrize(
+    ("observed", "expected"),
+    # Rows of the ratio funnel in the tests of PHEindicatormethods: how many are expected where so many
+    # observed are on the lower and the upper limit of 95%, and on those of 99.8%.
+    [
+        (1, (5.571644585, 0.025317898, 9.233410143, 0.001000547)),
+        (10, (18.39035799, 4.795387629, 24.13397235, 2.960519925)),
+        (31, (44.00202211, 21.06299083, 52.35815615, 16.5905411)),
+        (64, (81.72657976, 49.28780552, 92.78548002, 42.09391663)),
+        (100, (121.6268111, 81.36400699, 134.9243187, 71.92139974)),
+        (313, (349.6678193, 279.2813414, 371.620029, 261.1643428)),
+        (716, (770.4222128, 664.5083011, 802.60414, 636.1521174)),
+    ],
+)
+def test_ratio_limits_are_those_of_fingertips(
+    observed: int, expected: tuple[float, float, float, float]
+) -> None:
+    for level, on_lower, on_upper in ((0.95, *expected[:2]), (0.998, *expected[2:])):
+        lower, _ = poisson_ratio_limits(on_lower, level)
+        _, upper = poisson_ratio_limits(on_upper, level)
+        assert lower == pytest.approx(observed / on_lower, rel=1e-5)
+        assert upper == pytest.approx(observed / on_upper, rel=1e-5)
+
+
+def test_where_none_at_all_is_no_surprise_a_ratio_has_the_lower_limit_0() -> None:
+    assert poisson_ratio_limits(3.6, 0.95)[0] == 0  # P(X = 0) = 0.027
+    assert 0 < poisson_ratio_limits(3.7, 0.95)[0] < 0.01
 
 
 def test_the_limits_on_transformed_scales_without_overdispersion() -> None:
@@ -111,7 +136,7 @@ def test_the_limits_on_transformed_scales_without_overdispersion() -> None:
 def test_power_to_find_a_doubled_rate(
     expected: float, alert: int, power: float, alarm: int, power_of_alarm: float
 ) -> None:
-    usual, doubled = poisson_chances(expected), poisson_chances(2 * expected)
+    usual, doubled = poisson.pmf(COUNTS, expected), poisson.pmf(COUNTS, 2 * expected)
     inner, outer = prediction_limits(usual, 0.95), prediction_limits(usual, 0.998)
     exact = float(poisson.sf(inner.upper, 2 * expected))
     assert power_above(doubled, inner) == pytest.approx(exact, abs=1e-12)
@@ -153,10 +178,6 @@ def test_overdispersed_limits_are_quantiles_of_the_mixture_over_hospitals() -> N
 
 def shifted_many(risk: float, effects: np.ndarray) -> np.ndarray:
     return 1 / (1 + (1 / risk - 1) * np.exp(-effects))
-
-
-def test_without_overdispersion_the_distribution_is_that_of_the_childrens_risks() -> None:
-    assert overdispersed(np.full(50, 0.2), 0) == pytest.approx(binomial(50, 0.2), abs=1e-14)
 
 
 def test_large_hospitals_are_approximated_closely() -> None:

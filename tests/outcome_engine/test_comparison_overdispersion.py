@@ -5,7 +5,6 @@ import pytest
 
 from outcome_engine.methods.overdispersion import (
     Overdispersion,
-    arcsine,
     leave_one_out,
     log_odds,
     log_ratio,
@@ -15,7 +14,7 @@ from outcome_engine.methods.overdispersion import (
     untrimmed,
     winsorised,
 )
-from tests.outcome_engine.comparison_examples import DEATHS, EXPECTED, OPERATIONS, VARIANCE
+from tests.outcome_engine.comparison_examples import DEATHS, EXPECTED, VARIANCE
 
 
 def same(found: Overdispersion, phi: float, tau2: float, n: int) -> None:
@@ -31,11 +30,6 @@ def test_on_the_logarithm_truncated_as_the_summary_hospital_level_mortality_indi
 def test_on_the_square_root_winsorised_as_the_care_quality_commission() -> None:
     found = overdispersion(root_ratio(DEATHS, EXPECTED), winsorised())
     same(found, 1.3552905539657870, 0.0037018394487678595, 12)
-
-
-def test_on_the_arcsine_of_a_proportion() -> None:
-    found = overdispersion(arcsine(DEATHS, OPERATIONS), winsorised())
-    same(found, 1.5617072106414377, 0.00065117177387781341, 12)
 
 
 def test_on_the_log_odds_by_a_step_of_the_score() -> None:

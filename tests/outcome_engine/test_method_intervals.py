@@ -118,3 +118,9 @@ def test_refuses_what_is_no_level(level):
             of_count(3, level)
         with pytest.raises(ValueError, match="is not a count"):
             of_count(-1)
+
+
+def test_exact_counts_are_those_of_the_python_methods_of_english_public_health():
+    # `poisson_funnel` in the tests of UKHSA's PHStatsMethods: 200 low at 0.025, 500 high at 0.001.
+    assert exact_count(200, 0.95)[0] == pytest.approx(173.24086241, abs=3e-4)
+    assert exact_count(500, 0.998)[1] == pytest.approx(573.02747672, abs=3e-4)

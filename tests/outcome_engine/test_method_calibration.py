@@ -1,17 +1,15 @@
-"""Standardisation, discrimination and calibration against definitions and other implementations."""
+"""Discrimination and calibration against definitions and other implementations."""
 
 from itertools import pairwise
 
 import numpy as np
 import pytest
-from scipy.special import expit, logit
+from scipy.special import expit
 from scipy.stats import mannwhitneyu
 
 from outcome_engine.methods.calibration import calibration
 from outcome_engine.methods.discrimination import c_statistic
 from outcome_engine.methods.logistic import logistic
-from outcome_engine.methods.standardisation import standardise
-from tests.outcome_engine.published import HEART_1991
 
 
 @pytest.fixture(scope="module")
@@ -21,33 +19,9 @@ def children():
     return rng.binomial(1, chances), chances
 
 
-def test_the_ratio_of_bristol_is_its_deaths_over_those_at_the_rate_of_all():
-    operations, deaths = HEART_1991["Bristol"]
-    found = standardise([1] * deaths + [0] * (operations - deaths), [397 / 3319] * operations)
-    assert (found.n, found.observed) == (143, 41)
-    assert found.expected == pytest.approx(143 * 397 / 3319)
-    assert found.ratio == pytest.approx(41 * 3319 / (143 * 397))
-    assert found.variance == pytest.approx(143 * 397 / 3319 * (1 - 397 / 3319))
-    assert found.limits == {0.95: (10, 25), 0.998: (6, 30)}
-    assert found.ratio_limits[0.998][1] == pytest.approx(30 / found.expected)
-    assert found.at_least < 1e-6
-
-
-def test_what_is_expected_of_the_children_a_model_was_fitted_to_is_what_was_observed(children):
-    y, chances = children
-    x = np.column_stack([np.ones(len(y)), logit(np.clip(chances, 0.01, 0.99))])
-    found = standardise(y, expit(x @ logistic(x, y).coefficients))
-    assert found.ratio == pytest.approx(1, abs=1e-9)
-
-
-def test_nothing_expected_has_no_ratio():
-    found = standardise([], [])
-    assert (found.n, found.observed, found.ratio, found.ratio_limits) == (0, 0, None, None)
-
-
 @pytest.mark.parametrize(("y", "p"), [([1, 0], [0.5]), ([0.5], [0.5]), ([float("nan")], [0.5])])
 def test_a_missing_outcome_is_refused_everywhere(y, p):
-    for method in (standardise, c_statistic, calibration):
+    for method in (c_statistic, calibration):
         with pytest.raises(ValueError, match="0 or 1"):
             method(y, p)
 
