@@ -126,6 +126,12 @@ def changed(database: Database, types: Sequence[str], rows: tuple[int, int]) -> 
     return sorted({rid for row in found for rid in row if rid is not None})
 
 
+def is_any_case(database: Database, row: int) -> bool:
+    """Tell whether a case has been stored up to a row, be it deleted by now."""
+    sql = _CHANGED.format(rows="rid <= ?", types="?")
+    return bool(database.read(sql, (row, "EpisodeOfCare")))
+
+
 def is_changed_after(database: Database, types: Sequence[str], row: int) -> bool:
     """Tell whether a version of some types has been stored behind a row."""
     sql = _CHANGED.format(rows="rid > ?", types=marks(types))
