@@ -79,13 +79,13 @@ def run(given: argparse.Namespace) -> int:
 
 def _say(measure: str, as_of: str, found: "Split") -> None:
     print(f"{measure} as of {as_of}")
-    for name, many in found.classes.items():
+    told, computed = found.flattened, found.computed
+    for name, many in computed.classes.items():
         print(f"{name:<20}{many:>10,}")
-    print(f"{'not assessable':<20}{found.left_out:>10,}")
-    told = found.flattened
+    print(f"{'not assessable':<20}{computed.left_out:>10,}")
     print(
         f"{told.resources:,} resources as {told.rows:,} rows in {found.stage:.1f} s, loaded in "
-        f"{found.load:.1f} s, computed in {found.compute:.1f} s, written in {found.write:.1f} s"
+        f"{computed.load:.1f} s, computed in {computed.compute:.1f} s, written in {computed.write:.1f} s"
     )
 
 

@@ -1,5 +1,7 @@
 """Stored summaries say when they are no longer current: those affected, once, until they are made again."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -39,6 +41,15 @@ async def summarised(made: Context, year: int = 2012) -> None:
     await evaluate(made, {"measureUrl": [MEASURE], "reportType": "summary", **period}, keep=True)
 
 
+@asynccontextmanager
+async def summaries(made: Context) -> AsyncIterator[None]:
+    """Store the people and their summaries, and keep the outcomes until left."""
+    await changes(made, *PEOPLE)
+    async with kept(made):
+        await summarised(made)
+        yield
+
+
 def reports(made: Context) -> dict[tuple[str, str], Resource]:
     """Return the stored summaries by the year and whom they are about."""
     found = {}
@@ -64,9 +75,7 @@ def versions(made: Context) -> dict[tuple[str, str], str]:
 
 def test_what_a_change_affects_is_marked_and_nothing_else(empty: Settings) -> None:
     async def work(made: Context) -> None:
-        await changes(made, *PEOPLE)
-        async with kept(made):
-            await summarised(made)
+        async with summaries(made):
             await summarised(made, 2013)
             assert len(reports(made)) >= 4  # the nation in both years, two hospitals in the first
             assert stale(made) == set()
@@ -98,9 +107,7 @@ def test_a_report_is_marked_once_however_much_follows_and_made_anew_it_is_curren
     empty: Settings,
 ) -> None:
     async def work(made: Context) -> None:
-        await changes(made, *PEOPLE)
-        async with kept(made):
-            await summarised(made)
+        async with summaries(made):
             await changes(made, stored(stoma("s", "a")))
             await caught_up(made)
             once = versions(made)
@@ -120,9 +127,7 @@ def test_a_report_is_marked_once_however_much_follows_and_made_anew_it_is_curren
 @pytest.mark.postgresql_slow
 def test_who_moves_to_another_hospital_affects_both(empty: Settings) -> None:
     async def work(made: Context) -> None:
-        await changes(made, *PEOPLE)
-        async with kept(made):
-            await summarised(made)
+        async with summaries(made):
             elsewhere = {"managingOrganization": {"reference": THERE}}
             await changes(made, stored(case("ca", "a", "2012-03-04", **elsewhere)))
             await caught_up(made)
@@ -134,9 +139,8 @@ def test_who_moves_to_another_hospital_affects_both(empty: Settings) -> None:
 @pytest.mark.postgresql_slow
 def test_what_changed_while_nobody_followed_is_marked_afterwards(empty: Settings) -> None:
     async def work(made: Context) -> None:
-        await changes(made, *PEOPLE)
-        async with kept(made):
-            await summarised(made)
+        async with summaries(made):
+            pass
         await changes(made, stored(stoma("s", "b")))
         assert stale(made) == set()
         async with kept(made):
@@ -151,9 +155,8 @@ def test_marks_are_made_before_outcomes_are_stored_so_that_a_kill_between_loses_
     """Whoever is killed after the one and before the other finds the same changes again."""
 
     async def work(made: Context) -> None:
-        await changes(made, *PEOPLE)
-        async with kept(made):
-            await summarised(made)
+        async with summaries(made):
+            pass
         await changes(made, stored(stoma("s", "a")))
         before = store.of_children(made.database, "a"), store.cursors(made.database)
 
@@ -189,9 +192,7 @@ def test_another_definition_makes_every_summary_of_the_measure_stale(
     empty: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def work(made: Context) -> None:
-        await changes(made, *PEOPLE)
-        async with kept(made):
-            await summarised(made)
+        async with summaries(made):
             digest = outcomes_follow._digest
             monkeypatch.setattr(
                 outcomes_follow, "_digest", lambda *g: (found := digest(*g)) and f"{found}-2"
