@@ -36,7 +36,14 @@ def revisions(url: str) -> tuple[str | None, str]:
 
     with EnvironmentContext(config, script, fn=look, dont_mutate=True):
         script.run_env()
-    return (found[0] if found else None), str(script.get_current_head())
+    return (found[0] if found else None), newest()
+
+
+def newest() -> str:
+    """Return the newest revision that there is."""
+    from alembic.script import ScriptDirectory  # noqa: PLC0415
+
+    return str(ScriptDirectory.from_config(configuration("")).get_current_head())
 
 
 def configuration(url: str) -> "Config":
