@@ -16,6 +16,7 @@ from fhir_server.operations.purge import purge
 from fhir_server.settings import Settings
 from fhir_server.store import outcomes as store
 from fhir_server.store import read
+from r4.issue import FhirError
 from r4.json import decode
 from tests.functional.test_evaluate import HOSPITAL, MEASURE, case, patient, stoma
 from tests.functional.test_outcomes_as_of import OTHER, deleted, stored
@@ -235,6 +236,35 @@ def test_a_report_that_somebody_deletes_meanwhile_is_left_alone(empty: Settings)
         await summarised(made)
         await changes(made, deleted(*(f"MeasureReport/{r['id']}" for r in reports(made).values())))
         assert await mark(made, [Affected(MEASURE, HERE, "2012-03-04", 1 << 62)]) == 0
+
+    run(empty, work)
+
+
+def test_a_purge_marks_the_summaries_that_counted_the_child_and_no_other(empty: Settings) -> None:
+    async def work(made: Context) -> None:
+        async with summaries(made):
+            await summarised(made, 2013)
+            await purge(made, "a", "§ 17")
+            assert stale(made) == {("2012", NATION), ("2012", HERE)}
+            await summarised(made)
+            assert stale(made) == {("2012", HERE)}  # nobody is left there of whom to make another
+
+    run(empty, work)
+
+
+@pytest.mark.postgresql_slow
+def test_a_purge_marks_where_nobody_keeps_outcomes_and_a_refused_one_marks_nothing(
+    empty: Settings,
+) -> None:
+    async def work(made: Context) -> None:
+        await changes(made, *PEOPLE)
+        await summarised(made)
+        for who, reason in (("a", ""), ("nobody", "§ 17"), ("b", "b asked for it")):
+            with pytest.raises(FhirError):
+                await purge(made, who, reason)
+        assert stale(made) == set()
+        await purge(made, "b", "§ 17")
+        assert stale(made) == {("2012", NATION), ("2012", THERE)}
 
     run(empty, work)
 
