@@ -123,21 +123,21 @@ def scored(store: str, folder: Path, out: Path | None, spark: str | None = None)
 
 
 def _told(split: Split, many: int) -> None:
-    found = split.flattened
-    whole = split.stage + split.load + split.compute + split.write
+    found, computed = split.flattened, split.computed
+    whole = split.stage + computed.load + computed.compute + computed.write
     print(f"{many:,} children, {found.resources:,} resources, {found.rows:,} rows: {whole:.1f} s")
     for name, seconds in (
         ("read (processor)", found.read),
         ("flatten (processor)", found.flatten),
         ("write staged (processor)", found.write),
         (f"staging, {PROCESSES} processes", split.stage),
-        ("load into tables", split.load),
-        ("compute", split.compute),
-        ("write outcomes", split.write),
-        ("the last three (processor)", split.busy),
+        ("load into tables", computed.load),
+        ("compute", computed.compute),
+        ("write outcomes", computed.write),
+        ("the last three (processor)", computed.busy),
     ):
         print(f"  {name:<34}{seconds:>8.2f} s")
-    print(f"  classes {split.classes}, not assessable {split.left_out}")
+    print(f"  classes {computed.classes}, not assessable {computed.left_out}")
 
 
 def _aggregates(outcomes: Path, many: int) -> None:

@@ -68,7 +68,7 @@ class Knowledge:
 
     def __init__(self, database: Database, engine: Engine | None = None) -> None:
         self._database = database
-        self.engine = engine or own()
+        self._engine = engine
         self.systems = Systems(database)
         self._loaded: _Told | None = None
         self.renew()
@@ -94,6 +94,11 @@ class Knowledge:
         return self._go_by(told)
 
     @property
+    def engine(self) -> Engine:
+        """Return what HL7 v2 is mapped by; our own tables are compiled when they are first needed."""
+        return self._engine or own()
+
+    @property
     def told(self) -> str:
         """Return what is loaded, as a text that is another one when that is something else."""
         return repr(self._loaded)
@@ -108,7 +113,7 @@ class Knowledge:
         own = (each for package in PACKAGES for each in carried(package))
         self.catalogue = Catalogue.of(own, Held(self._database), told.generation)
         self.terminology = Terminology(self.catalogue, self.systems)
-        self.mapping = MappingContext(self.terminology, engine=self.engine)
+        self.mapping = MappingContext(self.terminology, engine=self._engine)
         return True
 
 

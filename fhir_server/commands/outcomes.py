@@ -38,8 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(given: argparse.Namespace) -> int:
     """Compute, write the file and print what it came to.
 
-    Raises ValueError for an instant, a file or a folder that is none, and for a database of another
-    schema; FhirError for a measure that cannot be computed.
+    Raises ValueError for an instant, a file or a folder that is none, and for a database that is not
+    there, or of another schema; FhirError for a measure that cannot be computed.
     """
     from fhir_server.operations import (  # noqa: PLC0415 - what they need is large
         outcomes_run,
@@ -49,8 +49,10 @@ def run(given: argparse.Namespace) -> int:
     settings = Settings()
     where, measure = settings.database, _measure(given.measure)
     current, newest = revisions(where)
+    if current is None:
+        raise ValueError(f"there is no database {Path(where).name}")
     if current != newest:
-        raise ValueError(f"the schema is {current or 'not there'}, not {newest}: run migrate first")
+        raise ValueError(f"the schema is {current}, not {newest}: run migrate first")
     at = _instant(given.at)
     if given.out is not None and given.out.suffix not in _SUFFIXES:
         raise ValueError(f"{given.out}: the outcomes are written as {' or '.join(_SUFFIXES)}")
@@ -79,13 +81,13 @@ def run(given: argparse.Namespace) -> int:
 
 def _say(measure: str, as_of: str, found: "Split") -> None:
     print(f"{measure} as of {as_of}")
-    for name, many in found.classes.items():
+    told, computed = found.flattened, found.computed
+    for name, many in computed.classes.items():
         print(f"{name:<20}{many:>10,}")
-    print(f"{'not assessable':<20}{found.left_out:>10,}")
-    told = found.flattened
+    print(f"{'not assessable':<20}{computed.left_out:>10,}")
     print(
         f"{told.resources:,} resources as {told.rows:,} rows in {found.stage:.1f} s, loaded in "
-        f"{found.load:.1f} s, computed in {found.compute:.1f} s, written in {found.write:.1f} s"
+        f"{computed.load:.1f} s, computed in {computed.compute:.1f} s, written in {computed.write:.1f} s"
     )
 
 

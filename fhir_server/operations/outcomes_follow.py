@@ -18,7 +18,7 @@ import outcome_engine
 from fhir_server.context import Context, instant, microseconds
 from fhir_server.operations import outcomes_stale
 from fhir_server.operations.outcomes_process import Finder
-from fhir_server.operations.outcomes_rescored import TYPES, Affected, Asked, Rescored
+from fhir_server.operations.outcomes_rescored import TYPES, Affected, Asked, Rescored, is_any
 from fhir_server.store import outcomes as store
 from fhir_server.store.failure import place
 from fhir_server.store.outcomes import Cursor, OvertakenError, Refresh
@@ -166,7 +166,7 @@ class Following:
             self.behind_since = microseconds(self.context.now())
         rows = (self.looked, until)
         if store.changed(self.context.database, TYPES, rows):
-            done = await self.finder.ask(Asked(self.looked, until, generations, as_of))
+            done = await self._found(Asked(self.looked, until, generations, as_of))
             await self._done(tuple(_moved(each, until) for each in self.cursors), done)
         elif self.cursors and until - self.cursors[0].position > UNSAVED:
             await self._keep(tuple(_moved(each, until) for each in self.cursors), Rescored(until))
@@ -179,7 +179,7 @@ class Following:
         generations = {each.measure: each.generation for each in together}
         moment = self.began or microseconds(self.context.now())
         asked = Asked(first.swept, first.sweep_to, generations, as_of, True, moment)
-        done = await self.finder.ask(asked)
+        done = await self._found(asked)
         is_over = first.swept == first.sweep_to and not done.gone
         swept = done.until + 1 if is_over else done.until
         moved = tuple(
@@ -187,6 +187,12 @@ class Following:
             for each in self.cursors
         )
         await self._done(moved, done)
+
+    async def _found(self, asked: Asked) -> Rescored:
+        """Have outcomes found anew; where there can be none, the process need not be there."""
+        if not is_any(self.context.database, asked):
+            return Rescored(asked.until)
+        return await self.finder.ask(asked)
 
     async def _done(self, cursors: tuple[Cursor, ...], done: Rescored) -> None:
         """Mark the summaries that are stale, then store: after a kill between both, marks are found."""

@@ -5,6 +5,7 @@ stored up to a moment and nothing that was stored after it.
 """
 
 import asyncio
+from collections.abc import AsyncIterator
 from datetime import datetime
 
 import outcome_engine
@@ -13,13 +14,15 @@ from fhir_server.operations import outcomes_body
 from fhir_server.operations.outcomes_follow import current
 from fhir_server.operations.outcomes_rescored import TYPES
 from fhir_server.store import outcomes as store
+from fhir_server.store.connection import Database
+from fhir_server.store.outcomes import Kept
 from outcome_engine import ChildOutcome, NotAssessable, Period
 from outcome_engine.definitions.definition import definition
 
 Outcome = ChildOutcome | NotAssessable
 
 READ_AT_ONCE = 100
-"""Outcomes decoded together; others are served between two such parts."""
+"""Outcomes read and decoded together; others are served between two such parts."""
 
 
 async def outcomes(
@@ -29,14 +32,15 @@ async def outcomes(
 
     measure: a url without version; hospital: as `Organization/1`, or None for all. None where what is
     kept is not up to date to the moment, or goes beyond it: whoever asks computes then. Others are served
-    while they are decoded.
+    meanwhile.
     """
     database = context.database
     wanted = current(context, instant(at)[:10]).get(measure)
     before = _cursor(context, measure)
     if before is None or before.generation != wanted or not before.is_swept:
         return None
-    found = store.of_period(database, measure, period.start, period.end)
+    found = [each async for each in _of_period(database, measure, period, hospital)]
+    found.sort(key=lambda each: each.key)
     moment, day = microseconds(at), instant(at)[:10]
     if (
         store.is_changed_after(database, TYPES, before.position)
@@ -50,10 +54,23 @@ async def outcomes(
     for number, each in enumerate(found):
         if number % READ_AT_ONCE == 0:
             await asyncio.sleep(0)
-        is_there = hospital is None or each.hospital == hospital
-        if is_there and outcomes_body.may_be_in(each, period):
-            listed.append(outcomes_body.outcome(each, rules, file))
+        listed.append(outcomes_body.outcome(each, rules, file))
     return listed
+
+
+async def _of_period(
+    database: Database, measure: str, period: Period, hospital: str | None
+) -> AsyncIterator[Kept]:
+    """Yield what is kept of cases of a period; of those without a day, that may be of it."""
+    for first, last in (("", ""), (period.start, period.end)):
+        after = (first, "", "")
+        while page := store.of_days(database, measure, after, last, READ_AT_ONCE):
+            for each in page:
+                is_there = hospital is None or each.hospital == hospital
+                if is_there and outcomes_body.may_be_in(each, period):
+                    yield each
+            after = page[-1].place
+            await asyncio.sleep(0)
 
 
 def _cursor(context: Context, measure: str) -> store.Cursor | None:

@@ -57,20 +57,23 @@ class InThread:
 
 
 class InProcess:
-    """Finds outcomes in a process, which is started when the first are asked for."""
+    """Finds outcomes in a process, which is started when the first are asked for, until it is closed."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
         self._turn = threading.Lock()
+        self._changing = threading.Lock()
+        self._is_closed = False
 
     async def ask(self, asked: Asked) -> Rescored:
         """Find the outcomes of a stretch anew; raises OSError where the process has ended."""
         return await asyncio.to_thread(self._ask, asked)
 
     async def close(self) -> None:
-        """End the process."""
+        """End the process; nothing can be asked any more."""
+        self._is_closed = True
         await asyncio.to_thread(self._end)
 
     def _ask(self, asked: Asked) -> Rescored:
@@ -88,26 +91,32 @@ class InProcess:
         return answered
 
     def _start(self) -> socket.socket:
-        ours, theirs = socket.socketpair()
-        command = [sys.executable, "-m", __name__, str(theirs.fileno())]
-        with theirs:
-            self._process = subprocess.Popen(command, pass_fds=[theirs.fileno()])  # noqa: S603 - our own module
-        self._socket = ours
+        with self._changing:
+            if self._is_closed:
+                raise EOFError("closed")
+            ours, theirs = socket.socketpair()
+            command = [sys.executable, "-m", __name__, str(theirs.fileno())]
+            with theirs:
+                self._process = subprocess.Popen(command, pass_fds=[theirs.fileno()])  # noqa: S603 - our own module
+            self._socket = ours
         _send(ours, self._settings)
         return ours
 
     def _end(self) -> None:
-        if self._socket is not None:
+        with self._changing:
+            end, process = self._socket, self._process
+            self._socket = self._process = None
+        if end is not None:
             with contextlib.suppress(OSError):
-                self._socket.shutdown(socket.SHUT_RDWR)
-            self._socket.close()
-        if self._process is not None:
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
+        if process is not None:
+            process.terminate()  # while it imports; later its socket ends it
             try:
-                self._process.wait(_PATIENCE)
+                process.wait(_PATIENCE)
             except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
-        self._socket = self._process = None
+                process.kill()
+                process.wait()
 
 
 def answer(source: Source, asked: Asked) -> Rescored:

@@ -80,6 +80,15 @@ class Source(NamedTuple):
     parameters: Parameters
 
 
+def is_any(database: Database, asked: Asked) -> bool:
+    """Tell whether there may be something to find: before there is a case, there is nothing."""
+    if not asked.cases:
+        return store.is_any_case(database, asked.until)
+    if asked.after < asked.until:
+        return bool(store.cases(database, asked.after, asked.until, 1))
+    return any(store.of_others(database, *each, 1) for each in asked.generations.items())
+
+
 async def rescored(source: Source, asked: Asked) -> Rescored:
     """Find the outcomes anew of the children whom a stretch of the history concerns."""
     database = source.database

@@ -44,32 +44,27 @@ class Run(NamedTuple):
         return known.of(outcome_engine.measures()[self.measure], self.as_of)
 
 
-class Split(NamedTuple):
-    """What a run came to: seconds of each step, and how many children are of each class.
+class Computed(NamedTuple):
+    """What the process that computes tells: seconds of each step, and how many children are of each class.
 
     load: tables of a back end; compute: outcomes; write: the file of outcomes; busy: seconds of
-    processor that the last three took here.
+    processor that the three took here.
     """
+
+    load: float
+    compute: float
+    write: float
+    busy: float
+    classes: dict[str, int]
+    left_out: int
+
+
+class Split(NamedTuple):
+    """What a run came to; stage: seconds until all was flattened."""
 
     flattened: Flattened
     stage: float
-    load: float
-    compute: float
-    write: float
-    busy: float
-    classes: dict[str, int]
-    left_out: int
-
-
-class Computed(NamedTuple):
-    """What the process that computes tells."""
-
-    load: float
-    compute: float
-    write: float
-    busy: float
-    classes: dict[str, int]
-    left_out: int
+    computed: Computed
 
 
 def run(asked: Run, executor: Executor) -> Split:
@@ -79,7 +74,7 @@ def run(asked: Run, executor: Executor) -> Split:
     found = stage(asked.where, asked.standing, Path(asked.folder), executor)
     staged = time.perf_counter() - started
     computed = executor.submit(compute, asked).result()
-    return Split(found, staged, *computed)
+    return Split(found, staged, computed)
 
 
 def compute(asked: Run) -> Computed:

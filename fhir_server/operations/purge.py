@@ -1,4 +1,4 @@
-"""Patient/[id]/$purge: erase a child, and what is about the child alone. ADR 17.
+"""Patient/[id]/$purge: erase a child, and what is about the child alone; tell who counted it. ADR 17.
 
 Modelled on R6's operation Patient-purge; defined by OperationDefinition-Patient-purge.
 https://hl7.org/fhir/6.0.0-ballot3/operation-patient-purge.html
@@ -6,13 +6,17 @@ https://hl7.org/fhir/6.0.0-ballot3/operation-patient-purge.html
 
 from functools import partial
 
+import outcome_engine
 from fhir_server.context import Context, instant, microseconds
 from fhir_server.interactions.compartment import parameters_of
 from fhir_server.operations.arrivals import carries
 from fhir_server.operations.asynchronous import sweep
+from fhir_server.operations.outcomes_rescored import Affected
+from fhir_server.operations.outcomes_stale import mark
 from fhir_server.operations.parameters import Kinds
 from fhir_server.store import purge as store
 from fhir_server.store.purge import Purge, Purged
+from outcome_engine.assessment.record import case_start
 from r4.issue import FhirError, Issue, error, operation_outcome
 from r4.json import Resource
 
@@ -41,9 +45,24 @@ async def purge(context: Context, patient: str, reason: str) -> Purged:
     )
     await context.audit.flush()  # what was read of the child until now is masked with the rest
     purged = await context.database.write(partial(store.purge, asked=asked))
+    counted = _counted(context, purged)
     await context.database.overwrite()
     await sweep(context)
+    await mark(context, counted)
     return purged
+
+
+def _counted(context: Context, purged: Purged) -> list[Affected]:
+    """Return by which measure, at which hospital and on which day a child may have been counted by now."""
+    moment = microseconds(context.now())
+    standing = [each for each in purged.cases if each.get("status") != "entered-in-error"]
+    return [
+        Affected(
+            url, case.get("managingOrganization", {}).get("reference"), case_start(case), moment
+        )
+        for url in outcome_engine.measures()
+        for case in outcome_engine.cases(url, standing, context.terminology)
+    ]
 
 
 def outcome(purged: Purged) -> Resource:

@@ -36,6 +36,8 @@ def upgrade(where: str | Path, to: str = "head") -> None:
 
 def revisions(where: str | Path) -> tuple[str | None, str]:
     """Return the revision that a database has, None where it is empty or not there, and the newest."""
+    if not str(where).startswith(POSTGRESQL) and not Path(where).exists():
+        return None, migrate.newest()  # to look would leave an empty file
     return migrate.revisions(_url(where))
 
 

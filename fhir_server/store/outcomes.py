@@ -17,6 +17,10 @@ _MANY = 500
 """Most values in one statement."""
 
 
+Place = tuple[str, str, str]
+"""Where an outcome stands among those of a measure by day: the day, the child and the case."""
+
+
 class Kept(msgspec.Struct, frozen=True):
     """A child's outcome by a measure; the columns are those of `tables.outcomes.KeptOutcome`."""
 
@@ -36,6 +40,11 @@ class Kept(msgspec.Struct, frozen=True):
     def key(self) -> tuple[str, str, str]:
         """The measure, the child and the case."""
         return self.measure, self.child, self.case_id
+
+    @property
+    def place(self) -> Place:
+        """The day on which the case began, the child and the case."""
+        return self.case_date, self.child, self.case_id
 
 
 class Cursor(msgspec.Struct, frozen=True):
@@ -95,13 +104,17 @@ def of_others(database: Database, measure: str, generation: str, most: int) -> l
     return [_kept(row) for row in database.read(sql, (measure, generation, most))]
 
 
-def of_period(database: Database, measure: str, first: str, last: str) -> list[Kept]:
-    """Return the outcomes of cases that began from a day to another one, and all without a day."""
+def of_days(database: Database, measure: str, after: Place, last: str, most: int) -> list[Kept]:
+    """Return the next outcomes by the day on which their case began: behind a place, up to a day.
+
+    Those without a day come before the first day. most: how many are returned at most.
+    """
     sql = (
-        f"{_SELECT} WHERE measure = ? AND (case_date = '' OR case_date >= ? AND case_date <= ?)"
-        " ORDER BY child, case_id"
+        f"{_SELECT} WHERE measure = ? AND case_date >= ? AND case_date <= ?"
+        " AND (case_date, child, case_id) > (?, ?, ?) ORDER BY case_date, child, case_id LIMIT ?"
     )
-    return [_kept(row) for row in database.read(sql, (measure, first, last))]
+    rows = database.read(sql, (measure, after[0], last, *after, most))
+    return [_kept(row) for row in rows]
 
 
 def cases(database: Database, after: int, until: int, most: int) -> list[int]:
@@ -124,6 +137,12 @@ def changed(database: Database, types: Sequence[str], rows: tuple[int, int]) -> 
         (after, until, *types),
     )
     return sorted({rid for row in found for rid in row if rid is not None})
+
+
+def is_any_case(database: Database, row: int) -> bool:
+    """Tell whether a case has been stored up to a row, be it deleted by now."""
+    sql = _CHANGED.format(rows="rid <= ?", types="?")
+    return bool(database.read(sql, (row, "EpisodeOfCare")))
 
 
 def is_changed_after(database: Database, types: Sequence[str], row: int) -> bool:

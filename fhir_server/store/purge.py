@@ -52,12 +52,16 @@ class Purge:
 
 @dataclass(frozen=True, slots=True)
 class Purged:
-    """What a purge came to: resources of each type, their versions, what stays masked, messages."""
+    """What a purge came to: resources of each type, their versions, what stays masked, messages.
+
+    cases: the child's EpisodeOfCares as they stood, by which it was counted.
+    """
 
     counts: dict[str, int]
     versions: int
     masked: tuple[Named, ...]
     messages: int
+    cases: tuple[Resource, ...]
 
 
 class _Version(NamedTuple):
@@ -105,7 +109,13 @@ def purge(connection: Connection, asked: Purge) -> Purged:
         {"audit": [(asked.moment, asked.principal, "purge", "Patient", key, None, None)]}
     )
     many = sum(map(len, theirs.values()))
-    return Purged(counts, many, tuple(dict.fromkeys(named for named, *_ in changes)), len(numbers))
+    shared_still = tuple(dict.fromkeys(named for named, *_ in changes))
+    cases = tuple(
+        listed[-1].resource()
+        for (kind, _), listed in theirs.items()
+        if kind == "EpisodeOfCare" and listed[-1].body
+    )
+    return Purged(counts, many, shared_still, len(numbers), cases)
 
 
 def _patients(connection: Connection, patient: str) -> _Versions:

@@ -1,6 +1,7 @@
 """Kept outcomes: what is stored changes them within a second, whatever happens in between."""
 
 import asyncio
+import itertools
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -22,6 +23,7 @@ from fhir_server.operations.past import settled
 from fhir_server.settings import Settings
 from fhir_server.store import outcomes as store
 from outcome_engine import ChildOutcome, Period
+from r4.issue import FhirError
 from tests.functional.test_evaluate import HOSPITAL, MEASURE, case, patient, stoma
 from tests.functional.test_outcomes_as_of import LIFE, TYPES, stored
 from tests.support.databases import KINDS, new_database
@@ -69,7 +71,7 @@ async def computed(made: Context) -> list[Any]:
         if outcome_engine.may_begin_in(cases, PERIOD):
             try:
                 found.append(outcome_engine.assess(MEASURE, record, as_of, made.terminology))
-            except outcome_engine.assessment.assess.__globals__["FhirError"] as refusal:
+            except FhirError as refusal:
                 found.append(outcome_engine.not_assessable(cases[0], refusal))
     return sorted(found, key=lambda each: each.case)
 
@@ -195,6 +197,46 @@ def test_a_case_whose_patient_is_not_here_is_told_as_not_assessable(empty: Setti
             found = await of_period(made) or []
             assert sorted(found, key=lambda each: each.case) == await computed(made)
             assert len(found) == 2
+
+    run(empty, work)
+
+
+@pytest.mark.postgresql_slow
+def test_another_request_is_answered_while_many_outcomes_are_read(
+    empty: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    days = ["2011-12-31", "2012-01-01", "2012-05-05", "2012-05-05", "2012-12-31", "2013-01-01"]
+    events: list[str] = []
+
+    async def work(made: Context) -> None:
+        people = [stored(patient(f"p{n}"), case(f"c{n}", f"p{n}", day))
+                  for n, day in enumerate(days * 3)]  # fmt: skip
+        await changes(made, stored(HOSPITAL), *people)
+        async with kept(made):
+            at = await settled(made)
+            whole = await outcomes_kept.outcomes(made, MEASURE, PERIOD, at)
+            assert len(whole or ()) == 4 * 3
+
+            def reads(*given: Any) -> list[store.Kept]:
+                events.append("page")
+                return of_days(*given)
+
+            async def another() -> None:
+                while made.database.read("SELECT 1") and events[-1] != "end":
+                    events.append("answered")
+                    await asyncio.sleep(0)
+
+            of_days = store.of_days
+            monkeypatch.setattr(outcomes_kept, "READ_AT_ONCE", 2)
+            monkeypatch.setattr(store, "of_days", reads)
+            events.append("begin")
+            asking = asyncio.create_task(another())
+            assert await outcomes_kept.outcomes(made, MEASURE, PERIOD, at) == whole
+            pages = [number for number, each in enumerate(events) if each == "page"]
+            events.append("end")
+            await asking
+            assert len(pages) > 12 // 2
+            assert all("answered" in events[a:b] for a, b in itertools.pairwise(pages[1:]))
 
     run(empty, work)
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,8 +15,8 @@ import pytest
 from fhir_server.app import alone, context
 from fhir_server.context import Context
 from fhir_server.operations.outcomes_follow import following
-from fhir_server.operations.outcomes_process import InProcess
-from fhir_server.operations.outcomes_rescored import Asked
+from fhir_server.operations.outcomes_process import InProcess, InThread
+from fhir_server.operations.outcomes_rescored import Asked, Rescored
 from fhir_server.settings import Settings
 from fhir_server.store import outcomes as store
 from tests.functional.test_evaluate import HOSPITAL, MEASURE, case, patient, stoma
@@ -68,6 +70,85 @@ def test_what_hinders_a_process_is_told_and_it_goes_on(tmp_path: Path) -> None:
             await finder.close()
 
     asyncio.run(alone(settings, work))
+
+
+class Counting(InThread):
+    """Finds outcomes as a thread does, and counts how often it is asked."""
+
+    asked = 0
+
+    async def ask(self, asked: Asked) -> Rescored:
+        self.asked += 1
+        return await super().ask(asked)
+
+
+def test_nobody_is_asked_before_there_is_a_case_nor_at_a_start_with_nothing_to_catch_up(
+    tmp_path: Path,
+) -> None:
+    """The process is started by the first question: a server without work for it has none."""
+    settings = Settings(database=new_database("sqlite", tmp_path))
+
+    async def work(made: Context) -> None:
+        first, second = Counting(made), Counting(made)
+        async with following(made, first):
+            await caught_up(made)
+            await changes(made, stored(HOSPITAL, patient("a")))
+            await caught_up(made)
+            assert first.asked == 0
+            await changes(made, stored(case("ca", "a")))
+            await caught_up(made)
+            assert first.asked > 0
+            assert await of_period(made) == await computed(made)
+        async with following(made, second):
+            await caught_up(made)
+            assert second.asked == 0
+            await changes(made, stored(stoma("s", "a")))
+            await caught_up(made)
+            assert second.asked > 0
+            assert await of_period(made) == await computed(made)
+
+    asyncio.run(alone(settings, work))
+
+
+def test_a_process_that_is_not_wanted_any_more_while_it_starts_ends_and_none_is_started_after(
+    tmp_path: Path,
+) -> None:
+    settings = Settings(database=new_database("sqlite", tmp_path))
+
+    async def work() -> None:
+        finder = InProcess(settings)
+        asked = Asked(0, 1, {MEASURE: "1"}, "2026-01-01")
+        asking = asyncio.create_task(finder.ask(asked))
+        while (started := finder._process) is None:
+            await asyncio.sleep(0.001)
+        await finder.close()
+        assert started.returncode is not None
+        for each in (asking, finder.ask(asked)):
+            with pytest.raises((OSError, EOFError)):
+                await each
+        assert finder._process is None
+
+    asyncio.run(work())
+
+
+def test_the_process_brings_only_what_one_child_needs() -> None:
+    """What computes many children, migrates or serves takes seconds to import."""
+    code = "import sys, fhir_server.operations.outcomes_process; print(*sys.modules)"
+    told = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    brought = {name.partition(".")[0] for name in told.stdout.split()}
+    heavy = {
+        "alembic",
+        "duckdb",
+        "fastapi",
+        "httpx",
+        "ibis",
+        "numpy",
+        "pyarrow",
+        "scipy",
+        "uvicorn",
+    }
+    assert "outcome_engine" in brought
+    assert brought & heavy == set()
 
 
 @pytest.mark.slow

@@ -19,6 +19,7 @@ from fhir_server.context import Context, instant
 from fhir_server.operations import children, outcomes_staged
 from fhir_server.operations.past import settled
 from fhir_server.settings import Settings
+from fhir_server.store.database import upgrade
 from outcome_engine.batch import columns
 from outcome_engine.definitions.definition import definition
 from tests.functional.test_evaluate import MEASURE, case, patient, retired
@@ -160,6 +161,18 @@ def test_what_cannot_be_run_is_refused_before_anything_is_read(
 def test_a_database_of_another_schema_is_not_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("CSOR_DATABASE", str(tmp_path / "none.db"))
+    where = str(tmp_path / "old.db")
+    upgrade(where, "0014")
+    monkeypatch.setenv("CSOR_DATABASE", where)
     assert main(["outcomes", "run", "hirschsprung-core-outcome"]) == 1
     assert "run migrate first" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("where", ["none.db", "none/none.db"])
+def test_a_database_that_is_not_there_is_named_and_nothing_is_left(
+    where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CSOR_DATABASE", str(tmp_path / where))
+    assert main(["outcomes", "run", "hirschsprung-core-outcome"]) == 1
+    assert "there is no database none.db" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

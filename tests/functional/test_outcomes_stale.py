@@ -1,5 +1,7 @@
 """Stored summaries say when they are no longer current: those affected, once, until they are made again."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from fhir_server.operations.purge import purge
 from fhir_server.settings import Settings
 from fhir_server.store import outcomes as store
 from fhir_server.store import read
+from r4.issue import FhirError
 from r4.json import decode
 from tests.functional.test_evaluate import HOSPITAL, MEASURE, case, patient, stoma
 from tests.functional.test_outcomes_as_of import OTHER, deleted, stored
@@ -37,6 +40,15 @@ async def summarised(made: Context, year: int = 2012) -> None:
     """Compute and store the summaries of a year: of the nation, and of each hospital."""
     period = {"periodStart": f"{year}-01-01", "periodEnd": f"{year}-12-31"}
     await evaluate(made, {"measureUrl": [MEASURE], "reportType": "summary", **period}, keep=True)
+
+
+@asynccontextmanager
+async def summaries(made: Context) -> AsyncIterator[None]:
+    """Store the people and their summaries, and keep the outcomes until left."""
+    await changes(made, *PEOPLE)
+    async with kept(made):
+        await summarised(made)
+        yield
 
 
 def reports(made: Context) -> dict[tuple[str, str], Resource]:
@@ -64,9 +76,7 @@ def versions(made: Context) -> dict[tuple[str, str], str]:
 
 def test_what_a_change_affects_is_marked_and_nothing_else(empty: Settings) -> None:
     async def work(made: Context) -> None:
-        await changes(made, *PEOPLE)
-        async with kept(made):
-            await summarised(made)
+        async with summaries(made):
             await summarised(made, 2013)
             assert len(reports(made)) >= 4  # the nation in both years, two hospitals in the first
             assert stale(made) == set()
@@ -98,9 +108,7 @@ def test_a_report_is_marked_once_however_much_follows_and_made_anew_it_is_curren
     empty: Settings,
 ) -> None:
     async def work(made: Context) -> None:
-        await changes(made, *PEOPLE)
-        async with kept(made):
-            await summarised(made)
+        async with summaries(made):
             await changes(made, stored(stoma("s", "a")))
             await caught_up(made)
             once = versions(made)
@@ -120,9 +128,7 @@ def test_a_report_is_marked_once_however_much_follows_and_made_anew_it_is_curren
 @pytest.mark.postgresql_slow
 def test_who_moves_to_another_hospital_affects_both(empty: Settings) -> None:
     async def work(made: Context) -> None:
-        await changes(made, *PEOPLE)
-        async with kept(made):
-            await summarised(made)
+        async with summaries(made):
             elsewhere = {"managingOrganization": {"reference": THERE}}
             await changes(made, stored(case("ca", "a", "2012-03-04", **elsewhere)))
             await caught_up(made)
@@ -134,9 +140,8 @@ def test_who_moves_to_another_hospital_affects_both(empty: Settings) -> None:
 @pytest.mark.postgresql_slow
 def test_what_changed_while_nobody_followed_is_marked_afterwards(empty: Settings) -> None:
     async def work(made: Context) -> None:
-        await changes(made, *PEOPLE)
-        async with kept(made):
-            await summarised(made)
+        async with summaries(made):
+            pass
         await changes(made, stored(stoma("s", "b")))
         assert stale(made) == set()
         async with kept(made):
@@ -151,9 +156,8 @@ def test_marks_are_made_before_outcomes_are_stored_so_that_a_kill_between_loses_
     """Whoever is killed after the one and before the other finds the same changes again."""
 
     async def work(made: Context) -> None:
-        await changes(made, *PEOPLE)
-        async with kept(made):
-            await summarised(made)
+        async with summaries(made):
+            pass
         await changes(made, stored(stoma("s", "a")))
         before = store.of_children(made.database, "a"), store.cursors(made.database)
 
@@ -189,9 +193,7 @@ def test_another_definition_makes_every_summary_of_the_measure_stale(
     empty: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def work(made: Context) -> None:
-        await changes(made, *PEOPLE)
-        async with kept(made):
-            await summarised(made)
+        async with summaries(made):
             digest = outcomes_follow._digest
             monkeypatch.setattr(
                 outcomes_follow, "_digest", lambda *g: (found := digest(*g)) and f"{found}-2"
@@ -234,6 +236,35 @@ def test_a_report_that_somebody_deletes_meanwhile_is_left_alone(empty: Settings)
         await summarised(made)
         await changes(made, deleted(*(f"MeasureReport/{r['id']}" for r in reports(made).values())))
         assert await mark(made, [Affected(MEASURE, HERE, "2012-03-04", 1 << 62)]) == 0
+
+    run(empty, work)
+
+
+def test_a_purge_marks_the_summaries_that_counted_the_child_and_no_other(empty: Settings) -> None:
+    async def work(made: Context) -> None:
+        async with summaries(made):
+            await summarised(made, 2013)
+            await purge(made, "a", "§ 17")
+            assert stale(made) == {("2012", NATION), ("2012", HERE)}
+            await summarised(made)
+            assert stale(made) == {("2012", HERE)}  # nobody is left there of whom to make another
+
+    run(empty, work)
+
+
+@pytest.mark.postgresql_slow
+def test_a_purge_marks_where_nobody_keeps_outcomes_and_a_refused_one_marks_nothing(
+    empty: Settings,
+) -> None:
+    async def work(made: Context) -> None:
+        await changes(made, *PEOPLE)
+        await summarised(made)
+        for who, reason in (("a", ""), ("nobody", "§ 17"), ("b", "b asked for it")):
+            with pytest.raises(FhirError):
+                await purge(made, who, reason)
+        assert stale(made) == set()
+        await purge(made, "b", "§ 17")
+        assert stale(made) == {("2012", NATION), ("2012", THERE)}
 
     run(empty, work)
 

@@ -14,7 +14,7 @@ class KeptOutcome(SQLModel, table=True):
     """
 
     __tablename__ = "outcome"
-    __table_args__ = (Index("ix_outcome_case_date", "measure", "case_date"),)
+    __table_args__ = (Index("ix_outcome_case_date", "measure", "case_date", "child", "case_id"),)
 
     measure: str = Field(primary_key=True)
     child: str = Field(primary_key=True)

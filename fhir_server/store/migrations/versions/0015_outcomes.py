@@ -23,7 +23,7 @@ def upgrade() -> None:
         sa.Column("score", sa.BigInteger(), nullable=True),
         sa.Column("body", sa.LargeBinary(), nullable=False),
     )
-    op.create_index("ix_outcome_case_date", "outcome", ["measure", "case_date"])
+    op.create_index("ix_outcome_case_date", "outcome", ["measure", "case_date", "child", "case_id"])
     op.create_table(
         "outcome_cursor",
         sa.Column("measure", sa.String(), primary_key=True),
