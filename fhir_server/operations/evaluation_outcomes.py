@@ -51,7 +51,7 @@ class Evaluated:
     def left_out(self) -> list[NotAssessable]:
         """List the children that could not be assessed, by any of the measures.
 
-        Of a hospital that is asked about its own alone: others were read where it is compared with them.
+        Of a hospital that is asked about its own alone: a summary of it is made beside the others'.
         """
         return [
             each
@@ -103,18 +103,16 @@ async def _kept(
     asked = evaluated.asked
     if asked.type != "summary" or asked.subjects is not None or asked.at is not None:
         return None
-    compared = case_mix_model(context, measure, evaluated.as_of)[0] is not None
-    hospital = None if compared else asked.hospital
     url = measure.partition("|")[0]
-    return await outcomes_kept.outcomes(context, url, asked.period, evaluated.moment, hospital)
+    return await outcomes_kept.outcomes(context, url, asked.period, evaluated.moment)
 
 
 async def _outcomes(
     context: Context, evaluated: Evaluated, measure: str
 ) -> AsyncIterator[tuple[list[Resource], ChildOutcome | NotAssessable]]:
     asked, as_of = evaluated.asked, evaluated.as_of
-    if asked.type == "summary" and case_mix_model(context, measure, as_of)[0] is not None:
-        asked = replace(asked, hospital=None)  # who is compared is compared with all
+    if asked.type == "summary" and asked.subjects is None:
+        asked = replace(asked, hospital=None)  # a hospital's leaves as it does beside all others'
     async for record in _records(context, asked, _types(measure), evaluated.moment):
         if asked.is_of_one:
             found = _assessed(context, measure, record, as_of)

@@ -23,13 +23,12 @@ READ_AT_ONCE = 100
 
 
 async def outcomes(
-    context: Context, measure: str, period: Period, at: datetime, hospital: str | None = None
+    context: Context, measure: str, period: Period, at: datetime
 ) -> list[Outcome] | None:
     """Return the outcomes of the children whose case began in a period, or may have, as of a moment.
 
-    measure: a url without version; hospital: as `Organization/1`, or None for all. None where what is
-    kept is not up to date to the moment, or goes beyond it: whoever asks computes then. Others are served
-    while they are decoded.
+    measure: a url without version. None where what is kept is not up to date to the moment, or goes
+    beyond it: whoever asks computes then. Others are served while they are decoded.
     """
     database = context.database
     wanted = current(context, instant(at)[:10]).get(measure)
@@ -50,8 +49,7 @@ async def outcomes(
     for number, each in enumerate(found):
         if number % READ_AT_ONCE == 0:
             await asyncio.sleep(0)
-        is_there = hospital is None or each.hospital == hospital
-        if is_there and outcomes_body.may_be_in(each, period):
+        if outcomes_body.may_be_in(each, period):
             listed.append(outcomes_body.outcome(each, rules, file))
     return listed
 

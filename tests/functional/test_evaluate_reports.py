@@ -25,7 +25,7 @@ HOSPITALS = ("north", "south")
 
 
 def children() -> Iterator[Resource]:
-    """Twelve children: of two hospitals and two years, every third with a bad outcome."""
+    """Twelve children of two hospitals and two years, every third with a bad outcome; and eleven before."""
     for hospital in HOSPITALS:
         yield {"resourceType": "Organization", "id": hospital, "name": f"Fictitious {hospital}"}
     for n in range(12):
@@ -35,6 +35,12 @@ def children() -> Iterator[Resource]:
         yield case(f"c{n}", f"p{n}", f"{year}-03-04", managingOrganization=place)
         if n % 3 == 0:
             yield stoma(f"o{n}", f"p{n}")
+    for n in range(11):  # of another year: the outcomes of three in the north are not known
+        place = {"reference": f"Organization/{HOSPITALS[n // 3 > 0]}"}
+        yield patient(f"q{n}", birthDate="2010-03-01")
+        yield case(f"d{n}", f"q{n}", "2010-03-04", managingOrganization=place)
+        if n >= 3:
+            yield stoma(f"r{n}", f"q{n}")
     members = [{"entity": {"reference": f"Patient/p{n}"}} for n in range(4)]
     members.append({"entity": {"reference": "Patient/p9"}, "inactive": True})
     yield group("some", members)
@@ -126,6 +132,31 @@ def test_a_provider_is_the_reporter_and_its_cases_are_reported(registry: Served)
         assert report["reporter"] == {"reference": "Organization/north"}
         assert counted(report) == 10
     assert len(reports(ask(registry, reportType="individual", provider="Organization/south"))) == 3
+
+
+def test_a_hospital_that_is_asked_for_alone_is_told_what_it_is_told_beside_the_others(
+    registry: Served,
+) -> None:
+    """The nation's three unknown outcomes are all the north's: the south's 0 would tell that."""
+    year = {"periodStart": "2010", "periodEnd": "2010"}
+    _, *together = reports(ask(registry, **year))
+    for hospital, beside in zip(HOSPITALS, together, strict=True):
+        for name in ("provider", "reporter"):
+            (alone,) = reports(ask(registry, **year, **{name: f"Organization/{hospital}"}))
+            assert alone["group"] == beside["group"]
+        exceptions = [
+            each for each in alone["group"][0]["population"]
+            if each["id"] == "denominator-exception"
+        ]  # fmt: skip
+        assert ["count" in each for each in exceptions] == [False]
+
+
+def test_a_hospital_without_cases_has_a_report_of_nobody(registry: Served) -> None:
+    (report,) = reports(
+        ask(registry, periodStart="2001", periodEnd="2001", provider="Organization/south")
+    )
+    assert counted(report) == 0
+    assert report["reporter"] == {"reference": "Organization/south"}
 
 
 def test_a_bundle_of_a_subject_holds_what_its_report_refers_to(registry: Served) -> None:
