@@ -149,17 +149,18 @@ async def _compared(
 
 def _summaries(context: Context, found: Evaluated, measure: str) -> Sequence[Resource]:
     asked, outcomes = found.asked, found.outcomes[measure]
-    who: dict[str, Any] = {
-        "period": asked.period,
-        "reporter": _reporter(asked.hospital),
-        "now": instant(context.now()),
-    }
+    reporter, now = _reporter(asked.hospital), instant(context.now())
     if asked.group is not None:
-        return [outcome_engine.group_report(measure, outcomes, group=asked.group, **who)]
+        about = {"subject": asked.group, "date": now, "reporter": reporter}
+        everyone = found.everyone[measure]
+        return [
+            outcome_engine.group_report(measure, outcomes, everyone, period=asked.period, who=about)
+        ]
+    who: dict[str, Any] = {"period": asked.period, "reporter": reporter, "now": now}
     hospitals = sorted({each.hospital for each in outcomes if each.hospital})
     if asked.hospital not in (None, *hospitals):
-        about = {"reference": asked.hospital}
-        return [outcome_engine.summary_report(measure, outcomes, hospital=about, **who)]
+        empty = {"reference": asked.hospital}
+        return [outcome_engine.summary_report(measure, outcomes, hospital=empty, **who)]
     places = [{"reference": each} for each in hospitals]
     made = outcome_engine.summary_reports(measure, outcomes, places, **who)
     # One that is asked for alone leaves as it does beside the others.

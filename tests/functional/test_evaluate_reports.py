@@ -22,6 +22,11 @@ pytestmark = pytest.mark.postgresql_slow
 JSON = {"Content-Type": "application/fhir+json"}
 YEARS = {"periodStart": "2012", "periodEnd": "2013"}
 HOSPITALS = ("north", "south")
+HALF = [
+    {"entity": {"reference": f"Patient/{each}"}}
+    for each in ("p0", "p1", "p2", "p3", "p4", "q3", "q4", "q5", "q6")
+]
+"""About half of each hospital's children: five of the north's twelve, four of the south's eleven."""
 
 
 def children() -> Iterator[Resource]:
@@ -44,6 +49,7 @@ def children() -> Iterator[Resource]:
     members = [{"entity": {"reference": f"Patient/p{n}"}} for n in range(4)]
     members.append({"entity": {"reference": "Patient/p9"}, "inactive": True})
     yield group("some", members)
+    yield group("half", HALF)
 
 
 def group(id: str, members: list[Resource]) -> Resource:
@@ -171,20 +177,34 @@ def test_a_bundle_of_a_subject_holds_what_its_report_refers_to(registry: Served)
 def test_the_members_of_a_stored_group_are_reported(registry: Served) -> None:
     found = reports(ask(registry, subject="Group/some", reportType="individual"))
     assert subjects(found) == {f"Patient/p{n}" for n in range(4)}
-    (summary,) = reports(ask(registry, subject="Group/some"))
+    wide = {"periodStart": "2010", "subject": "Group/half"}
+    (summary,) = reports(ask(registry, **wide))
     assert summary["type"] == "summary"
-    assert summary["subject"] == {"reference": "Group/some"}
-    assert "count" not in summary["group"][0]["population"][0], "four children are masked"
-    (both,) = reports(ask(registry, subject="Group/some", provider="Organization/south"))
+    assert summary["subject"] == {"reference": "Group/half"}
+    assert counted(summary) == 10, "nine, rounded"
+    (both,) = reports(ask(registry, periodStart="2001", periodEnd="2001", subject="Group/half"))
     assert counted(both) == 0
 
 
+def test_a_group_that_is_small_or_close_to_whole_hospitals_is_not_summarised(
+    registry: Served,
+) -> None:
+    """Of the north's nine children five: four, or five, could be computed of the two."""
+    for about in ({"subject": "Group/some"}, {"periodStart": "2010", "subject": "Group/some"}):
+        answer = ask(registry, **about)
+        assert answer.status_code == 422
+        (issue,) = answer.json()["issue"]
+        assert issue["code"] == "business-rule"
+        assert "fewer than 8 children" in issue["diagnostics"]
+
+
 def test_a_group_may_be_given_with_the_request(registry: Served) -> None:
-    members = [{"entity": {"reference": f"Patient/p{n}"}} for n in range(9)]
+    members = [*HALF]
 
     def given(**more: Any) -> Any:
         listed = [{"name": "measureUrl", "valueString": MEASURE}]
-        listed += [{"name": name, "valueDate": day} for name, day in YEARS.items()]
+        years = {**YEARS, "periodStart": "2010"}
+        listed += [{"name": name, "valueDate": day} for name, day in years.items()]
         listed.append({"name": "subjectGroup", "resource": group("given", members)})
         listed += [{"name": name, "valueString": value} for name, value in more.items()]
         body = {"resourceType": "Parameters", "parameter": listed}
@@ -195,7 +215,7 @@ def test_a_group_may_be_given_with_the_request(registry: Served) -> None:
     assert counted(summary) == 10, "nine, rounded"
     assert "id" not in summary, "a Group that is not stored has no report that is"
     found = reports(given(reportType="individual"))
-    assert subjects(found) == {f"Patient/p{n}" for n in range(9)}
+    assert subjects(found) == {each["entity"]["reference"] for each in members}
     assert given(subject="Patient/p1").status_code == 400
     members.append({"entity": {"reference": "Patient/nobody"}})
     assert given().status_code == 404
