@@ -15,7 +15,7 @@ from tests.functional.test_evaluate import MEASURE, Resource, case, patient, sto
 from tests.support.databases import KINDS
 from tests.support.deqm import violations
 from tests.support.returned import reports, returned
-from tests.support.server import Served, served
+from tests.support.server import Served, put, served
 
 pytestmark = pytest.mark.postgresql_slow
 
@@ -63,16 +63,7 @@ def registry(
 ) -> Iterator[Served]:
     """A registry of two hospitals and twelve children, all fictitious."""
     with served(tmp_path_factory.mktemp("registry"), request.param) as running:
-        entries = [
-            {
-                "resource": each,
-                "request": {"method": "PUT", "url": f"{each['resourceType']}/{each['id']}"},
-            }
-            for each in children()
-        ]
-        bundle = {"resourceType": "Bundle", "type": "transaction", "entry": entries}
-        answer = running.http.post("/", content=encode(bundle), headers=JSON)
-        assert answer.status_code == 200, answer.text
+        put(running, *children())
         yield running
 
 
@@ -288,18 +279,13 @@ class TestThePast:
     def before(self, registry: Served) -> Iterator[list[Resource]]:
         """Give all reports of a moment after which one child's outcome, and another's hospital, changed."""
 
-        def put(resource: Resource) -> None:
-            place = f"/{resource['resourceType']}/{resource['id']}"
-            answer = registry.http.put(place, content=encode(resource), headers=JSON)
-            assert answer.status_code in (200, 201), answer.text
-
         found = [*reports(ask(registry)), *reports(ask(registry, reportType="individual"))]
         was, now = [{"reference": f"Organization/{each}"} for each in ("south", "north")]
-        put(stoma("later", "p1"))
-        put(case("c10", "p10", "2012-03-04", managingOrganization=now))
+        put(registry, stoma("later", "p1"))
+        put(registry, case("c10", "p10", "2012-03-04", managingOrganization=now))
         yield found
         assert registry.http.delete("/Observation/later").status_code == 200
-        put(case("c10", "p10", "2012-03-04", managingOrganization=was))
+        put(registry, case("c10", "p10", "2012-03-04", managingOrganization=was))
 
     def test_a_report_of_the_past_is_made_again_as_it_was(
         self, registry: Served, before: list[Resource]
