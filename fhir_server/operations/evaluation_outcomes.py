@@ -24,13 +24,15 @@ Told = Callable[[int], Awaitable[None]]
 class Evaluated:
     """What an evaluation found: outcomes by measure; and, of children asked for, what they came from.
 
-    moment: the data that were read are those that were stored as of it; texts: the Narrative of each
+    moment: the data that were read are those that were stored as of it; everyone: the outcomes of all
+    hospitals' children, where a Group is summarised; texts: the Narrative of each
     child's own report, by measure and Patient, where such reports are made.
     """
 
     asked: Asked
     moment: datetime
     outcomes: dict[str, list[ChildOutcome | NotAssessable]] = field(default_factory=dict)
+    everyone: dict[str, list[ChildOutcome | NotAssessable]] = field(default_factory=dict)
     resources: dict[str, Resource] = field(default_factory=dict)
     texts: dict[tuple[str, str], Resource] = field(default_factory=dict)
 
@@ -51,7 +53,7 @@ class Evaluated:
     def left_out(self) -> list[NotAssessable]:
         """List the children that could not be assessed, by any of the measures.
 
-        Of a hospital that is asked about its own alone: others were read where it is compared with them.
+        Of a hospital that is asked about its own alone: a summary of it is made beside the others'.
         """
         return [
             each
@@ -67,8 +69,17 @@ async def evaluated(context: Context, asked: Asked, told: Told | None = None) ->
     told is given the number of children done, after each. Raises FhirError like `assess`.
     """
     found = Evaluated(asked, asked.at or await settled(context))
+    if asked.type == "summary" and asked.group is not None:
+        everyone = replace(asked, subjects=None, group=None, hospital=None)
+        beside = Evaluated(everyone, found.moment, found.everyone)
+        await _assess(context, beside, told)
+    await _assess(context, found, told)
+    return found
+
+
+async def _assess(context: Context, found: Evaluated, told: Told | None) -> None:
     done = 0
-    for measure in asked.measures:
+    for measure in found.asked.measures:
         if (kept := await _kept(context, found, measure)) is not None:
             found.outcomes[measure] = kept
             done += len(kept)
@@ -82,7 +93,6 @@ async def evaluated(context: Context, asked: Asked, told: Told | None = None) ->
             if told is not None:
                 await told(done)
         found.outcomes[measure] = list(seen.values())
-    return found
 
 
 def _keep(
@@ -103,18 +113,16 @@ async def _kept(
     asked = evaluated.asked
     if asked.type != "summary" or asked.subjects is not None or asked.at is not None:
         return None
-    compared = case_mix_model(context, measure, evaluated.as_of)[0] is not None
-    hospital = None if compared else asked.hospital
     url = measure.partition("|")[0]
-    return await outcomes_kept.outcomes(context, url, asked.period, evaluated.moment, hospital)
+    return await outcomes_kept.outcomes(context, url, asked.period, evaluated.moment)
 
 
 async def _outcomes(
     context: Context, evaluated: Evaluated, measure: str
 ) -> AsyncIterator[tuple[list[Resource], ChildOutcome | NotAssessable]]:
     asked, as_of = evaluated.asked, evaluated.as_of
-    if asked.type == "summary" and case_mix_model(context, measure, as_of)[0] is not None:
-        asked = replace(asked, hospital=None)  # who is compared is compared with all
+    if asked.type == "summary" and asked.subjects is None:
+        asked = replace(asked, hospital=None)  # a hospital's leaves as it does beside all others'
     async for record in _records(context, asked, _types(measure), evaluated.moment):
         if asked.is_of_one:
             found = _assessed(context, measure, record, as_of)

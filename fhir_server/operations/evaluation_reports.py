@@ -6,6 +6,7 @@ https://hl7.org/fhir/R4/measurereport.html
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from itertools import groupby
+from typing import Any
 
 import outcome_engine
 from fhir_server.context import Context, instant
@@ -147,36 +148,23 @@ async def _compared(
 
 
 def _summaries(context: Context, found: Evaluated, measure: str) -> Sequence[Resource]:
-    asked, outcomes, now = found.asked, found.outcomes[measure], instant(context.now())
+    asked, outcomes = found.asked, found.outcomes[measure]
+    reporter, now = _reporter(asked.hospital), instant(context.now())
     if asked.group is not None:
-        report = outcome_engine.group_report(
-            measure,
-            outcomes,
-            group=asked.group,
-            period=asked.period,
-            reporter=_reporter(asked.hospital),
-            now=now,
-        )
-        return [report]
-    if asked.hospital is not None:
-        report = outcome_engine.summary_report(
-            measure,
-            outcomes,
-            hospital={"reference": asked.hospital},
-            period=asked.period,
-            reporter=_reporter(asked.hospital),
-            now=now,
-        )
-        return [report]
+        about = {"subject": asked.group, "date": now, "reporter": reporter}
+        everyone = found.everyone[measure]
+        return [
+            outcome_engine.group_report(measure, outcomes, everyone, period=asked.period, who=about)
+        ]
+    who: dict[str, Any] = {"period": asked.period, "reporter": reporter, "now": now}
     hospitals = sorted({each.hospital for each in outcomes if each.hospital})
-    return outcome_engine.summary_reports(
-        measure,
-        outcomes,
-        [{"reference": each} for each in hospitals],
-        period=asked.period,
-        reporter=REGISTRY,
-        now=now,
-    )
+    if asked.hospital not in (None, *hospitals):
+        empty = {"reference": asked.hospital}
+        return [outcome_engine.summary_report(measure, outcomes, hospital=empty, **who)]
+    places = [{"reference": each} for each in hospitals]
+    made = outcome_engine.summary_reports(measure, outcomes, places, **who)
+    # One that is asked for alone leaves as it does beside the others.
+    return made if asked.hospital is None else [made[1 + hospitals.index(asked.hospital)]]
 
 
 def _of_child(context: Context, found: Evaluated, measure: str, outcome: ChildOutcome) -> Resource:

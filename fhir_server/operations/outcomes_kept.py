@@ -26,20 +26,19 @@ READ_AT_ONCE = 100
 
 
 async def outcomes(
-    context: Context, measure: str, period: Period, at: datetime, hospital: str | None = None
+    context: Context, measure: str, period: Period, at: datetime
 ) -> list[Outcome] | None:
     """Return the outcomes of the children whose case began in a period, or may have, as of a moment.
 
-    measure: a url without version; hospital: as `Organization/1`, or None for all. None where what is
-    kept is not up to date to the moment, or goes beyond it: whoever asks computes then. Others are served
-    meanwhile.
+    measure: a url without version. None where what is kept is not up to date to the moment, or goes
+    beyond it: whoever asks computes then. Others are served meanwhile.
     """
     database = context.database
     wanted = current(context, instant(at)[:10]).get(measure)
     before = _cursor(context, measure)
     if before is None or before.generation != wanted or not before.is_swept:
         return None
-    found = [each async for each in _of_period(database, measure, period, hospital)]
+    found = [each async for each in _of_period(database, measure, period)]
     found.sort(key=lambda each: each.key)
     moment, day = microseconds(at), instant(at)[:10]
     if (
@@ -58,16 +57,13 @@ async def outcomes(
     return listed
 
 
-async def _of_period(
-    database: Database, measure: str, period: Period, hospital: str | None
-) -> AsyncIterator[Kept]:
+async def _of_period(database: Database, measure: str, period: Period) -> AsyncIterator[Kept]:
     """Yield what is kept of cases of a period; of those without a day, that may be of it."""
     for first, last in (("", ""), (period.start, period.end)):
         after = (first, "", "")
         while page := store.of_days(database, measure, after, last, READ_AT_ONCE):
             for each in page:
-                is_there = hospital is None or each.hospital == hospital
-                if is_there and outcomes_body.may_be_in(each, period):
+                if outcomes_body.may_be_in(each, period):
                     yield each
             after = page[-1].place
             await asyncio.sleep(0)

@@ -5,7 +5,6 @@ https://hl7.org/fhir/R4/task.html and https://hl7.org/fhir/R4/consent.html
 """
 
 from dataclasses import dataclass
-from datetime import date
 
 from fhir_server.context import Context, instant
 from fhir_server.interactions.targets import find, survivor
@@ -107,8 +106,9 @@ def ended(context: Context, found: Survey) -> str | None:
         return ""
     if reason := stopped(context, found.child):
         return reason
-    today = date.fromisoformat(instant(context.now())[:10])
-    return None if today <= date.fromisoformat(found.until) else "window-over"
+    # A Task that a client stored may have no end, and then is never over, or only its month or year.
+    last = found.task.get("restriction", {}).get("period", {}).get("end", "")[:10]
+    return None if instant(context.now())[: len(last)] <= last else "window-over"
 
 
 def stopped(context: Context, child: Resource) -> str | None:

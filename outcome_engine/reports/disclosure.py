@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from outcome_engine.extensions import EXTENSION
 from outcome_engine.reports.disclosure_places import (
+    NATION,
     NOT_ASSESSABLE,
     SCORED,
     hospital_of,
@@ -31,6 +32,7 @@ __all__ = [
     "comparable",
     "disclose",
     "disclose_all",
+    "disclose_group",
     "disclose_hospitals",
     "shown",
 ]
@@ -54,6 +56,7 @@ _Key = tuple[int, str, str, str, str]
 """Which count: group (position), hospital, stratifier, stratum, kind of population."""
 _Place = tuple[int, str, str, str]
 _SUBNATIONAL = "-"
+_REST = "rest"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +121,19 @@ def disclose_all(
     return [_disclosed(report, hospital, masks, rule) for hospital, report in found]
 
 
+def disclose_group(
+    report: Resource, rest: Resource, nation: Resource, rule: Rule = HES
+) -> Resource:
+    """Return the exact report of a Group as it may leave, beside the nation's exact counts.
+
+    rest is the exact report of all other children: no masked count of the two can be computed, whoever
+    knows them both. Like `disclose_all`, this is not for the event loop.
+    """
+    parts = [(NATION, nation), (_SUBNATIONAL, report), (_REST, rest)]
+    masks = _masks(parts, (), rule, is_nation_published=True)
+    return _disclosed(report, _SUBNATIONAL, masks, rule)
+
+
 def shown(count: int, rule: Rule = HES) -> int | None:
     """Return the count that may be shown, None where it is masked."""
     if 0 < count < rule.mask_below:
@@ -135,13 +151,17 @@ def comparable(observed: int, known: int, rule: Rule = HES) -> bool:
 
 
 def _masks(
-    found: Sequence[tuple[str, Resource]], before: Sequence[tuple[str, Resource]], rule: Rule
+    found: Sequence[tuple[str, Resource]],
+    before: Sequence[tuple[str, Resource]],
+    rule: Rule,
+    *,
+    is_nation_published: bool = False,
 ) -> Masks:
     # The solver is a second to import, and most of what is asked of a server needs none.
     from outcome_engine.methods.suppression import UnsolvedError  # noqa: PLC0415
 
     try:
-        return _solved(found, before, rule)
+        return _solved(found, before, rule, is_nation_published)
     except UnsolvedError:
         message = (
             "The counts of so many hospitals and strata cannot be kept from being computed from one another "
@@ -151,12 +171,17 @@ def _masks(
 
 
 def _solved(
-    found: Sequence[tuple[str, Resource]], before: Sequence[tuple[str, Resource]], rule: Rule
+    found: Sequence[tuple[str, Resource]],
+    before: Sequence[tuple[str, Resource]],
+    rule: Rule,
+    is_nation_published: bool,
 ) -> Masks:
     from outcome_engine.methods.suppression import fits, suppressed  # noqa: PLC0415
     from outcome_engine.reports.disclosure_table import link_earlier, table_of  # noqa: PLC0415
 
-    counts = table_of(found, rule.mask_below, rule.round_to)
+    counts = table_of(
+        found, rule.mask_below, rule.round_to, is_nation_published=is_nation_published
+    )
     done = suppressed(counts.table())
     if before:
         link_earlier(counts, before)

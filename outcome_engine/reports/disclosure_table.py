@@ -34,8 +34,17 @@ class Counts:
         return Table(tuple(self.cells), tuple(self.relations))
 
 
-def table_of(reports: Sequence[tuple[str, Resource]], mask_below: int, round_to: int) -> Counts:
-    """Return the table of exact reports of one measure and period, each with its hospital."""
+def table_of(
+    reports: Sequence[tuple[str, Resource]],
+    mask_below: int,
+    round_to: int,
+    *,
+    is_nation_published: bool = False,
+) -> Counts:
+    """Return the table of exact reports of one measure and period, each with its hospital.
+
+    Of a nation that is published already nothing can be masked.
+    """
     made = Counts(mask_below, round_to)
     exact: dict[Key, int] = {}
     for hospital, report in reports:
@@ -43,7 +52,10 @@ def table_of(reports: Sequence[tuple[str, Resource]], mask_below: int, round_to:
             for kind, count in counted(part).items():
                 exact.setdefault(key._replace(kind=kind), count or 0)
     for key, count in exact.items():
-        made.add(key, _national(count) if key.hospital == NATION else _ruled(made, count))
+        if key.hospital == NATION:
+            made.add(key, _national(count, is_fixed=is_nation_published))
+        else:
+            made.add(key, _ruled(made, count))
     _within(made)
     _strata(made)
     _nation(made)
@@ -71,9 +83,9 @@ def link_earlier(made: Counts, reports: Sequence[tuple[str, Resource]]) -> None:
         made.relations.append(Relation({made.places[key]: 1, at + shift: -1}, 0, FAR))
 
 
-def _national(count: int) -> Cell:
+def _national(count: int, *, is_fixed: bool) -> Cell:
     # Masked only where nothing of the hospitals' can be: hence behind every count of theirs.
-    return Cell(count, (count, count), cost=FAR + count)
+    return Cell(count, (count, count), cost=None if is_fixed else FAR + count)
 
 
 def _ruled(made: Counts, count: int) -> Cell:

@@ -24,11 +24,12 @@ _ILLUSTRATIVE = (
     "Illustrative only: the parameters of this report are made up. It says nothing about any child, "
     "any treatment or any hospital."
 )
-_KEY: Mapping[str, Callable[[ChildOutcome], str | None]] = {
+STRATA: Mapping[str, Callable[[ChildOutcome], str | None]] = {
     "condition": lambda outcome: outcome.condition,
     "year": lambda outcome: outcome.case_date[: len("2018")],
     "hospital": lambda outcome: outcome.hospital,
 }
+"""Which stratum of a stratifier a child is in, None for none."""
 
 
 @dataclass(slots=True)
@@ -143,7 +144,7 @@ def _stratifier(
     code = _code(stratifier)
     strata: dict[str, list[ChildOutcome]] = defaultdict(list)
     for outcome in outcomes:
-        if (key := _KEY[code](outcome)) is not None:
+        if (key := STRATA[code](outcome)) is not None:
             strata[key].append(outcome)
     element = "stratifier.stratum.population.linkId"
     return {

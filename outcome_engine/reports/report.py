@@ -23,6 +23,7 @@ from outcome_engine.parameter_files.parameter_file import (
     refuse_without_parameters,
 )
 from outcome_engine.reports import disclosure
+from outcome_engine.reports.apart import far_strata, refuse_near
 from outcome_engine.reports.groups import HOSPITAL, Form, Lists, group, illustrative
 from outcome_engine.reports.score import score_of
 from r4.dates import is_date
@@ -151,21 +152,32 @@ def _summary(
 
 def group_report(
     measure_url: str,
-    outcomes: Iterable[ChildOutcome | NotAssessable],
+    outcomes: Sequence[ChildOutcome | NotAssessable],
+    everyone: Sequence[ChildOutcome | NotAssessable],
     *,
-    group: Resource,
     period: Period,
-    reporter: Resource,
-    now: str,
+    who: Resource,
 ) -> Resource:
-    """Build the summary MeasureReport of a Group's members (group is a Reference), whose outcomes are given.
+    """Build the summary MeasureReport of a Group's members, whose outcomes are given.
 
-    It leaves with the disclosure rule applied, like a hospital's. Raises FhirError like
-    `individual_report`.
+    who: the report's subject (a Reference to the Group), date and reporter; everyone: the outcomes of all
+    hospitals' children, members among them. It leaves with the disclosure rule applied, like a hospital's
+    beside that of all other children, and without strata that would tell of few. Raises FhirError like
+    `individual_report`, and 422 where the whole would tell of few.
     """
-    who = {"subject": group, "date": now, "reporter": reporter}
-    form = Form(with_interval=True, strata=("condition", "year"))
-    return disclosure.disclose(_many(measure_url, list(outcomes), period, who, form))
+    few = disclosure.HES.mask_below
+    members, all_inside = (
+        _inside(_assessed(each), check_period(period)) for each in (outcomes, everyone)
+    )
+    refuse_near(members, all_inside, few)
+    strata = far_strata(("condition", "year"), members, all_inside, few)
+    form = Form(with_interval=True, strata=strata)
+    inside = {_key(each) for each in outcomes}
+    rest = [each for each in everyone if _key(each) not in inside]
+    exact, others, nation = (
+        _many(measure_url, each, period, who, form) for each in (outcomes, rest, everyone)
+    )
+    return disclosure.disclose_group(exact, others, nation)
 
 
 def subject_list_report(
@@ -265,12 +277,20 @@ def _many(
     form: Form,
 ) -> Resource:
     rules = outline(measure_url)
-    counted = [each for each in about if isinstance(each, ChildOutcome)]
+    counted = _assessed(about)
     kind = "summary" if form.lists is None else "subject-list"
     report = _report(rules, kind, _inside(counted, check_period(period)), period, who, form)
     left_out = len(about) - len(counted)
     report["extension"].append({"url": disclosure.NOT_ASSESSABLE, "valueInteger": left_out})
     return report
+
+
+def _assessed(outcomes: Iterable[ChildOutcome | NotAssessable]) -> list[ChildOutcome]:
+    return [each for each in outcomes if isinstance(each, ChildOutcome)]
+
+
+def _key(outcome: ChildOutcome | NotAssessable) -> str:
+    return outcome.patient if isinstance(outcome, ChildOutcome) else outcome.case
 
 
 def _inside(outcomes: Iterable[ChildOutcome], period: Period) -> list[ChildOutcome]:

@@ -14,7 +14,7 @@ from r4.issue import FhirError
 from r4.json import decode, encode
 from tests.functional.test_evaluate import HOSPITAL, MEASURE, Resource, case, patient
 from tests.support.deqm import violations
-from tests.support.server import ROOT, Served, served
+from tests.support.server import ROOT, Served, put, served
 from tests.support.surveys import task
 
 JSON = {"Content-Type": "application/fhir+json"}
@@ -39,19 +39,6 @@ NOTE = {
     "title": "Operative note",
     "section": [{"title": "Records", "entry": [{"reference": "Procedure/pull-through"}]}],
 }
-
-
-def put(server: Served, *resources: Resource) -> None:
-    entries = [
-        {
-            "resource": each,
-            "request": {"method": "PUT", "url": f"{each['resourceType']}/{each['id']}"},
-        }
-        for each in resources
-    ]
-    bundle = {"resourceType": "Bundle", "type": "transaction", "entry": entries}
-    answer = server.http.post("/", content=encode(bundle), headers=JSON)
-    assert answer.status_code == 200, answer.text
 
 
 def example(name: str) -> list[Resource]:

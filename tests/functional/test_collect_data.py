@@ -10,7 +10,7 @@ from r4.json import encode
 from tests.functional.test_evaluate import HOSPITAL, MEASURE, PERIOD, Resource, case, patient, stoma
 from tests.support.databases import KINDS
 from tests.support.returned import reports
-from tests.support.server import Served, served
+from tests.support.server import Served, put, served
 
 pytestmark = pytest.mark.postgresql_slow
 
@@ -19,27 +19,14 @@ GIVEN = {"measureUrl": MEASURE, **PERIOD}
 UPDATE = "http://hl7.org/fhir/uv/deqm/StructureDefinition/deqm-submitDataUpdateType"
 
 
-def store(server: Served, *resources: Resource) -> None:
-    entries = [
-        {
-            "resource": each,
-            "request": {"method": "PUT", "url": f"{each['resourceType']}/{each['id']}"},
-        }
-        for each in resources
-    ]
-    bundle = {"resourceType": "Bundle", "type": "transaction", "entry": entries}
-    answer = server.http.post("/", content=encode(bundle), headers=JSON)
-    assert answer.status_code == 200, answer.text
-
-
 @pytest.fixture(scope="module", params=KINDS)
 def registry(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Served]:
     """A registry of two fictitious children, and one whose case is of another year."""
     with served(tmp_path_factory.mktemp("registry"), request.param) as running:
-        store(running, HOSPITAL, patient("a"), case("c-a", "a"), stoma("o-a", "a"))
-        store(running, patient("b"), case("c-b", "b"), patient("z"), case("c-z", "z", "2010-01-01"))
+        put(running, HOSPITAL, patient("a"), case("c-a", "a"), stoma("o-a", "a"))
+        put(running, patient("b"), case("c-b", "b"), patient("z"), case("c-z", "z", "2010-01-01"))
         yield running
 
 

@@ -10,15 +10,13 @@ import pytest
 from fhir_server.app import clock
 from fhir_server.commands.parameters import illustrate
 from r4.fhirpath.narrative import is_safe
-from r4.json import encode
 from tests.functional.test_evaluate import HOSPITAL, MEASURE, PERIOD, Resource, case, patient, stoma
 from tests.outcome_engine.signing import TSS
 from tests.outcome_engine.test_treatment_success_children import child
 from tests.support.deqm import violations
 from tests.support.returned import reports
-from tests.support.server import Served, served
+from tests.support.server import Served, put, served
 
-JSON = {"Content-Type": "application/fhir+json"}
 XHTML = "{http://www.w3.org/1999/xhtml}"
 SAID = "<script>alert('1')</script> & Patient/b"
 STAY = {
@@ -30,19 +28,6 @@ STAY = {
     "period": {"start": "2012-04-12T08:00:00+01:00", "end": "2012-04-14"},
     "serviceProvider": {"reference": "Organization/another"},
 }
-
-
-def put(server: Served, *resources: Resource) -> None:
-    entries = [
-        {
-            "resource": each,
-            "request": {"method": "PUT", "url": f"{each['resourceType']}/{each['id']}"},
-        }
-        for each in resources
-    ]
-    bundle = {"resourceType": "Bundle", "type": "transaction", "entry": entries}
-    answer = server.http.post("/", content=encode(bundle), headers=JSON)
-    assert answer.status_code == 200, answer.text
 
 
 @pytest.fixture

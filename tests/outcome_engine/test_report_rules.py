@@ -58,7 +58,11 @@ def made(children, core):
         "national": outcome_engine.summary_report(core, outcomes, hospital=None, **MADE),
         "hospital": outcome_engine.summary_report(core, outcomes, hospital=HOSPITAL, **MADE),
         "group": outcome_engine.group_report(
-            core, outcomes, group={"reference": "Group/some"}, **MADE
+            core,
+            outcomes[10:40:2],
+            outcomes,
+            period=YEARS,
+            who={"subject": {"reference": "Group/some"}, "date": NOW, "reporter": REGISTRY},
         ),
         "subject-list": outcome_engine.subject_list_report(core, outcomes, places, **MADE),
         "individual": outcome_engine.individual_report(
@@ -127,7 +131,16 @@ def test_the_strata_of_a_hospital_and_of_a_group_are_disclosed(made, kind):
     for stratifier in made[kind]["group"][0]["stratifier"]:
         for stratum in stratifier["stratum"]:
             assert {count(stratum, p) for p in ("denominator", "numerator")} <= exact
-    assert count(strata(made[kind], "year")["2015"], "numerator") == "masked"
+
+
+def test_a_hospitals_stratum_masks_what_is_small(made):
+    assert count(strata(made["hospital"], "year")["2015"], "numerator") == "masked"
+
+
+def test_a_group_has_no_strata_that_tell_of_fewer_than_eight_children(made):
+    """Five of its children a year."""
+    codes = [e["code"][0]["coding"][0]["code"] for e in made["group"]["group"][0]["stratifier"]]
+    assert codes == ["condition"]
 
 
 def test_a_subject_list_names_the_children_of_each_population(made, children):

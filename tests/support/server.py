@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -19,6 +20,7 @@ from fhir_server.app import alone, context, running
 from fhir_server.commands.load import load_artefacts
 from fhir_server.context import Context
 from fhir_server.settings import Settings
+from r4.json import encode
 from tests.support.databases import new_database
 
 ROOT = Path(__file__).parent.parent.parent
@@ -144,3 +146,19 @@ class Process:
         if self._process is not None and self._process.poll() is None:
             self._process.terminate()
             self._process.wait(30)
+
+
+def put(server: Served, *resources: dict[str, Any]) -> None:
+    """Store resources, each under its own id, by one transaction."""
+    entries = [
+        {
+            "resource": each,
+            "request": {"method": "PUT", "url": f"{each['resourceType']}/{each['id']}"},
+        }
+        for each in resources
+    ]
+    bundle = {"resourceType": "Bundle", "type": "transaction", "entry": entries}
+    answer = server.http.post(
+        "/", content=encode(bundle), headers={"Content-Type": "application/fhir+json"}
+    )
+    assert answer.status_code == 200, answer.text

@@ -1,0 +1,56 @@
+"""How far a Group is from whole hospitals: what its summary, beside theirs, would tell of the difference."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from outcome_engine.assessment.assess import ChildOutcome
+from outcome_engine.reports.groups import STRATA
+from r4.issue import FhirError, error
+
+
+def refuse_near(
+    members: Sequence[ChildOutcome], everyone: Sequence[ChildOutcome], least: int
+) -> None:
+    """Raise FhirError 422 where a Group's summary would tell of fewer than so many children.
+
+    everyone are the children of all hospitals, members among them.
+    """
+    if not _is_far(members, everyone, least):
+        text = (
+            f"A summary of this Group would tell of fewer than {least} children: it has no more, or "
+            "differs by no more from what hospitals report. Ask for a larger Group, or for its children's "
+            "own reports."
+        )
+        raise FhirError(422, [error("business-rule", text, "Parameters.parameter('subject')")])
+
+
+def far_strata(
+    codes: Iterable[str],
+    members: Sequence[ChildOutcome],
+    everyone: Sequence[ChildOutcome],
+    least: int,
+) -> tuple[str, ...]:
+    """Return the stratifiers of whose every stratum the same is true as of the Group."""
+    return tuple(code for code in codes if _are_far(code, members, everyone, least))
+
+
+def _are_far(
+    code: str, members: Sequence[ChildOutcome], everyone: Sequence[ChildOutcome], least: int
+) -> bool:
+    stratum = STRATA[code]
+    return all(
+        _is_far(
+            [each for each in members if stratum(each) == value],
+            [each for each in everyone if stratum(each) == value],
+            least,
+        )
+        for value in {stratum(each) for each in members}
+    )
+
+
+def _is_far(members: Sequence[ChildOutcome], everyone: Sequence[ChildOutcome], least: int) -> bool:
+    """Tell whether members are nobody, or so many away from any hospitals' children together."""
+    inside = Counter(each.hospital for each in members)
+    whole = Counter(each.hospital for each in everyone)
+    apart = sum(min(count, whole[each] - count) for each, count in inside.items())
+    return not members or apart >= least
