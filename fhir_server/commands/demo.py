@@ -24,7 +24,7 @@ from rich.console import Console
 import outcome_engine
 from fhir_server import simulate
 from fhir_server.app import clock
-from fhir_server.commands import demo_results, parameters
+from fhir_server.commands import demo_page, demo_results, parameters
 from fhir_server.commands.demo_results import CORE, SURVIVAL, TREATMENT_SUCCESS
 from fhir_server.settings import Settings
 
@@ -39,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--folder", type=Path, default=Path(".demo"), help="where its data is kept")
     parser.add_argument("--fresh", action="store_true", help="begin again with an empty registry")
     parser.add_argument("--size", type=float, default=1.0, help="multiple of the usual cohort")
+    parser.add_argument("--results", type=Path, help="a page (Markdown) to write the results to")
     parser.add_argument("--exit", action="store_true", help="stop when the results are shown")
 
 
@@ -80,7 +81,7 @@ def demo(given: argparse.Namespace) -> int:
             _sign(folder, options)
             _end(server)
             server = _serve(settings, folder)
-        _results(console, settings, options)
+        _results(console, settings, options, given.results)
         finished.write_text(json.dumps(wanted))
         console.print(f"Ready after {time.monotonic() - started:.0f} s.")
         if given.exit:
@@ -91,16 +92,16 @@ def demo(given: argparse.Namespace) -> int:
         _end(server)
 
 
-def _results(console: Console, settings: Settings, options: simulate.Options) -> None:
+def _results(
+    console: Console, settings: Settings, options: simulate.Options, out: Path | None
+) -> None:
     with httpx.Client(base_url=_base(settings), timeout=300) as http:
         console.print("4/5 Evaluating every child and hospital by three measures")
-        reports = _evaluate(http, options)
-        console.print("5/5 Results", end="\n\n")
-        demo_results.show(console, http, reports)
-        if (bad := demo_results.first_bad(reports["individual"])) is not None:
-            console.print("\nOne child's outcome, as its surgeon reads it:")
-            for sentence in demo_results.explained(http, bad):
-                console.print(f"  {sentence}")
+        found = demo_results.gathered(http, _evaluate(http, options))
+    console.print("5/5 Results", end="\n\n")
+    demo_results.show(console, found)
+    if out is not None:
+        out.write_text(demo_page.page(found), encoding="utf-8")
     _where(console, settings)
 
 
