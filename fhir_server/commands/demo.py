@@ -81,8 +81,10 @@ def demo(given: argparse.Namespace) -> int:
             _sign(folder, options)
             _end(server)
             server = _serve(settings, folder)
-        _results(console, settings, options, given.results)
+        found = _results(console, settings, options)
         finished.write_text(json.dumps(wanted))
+        if given.results is not None:
+            given.results.write_text(demo_page.page(found), encoding="utf-8")
         console.print(f"Ready after {time.monotonic() - started:.0f} s.")
         if given.exit:
             return 0
@@ -93,16 +95,15 @@ def demo(given: argparse.Namespace) -> int:
 
 
 def _results(
-    console: Console, settings: Settings, options: simulate.Options, out: Path | None
-) -> None:
+    console: Console, settings: Settings, options: simulate.Options
+) -> demo_results.Results:
     with httpx.Client(base_url=_base(settings), timeout=300) as http:
         console.print("4/5 Evaluating every child and hospital by three measures")
         found = demo_results.gathered(http, _evaluate(http, options))
     console.print("5/5 Results", end="\n\n")
     demo_results.show(console, found)
-    if out is not None:
-        out.write_text(demo_page.page(found), encoding="utf-8")
     _where(console, settings)
+    return found
 
 
 def _end(server: "subprocess.Popen[bytes]") -> None:
@@ -167,7 +168,7 @@ def _refuse_taken(port: int) -> None:
 def _sign(folder: Path, options: simulate.Options) -> None:
     """Fit a case-mix model to the simulated children, and sign what is fictitious for the demo.
 
-    Raises CalledProcessError where a command fails, which has said why.
+    Raises ValueError where a command fails, which has said why.
     """
     rows, model = folder / "survival.parquet", folder / "case-mix.json"
     today, (first, last) = clock().date(), _years(options)
@@ -192,7 +193,9 @@ def _years(options: simulate.Options) -> tuple[str, str]:
 def _command(folder: Path, *arguments: str) -> None:
     environment = {**os.environ, "CSOR_DATABASE": str(folder / "csor.db")}
     words = [sys.executable, "-m", "fhir_server", *arguments]
-    subprocess.run(words, env=environment, check=True, stdout=subprocess.DEVNULL)  # noqa: S603 - our own command
+    done = subprocess.run(words, env=environment, check=False, stdout=subprocess.DEVNULL)  # noqa: S603 - our own command
+    if done.returncode:
+        raise ValueError(f"`{' '.join(arguments[:2])}` failed; what it said stands above")
 
 
 def _evaluate(http: httpx.Client, options: simulate.Options) -> dict[str, list[dict[str, Any]]]:
