@@ -1,4 +1,4 @@
-"""Outcomes: a run over 100,000 children of a store, aggregates of two million, and how soon news is told.
+"""Outcomes: a run over 100,000 children of a store, two million scored rows, and how soon news is told.
 
 `python -m benchmarks outcomes`; `CHILDREN=1000` for fewer. `python -m benchmarks.outcomes --spark 'local[2]'`
 computes the same run on Spark: `--spark spark://host:7077 --folder /shared/staged` on a cluster, which
@@ -20,7 +20,7 @@ from typing import Any
 
 import httpx
 
-from benchmarks import outcome_children
+from benchmarks import outcome_children, outcome_scores
 from benchmarks.load import databases, machine, serving
 from fhir_server.app import context
 from fhir_server.commands.load import load_artefacts
@@ -54,9 +54,8 @@ def main() -> None:
     print(f"load average before: {machine.load_average()}")
     store = stored(many)
     with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "outcomes.parquet"
-        _told(scored(store, Path(folder) / "staged", out), many)
-        _aggregates(out, FLATTENED if many >= OF_FRESHNESS else 20 * many)
+        _told(scored(store, Path(folder) / "staged", Path(folder) / "outcomes.parquet"), many)
+    outcome_scores.aggregates(FLATTENED if many >= OF_FRESHNESS else 20 * many)
     asyncio.run(_freshness(min(many, OF_FRESHNESS), PROBES if many >= OF_FRESHNESS else 20))
     print(f"load average after: {machine.load_average()}")
 
@@ -138,31 +137,6 @@ def _told(split: Split, many: int) -> None:
     ):
         print(f"  {name:<34}{seconds:>8.2f} s")
     print(f"  classes {computed.classes}, not assessable {computed.left_out}")
-
-
-def _aggregates(outcomes: Path, many: int) -> None:
-    """Count a table of so many children by hospital, year and class."""
-    import duckdb  # noqa: PLC0415
-
-    database = duckdb.connect()
-    database.execute("SET threads TO 2")
-    database.execute(
-        f"CREATE TABLE child AS SELECT o.* FROM read_parquet('{outcomes}') AS o,"
-        f" range((SELECT 1 + {many} // count(*) FROM read_parquet('{outcomes}'))) LIMIT {many}"
-    )
-    taken = []
-    for _ in range(5):
-        started = time.perf_counter()
-        rows = database.execute(_COUNTS).fetchall()
-        taken.append(time.perf_counter() - started)
-    print(f"{many:,} flattened children to {len(rows)} aggregates: {min(taken):.3f} s")
-
-
-_COUNTS = (
-    "SELECT hospital, left(case_date, 4) AS year, count(*), sum(in_denominator::INT),"
-    " sum(in_numerator::INT), sum((class = 'not-yet-known')::INT) FROM child"
-    " GROUP BY GROUPING SETS ((hospital, left(case_date, 4)), (hospital), (left(case_date, 4)), ())"
-)
 
 
 async def _freshness(many: int, probes: int) -> None:

@@ -24,7 +24,7 @@ from rich.console import Console
 import outcome_engine
 from fhir_server import simulate
 from fhir_server.app import clock
-from fhir_server.commands import demo_results, parameters
+from fhir_server.commands import demo_page, demo_results, parameters
 from fhir_server.commands.demo_results import CORE, SURVIVAL, TREATMENT_SUCCESS
 from fhir_server.settings import Settings
 
@@ -39,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--folder", type=Path, default=Path(".demo"), help="where its data is kept")
     parser.add_argument("--fresh", action="store_true", help="begin again with an empty registry")
     parser.add_argument("--size", type=float, default=1.0, help="multiple of the usual cohort")
+    parser.add_argument("--results", type=Path, help="a page (Markdown) to write the results to")
     parser.add_argument("--exit", action="store_true", help="stop when the results are shown")
 
 
@@ -80,8 +81,10 @@ def demo(given: argparse.Namespace) -> int:
             _sign(folder, options)
             _end(server)
             server = _serve(settings, folder)
-        _results(console, settings, options)
+        found = _results(console, settings, options)
         finished.write_text(json.dumps(wanted))
+        if given.results is not None:
+            given.results.write_text(demo_page.page(found), encoding="utf-8")
         console.print(f"Ready after {time.monotonic() - started:.0f} s.")
         if given.exit:
             return 0
@@ -91,17 +94,16 @@ def demo(given: argparse.Namespace) -> int:
         _end(server)
 
 
-def _results(console: Console, settings: Settings, options: simulate.Options) -> None:
+def _results(
+    console: Console, settings: Settings, options: simulate.Options
+) -> demo_results.Results:
     with httpx.Client(base_url=_base(settings), timeout=300) as http:
         console.print("4/5 Evaluating every child and hospital by three measures")
-        reports = _evaluate(http, options)
-        console.print("5/5 Results", end="\n\n")
-        demo_results.show(console, http, reports)
-        if (bad := demo_results.first_bad(reports["individual"])) is not None:
-            console.print("\nOne child's outcome, as its surgeon reads it:")
-            for sentence in demo_results.explained(http, bad):
-                console.print(f"  {sentence}")
+        found = demo_results.gathered(http, _evaluate(http, options))
+    console.print("5/5 Results", end="\n\n")
+    demo_results.show(console, found)
     _where(console, settings)
+    return found
 
 
 def _end(server: "subprocess.Popen[bytes]") -> None:
@@ -166,7 +168,7 @@ def _refuse_taken(port: int) -> None:
 def _sign(folder: Path, options: simulate.Options) -> None:
     """Fit a case-mix model to the simulated children, and sign what is fictitious for the demo.
 
-    Raises CalledProcessError where a command fails, which has said why.
+    Raises ValueError where a command fails, which has said why.
     """
     rows, model = folder / "survival.parquet", folder / "case-mix.json"
     today, (first, last) = clock().date(), _years(options)
@@ -191,7 +193,9 @@ def _years(options: simulate.Options) -> tuple[str, str]:
 def _command(folder: Path, *arguments: str) -> None:
     environment = {**os.environ, "CSOR_DATABASE": str(folder / "csor.db")}
     words = [sys.executable, "-m", "fhir_server", *arguments]
-    subprocess.run(words, env=environment, check=True, stdout=subprocess.DEVNULL)  # noqa: S603 - our own command
+    done = subprocess.run(words, env=environment, check=False, stdout=subprocess.DEVNULL)  # noqa: S603 - our own command
+    if done.returncode:
+        raise ValueError(f"`{' '.join(arguments[:2])}` failed; what it said stands above")
 
 
 def _evaluate(http: httpx.Client, options: simulate.Options) -> dict[str, list[dict[str, Any]]]:

@@ -1,6 +1,6 @@
 """Fictitious people: NHS numbers of the range that is never issued, names nobody bears.
 
-Numbers begin with 999 and carry the right check digit (NHS Data Dictionary, modulus 11). Glasgow's
+Numbers begin with 999 and carry the right check digit (NHS Data Dictionary, modulus 11). G513H's
 children get such a number as their CHI number, which has the same check digit: a real one would
 begin with the birth date.
 """

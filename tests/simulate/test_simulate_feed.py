@@ -256,7 +256,7 @@ def test_a_hospital_registers_itself_and_its_surgeons_first() -> None:
     organization, practitioners = registrations(HOSPITALS["RTH"])
     assert organization.method == "PUT"
     assert organization.path.endswith("ods-organization-code|RTH")
-    assert json.loads(organization.body)["name"] == "Oxford University Hospitals"
+    assert json.loads(organization.body)["name"] == "Simulated hospital A"
     assert len(json.loads(practitioners.body)["entry"]) == 3
 
 
