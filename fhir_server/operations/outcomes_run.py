@@ -14,8 +14,8 @@ from fhir_server.context import Knowledge
 from fhir_server.operations.outcomes_staged import Flattened, stage
 from fhir_server.store.database import open_database
 from fhir_server.store.scan import Standing
-from outcome_engine.batch import batch
-from outcome_engine.batch.tables import name
+from outcome_engine.batch import batch, spark
+from outcome_engine.batch.tables import name, of_spark
 from outcome_engine.parameter_files import parameter_file
 from outcome_engine.parameter_files.parameter_file import ParameterFile
 from outcome_engine.views.view import views
@@ -80,7 +80,7 @@ def run(asked: Run, executor: Executor) -> Split:
 def compute(asked: Run) -> Computed:
     """Compute from what is staged, in whatever process."""
     started, worked = time.perf_counter(), time.process_time()
-    tables = _in_spark(asked) if asked.spark else _in_duckdb(asked)
+    tables, keep = _in_spark(asked) if asked.spark else _in_duckdb(asked)
     loaded = time.perf_counter()
     database = open_database(asked.where, upgraded=False)
     try:
@@ -89,7 +89,9 @@ def compute(asked: Run) -> Computed:
         memberships = batch.memberships(tables, asked.measure, terminology, file)
     finally:
         database.close()
-    outcomes = batch.outcomes(tables, asked.measure, asked.as_of, memberships, file).to_pyarrow()
+    outcomes = batch.outcomes(
+        tables, asked.measure, asked.as_of, memberships, file, keep=keep
+    ).to_pyarrow()
     left_out = batch.not_assessable(tables, asked.measure, memberships).count().to_pyarrow().as_py()
     computed = time.perf_counter()
     if asked.out is not None:
@@ -102,7 +104,7 @@ def compute(asked: Run) -> Computed:
     return Computed(loaded - started, computed - loaded, written, busy, counts, left_out)
 
 
-def _in_duckdb(asked: Run) -> dict[str, Any]:
+def _in_duckdb(asked: Run) -> tuple[dict[str, Any], batch.Keep]:
     import duckdb  # noqa: PLC0415 - nothing that a server imports brings it
     import ibis  # noqa: PLC0415
 
@@ -114,21 +116,16 @@ def _in_duckdb(asked: Run) -> dict[str, Any]:
             f"CREATE TABLE {name(view_id)} AS SELECT * FROM read_parquet('{files}')"  # noqa: S608 - our own names
         )
     backend = ibis.duckdb.from_connection(database)
-    return {view_id: backend.table(name(view_id)) for view_id in views()}
+    return {view_id: backend.table(name(view_id)) for view_id in views()}, batch.as_it_is
 
 
-def _in_spark(asked: Run) -> dict[str, Any]:
-    from pyspark.sql import SparkSession  # noqa: PLC0415
-
-    from outcome_engine.batch.tables import of_spark  # noqa: PLC0415
-
-    builder = SparkSession.builder.master(asked.spark or "local").appName("csor-outcomes")
-    session = builder.config("spark.ui.showConsoleProgress", "false").getOrCreate()
+def _in_spark(asked: Run) -> tuple[dict[str, Any], batch.Keep]:
+    session = spark.session(asked.spark or "local")
     session.sparkContext.setLogLevel("ERROR")
     for view_id in views():
         read = session.read.parquet(str(Path(asked.folder) / view_id))
         read.createOrReplaceTempView(name(view_id))
-    return of_spark(session, views())
+    return of_spark(session, views()), spark.keep(session)
 
 
 def _write(outcomes: Any, out: Path) -> None:

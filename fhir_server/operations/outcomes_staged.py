@@ -13,7 +13,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import pyarrow
 import pyarrow.parquet
 
 from fhir_server.operations.children import merged
@@ -23,16 +22,12 @@ from fhir_server.store.connection import Database
 from fhir_server.store.database import open_database
 from fhir_server.store.scan import Standing
 from outcome_engine import staging
+from outcome_engine.batch.arrow import arrow
 from outcome_engine.views.view import View, views
 from r4.json import Resource, decode
 
 ROWS = 20_000
 """Rows of one type that one process flattens at a time, about."""
-_STORED: Mapping[staging.Kind, pyarrow.DataType] = {
-    "text": pyarrow.string(),
-    "boolean": pyarrow.bool_(),
-    "integer": pyarrow.int64(),
-}
 
 
 class Part(NamedTuple):
@@ -149,13 +144,7 @@ def _child(survivors: Mapping[str, str], resource: Resource) -> str:
 
 
 def _written(folder: Path, view: View, number: int, rows: Sequence[tuple[Any, ...]]) -> None:
-    columns = staging.columns(view)
-    values = list(zip(*rows, strict=True)) or [()] * len(columns)
-    arrays = [
-        pyarrow.array(each, _STORED[column.kind])
-        for column, each in zip(columns, values, strict=True)
-    ]
-    table = pyarrow.table(arrays, names=[column.name for column in columns])
+    table = arrow(view, rows)
     pyarrow.parquet.write_table(table, folder / view_folder(view) / f"{number:012}.parquet")
 
 

@@ -3,35 +3,12 @@
 Nothing here is imported when the server starts.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import duckdb
 import ibis
 import pyarrow
-
-from outcome_engine import staging
-from outcome_engine.views.view import view
-
-Rows = Iterable[tuple[Any, ...]]
-"""Staged rows in the order of `staging.columns`."""
-
-_STORED: Mapping[staging.Kind, pyarrow.DataType] = {
-    "text": pyarrow.string(),
-    "boolean": pyarrow.bool_(),
-    "integer": pyarrow.int64(),
-}
-
-
-def arrow(view_id: str, rows: Rows) -> pyarrow.Table:
-    """Put a view's staged rows into columns: 64-bit integers, texts, booleans."""
-    columns = staging.columns(view(view_id))
-    values: Sequence[Sequence[Any]] = list(zip(*rows, strict=True)) or [[] for _ in columns]
-    arrays = [
-        pyarrow.array(each, _STORED[column.kind])
-        for column, each in zip(columns, values, strict=True)
-    ]
-    return pyarrow.table(arrays, names=[column.name for column in columns])
 
 
 def in_duckdb(

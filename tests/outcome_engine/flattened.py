@@ -6,6 +6,7 @@ from typing import Any
 import outcome_engine
 from outcome_engine import staging
 from outcome_engine.batch import batch, columns, tables
+from outcome_engine.batch.arrow import arrow
 from outcome_engine.definitions.definition import measure as of_url
 from outcome_engine.definitions.definition import outline
 from outcome_engine.parameter_files.parameter_file import NONE, Parameters
@@ -28,7 +29,7 @@ def staged(records: Records, measure: str) -> dict[str, Any]:
             for record in records
             for row in staging.stage(view(view_id), child(record), of(view_id, record))
         ]
-        found[view_id] = tables.arrow(view_id, rows)
+        found[view_id] = arrow(view(view_id), rows)
     return found
 
 
