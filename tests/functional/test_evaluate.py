@@ -16,6 +16,7 @@ from fhir_server.store.connection import Database
 from fhir_server.store.sqlite import SqliteDatabase
 from fhir_server.store.write import Commit, Write
 from r4.json import encode
+from tests.support.databases import new_database
 from tests.support.returned import reports, returned
 from tests.support.server import Served, served
 
@@ -339,7 +340,7 @@ class TestMany:
 
     @pytest.fixture
     async def many(self, tmp_path: Path) -> AsyncIterator[Context]:
-        made = context(Settings(database=tmp_path / "csor.db", max_entries=25))
+        made = context(Settings(database=new_database("sqlite", tmp_path), max_entries=25))
         listed = [HOSPITAL]
         for n in range(self.CHILDREN):
             listed += [patient(f"p{n}"), case(f"c{n}", f"p{n}"), stoma(f"o{n}", f"p{n}")]

@@ -30,7 +30,7 @@ from tests.functional.test_evaluate import (
     written,
 )
 from tests.support.bulk import ASYNC, kick_off, lines, manifest
-from tests.support.databases import KINDS
+from tests.support.databases import KINDS, new_database
 from tests.support.returned import reports
 from tests.support.server import Served, served
 
@@ -130,7 +130,8 @@ class TestLongOnes:
 
     @pytest.fixture
     async def many(self, tmp_path: Path) -> AsyncIterator[Context]:
-        made = context(Settings(database=tmp_path / "csor.db", bulk_folder=tmp_path / "bulk"))
+        database = new_database("sqlite", tmp_path)
+        made = context(Settings(database=database, bulk_folder=tmp_path / "bulk"))
         await commit(made.database, Commit([written(each) for each in children(self.CHILDREN)]))
         yield made
         made.database.close()
