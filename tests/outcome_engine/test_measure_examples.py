@@ -70,7 +70,7 @@ def test_every_measure_by_rules_has_examples_of_what_it_tells_apart():
     by_rules = {
         found["id"]
         for url, found in outcome_engine.measures().items()
-        if "library" in found and outline(url).rules
+        if "library" in found and outline(url).adverse
     }
     assert set(MEASURES) >= by_rules - {"hirschsprung-core-outcome"}
     for measure in MEASURES:
