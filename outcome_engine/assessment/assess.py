@@ -305,7 +305,8 @@ def _statement(
         finding = deciding[0]
         when = f" ({finding.date[:10]})" if finding.date else ""
         return f"{finding.rule.title}: {finding.description}{when}."
-    if reason in ("adverse-outcome", "every-outcome-known"):
+    decides = step is not child.definition.class_rules[-1]
+    if decides or reason in ("adverse-outcome", "every-outcome-known"):
         return step.statement
     event = child.definition.index
     index = [event.title] if event is not None and child.index_date is None else []

@@ -209,6 +209,14 @@ def test_two_dates_of_death_decide_nothing(record, assess, change):
     assert assess([*resources, registered("2024-01-03T09:00:00Z")]).decided_by.id == "death"
 
 
+def test_a_death_before_the_pull_through_is_a_fault_of_the_data(record, assess, change):
+    outcome = assess(change(record(GOOD), "child", deceasedDateTime="2018-04-09"))
+    assert (outcome.outcome_class, outcome.reason) == ("not-yet-known", "information-missing")
+    assert outcome.decided_by.id == "death-before-operation"
+    assert outcome.statement.startswith("The date of death is before the operation")
+    assert assess(change(record(GOOD), "child", deceasedDateTime="2018-04-10")).evidence
+
+
 def test_a_registered_death_is_no_follow_up(record, assess):
     outcome = assess([*record("due-survey-missing"), registered("2023-06-01")])
     assert outcome.decided_by.id == "death"
