@@ -224,7 +224,7 @@ def _outcome(
     child.facts.update(_of_findings(findings))
     step = next(each for each in rules.class_rules if child.value(each.criteria) is True)
     child.facts["class"] = step.outcome_class
-    decided, deciding = _deciding(step, findings)
+    decided, deciding = _deciding(rules, step, findings)
     reason = _reason(step.outcome_class, due)
     return ChildOutcome(
         measure=rules.canonical,
@@ -275,10 +275,10 @@ def _of_findings(findings: Sequence[Finding]) -> dict[str, Any]:
 
 
 def _deciding(
-    step: ClassRule, findings: tuple[Finding, ...]
+    rules: Definition, step: ClassRule, findings: tuple[Finding, ...]
 ) -> tuple[Decision, tuple[Finding, ...]]:
-    """Return what decided: of a bad outcome the earliest rule that is met, else the step itself."""
-    met = [finding for finding in findings if finding.status == "met"]
+    """Return what decided: of a bad outcome the earliest adverse rule that is met, else the step."""
+    met = [each for each in findings if each.status == "met" and each.rule in rules.adverse]
     if met and step.outcome_class == "bad":
         first = min(met, key=lambda finding: (finding.date is None, finding.date))
         return Decision(first.rule.id, first.rule.title, first.rule.citation), (first,)
@@ -304,7 +304,8 @@ def _statement(
         finding = deciding[0]
         when = f" ({finding.date[:10]})" if finding.date else ""
         return f"{finding.rule.title}: {finding.description}{when}."
-    if reason in ("adverse-outcome", "every-outcome-known"):
+    decides = step is not child.definition.class_rules[-1]
+    if decides or reason in ("adverse-outcome", "every-outcome-known"):
         return step.statement
     event = child.definition.index
     index = [event.title] if event is not None and child.index_date is None else []

@@ -358,8 +358,8 @@ class _Work:
         )
 
     def _decided_by(self) -> Value:
-        """Return the earliest rule that is met, of a bad outcome; else the step that decided."""
-        rules = self._rules.rules
+        """Return the earliest adverse rule that is met, of a bad outcome; else the step that decided."""
+        rules = self._rules.adverse
         if not rules:
             return self._fact("step")
         keys = [
@@ -368,7 +368,8 @@ class _Work:
         ]
         least = ibis.least(*keys) if len(keys) > 1 else keys[0]
         branches = [(key == least, rule.id) for key, rule in zip(keys, rules, strict=True)]
-        by_rule = (self._fact("class") == "bad") & (self._fact("rulesMet") > 0)
+        is_met = ibis.or_(*(self._fact(rule.id) == "met" for rule in rules))
+        by_rule = (self._fact("class") == "bad") & is_met
         return ibis.ifelse(by_rule, ibis.cases(*branches), self._fact("step"))
 
     def _dated(self, rule: Rule) -> Value:

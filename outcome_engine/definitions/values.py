@@ -134,6 +134,13 @@ class Definition:
         return found
 
     @cached_property
+    def adverse(self) -> tuple[Rule, ...]:
+        """List the rules that an outcome may be bad by; the others are found and shown."""
+        criteria = [step.criteria for step in self.class_rules if step.outcome_class == "bad"]
+        read = frozenset[str]().union(*(facts_of(each) for each in criteria))
+        return tuple(rule for rule in self.rules if rule.id in read or "rulesMet" in read)
+
+    @cached_property
     def index(self) -> Index | None:
         """Return what the index event is, or None."""
         return next((step for step in self.steps if isinstance(step, Index)), None)

@@ -42,7 +42,7 @@ def test_each_child_has_a_report_and_the_data_that_it_names(registry: Served) ->
     about = [bundle[0]["resource"]["subject"]["reference"] for bundle in bundles]
     assert about == ["Patient/a", "Patient/b"]
     report, *data = (entry["resource"] for entry in bundles[0])
-    assert (report["type"], report["measure"]) == ("data-collection", f"{MEASURE}|0.1.0")
+    assert (report["type"], report["measure"]) == ("data-collection", f"{MEASURE}|0.2.0")
     assert report["extension"] == [{"url": UPDATE, "valueCode": "snapshot"}]
     assert report["period"] == {"start": "2012-01-01", "end": "2012-12-31"}
     assert report["reporter"] == {"reference": "Organization/hospital"}

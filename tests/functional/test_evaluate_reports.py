@@ -247,7 +247,7 @@ def test_r4s_operation_gives_one_report_of_each_type(registry: Served) -> None:
 def test_a_measure_named_twice_is_evaluated_once_and_an_unknown_one_is_refused(
     registry: Served,
 ) -> None:
-    given = [("measureUrl", MEASURE), ("measureUrl", f"{MEASURE}|0.1.0"), *YEARS.items()]
+    given = [("measureUrl", MEASURE), ("measureUrl", f"{MEASURE}|0.2.0"), *YEARS.items()]
     assert len(reports(registry.http.get("/Measure/$evaluate", params=given))) == 3
     unknown = [*given, ("measureUrl", f"{MEASURE}-of-nothing")]
     assert registry.http.get("/Measure/$evaluate", params=unknown).status_code == 404

@@ -104,7 +104,7 @@ def _observations():
     )
     code = st.sampled_from(
         ["faecal-incontinence", "voluntary-bowel-movements", "urinary-incontinence",
-         "permanent-stoma", "haec-score", "haec-episode"]
+         "permanent-stoma", "haec-score", "haec-episode", "death-registered"]
     )  # fmt: skip
     return st.builds(
         lambda status, code, when, value: {

@@ -1,6 +1,7 @@
 """Each measure's worked examples: a child's record, and the outcome that a reviewer has read."""
 
 from collections import Counter
+from datetime import date, timedelta
 from importlib.resources import files
 
 import pytest
@@ -70,7 +71,7 @@ def test_every_measure_by_rules_has_examples_of_what_it_tells_apart():
     by_rules = {
         found["id"]
         for url, found in outcome_engine.measures().items()
-        if "library" in found and outline(url).rules
+        if "library" in found and outline(url).adverse
     }
     assert set(MEASURES) >= by_rules - {"hirschsprung-core-outcome"}
     for measure in MEASURES:
@@ -111,6 +112,77 @@ def test_many_at_once_give_what_one_by_one_gives(measure, terminology):
     assert (len(rows), refused) == (len(records), {})
     assert len({row["class"] for row in rows.values()}) == len(NAMED)
     assert many(records, MEASURE + measure, "2026-06-30", terminology) == rows
+
+
+UNREGISTERED = [name for _, name in PAIRS if name.startswith("good") and "registered" not in name]
+WITH_OPERATION = [
+    pytest.param(measure, name)
+    for measure in MEASURES
+    for name in [next(name for of, name in PAIRS if of == measure and name in UNREGISTERED)]
+    if outline(MEASURE + measure).index is not None
+]
+
+
+def dead_before(measure, name, terminology, element):
+    """Return an example's record with a death on the day before its operation, as told or registered."""
+    record, expected = example(measure, name)
+    (as_of,) = values(expected, "asOf")
+    index = outcome_engine.assess(MEASURE + measure, record, as_of, terminology).index_date
+    day = str(date.fromisoformat(index) - timedelta(days=1))
+    if element == "told":
+        record[0]["deceasedDateTime"] = day
+        return record, as_of
+    system = "https://csor.example/fhir/CodeSystem/outcome-observation"
+    registered = {
+        "resourceType": "Observation",
+        "id": "registered",
+        "status": "final",
+        "code": {"coding": [{"system": system, "code": "death-registered"}]},
+        "subject": {"reference": "Patient/child"},
+        "effectiveDateTime": day,
+        "valueBoolean": True,
+    }
+    return [*record, registered], as_of
+
+
+@pytest.mark.parametrize("element", ["told", "registered"])
+@pytest.mark.parametrize(("measure", "name"), WITH_OPERATION)
+def test_nothing_is_told_of_a_child_who_died_before_the_operation(
+    measure, name, element, terminology
+):
+    record, as_of = dead_before(measure, name, terminology, element)
+    outcome = outcome_engine.assess(MEASURE + measure, record, as_of, terminology)
+    assert (outcome.outcome_class, outcome.decided_by.id) == (
+        "not-yet-known",
+        "death-before-operation",
+    )
+    assert outcome.statement.startswith("The date of death is before the operation")
+    assert "denominator-exception" in outcome.populations or (
+        "denominator-exclusion" in outcome.populations
+    )
+
+
+def test_a_registered_date_after_the_operation_mends_one_told_before_it(terminology):
+    measure, name = "appendicectomy-complications", "good-died-later-by-the-registered-date"
+    record, expected = example(measure, name)
+    record[0]["deceasedDateTime"] = "2025-03-09"
+    (as_of,) = values(expected, "asOf")
+    outcome = outcome_engine.assess(MEASURE + measure, record, as_of, terminology)
+    assert outcome.outcome_class == "good"
+
+
+@pytest.mark.parametrize(
+    ("measure", "name"),
+    [
+        each if each.values[0] in IN_SHORT else pytest.param(*each.values, marks=pytest.mark.slow)
+        for each in WITH_OPERATION
+    ],
+)
+def test_nor_where_many_are_evaluated(measure, name, terminology):
+    record, as_of = dead_before(measure, name, terminology, "registered")
+    rows, _ = one_by_one([record], MEASURE + measure, as_of, terminology)
+    assert {row["decided_by"] for row in rows.values()} == {"death-before-operation"}
+    assert many([record], MEASURE + measure, as_of, terminology) == rows
 
 
 @pytest.mark.parametrize("measure", MEASURES)

@@ -82,7 +82,7 @@ def test_an_extension_is_valid_and_is_used(url, terminology, hospital_report):
 
 def test_the_ten_core_outcomes_are_each_a_rule_or_left_out_with_a_reason(core):
     number = re.compile(r"outcome (\d+)$")
-    rules = [rule.citation for rule in definition(core).rules]
+    rules = [rule.citation for rule in definition(core).adverse]
     left_out = [
         part["valueString"]
         for extension in definition(core).measure["extension"]

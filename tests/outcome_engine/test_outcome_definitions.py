@@ -147,22 +147,27 @@ def a_name_twice(found):
     part(those(found, "outcome-fact")[-1], "id")["valueCode"] = "stagedDays"
 
 
+def a_fact_of_patients(found):
+    facts = those(found, "outcome-fact")
+    return next(each for each in facts if part(each, "id")["valueCode"] == "dated")
+
+
 def an_unknown_value(found):
-    part(those(found, "outcome-fact")[-1], "value")["valueCode"] = "median"
+    part(a_fact_of_patients(found), "value")["valueCode"] = "median"
 
 
 def a_value_without_its_column(found):
-    part(those(found, "outcome-fact")[-1], "value")["valueCode"] = "max"
+    part(a_fact_of_patients(found), "value")["valueCode"] = "max"
 
 
 def a_column_that_has_no_sum(found):
-    fact = those(found, "outcome-fact")[-1]
+    fact = a_fact_of_patients(found)
     part(fact, "value")["valueCode"] = "sum"
     fact["extension"].append({"url": "of", "valueCode": "gender"})
 
 
 def a_unit_of_what_is_no_quantity(found):
-    fact = those(found, "outcome-fact")[-1]
+    fact = a_fact_of_patients(found)
     part(fact, "value")["valueCode"] = "earliest"
     fact["extension"].append({"url": "unit", "valueCode": "g"})
 

@@ -39,6 +39,8 @@ def test_a_record_gives_its_report(name, record, core, terminology):
         ("good-temporary-stoma", "good", "every-outcome-known"),
         ("enterocolitis-score-below-threshold", "good", "every-outcome-known"),
         ("bad-death", "bad", "death"),
+        ("bad-death-by-the-registered-date", "bad", "death"),
+        ("bad-death-registered-only", "bad", "death"),
         ("bad-unplanned-reoperation", "bad", "unplanned-reoperation"),
         ("bad-faecal-incontinence", "bad", "faecal-incontinence"),
         ("bad-permanent-stoma", "bad", "permanent-stoma"),

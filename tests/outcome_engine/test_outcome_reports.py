@@ -267,7 +267,7 @@ def test_an_unknown_measure_or_version_is_named(record, terminology, core):
     with pytest.raises(FhirError, match="There is no measure") as refusal:
         outcome_engine.assess(f"{core}|9.9.9", record("good"), "2024-06-30", terminology)
     assert refusal.value.status == 404
-    assert outcome_engine.assess(f"{core}|0.1.0", record("good"), "2024-06-30", terminology)
+    assert outcome_engine.assess(f"{core}|0.2.0", record("good"), "2024-06-30", terminology)
 
 
 def test_a_measure_says_what_condition_it_is_about(core):

@@ -171,6 +171,58 @@ def test_death_is_bad_at_any_age_with_or_without_a_date(record, assess, change, 
     assert outcome.evidence == ("Patient/child",)
 
 
+def registered(day):
+    coding = {
+        "system": "https://csor.example/fhir/CodeSystem/outcome-observation",
+        "code": "death-registered",
+    }
+    return {
+        "resourceType": "Observation",
+        "id": "registered",
+        "status": "final",
+        "code": {"coding": [coding]},
+        "subject": {"reference": "Patient/child"},
+        "effectiveDateTime": day,
+        "valueBoolean": True,
+    }
+
+
+@pytest.mark.parametrize(
+    ("told", "day"),
+    [("2024-01-02", "2024-01-03"), ("2024-01-04", "2024-01-03T09:00:00Z"), ("2024", "2024-01-03")],
+)
+def test_a_registered_date_of_death_counts_before_the_one_told(record, assess, change, told, day):
+    outcome = assess([*change(record(GOOD), "child", deceasedDateTime=told), registered(day)])
+    death = finding(outcome, "death")
+    assert (outcome.decided_by.id, death.date) == ("death", day)
+    assert outcome.evidence == ("Observation/registered",)
+    two = finding(outcome, "dates-of-death").status
+    assert two == ("not-met" if told == "2024" else "met")
+
+
+def test_two_dates_of_death_decide_nothing(record, assess, change):
+    resources = change(record("bad-unplanned-reoperation"), "child", deceasedDateTime="2018-04-12")
+    outcome = assess([*resources, registered("2018-04-14T09:00:00Z")])
+    assert finding(outcome, "dates-of-death").date == "2018-04-14"
+    assert outcome.decided_by.id == "unplanned-reoperation"
+    resources = change(record(GOOD), "child", deceasedDateTime="2024-01-01")
+    assert assess([*resources, registered("2024-01-03T09:00:00Z")]).decided_by.id == "death"
+
+
+def test_a_death_before_the_pull_through_is_a_fault_of_the_data(record, assess, change):
+    outcome = assess(change(record(GOOD), "child", deceasedDateTime="2018-04-09"))
+    assert (outcome.outcome_class, outcome.reason) == ("not-yet-known", "information-missing")
+    assert outcome.decided_by.id == "death-before-operation"
+    assert outcome.statement.startswith("The date of death is before the operation")
+    assert assess(change(record(GOOD), "child", deceasedDateTime="2018-04-10")).evidence
+
+
+def test_a_registered_death_is_no_follow_up(record, assess):
+    outcome = assess([*record("due-survey-missing"), registered("2023-06-01")])
+    assert outcome.decided_by.id == "death"
+    assert finding(outcome, "enterocolitis").status == "unknown"
+
+
 def test_no_report_of_death_is_not_survival_without_follow_up(record, assess, change):
     resources = change(record("due-survey-missing"), "child", deceasedBoolean=False)
     assert finding(assess(resources), "death").status == "unknown"

@@ -62,6 +62,9 @@ def values(outcome):
         ("quality-of-life-missing", "0.88", "green", "good"),
         # 0 + 3 * 10/365 - 0.2 = -0.117808…
         ("death", "0.388219", "red", "bad"),
+        ("death-registered-only", "0.388219", "red", "bad"),
+        # 0 + 3 * 20/365 - 0.2 = -0.035616…
+        ("death-by-the-registered-date", "0.396438", "red", "bad"),
     ],
 )
 def test_a_record_gives_its_score(told, name, score, light, kind):
