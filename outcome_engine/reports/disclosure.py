@@ -100,10 +100,11 @@ def disclose_hospitals(
     groups = [_of_several(group) for group in report["group"]]
     if groups != report["group"]:
         report = {**report, "group": groups}
+    masks = Masks()
     if any(code == "hospital" for group in groups for code, _ in _strata(group)):
-        return disclose_all([report], rule=rule)[0]
+        masks = _masks([(NATION, report)], (), rule)
     means = _means([(NATION, report), *_with_hospitals(beside)], rule)
-    return _disclosed(report, NATION, Masks(means=means), rule)
+    return _disclosed(report, NATION, replace(masks, means=means), rule)
 
 
 def _of_several(group: Resource) -> Resource:

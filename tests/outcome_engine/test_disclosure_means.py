@@ -94,10 +94,15 @@ def told(children: list[Child], published: list[dict]) -> list[tuple]:
             *([c for c in names if c[0] == whole[0] and c[1] == code and not whole[1]]
               for code in CODES[1:]),
         ]  # fmt: skip
-        for each in parts:
-            # Who knows that children of no hospital are none can use the sum.
-            if each and sum(cells[c] for c in each) == cells[whole]:
-                rows.append({whole: Fraction(1), **dict.fromkeys(each, Fraction(-1))})
+        for number, each in enumerate(parts):
+            if not each:
+                continue
+            row = {whole: Fraction(1), **dict.fromkeys(each, Fraction(-1))}
+            if left := cells[whole] - sum(cells[c] for c in each):
+                outside = ("?", f"{whole}", f"{number}")
+                cells[outside], row[outside] = left, Fraction(-1)
+            rows.append(row)
+    names = sorted(cells)
     unknown = [c for c in names if c not in shown and cells[c]]
     basis = reduced([{c: f for c, f in row.items() if c in unknown} for row in rows])
     small = [c for c in unknown if cells[c] < 8]
@@ -155,14 +160,21 @@ def test_hidden_hospitals_of_eight_children_together_need_no_other() -> None:
     assert hidden(leave(many(A=5, B=20, C=3))[0]) == {"A", "C"}
 
 
-def test_the_reader_finds_what_withholding_keeps() -> None:
-    children = many(A=5, B=20, C=12)
+def without_few(children: list[Child]) -> list[dict]:
+    """Return the reports with no mean of few, and all others."""
     alone = reports(children)
     for each in alone:
-        for place in [each["group"][0], *each["group"][0]["stratifier"][0]["stratum"]]:
+        [group] = each["group"]
+        strata = [found for stratifier in group["stratifier"] for found in stratifier["stratum"]]
+        for place in [group, *strata]:
             if place["population"][0]["count"] < 8:
                 del place["measureScore"]
-    assert told(children, alone) != []
+    return alone
+
+
+def test_the_reader_finds_what_withholding_keeps() -> None:
+    children = many(A=5, B=20, C=12)
+    assert told(children, without_few(children)) != []
     assert told(children, leave(children)) == []
 
 
@@ -172,6 +184,7 @@ def test_a_mean_between_two_rings_of_hidden_ones_is_found_to_be_one_too() -> Non
     ring |= {(h, c): 4 for h in "DE" for c in ("c4", "c5")} | {("A", "c4"): 3}
     full = {(h, c): 20 for h in "ABDE" for c in ("c1", "c2", "c4", "c5")} | ring
     children = [(h, c, "2018") for (h, c), number in full.items() for _ in range(number)]
+    assert told(children, without_few(children)) == [(("A", "condition", "c4"),)]
     assert told(children, leave(children)) == []
 
 
@@ -214,6 +227,15 @@ CELL = st.tuples(
 def test_no_mean_of_few_can_be_computed_from_what_is_shown(drawn: list) -> None:
     children = [cell[:3] for cell in drawn for _ in range(cell[3])]
     assert told(children, leave(children)) == []
+
+
+@settings(max_examples=12, deadline=None, derandomize=True)
+@given(st.lists(CELL, min_size=1, max_size=12))
+def test_nor_from_the_nation_beside_one_hospital_of_several(drawn: list) -> None:
+    children = [cell[:3] for cell in drawn for _ in range(cell[3])]
+    exact = reports(children)[:2]
+    nation = disclose_hospitals(exact[0], beside=exact[1:])
+    assert told(children, [nation, disclose(exact[1], beside=exact)]) == []
 
 
 @pytest.mark.slow
