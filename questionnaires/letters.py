@@ -3,12 +3,14 @@
 A message is read by whoever holds the phone. The texts are in `parent_surveys/letters.<language>.toml`.
 """
 
+import re
 import tomllib
 from functools import cache
 from importlib.resources import files
 from typing import NamedTuple
 
 KINDS = ("invitation", "reminder", "another")
+_LAST_DAY = re.compile(r"[^.\n]*\{until\}[^.]*\. ")
 
 
 class Letter(NamedTuple):
@@ -18,11 +20,17 @@ class Letter(NamedTuple):
     text: str
 
 
-def letter(kind: str, language: str, until: str) -> Letter:
-    """Return a message of a kind, in English where there is none in a language; until: a date."""
+def letter(kind: str, language: str, until: str | None) -> Letter:
+    """Return a message of a kind, in English where there is none in a language.
+
+    until: a date; with None, the sentence of the last day is left out.
+    """
     table = _letters(language) or _letters("en")
-    day = "/".join(reversed(until[:10].split("-")))
-    text = table[kind]["text"].strip().replace("{until}", day)
+    text = table[kind]["text"].strip()
+    if until is None:
+        text = _LAST_DAY.sub("", text)
+    else:
+        text = text.replace("{until}", "/".join(reversed(until[:10].split("-"))))
     return Letter(table[kind]["subject"], text)
 
 

@@ -98,10 +98,11 @@ async def _assess(context: Context, found: Evaluated, told: Told | None) -> None
 def _keep(
     context: Context, found: Evaluated, measure: str, record: list[Resource], outcome: ChildOutcome
 ) -> None:
-    """Keep of a child's record what reports say of it: the record itself is not held."""
-    if found.asked.subjects is not None or found.asked.type == "care-gaps":
+    """Keep of a child's record what its own report says of it; a summary, or a list, says less."""
+    asked = found.asked
+    if asked.type == "care-gaps" or (asked.type == "individual" and asked.subjects is not None):
         found.resources |= _used(record, outcome)
-    if found.asked.type != "summary":
+    if asked.type != "summary":
         text = report_text(outcome, record, context.terminology)
         found.texts[measure, outcome.patient] = text
 

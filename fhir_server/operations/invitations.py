@@ -8,10 +8,10 @@ import asyncio
 import logging
 import secrets
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time
 
 from fhir_server.access.links import Link, written
-from fhir_server.context import Context, instant
+from fhir_server.context import Context, instant, microseconds
 from fhir_server.interactions.targets import find
 from fhir_server.interactions.transaction import transaction
 from fhir_server.operations.couriers import Courier
@@ -29,6 +29,7 @@ from fhir_server.store.failure import place
 from fhir_server.store.links import record
 from questionnaires.letters import letter
 from questionnaires.schedule import Plan, Span, reminders
+from r4.dates import interval
 from r4.issue import FhirError, error
 from r4.json import Resource, decode
 from terminology.systems import CSOR
@@ -113,9 +114,10 @@ async def link(context: Context, task_id: str, expires: datetime) -> str:
 
 async def _send_due(context: Context, found: Survey, plan: Plan, how: tuple[Courier, Sent]) -> None:
     today = date.fromisoformat(instant(context.now())[:10])
-    start = date.fromisoformat(found.task["restriction"]["period"]["start"][:10])
+    start = _day(found.start)
     survey_number = found.task["identifier"][0]["value"]
-    passed = sum(each <= today for each in reminders(survey_number, start, plan))
+    days = reminders(survey_number, start, plan) if start else ()
+    passed = sum(each <= today for each in days)
     kind = "reminder" if passed and found.task["status"] != "requested" else "invitation"
     number = f"{survey_number}.{passed}"
     if not _was_sent(context, number):
@@ -212,7 +214,16 @@ def _address(person: Resource | None, courier: Courier) -> tuple[str, str] | Non
 
 def _expiry(context: Context, found: Survey, valid: Span) -> datetime:
     """Return when a link that is sent now expires: at the latest with the survey's last day."""
-    now = context.now()
-    last = date.fromisoformat(found.until[:10]) + timedelta(days=1)
-    later = valid.after(now.astimezone(UTC).date())
-    return datetime.combine(min(later, last), time(), UTC)
+    later = datetime.combine(valid.after(context.now().astimezone(UTC).date()), time(), UTC)
+    if found.until is None:
+        return later
+    _, last = interval(found.until[:10])
+    return (
+        later if microseconds(later) < last else datetime.fromtimestamp(last / _MICROSECONDS, UTC)
+    )
+
+
+def _day(text: str | None) -> date | None:
+    """Return the day of a Task's date; None where there is none, or only a month or a year."""
+    is_full = text is not None and len(text) >= len("2026-01-31")
+    return date.fromisoformat(text[:10]) if text and is_full else None

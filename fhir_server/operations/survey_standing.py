@@ -52,15 +52,27 @@ class Survey:
         return str(self.task["input"][0]["valueCanonical"])
 
     @property
-    def until(self) -> str:
-        """The last day on which it can be answered."""
-        return str(self.task["restriction"]["period"]["end"])
+    def start(self) -> str | None:
+        """The day from which it can be answered, None where the Task names none."""
+        found: str | None = self._period.get("start")
+        return found
+
+    @property
+    def until(self) -> str | None:
+        """The last day on which it can be answered, or its month or year; None where it stays open."""
+        found: str | None = self._period.get("end")
+        return found
 
     @property
     def response(self) -> str | None:
         """The id of the response, once there is one."""
         focus = self.task.get("focus", {}).get("reference", "")
         return focus.partition("/")[2] or None
+
+    @property
+    def _period(self) -> Resource:
+        found: Resource = self.task.get("restriction", {}).get("period", {})
+        return found
 
 
 def survey(context: Context, task_id: str) -> Survey:
@@ -107,7 +119,7 @@ def ended(context: Context, found: Survey) -> str | None:
     if reason := stopped(context, found.child):
         return reason
     # A Task that a client stored may have no end, and then is never over, or only its month or year.
-    last = found.task.get("restriction", {}).get("period", {}).get("end", "")[:10]
+    last = (found.until or "")[:10]
     return None if instant(context.now())[: len(last)] <= last else "window-over"
 
 

@@ -77,8 +77,8 @@ async def opened(context: Context, task_id: str, wanted: str | None = None) -> R
     """Return what a page shows of a survey, its response begun where it was not.
 
     That is the form, the answers so far and their etag, the child's first given name, the language and
-    those that there are, the data streams with this parent's decisions, and the last day. wanted: a
-    language; else it is that of the answers so far, else the one that the parent prefers.
+    those that there are, the data streams with this parent's decisions, and the last day, None where there
+    is none. wanted: a language; else it is that of the answers so far, else the one that the parent prefers.
     Raises FhirError 410 where the survey is closed.
     """
     found = survey(context, task_id)

@@ -9,8 +9,8 @@ Where a masked count could be computed from what else is shown (strata, totals, 
 nation, an earlier version), further counts are masked until at least two numbers are left for it.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from outcome_engine.extensions import EXTENSION
 from outcome_engine.reports.disclosure_places import (
@@ -19,6 +19,7 @@ from outcome_engine.reports.disclosure_places import (
     SCORED,
     hospital_of,
     kind_of,
+    places,
 )
 from outcome_engine.reports.groups import OBSERVATION, stratum_of
 from outcome_engine.reports.measure_score import interval, measure_score, scored
@@ -61,37 +62,49 @@ _REST = "rest"
 
 @dataclass(frozen=True, slots=True)
 class Masks:
-    """The counts that are masked, and of these the ones of which not even the rule's range is told."""
+    """The counts that are masked, and of these the ones of which not even the rule's range is told.
+
+    means: the places whose mean is withheld.
+    """
 
     masked: frozenset[_Key] = frozenset()
     vague: frozenset[_Key] = frozenset()
+    means: frozenset[_Place] = frozenset()
 
 
-def disclose(report: Resource, rule: Rule = HES) -> Resource:
+def disclose(report: Resource, rule: Rule = HES, beside: Sequence[Resource] = ()) -> Resource:
     """Return an exact summary MeasureReport as it may leave: masked, rounded, scores recomputed.
 
     So are its strata. A score that may not be shown is left out, and the extension
-    `outcome-disclosure` says so. What other reports tell of it is not looked at: see `disclose_all`.
+    `outcome-disclosure` says so. What other reports tell of it is not looked at (see `disclose_all`), but
+    for the means of those that leave beside it.
     """
+    hospital = hospital_of(report) or _SUBNATIONAL
     masks = Masks()
     # Without strata nothing adds up but parts of the same children, and their masks are wide enough.
     if any("stratifier" in group for group in report["group"]):
-        masks = _masks([(_SUBNATIONAL, report)], (), rule)
-    return _disclosed(report, _SUBNATIONAL, masks, rule)
+        masks = _masks([(hospital, report)], (), rule)
+    means = _means([(hospital, report), *_with_hospitals(beside)], rule)
+    return _disclosed(report, hospital, replace(masks, means=means), rule)
 
 
-def disclose_hospitals(report: Resource, rule: Rule = HES) -> Resource:
+def disclose_hospitals(
+    report: Resource, rule: Rule = HES, beside: Sequence[Resource] = ()
+) -> Resource:
     """Return an exact national MeasureReport with the strata of its hospitals masked and rounded.
 
-    All else stays exact. Where all children are of one hospital there is no stratum of it: the nation's
-    counts would be its own.
+    All else stays exact, but for means of few children, and those by which they could be computed, from
+    this report and those that leave beside it. Where all children are of one hospital there is no stratum
+    of it: the nation's counts would be its own.
     """
     groups = [_of_several(group) for group in report["group"]]
     if groups != report["group"]:
         report = {**report, "group": groups}
-    if not any(code == "hospital" for group in groups for code, _ in _strata(group)):
-        return report
-    return disclose_all([report], rule=rule)[0]
+    masks = Masks()
+    if any(code == "hospital" for group in groups for code, _ in _strata(group)):
+        masks = _masks([(NATION, report)], (), rule)
+    means = _means([(NATION, report), *_with_hospitals(beside)], rule)
+    return _disclosed(report, NATION, replace(masks, means=means), rule)
 
 
 def _of_several(group: Resource) -> Resource:
@@ -111,27 +124,33 @@ def disclose_all(
 ) -> list[Resource]:
     """Return exact reports of one measure and period, a nation's and hospitals', as they may leave.
 
-    In the order given. No masked count can be computed from all of them together; nor, where the
+    In the order given. No masked count, and no mean of few, can be computed from all of them together; nor
+    a masked count, where the
     reports of the same period that were published before are given, from these with them, as long as
     counts only grew. This solves integer programs: it is not for the event loop.
     """
-    found = [(hospital_of(each), each) for each in reports]
-    before = [(hospital_of(each), each) for each in earlier]
-    masks = _masks(found, before, rule)
+    found, before = _with_hospitals(reports), _with_hospitals(earlier)
+    masks = replace(_masks(found, before, rule), means=_means(found, rule))
     return [_disclosed(report, hospital, masks, rule) for hospital, report in found]
 
 
 def disclose_group(
-    report: Resource, rest: Resource, nation: Resource, rule: Rule = HES
+    report: Resource,
+    rest: Resource,
+    nation: Resource,
+    means: Collection[str] = (),
+    rule: Rule = HES,
 ) -> Resource:
     """Return the exact report of a Group as it may leave, beside the nation's exact counts.
 
     rest is the exact report of all other children: no masked count of the two can be computed, whoever
-    knows them both. Like `disclose_all`, this is not for the event loop.
+    knows them both. means: the stratifiers whose strata's means may leave, empty for that of the whole.
+    Like `disclose_all`, this is not for the event loop.
     """
     parts = [(NATION, nation), (_SUBNATIONAL, report), (_REST, rest)]
     masks = _masks(parts, (), rule, is_nation_published=True)
-    return _disclosed(report, _SUBNATIONAL, masks, rule)
+    near = {key[:4] for key, _ in places(report, _SUBNATIONAL) if key.stratifier not in means}
+    return _disclosed(report, _SUBNATIONAL, replace(masks, means=frozenset(near)), rule)
 
 
 def shown(count: int, rule: Rule = HES) -> int | None:
@@ -148,6 +167,19 @@ def comparable(observed: int, known: int, rule: Rule = HES) -> bool:
     narrows it: not where the count of events, or of children, is masked.
     """
     return shown(observed, rule) is not None and known >= rule.mask_below
+
+
+def _with_hospitals(reports: Sequence[Resource]) -> list[tuple[str, Resource]]:
+    return [(hospital_of(each), each) for each in reports]
+
+
+def _means(found: Sequence[tuple[str, Resource]], rule: Rule) -> frozenset[_Place]:
+    populations = (kind_of(p) for _, r in found for g in r["group"] for p in g["population"])
+    if OBSERVATION not in populations:
+        return frozenset()
+    from outcome_engine.reports.disclosure_means import withheld  # noqa: PLC0415 - as in _masks
+
+    return withheld(found, rule.mask_below)
 
 
 def _masks(
@@ -247,14 +279,14 @@ def _part(part: Resource, place: _Place, masks: Masks, rule: Rule) -> Resource:
     if "measureScore" not in part:
         return made
     counts = {kind_of(each): each["count"] for each in part["population"]}
+    if OBSERVATION in counts:
+        if place not in masks.means and (*place, OBSERVATION) not in masks.masked:
+            made["measureScore"] = part["measureScore"]
+        return made
     if exact:
         # The score of exact counts is as good as the counts.
         if not any((*place, kind) in masks.masked for kind in (*counts, SCORED)):
             made["measureScore"] = part["measureScore"]
-        return made
-    if OBSERVATION in counts:
-        if shown(counts[OBSERVATION], rule) and (*place, OBSERVATION) not in masks.masked:
-            made["measureScore"] = part["measureScore"]  # a mean of as many as a base must have
         return made
     numerator = shown(counts["numerator"], rule)
     base = None if (*place, SCORED) in masks.masked else shown(scored(counts), rule)

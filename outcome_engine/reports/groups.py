@@ -121,7 +121,7 @@ def _counted(
         populations.append(found)
     built: Resource = {"population": populations}
     if OBSERVATION in counts:
-        observed = [each.observation for each in outcomes if _is_in(OBSERVATION, each)]
+        observed = [each.observation for each in outcomes if is_measured(each)]
         values = [each for each in observed if each is not None]
         return {**built, "measureScore": mean_score(values, form.scale)} if values else built
     base = scored(counts)
@@ -130,12 +130,14 @@ def _counted(
     return built
 
 
-def _is_in(code: str, outcome: ChildOutcome) -> bool:
-    """Tell whether a child is in a population; observed is who is measured and not left out."""
-    if code != OBSERVATION:
-        return code in outcome.populations
+def is_measured(outcome: ChildOutcome) -> bool:
+    """Tell whether a child has an observation, and is not left out of those that are counted."""
     measured = {"measure-population"} == outcome.populations & _MEASURED
     return measured and outcome.observation is not None
+
+
+def _is_in(code: str, outcome: ChildOutcome) -> bool:
+    return is_measured(outcome) if code == OBSERVATION else code in outcome.populations
 
 
 def _stratifier(

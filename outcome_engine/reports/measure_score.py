@@ -12,6 +12,7 @@ from r4.json import Resource
 from terminology.systems import CSOR
 
 _DIGITS = Decimal("0.0001")
+_MEDIAN_DIGITS = Decimal("0.01")
 _LEVEL = Decimal("0.95")
 
 
@@ -43,14 +44,14 @@ def measure_score(numerator: int, base: int, with_interval: bool) -> Resource:
 def mean_score(values: Sequence[int], scale: int) -> Resource:
     """Build the measureScore of a continuous variable: the mean, with the median beside it.
 
-    values, of which there must be one, are whole numbers of which `scale` make 1. Four decimals; the value
-    of one child has all it has.
+    values, of which there must be one, are whole numbers of which `scale` make 1. Four decimals, and two of
+    the median, which of an odd number is one child's value; the value of one child has all it has.
     """
     if len(values) == 1:
         return {"value": Decimal(values[0]) / scale}
     middle = sorted(values)[(len(values) - 1) // 2 : len(values) // 2 + 1]
     coding = {"system": f"{CSOR}/CodeSystem/report-statistic", "code": "median"}
-    median = (Decimal(sum(middle)) / len(middle) / scale).quantize(_DIGITS)
+    median = (Decimal(sum(middle)) / len(middle) / scale).quantize(_MEDIAN_DIGITS)
     parts = [{"url": "statistic", "valueCoding": coding}, {"url": "value", "valueDecimal": median}]
     return {
         "extension": [{"url": EXTENSION + "report-statistic", "extension": parts}],

@@ -23,7 +23,7 @@ from outcome_engine.parameter_files.parameter_file import (
     refuse_without_parameters,
 )
 from outcome_engine.reports import disclosure
-from outcome_engine.reports.apart import far_strata, refuse_near
+from outcome_engine.reports.apart import far_means, far_strata, refuse_near
 from outcome_engine.reports.groups import HOSPITAL, Form, Lists, group, illustrative
 from outcome_engine.reports.score import score_of
 from r4.dates import is_date
@@ -98,7 +98,7 @@ def summary_report(
     Counts the outcomes whose case began in the period and, for a hospital, is managed by it; of those
     that are not assessable, which are given only where the period is theirs, the number alone. A
     hospital's report leaves with the disclosure rule applied; a national one is exact but for what it
-    says of hospitals. Raises FhirError like `individual_report`.
+    says of hospitals and for means of few. Raises FhirError like `individual_report`.
     """
     exact = _summary(measure_url, outcomes, hospital, period, {"date": now, "reporter": reporter})
     return disclosure.disclose_hospitals(exact) if hospital is None else disclosure.disclose(exact)
@@ -119,17 +119,11 @@ def summary_reports(
     and is not for an event loop. Raises FhirError like `individual_report`.
     """
     who = {"date": now, "reporter": reporter}
-    about = [None, *hospitals]
+    exact = [_summary(measure_url, outcomes, each, period, who) for each in (None, *hospitals)]
     if len(hospitals) < _SEVERAL:
-        return [
-            summary_report(
-                measure_url, outcomes, hospital=each, period=period, reporter=reporter, now=now
-            )
-            for each in about
-        ]
-    return disclosure.disclose_all(
-        [_summary(measure_url, outcomes, each, period, who) for each in about]
-    )
+        nation = disclosure.disclose_hospitals(exact[0], beside=exact[1:])
+        return [nation, *(disclosure.disclose(each, beside=exact) for each in exact[1:])]
+    return disclosure.disclose_all(exact)
 
 
 def _summary(
@@ -177,7 +171,8 @@ def group_report(
     exact, others, nation = (
         _many(measure_url, each, period, who, form) for each in (outcomes, rest, everyone)
     )
-    return disclosure.disclose_group(exact, others, nation)
+    means = far_means(strata, members, all_inside, few)
+    return disclosure.disclose_group(exact, others, nation, means)
 
 
 def subject_list_report(

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from fhir_server.context import Context
+from fhir_server.interactions.transaction import transaction
 from fhir_server.operations.evaluation_asked import Asked
-from fhir_server.operations.evaluation_outcomes import Evaluated
+from fhir_server.operations.evaluation_outcomes import Evaluated, evaluated
 from outcome_engine import NotAssessable, Period
 from outcome_engine.reports.groups import stratum_of
 from r4.json import encode
@@ -356,3 +358,25 @@ def test_a_hospital_is_told_of_its_own_children_alone_who_cannot_be_assessed() -
     for hospital, told in (("Organization/north", [own]), (None, [own, other])):
         asked = Asked((MEASURE,), period, "summary", hospital=hospital)
         assert Evaluated(asked, at, {MEASURE: [own, other]}).left_out() == told
+
+
+@pytest.mark.parametrize("kind", ["summary", "subject-list", "individual"])
+def test_of_a_groups_records_is_held_what_its_members_own_reports_bring_along(
+    run: Any, kind: str
+) -> None:
+    group, years = {"reference": "Group/some"}, Period("2012-01-01", "2013-12-31")
+    asked = Asked((MEASURE,), years, kind, ("Patient/p0", "Patient/p1"), group)
+    entries = [
+        {"resource": each, "request": {"method": "PUT", "url": f"{each['resourceType']}/{each['id']}"}}
+        for each in children()
+    ]  # fmt: skip
+
+    async def work(made: Context) -> None:
+        bundle = {"resourceType": "Bundle", "type": "transaction", "entry": entries}
+        await transaction(made, bundle)
+        found = await evaluated(made, asked)
+        assert len(found.outcomes[MEASURE]) == 2
+        assert bool(found.resources) is (kind == "individual")
+        assert bool(found.texts) is (kind != "summary")
+
+    run(work)

@@ -7,6 +7,7 @@ import pytest
 
 from fhir_server.app import clock
 from fhir_server.commands.parameters import illustrate
+from r4.json import decode, encode
 from tests.outcome_engine.signing import TSS
 from tests.outcome_engine.test_treatment_success_children import child
 from tests.support.returned import reports
@@ -24,10 +25,23 @@ def signed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     with served(folder, **settings) as server:  # type: ignore[arg-type]
         hospital = {"resourceType": "Organization", "id": "hospital", "name": "Fictitious hospital"}
         server.http.put("/Organization/hospital", json=hospital)
-        for resource in child("amber"):
-            place = f"/{resource['resourceType']}/{resource['id']}"
-            assert server.http.put(place, json=resource).status_code == 201
+        store(server, child("amber"))
         yield server
+
+
+def store(server: Served, record: list[dict[str, Any]]) -> None:
+    for resource in record:
+        place = f"/{resource['resourceType']}/{resource['id']}"
+        assert server.http.put(place, json=resource).status_code == 201
+
+
+def another(record: list[dict[str, Any]], number: int) -> list[dict[str, Any]]:
+    """Return the record of another child, of whom all the same is known."""
+    text = encode(record).decode()
+    for each in record:
+        name = f"{each['resourceType']}/{each['id']}"
+        text = text.replace(f'"{name}"', f'"{name}-{number}"')
+    return [{**each, "id": f"{each['id']}-{number}"} for each in decode(text.encode())]
 
 
 def extensions(report: dict[str, Any]) -> dict[str, Any]:
@@ -51,7 +65,14 @@ def test_a_child_is_scored_and_the_report_says_that_it_is_made_up(signed: Served
     }
 
 
-def test_the_nation_has_the_mean_and_the_digest_of_the_parameters(signed: Served) -> None:
+def test_the_nation_has_no_mean_of_one_child(signed: Served) -> None:
+    answer = signed.http.get("/Measure/$evaluate", params={**PERIOD, "reportType": "summary"})
+    assert "measureScore" not in reports(answer)[0]["group"][0]
+
+
+def test_the_nation_has_the_mean_of_eight_and_the_digest_of_the_parameters(signed: Served) -> None:
+    for number in range(7):
+        store(signed, another(child("amber"), number))
     answer = signed.http.get("/Measure/$evaluate", params={**PERIOD, "reportType": "summary"})
     nation = reports(answer)[0]
     assert nation["group"][0]["measureScore"]["value"] == 0.64

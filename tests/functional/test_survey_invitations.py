@@ -202,6 +202,27 @@ async def test_of_a_child_who_has_died_nobody_is_written_to(office: Office, told
     assert {each["statusReason"]["coding"][0]["code"] for each in tasks} <= {"death"}
 
 
+@pytest.mark.parametrize(
+    ("period", "said"),
+    [({"start": "2026-10-01"}, None), (None, None), ({"end": "2026-12"}, "12/2026")],
+)
+async def test_a_survey_of_a_client_is_sent_with_its_last_day_or_without(
+    office: Office, period: dict[str, str] | None, said: str | None
+) -> None:
+    await office.family("wren", agreed())
+    await office.schedule()
+    task = await office.task("wren")
+    del task["restriction"]
+    task |= {"restriction": {"period": period}} if period else {}
+    assert (await office.home.fhir("PUT", f"Task/{task['id']}", json=task)).status_code == 200
+    assert await office.send() == Sent(sent=1)
+    [(_, _, body)] = office.outbox.given
+    assert "{" not in body
+    assert (f"until {said}" in body) is (said is not None)
+    assert ("You can answer until" in body) is (said is not None)
+    assert (await office.home.enter(office.outbox.token)).status_code == 204
+
+
 async def test_a_survey_whose_time_is_over_is_cancelled(office: Office) -> None:
     await office.family("wren", agreed())
     await office.schedule()

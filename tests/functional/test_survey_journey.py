@@ -234,6 +234,14 @@ async def test_after_its_last_day_a_survey_is_closed(parent: Home) -> None:
     assert (await parent.enter(token)).status_code == 410
 
 
+async def test_a_survey_without_a_last_day_stays_open(parent: Home) -> None:
+    stored = await parent.read("task")
+    open_ended = {**stored, "restriction": {"period": {"start": "2026-11-01"}}}
+    answer = await parent.fhir("PUT", parent.places["task"], json=open_ended)
+    assert answer.status_code == 200
+    assert (await parent.sit())["until"] is None
+
+
 async def test_answers_that_changed_meanwhile_are_shown_beside_ones_own(parent: Home) -> None:
     shown = await parent.sit()
     await parent.decide()

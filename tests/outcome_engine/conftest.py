@@ -28,7 +28,7 @@ def terminology() -> Terminology:
     return Terminology.load()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def record() -> Callable[[str], Record]:
     """Give the record of a golden pair, free to change."""
 
@@ -39,7 +39,7 @@ def record() -> Callable[[str], Record]:
     return of
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def assess(terminology: Terminology) -> Callable[..., ChildOutcome]:
     def of(resources: Record, as_of: str = "2024-06-30") -> ChildOutcome:
         return outcome_engine.assess(CORE, resources, as_of, terminology)

@@ -3,7 +3,6 @@
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 
@@ -20,7 +19,7 @@ from outcome_engine.reports.comparison import GROUP, NO_MODEL, with_comparison
 from outcome_engine.reports.disclosure import comparable, shown
 from outcome_engine.reports.table import rows
 from profiles.validate import validate
-from r4.json import decode, encode
+from r4.json import encode
 from tests.outcome_engine.signing import KEY, SIGNATORIES
 from tests.profiles.unloaded import beyond
 from tests.support.deqm import violations
@@ -54,17 +53,11 @@ def model(tmp_path_factory, core):
 
 
 @pytest.fixture(scope="module")
-def outcomes(terminology, core):
+def outcomes(record, assess):
     """Give children of six hospitals: some good, bad, and not known; a quarter with the factor."""
-    folder = Path(outcome_engine.__file__).parent / "examples" / "hirschsprung-core-outcome"
-
-    def of(name, as_of="2024-06-30"):
-        bundle = decode((folder / f"{name}.bundle.json").read_bytes())
-        record = [entry["resource"] for entry in bundle["entry"]]
-        return outcome_engine.assess(core, record, as_of, terminology)
-
-    kinds = [of("good"), of("bad-death"), of("good"), of("due-survey-missing"), of("good")]
-    kinds.append(of("bad-death", "2020-01-01"))
+    good, missing = assess(record("good")), assess(record("due-survey-missing"))
+    bad, early = assess(record("bad-death")), assess(record("bad-death"), "2020-01-01")
+    kinds = [good, bad, good, missing, good, early]
     made = []
     for place, size in SIZES.items():
         for number in range(size):

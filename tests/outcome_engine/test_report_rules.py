@@ -27,17 +27,11 @@ KNOWN = {"MeasureReport-attestation-boolean.json"}
 
 
 @pytest.fixture(scope="module")
-def children(terminology, core):
+def children(record, assess):
     """Give the outcomes of forty children: of two hospitals, three years, and every class."""
-    folder = Path(outcome_engine.__file__).parent / "examples" / "hirschsprung-core-outcome"
-
-    def of(name, as_of="2024-06-30"):
-        bundle = decode((folder / f"{name}.bundle.json").read_bytes())
-        record = [entry["resource"] for entry in bundle["entry"]]
-        return outcome_engine.assess(core, record, as_of, terminology)
-
-    kinds = [of("good"), of("bad-death"), of("good"), of("due-survey-missing")]
-    kinds.append(of("bad-death", "2020-01-01"))
+    good, missing = assess(record("good")), assess(record("due-survey-missing"))
+    bad, early = assess(record("bad-death")), assess(record("bad-death"), "2020-01-01")
+    kinds = [good, bad, good, missing, early]
     return [
         replace(
             kinds[number % 5],

@@ -115,6 +115,15 @@ def test_the_plan_of_the_demo_names_forms_that_there_are_and_a_source_for_each()
     assert all("precedent, not CSOR's" in each["source"] for each in table["survey"])
 
 
+@pytest.mark.parametrize("language", ["en", "cy"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_letter_of_a_survey_that_stays_open_names_no_last_day(kind: str, language: str) -> None:
+    dated, undated = (letter(kind, language, until).text for until in ("2026-12-31", None))
+    [line] = [each for each in dated.splitlines() if "31/12/2026" in each]
+    sentence = line.partition(". ")[0] + ". "
+    assert undated == dated.replace(sentence, "")
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_letter_has_one_link_and_says_nothing_of_the_child(kind: str) -> None:
     found = letter(kind, "en", "2026-12-31")

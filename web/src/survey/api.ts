@@ -17,7 +17,8 @@ export interface Sitting {
   language: string;
   languages: string[];
   streams: Stream[];
-  until: string;
+  /** The last day; null where the survey stays open. */
+  until: string | null;
 }
 
 const API = '/survey/api';

@@ -151,7 +151,7 @@ export default function Survey() {
             sentences={
               step.told.length
                 ? step.told
-                : [filled(said.laterText, { until: ukDate(step.sitting.until) })]
+                : [later(said.laterText, step.sitting.until)]
             }>
             <div className="turning">
               {step.told.length ? null : (
@@ -239,6 +239,14 @@ function drafted(sitting: Sitting): Draft {
     draft.change(item, { language });
   }
   return draft;
+}
+
+/** Return what is said of going on later; without a last day, nothing is said of it. */
+function later(text: string, until: string | null): string {
+  if (until === null) {
+    return text.slice(text.indexOf('. ') + 2);
+  }
+  return filled(text, { until: ukDate(until) });
 }
 
 function ukDate(date: string): string {
