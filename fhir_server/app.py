@@ -15,7 +15,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from fhir_server import mllp
-from fhir_server.access import LOCAL, Callers, clients, refuse_open_doors
+from fhir_server.access import LOCAL, Callers, Clients, refuse_open_doors
 from fhir_server.access.keys import Keys, signing_key
 from fhir_server.access.senders import Listener
 from fhir_server.access.senders import senders as registered_senders
@@ -150,7 +150,7 @@ def application(made: Context, reception: Reception | None = None) -> FhirApplic
 
     sessions = Sessions(made.now, made.base_url, embedded=bool(made.settings.epr_origins))
     asking = surveys.Door(made)
-    callers = Callers(clients(made.settings.clients), sessions, asking.sittings)
+    callers = Callers(Clients(made.settings.clients), sessions, asking.sittings)
     app.add_route("/metrics", metrics(made, callers))
     app.router.routes.extend([*pages.routes(made), *keys.routes(made)])
     launching = launch.Door(made, sessions)

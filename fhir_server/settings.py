@@ -44,7 +44,10 @@ class Settings(BaseSettings):
     )
     clients: Path | None = Field(
         default=None,
-        description="TOML file of the clients that may call from elsewhere than this machine.",
+        description=(
+            "TOML file of the clients that may call from elsewhere than this machine: see "
+            "docs/clients.md."
+        ),
     )
     signing_key: Path | None = Field(
         default=None,
