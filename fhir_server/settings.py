@@ -49,6 +49,13 @@ class Settings(BaseSettings):
             "docs/clients.md."
         ),
     )
+    jwks_private_hosts: str = Field(
+        default="",
+        description=(
+            "Hosts, separated by commas, from which the keys of clients (jwks_url) may be fetched "
+            "though they have private addresses: see docs/clients.md."
+        ),
+    )
     signing_key: Path | None = Field(
         default=None,
         description=(

@@ -15,18 +15,23 @@ from urllib.parse import urlsplit
 from fhir_server.access import scopes
 from fhir_server.access.clients import Client, Clients, Door, clients
 from fhir_server.access.sessions import Sessions
+from fhir_server.access.tokens import Tokens
 from fhir_server.context import Principal
 from fhir_server.settings import Settings
 from r4.issue import FhirError, error
 
 __all__ = [
-    "HOSPITAL", "LOCAL", "PARENT", "PARENT_MAY", "REGISTRY", "SURGEON", "SURGEON_MAY", "Callers",
-    "Client", "Clients", "admit", "clients", "identify", "is_local", "principal_of",
-    "refuse_open_doors",
+    "EVERYBODY_MAY", "HOSPITAL", "LOCAL", "PARENT", "PARENT_MAY", "REGISTRY", "STRANGER", "SURGEON",
+    "SURGEON_MAY", "Callers", "Client", "Clients", "admit", "clients", "identify", "is_local",
+    "principal_of", "refuse_open_doors", "token_hash",
 ]  # fmt: skip
 
 REGISTRY, SURGEON, PARENT, HOSPITAL = "registry", "surgeon", "parent", "hospital"
 LOCAL = Principal("local", frozenset({REGISTRY}))
+STRANGER = Principal("unknown", frozenset())
+"""Whoever is not known: may read what everybody may."""
+EVERYBODY_MAY = frozenset({"capabilities", "smart-configuration"})
+"""What the server can do, and how a client gets a token."""
 
 _NOTE = frozenset({"QuestionnaireResponse"})
 _FORMS = frozenset({"Questionnaire", "ValueSet"})
@@ -113,12 +118,18 @@ def bearer(authorization: str) -> str:
     scheme, _, token = authorization.partition(" ")
     if scheme.lower() != "bearer":
         raise unknown_token()
-    return hashlib.sha256(token.strip().encode()).hexdigest()
+    return token_hash(token.strip())
+
+
+def token_hash(token: str) -> str:
+    """Return the SHA-256 of a token, in hex, by which it is known."""
+    return hashlib.sha256(token.encode()).hexdigest()
 
 
 def unknown_token() -> FhirError:
     """Return the refusal of a token that nobody has, or has any more."""
-    return FhirError(401, [error("login", "This bearer token is not known here.")])
+    text = "This bearer token is not known here. One that /token gives ends after five minutes."
+    return FhirError(401, [error("login", text)])
 
 
 def _let_in(client: Client, door: Door, granted: tuple[str, ...] | None = None) -> Principal:
@@ -147,8 +158,10 @@ class Callers:
         registered: Clients,
         sessions: Sessions | None = None,
         sittings: Sessions | None = None,
+        tokens: Tokens | None = None,
     ) -> None:
         self.registered, self.sessions, self.sittings = registered, sessions, sittings
+        self._tokens = tokens
         self._clients = registered.known
         self._known: dict[tuple[str | bytes | None, ...], Principal] = {}
 
@@ -180,6 +193,12 @@ class Callers:
             self._clients = registered
             self._known.clear()
         authorization = headers.get(b"authorization")
+        if authorization is not None and self._tokens is not None:
+            granted = self._tokens.of(bearer(authorization.decode("latin-1")))
+            if granted is not None:
+                if registered.get(granted.client.name) != granted.client:
+                    raise unknown_token()
+                return _let_in(granted.client, door, granted.scopes)
         digest = None if authorization is None else hashlib.sha256(authorization).digest()
         key = (host, digest, headers.get(b"host"), headers.get(b"origin"), door)
         found = self._known.get(key)
@@ -210,7 +229,7 @@ def admit(principal: Principal, interaction: str, resource_type: str | None = No
     What the server can do everybody may read. A hospital's system may nothing else: what it sees is not
     told from what others see.
     """
-    if (interaction, resource_type) == ("capabilities", None):
+    if interaction in EVERYBODY_MAY and resource_type is None:
         return
     if not _may(principal, interaction, resource_type):
         on = f" on {resource_type}" if resource_type else ""

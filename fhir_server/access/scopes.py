@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from r4 import definitions
-from r4.issue import FhirError, error
+from r4.issue import FhirError, Issue, error
 
 LETTERS = "cruds"
 """Create, read, update, delete, search: in this order."""
@@ -40,6 +40,7 @@ _READING, _ALL = (("rs", EVERY),), ((LETTERS, EVERY),)
 _OF_TERMS = (("r", TYPE),)
 NEEDS: Mapping[str, tuple[Need, ...]] = {
     "capabilities": (),
+    "smart-configuration": (),
     "read": (("r", TYPE),),
     "vread": (("r", TYPE),),
     "history-instance": (("r", TYPE),),
@@ -80,16 +81,16 @@ NEEDS: Mapping[str, tuple[Need, ...]] = {
 }  # fmt: skip
 """What each interaction and operation needs, by its code; what is not here nobody with scopes may do.
 
-Operations that look at, or write, more types than their path names need every type. The entries of a
-transaction or batch need what they would need alone. `process-message` is HL7 v2 over HTTP.
+Operations that look at, or write, more types than their path names need every type. The entries of
+a transaction or batch need what they would need alone. `process-message` is HL7 v2 over HTTP.
 """
 
 
 class InsufficientScopeError(FhirError):
     """A 403 that says which scopes would do."""
 
-    def __init__(self, text: str, needed: Iterable[Scope]) -> None:
-        super().__init__(403, [error("forbidden", text)])
+    def __init__(self, issues: list[Issue], needed: Iterable[object]) -> None:
+        super().__init__(403, issues)
         self.scope = " ".join(str(each) for each in needed)
 
 
@@ -169,7 +170,7 @@ def require(
     needed = NEEDS.get(interaction)
     if needed is None:
         text = f"{name} may not {interaction}: no scope lets a client do that."
-        raise InsufficientScopeError(text, ())
+        raise InsufficientScopeError([error("forbidden", text)], ())
     require_each(name, scopes, ((each, kind or resource_type or EVERY) for each, kind in needed))
 
 
@@ -178,7 +179,7 @@ def require_each(name: str, scopes: tuple[str, ...], needs: Iterable[Need]) -> N
     if missing := list(_missing(scopes, needs)):
         listed = " ".join(str(each) for each in missing)
         text = f"The token of {name} does not reach here: that needs the scopes {listed}."
-        raise InsufficientScopeError(text, missing)
+        raise InsufficientScopeError([error("forbidden", text)], missing)
 
 
 def _missing(scopes: tuple[str, ...], needs: Iterable[Need]) -> Iterator[Scope]:
