@@ -26,6 +26,7 @@ FAILURES, WINDOW = 10, timedelta(minutes=1)
 _LONGEST = 16 * 1024
 _LONGEST_ID = 256
 _MOST = 10_000
+"""Most addresses whose failures are counted: a crowd of them must not fill the memory."""
 _LATEST = 1e12
 """Seconds since 1970 that no clock says."""
 
@@ -48,6 +49,7 @@ class Assertions:
         self._registered, self._keys = registered, keys
         self._audience, self._now = audience, now
         self._used: dict[tuple[str, str], datetime] = {}
+        self._swept = now()
         self._failed: dict[tuple[str, str], tuple[datetime, int]] = {}
 
     async def client(self, assertion: str, address: str) -> Client:
@@ -101,7 +103,7 @@ class Assertions:
         """Raise OAuthError unless the claims hold now, for us, and for the first time."""
         now = self._now().timestamp()
         expires, used = _time(claims.get("exp")), claims.get("jti")
-        if claims.get("sub") != client.name:
+        if (claims.get("iss"), claims.get("sub")) != (client.name, client.name):
             raise _wrong("iss and sub of the assertion are both the client_id.", client)
         if claims.get("aud") not in (self._audience, [self._audience]):
             raise _wrong(f"The aud of the assertion is {self._audience} and nothing else.", client)
@@ -124,8 +126,9 @@ class Assertions:
         key = (client.name, used)
         if key in self._used and now < self._used[key]:
             raise _wrong("The jti of the assertion was used before: make a new one.", client)
-        for one in [each for each, until in self._used.items() if until <= now]:
-            del self._used[one]
+        if now >= self._swept + WINDOW:
+            self._used = {each: until for each, until in self._used.items() if now < until}
+            self._swept = now
         self._used[key] = now + timedelta(seconds=max(0.0, expires - now.timestamp()) + LEEWAY)
 
     def _refuse_many(self, address: str, name: str) -> None:
@@ -137,7 +140,7 @@ class Assertions:
     def _count(self, address: str, name: str) -> None:
         now = self._now()
         if len(self._failed) >= _MOST:
-            self._failed = {k: v for k, v in self._failed.items() if now < v[0] + WINDOW}
+            self._failed.clear()
         began, many = self._failed.get((address, name), (now, 0))
         self._failed[address, name] = (began, many + 1) if now < began + WINDOW else (now, 1)
 

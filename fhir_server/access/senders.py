@@ -152,7 +152,8 @@ def senders(settings: Settings) -> Senders:
     found = Senders(None, (usual,))
     if settings.hl7v2_senders is not None:
         found = _read(settings.hl7v2_senders, usual)
-        _refuse_unknown_clients(found, {each.name for each in clients(settings.clients)})
+        known = [each.name for each in clients(settings.clients) if "hl7v2" in each.doors]
+        _refuse_unknown_clients(found, known)
     if not settings.mllp:
         return replace(found, listeners=())
     for listener in found.listeners:
@@ -165,7 +166,7 @@ def _refuse_unknown_clients(found: Senders, registered: Collection[str]) -> None
         if each.client is not None and each.client not in registered:
             raise ValueError(
                 f"The sender {each.sender.name} has the client {each.client}, which is not in the "
-                "file of CSOR_CLIENTS."
+                "file of CSOR_CLIENTS, or not registered there for the door hl7v2."
             )
 
 

@@ -38,8 +38,8 @@ class Tokens:
     def issue(self, client: Client, scopes: tuple[str, ...]) -> str:
         """Make a token of 256 random bits."""
         now = self._now()
-        for digest in [key for key, each in self._held.items() if each.expires <= now]:
-            self.end(digest)
+        while self._held and next(iter(self._held.values())).expires <= now:
+            self.end(next(iter(self._held)))  # the oldest one ends first
         mine = self._of.setdefault(client.name, deque())
         if len(mine) >= MOST:
             self.end(mine[0])

@@ -305,6 +305,15 @@ async def test_a_transaction_is_stored_if_every_entry_is_admitted(server: Backen
     assert list(inbox.refusals(server.made.database, "http")) == []
 
 
+async def test_what_a_bundle_would_do_is_told_to_who_might_do_it(server: Backend) -> None:
+    place = (await store(server, CHILD))[0]
+    sent = bundle("transaction", ("PUT", place, {**CHILD, "id": place[8:]}), ("GET", place, None))
+    answer = await ask(server, "system/Bundle.r", "POST", "/Bundle/$validate", sent)
+    insufficient(answer, "system/Patient.u system/Patient.r")
+    scope = "system/Bundle.r system/Patient.ru"
+    assert (await ask(server, scope, "POST", "/Bundle/$validate", sent)).status_code == 200
+
+
 async def test_what_a_client_may_not_do_is_not_kept_for_the_operator_to_do(server: Backend) -> None:
     written = {**OBSERVATION, "subject": {"reference": "Patient?identifier=1"}}
     assert (
