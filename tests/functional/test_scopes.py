@@ -310,6 +310,12 @@ async def test_what_a_bundle_would_do_is_told_to_who_might_do_it(server: Backend
     sent = bundle("transaction", ("PUT", place, {**CHILD, "id": place[8:]}), ("GET", place, None))
     answer = await ask(server, "system/Bundle.r", "POST", "/Bundle/$validate", sent)
     insufficient(answer, "system/Patient.u system/Patient.r")
+    for mode, letter in (("update", "u"), ("delete", "d")):
+        body = {**CHILD, "id": place[8:]}
+        answer = await ask(
+            server, "system/Patient.r", "POST", f"/{place}/$validate?mode={mode}", body
+        )
+        insufficient(answer, f"system/Patient.{letter}")
     scope = "system/Bundle.r system/Patient.ru"
     assert (await ask(server, scope, "POST", "/Bundle/$validate", sent)).status_code == 200
 
