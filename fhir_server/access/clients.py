@@ -88,9 +88,10 @@ class Clients:
 
     def _go_by(self, listed: tuple[Client, ...], files: tuple[Path, ...]) -> None:
         self._known = {each.name: each for each in listed}
-        if files != self._files:
-            self._files = files
-            self._seen = self._stamps()
+        if (
+            files != self._files
+        ):  # read again once they are watched: they may have changed meanwhile
+            self._files, self._seen = files, ()
 
     def _stamps(self) -> tuple[object, ...]:
         return tuple(_stamp(each) for each in self._files)

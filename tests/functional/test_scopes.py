@@ -11,14 +11,14 @@ from typing import Any
 import httpx
 import pytest
 
-from fhir_server.access import admit
+from fhir_server.access import EVERYBODY_MAY, admit, token_hash
 from fhir_server.access.scopes import LETTERS, NEEDS, InsufficientScopeError, granted, parse
 from fhir_server.context import Principal
 from fhir_server.interactions.capabilities import INTERACTIONS
 from fhir_server.rest.routes import TABLE
 from fhir_server.store import inbox
 from r4.issue import FhirError
-from tests.support.backend import Backend, backend, bearer
+from tests.support.backend import CLIENTS, Backend, backend, bearer
 
 NUMBER = {"system": "https://registry.example/Id/local", "value": "1"}
 CHILD = {"resourceType": "Patient", "identifier": [NUMBER]}
@@ -27,9 +27,18 @@ BESIDE = {"process-message"}
 """What is asked for at other doors than the FHIR endpoint, and a scope may let a client do."""
 
 
+HOSPITAL = f"""
+[[client]]
+name = "oxford"
+hospitals = ["RTH"]
+scopes = "system/*.cruds"
+token_sha256 = "{token_hash("oxford's")}"
+"""
+
+
 @pytest.fixture
 async def server(tmp_path: Path) -> AsyncIterator[Backend]:
-    async with backend(tmp_path) as found:
+    async with backend(tmp_path, CLIENTS + HOSPITAL) as found:
         found.name = "everything"
         yield found
 
@@ -213,6 +222,34 @@ async def test_a_search_of_its_own_type_is_let_through(server: Backend) -> None:
     ):
         answer = await ask(server, "system/Observation.rs", "GET", f"/Observation?{query}")
         assert answer.status_code == 200, answer.text
+
+
+@pytest.mark.parametrize("who", ["a hospital's client", "a client of another type"])
+async def test_no_row_of_the_route_table_answers_who_may_not(server: Backend, who: str) -> None:
+    """Each row by HTTP, its path filled with what is stored: 403, nothing shown, and audited."""
+    place = (await store(server, CHILD))[0]
+    server.scope = "system/Basic.cruds"
+    is_hospital = who == "a hospital's client"
+    token = "oxford's" if is_hospital else await server.token()
+    parts = {"{type}": "Patient", "{id}": place[8:], "{version}": "1", "{member}": "*"}
+    for row in TABLE:
+        if row.code in EVERYBODY_MAY or (row.code == "transaction" and not is_hospital):
+            continue  # a transaction without entries needs nothing
+        path = row.path.replace("{job}", "1").replace("{file}", "1")
+        for name, value in parts.items():
+            path = path.replace(name, value)
+        body = None if row.method in ("GET", "DELETE") else CHILD
+        asked = {"headers": bearer(token), "json": body}
+        answer = await server.http.request(row.method, f"/fhir{path}", **asked)
+        assert answer.status_code == 403, (row.method, path, answer.text)
+        assert NUMBER["system"] not in answer.text
+    name = "oxford" if is_hospital else "everything"
+    refused = {
+        code
+        for principal, code, status in await server.audited()
+        if (principal, status) == (name, 403)
+    }
+    assert refused >= {row.code for row in TABLE} - EVERYBODY_MAY - {"transaction"}
 
 
 async def test_what_is_conditional_needs_search(server: Backend) -> None:
