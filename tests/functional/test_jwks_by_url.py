@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 import trustme
 
+from fhir_server import app
 from fhir_server.access import jwks
 from fhir_server.access.clients import Client
 from fhir_server.access.jwks import Fetch, Fetched, KeySets, UnreachableError, fetcher, remembered
-from tests.support.backend import ELLIPTIC, JWKS, RSA, Clock, public
+from tests.support.backend import ELLIPTIC, JWKS, RSA, Clock, backend, public
 from tests.support.serving import served
 
 URL = "https://epr.example/jwks.json"
@@ -219,6 +220,25 @@ async def test_who_answers_too_slowly_is_given_up(
     with pytest.raises(UnreachableError, match="cannot be reached"):
         await site.fetch()(f"{site.base}/jwks")
     release.set()
+
+
+async def test_a_client_that_publishes_its_keys_gets_a_token_while_they_can_be_had(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published = Published()
+    monkeypatch.setattr(app, "fetcher", lambda _: published)
+    text = f'[[client]]\nname = "epr"\nscopes = "system/Patient.rs"\njwks_url = "{URL}"\n'
+    async with backend(tmp_path, text) as epr:
+        assert (await epr.ask()).status_code == 200
+        assert (await epr.ask(epr.assertion({"jku": URL}))).status_code == 200
+        assert (await epr.ask(epr.assertion({"jku": f"{URL}?"}))).status_code == 400
+        published.jwks = None
+        epr.clock.forward(300)
+        answer = await epr.ask()
+        assert answer.status_code == 400
+        said = "The JWKS of the client cannot be had: it is away."
+        assert answer.json() == {"error": "invalid_client", "error_description": said}
+        assert ("epr", "token", 400) in await epr.audited()
 
 
 def test_bounds_are_what_the_documents_say() -> None:

@@ -269,6 +269,20 @@ async def test_what_is_conditional_needs_search(server: Backend) -> None:
         await store(server, CHILD) if method == "DELETE" else None
 
 
+async def test_a_patch_that_makes_a_reference_conditional_needs_search_too(server: Backend) -> None:
+    place = (await store(server, OBSERVATION))[0]
+    operation = [
+        {"name": "type", "valueCode": "add"},
+        {"name": "path", "valueString": "Observation"},
+        {"name": "name", "valueString": "subject"},
+        {"name": "value", "valueReference": {"reference": "Patient?identifier=1"}},
+    ]
+    patch = {"resourceType": "Parameters", "parameter": [{"name": "operation", "part": operation}]}
+    answer = await ask(server, "system/Observation.ru", "PATCH", f"/{place}", patch)
+    insufficient(answer, "system/Patient.s")
+    assert list(inbox.refusals(server.made.database, "http")) == []
+
+
 async def test_a_patch_shows_nothing_to_who_may_not_read(server: Backend) -> None:
     place = (await store(server, CHILD))[0]
     operation = [
