@@ -82,7 +82,7 @@ class Assertions:
     ) -> Mapping[str, Any]:
         """Return the claims of an assertion that the client has signed."""
         algorithm, kid, jku = (header.get(each) for each in ("alg", "kid", "jku"))
-        if algorithm not in ALGORITHMS:
+        if not isinstance(algorithm, str) or algorithm not in ALGORITHMS:
             raise _wrong(f"The assertion is signed by none of {', '.join(ALGORITHMS)}.", client)
         if not isinstance(kid, str):
             raise _wrong("The header of the assertion has no kid.", client)

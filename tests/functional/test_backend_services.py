@@ -240,6 +240,48 @@ class TestWrongAssertion:
         refused(await epr.ask(assertion), "no signed JWT with an iss")
         assert ("unknown", "token", 400) in await epr.audited()
 
+    @pytest.mark.parametrize(
+        ("header", "claims"),
+        [
+            ({"alg": ["ES384"], "kid": "elliptic"}, {"iss": "epr"}),
+            ({"alg": "ES384", "kid": {"a": 1}}, {"iss": "epr"}),
+            ({"alg": "ES384", "kid": "elliptic", "crit": ["exp"]}, {"iss": "epr"}),
+            ({"alg": "ES384", "kid": "elliptic", "b64": False}, {"iss": "epr"}),
+            ({"alg": "ES384", "kid": "elliptic", "jku": 1}, {"iss": "epr"}),
+            ({}, {"iss": "epr"}),
+            ([], {"iss": "epr"}),
+            ({"alg": "ES384"}, {"iss": ["epr"]}),
+            ({"alg": "ES384"}, {"iss": {"epr": 1}}),
+            ({"alg": "ES384"}, ["iss"]),
+            ({"alg": "ES384"}, "epr"),
+            ({"alg": "ES384"}, None),
+        ],
+    )
+    async def test_whatever_its_shape_is_refused(
+        self, epr: Backend, header: object, claims: object
+    ) -> None:
+        for signature in ("", "AAAA", "A" * 128, "*"):
+            answer = await epr.ask(f"{encoded(header)}.{encoded(claims)}.{signature}")
+            assert (answer.status_code, answer.json()["error"]) == (400, "invalid_client")
+
+    @pytest.mark.parametrize("name", ["exp", "nbf", "iat"])
+    @pytest.mark.parametrize("value", [True, [], {}, "1", 1e300, -1e300, 10**400, 0])
+    async def test_with_a_time_that_is_none_is_refused(
+        self, epr: Backend, name: str, value: object
+    ) -> None:
+        answer = await epr.ask(epr.assertion(**{name: value}))
+        is_long_ago = name != "exp" and value == 0
+        assert answer.status_code == (200 if is_long_ago else 400), answer.text
+
+    @pytest.mark.parametrize(
+        "text", ["\x00", "é.é.é", "a" * 20_000, "\N{GRINNING FACE}", "..", "a.b.c.d.e"]
+    )
+    async def test_of_any_text_is_refused(self, epr: Backend, text: str) -> None:
+        refused(await epr.ask(text), "The assertion is")
+        answer = await epr.ask(scope=text)
+        assert (answer.status_code, answer.json()["error"]) == (400, "invalid_scope")
+        assert answer.json()["error_description"].isascii()
+
     async def test_of_an_unknown_or_revoked_client_is_refused(self, epr: Backend) -> None:
         for name in ("nobody", "monitor", "local"):
             epr.name = name
