@@ -11,6 +11,7 @@ from fhir_server.commands import (
     case_mix,
     cda,
     choice,
+    client,
     convert,
     dead_letters,
     deaths,
@@ -90,7 +91,7 @@ def parser() -> argparse.ArgumentParser:
     letters.add_argument("--replay", type=int, nargs="+", metavar="N", help="their numbers")
     letters.set_defaults(run=lambda given: dead_letters.dead_letters(Settings(), given.replay))
     outcomes.add_arguments(add("outcomes", "Compute outcomes for every child of the store."))
-    for each in (verify_document, surveys, parameters, case_mix, choice):
+    for each in (client, verify_document, surveys, parameters, case_mix, choice):
         each.add_arguments(add)
     reference = add("docs", "Write docs/reference, or check that it is current.")
     reference.add_argument("--check", action="store_true")

@@ -15,11 +15,13 @@ import uvicorn
 from fastapi import FastAPI
 
 from fhir_server import mllp
-from fhir_server.access import LOCAL, Callers, clients, refuse_open_doors
+from fhir_server.access import LOCAL, Callers, Clients, refuse_open_doors
+from fhir_server.access.jwks import fetcher
 from fhir_server.access.keys import Keys, signing_key
 from fhir_server.access.senders import Listener
 from fhir_server.access.senders import senders as registered_senders
 from fhir_server.access.sessions import Sessions
+from fhir_server.access.tokens import Tokens
 from fhir_server.context import Context, Knowledge, instant, microseconds
 from fhir_server.interactions.capabilities import release
 from fhir_server.operations import quality_of_life
@@ -31,7 +33,7 @@ from fhir_server.operations.outcomes_process import Finder, InThread
 from fhir_server.operations.receive import finish
 from fhir_server.operations.reception import Reception
 from fhir_server.operations.working import work_off
-from fhir_server.rest import keys, launch, pages, surveys
+from fhir_server.rest import keys, launch, oauth, pages, surveys
 from fhir_server.rest.application import FhirApplication
 from fhir_server.rest.hl7v2 import Hl7v2Application
 from fhir_server.rest.metrics import metrics
@@ -72,6 +74,12 @@ def clock() -> datetime:
     return datetime.now(UTC)
 
 
+def served_at(settings: Settings) -> str:
+    """Return the base URL of the FHIR endpoint: the public one, else the address served."""
+    host = "127.0.0.1" if settings.fhir_host in ("0.0.0.0", "::") else settings.fhir_host  # noqa: S104
+    return settings.base_url or f"http://{host}:{settings.fhir_port}/fhir"
+
+
 def context(
     settings: Settings,
     *,
@@ -83,7 +91,6 @@ def context(
 
     apart: what is written is committed by a process of its own, which a server has the use of.
     """
-    host = "127.0.0.1" if settings.fhir_host in ("0.0.0.0", "::") else settings.fhir_host  # noqa: S104
     forms = quality_of_life.forms(settings.quality_of_life, instant(now()))
     engine = layers.engine(settings.mappings)  # a fault in it must leave nothing open
     parameters = parameter_file.known(settings.parameters, settings.signatories)
@@ -96,7 +103,7 @@ def context(
         now=now,
         new_id=new_id or _Ids(),
         settings=settings,
-        base_url=settings.base_url or f"http://{host}:{settings.fhir_port}/fhir",
+        base_url=served_at(settings),
         principal=LOCAL,
         audit=Trail(database, now),
         seal=signing.seal,
@@ -138,8 +145,8 @@ async def alone(settings: Settings, work: Callable[[Context], Coroutine[Any, Any
 def application(made: Context, reception: Reception | None = None) -> FhirApplication:
     """Return the ASGI application: the FHIR endpoint under /fhir, and what is beside it.
 
-    That is `/health`, `/metrics`, the public keys, the sessions, the pages, and `/hl7v2` where there
-    is a reception for HL7 v2.
+    That is `/health`, `/metrics`, the public keys, the tokens, the sessions, the pages, and `/hl7v2`
+    where there is a reception for HL7 v2.
     """
     app = FastAPI(title="CSOR", version=release(), docs_url=None, redoc_url=None, openapi_url=None)
 
@@ -151,11 +158,14 @@ def application(made: Context, reception: Reception | None = None) -> FhirApplic
 
     sessions = Sessions(made.now, made.base_url, embedded=bool(made.settings.epr_origins))
     asking = surveys.Door(made)
-    callers = Callers(clients(made.settings.clients), sessions, asking.sittings)
+    tokens = Tokens(made.now)
+    callers = Callers(Clients(made.settings.clients), sessions, asking.sittings, tokens)
+    fetch = fetcher(made.settings.jwks_private_hosts)
+    giving = oauth.Door(made, callers, tokens, fetch)
     app.add_route("/metrics", metrics(made, callers))
     app.router.routes.extend([*pages.routes(made), *keys.routes(made)])
     launching = launch.Door(made, sessions)
-    app.router.routes.extend([*launching.routes(), *asking.routes()])
+    app.router.routes.extend([*launching.routes(), *asking.routes(), *giving.routes()])
     beside = Hl7v2Application(reception, callers, app) if reception is not None else app
     return FhirApplication(made, callers, beside, launching.signed)
 

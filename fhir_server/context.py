@@ -33,7 +33,9 @@ class Principal:
     """Who asks: a name for the audit, and the roles that the access layer knows.
 
     patient: the one child that is seen, as `Patient/1`; None for whoever is not confined to one. Whoever
-    is signs as `practitioner` and for `hospital`, local references as well.
+    is signs as `practitioner` and for `hospital`, local references as well. hospitals: ODS codes whose
+    children the role of a hospital's system sees and writes for. scopes: the SMART scopes that were
+    granted; None for whoever is not limited by scopes.
     """
 
     name: str
@@ -41,6 +43,8 @@ class Principal:
     patient: str | None = None
     practitioner: str | None = None
     hospital: str | None = None
+    hospitals: frozenset[str] = frozenset()
+    scopes: tuple[str, ...] | None = None
 
 
 PACKAGES = ("terminology", "profiles", "questionnaires", "mappings", "outcome_engine")

@@ -44,7 +44,17 @@ class Settings(BaseSettings):
     )
     clients: Path | None = Field(
         default=None,
-        description="TOML file of the clients that may call from elsewhere than this machine.",
+        description=(
+            "TOML file of the clients that may call from elsewhere than this machine: see "
+            "docs/clients.md."
+        ),
+    )
+    jwks_private_hosts: str = Field(
+        default="",
+        description=(
+            "Hosts, separated by commas, from which the keys of clients (jwks_url) may be fetched "
+            "though they have private addresses: see docs/clients.md."
+        ),
     )
     signing_key: Path | None = Field(
         default=None,

@@ -1,33 +1,42 @@
 """Who may do what: every route and every message passes `admit` before anything else happens.
 
-Callers on this machine (a loopback address) and clients that the operator has registered with a bearer
-token act for the registry as a whole. A surgeon whom an EPR has launched has a session, by its cookie,
-and may do with one child's note what `SURGEON_MAY` lists. A parent who has opened a survey has a sitting,
-by another cookie, and may do what `PARENT_MAY` lists, none of which is FHIR.
+Callers on this machine (a loopback address) and clients that the operator has registered for no hospital
+act for the registry as a whole, as far as their scopes reach. A surgeon whom an EPR has launched has a
+session, by its cookie, and may do with one child's note what `SURGEON_MAY` lists. A parent who has opened
+a survey has a sitting, by another cookie, and may do what `PARENT_MAY` lists, none of which is FHIR.
 """
 
 import hashlib
 import hmac
 import ipaddress
-import tomllib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import urlsplit
 
+from fhir_server.access import scopes
+from fhir_server.access.clients import Client, Clients, Door, clients
 from fhir_server.access.sessions import Sessions
+from fhir_server.access.tokens import Tokens
 from fhir_server.context import Principal
 from fhir_server.settings import Settings
 from r4.issue import FhirError, error
 
-REGISTRY, SURGEON, PARENT = "registry", "surgeon", "parent"
+__all__ = [
+    "EVERYBODY_MAY", "HOSPITAL", "LOCAL", "PARENT", "PARENT_MAY", "REGISTRY", "STRANGER", "SURGEON",
+    "SURGEON_MAY", "Callers", "Client", "Clients", "admit", "clients", "identify", "is_local",
+    "principal_of", "refuse_open_doors", "token_hash",
+]  # fmt: skip
+
+REGISTRY, SURGEON, PARENT, HOSPITAL = "registry", "surgeon", "parent", "hospital"
 LOCAL = Principal("local", frozenset({REGISTRY}))
+STRANGER = Principal("unknown", frozenset())
+"""Whoever is not known: may read what everybody may."""
+EVERYBODY_MAY = frozenset({"capabilities", "smart-configuration"})
+"""What the server can do, and how a client gets a token."""
 
 _NOTE = frozenset({"QuestionnaireResponse"})
 _FORMS = frozenset({"Questionnaire", "ValueSet"})
 _DOCUMENT = frozenset({"Composition"})
 SURGEON_MAY: Mapping[str, frozenset[str | None]] = {
-    "capabilities": frozenset({None}),
     "search-type": _FORMS,
     "read": _FORMS | _NOTE | _DOCUMENT,
     "$expand": frozenset({"ValueSet"}),
@@ -49,14 +58,6 @@ PARENT_MAY = frozenset(
 """What a parent's sitting may do, all of it with one survey."""
 
 
-@dataclass(frozen=True, slots=True)
-class Client:
-    """A registered client: its name and the SHA-256 of its bearer token, in hex."""
-
-    name: str
-    token_sha256: str
-
-
 def is_local(host: str) -> bool:
     """Tell whether an address is this machine's own."""
     host = host.strip("[]")
@@ -66,19 +67,6 @@ def is_local(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def clients(file: Path | None) -> tuple[Client, ...]:
-    """Read the registered clients: `[[client]]` tables of name and token_sha256."""
-    if file is None:
-        return ()
-    try:
-        tables = tomllib.loads(file.read_text())["client"]
-        return tuple(Client(table["name"], table["token_sha256"]) for table in tables)
-    except (KeyError, TypeError, tomllib.TOMLDecodeError) as wrong:
-        raise ValueError(
-            f"{file} is not a list of [[client]] tables with name and token_sha256: {wrong}"
-        ) from None
 
 
 def refuse_open_doors(settings: Settings) -> None:
@@ -93,29 +81,65 @@ def refuse_open_doors(settings: Settings) -> None:
         )
 
 
+def principal_of(client: Client, granted: tuple[str, ...] | None = None) -> Principal:
+    """Return whom a client acts as: with what its token was granted, else with all its own scopes."""
+    role = HOSPITAL if client.hospitals else REGISTRY
+    may = client.scopes if granted is None else granted
+    return Principal(client.name, frozenset({role}), hospitals=client.hospitals, scopes=may)
+
+
 def identify(
     host: str | None,
     authorization: str | None,
-    registered: tuple[Client, ...],
+    registered: Iterable[Client],
     addressed: Sequence[str] = (),
+    door: Door = "fhir",
 ) -> Principal:
-    """Tell who calls, from the peer's address and the Authorization header; raises FhirError 401.
+    """Tell who calls, from the peer's address and the Authorization header; raises FhirError 401 or 403.
 
     `addressed` are the hosts that the request speaks of (Host, Origin): a page of another site that a
     browser on this machine shows is not a caller on this machine.
     """
     if authorization is not None:
-        scheme, _, token = authorization.partition(" ")
-        digest = hashlib.sha256(token.strip().encode()).hexdigest()
+        digest = bearer(authorization)
         for client in registered:
-            if scheme.lower() == "bearer" and hmac.compare_digest(digest, client.token_sha256):
-                return Principal(client.name, frozenset({REGISTRY}))
-        raise FhirError(401, [error("login", "This bearer token is not known here.")])
+            if any(hmac.compare_digest(digest, each) for each in client.tokens):
+                return _let_in(client, door)
+        raise unknown_token()
     if host is not None and is_local(host) and all(is_local(name) for name in addressed):
         return LOCAL
     raise FhirError(
         401, [error("login", "Send the registered bearer token: `Authorization: Bearer …`.")]
     )
+
+
+def bearer(authorization: str) -> str:
+    """Return the SHA-256 of a bearer token, in hex; raises FhirError 401 for another scheme."""
+    scheme, _, token = authorization.partition(" ")
+    if scheme.lower() != "bearer":
+        raise unknown_token()
+    return token_hash(token.strip())
+
+
+def token_hash(token: str) -> str:
+    """Return the SHA-256 of a token, in hex, by which it is known."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def unknown_token() -> FhirError:
+    """Return the refusal of a token that nobody has, or has any more."""
+    text = "This bearer token is not known here. One that /token gives ends after five minutes."
+    return FhirError(401, [error("login", text)])
+
+
+def _let_in(client: Client, door: Door, granted: tuple[str, ...] | None = None) -> Principal:
+    """Return whom a client acts as; raises FhirError 401 where it is revoked, 403 at a door not its own."""
+    if client.revoked:
+        raise unknown_token()
+    if door not in client.doors:
+        text = f"{client.name} is not registered for this door ({door})."
+        raise FhirError(403, [error("forbidden", text)])
+    return principal_of(client, granted)
 
 
 _MOST_KNOWN = 1024
@@ -131,22 +155,30 @@ class Callers:
 
     def __init__(
         self,
-        registered: tuple[Client, ...],
+        registered: Clients,
         sessions: Sessions | None = None,
         sittings: Sessions | None = None,
+        tokens: Tokens | None = None,
     ) -> None:
-        self._registered, self.sessions, self.sittings = registered, sessions, sittings
+        self.registered, self.sessions, self.sittings = registered, sessions, sittings
+        self._tokens = tokens
+        self._clients = registered.known
         self._known: dict[tuple[str | bytes | None, ...], Principal] = {}
 
     def identify(
-        self, host: str | None, headers: Mapping[bytes, bytes], method: str = "GET"
+        self,
+        host: str | None,
+        headers: Mapping[bytes, bytes],
+        method: str = "GET",
+        door: Door = "fhir",
     ) -> Principal:
         """Tell who calls, from the peer's address and the headers, their names in lower case.
 
         Who brings a session's cookie is the session's person and nobody else, on this machine too. What
         a proxy says that it has passed on comes from nobody on this machine.
         Raises FhirError 401 where nobody is known by them, 400 where Host or Origin is no host, 403
-        where an unsafe method is not shown to be sent by a page of the session's.
+        where an unsafe method is not shown to be sent by a page of the session's, or a client is not
+        registered for the door.
         """
         if self.sessions is not None and b"cookie" in headers:
             session = self.sessions.asked_by(headers, method)
@@ -157,13 +189,22 @@ class Callers:
             raise FhirError(403, [error("forbidden", text, "http.Cookie")])
         if any(name in headers for name in _FORWARDED):
             host = None
+        if (registered := self.registered.known) is not self._clients:
+            self._clients = registered
+            self._known.clear()
         authorization = headers.get(b"authorization")
+        if authorization is not None and self._tokens is not None:
+            granted = self._tokens.of(bearer(authorization.decode("latin-1")))
+            if granted is not None:
+                if registered.get(granted.client.name) != granted.client:
+                    raise unknown_token()
+                return _let_in(granted.client, door, granted.scopes)
         digest = None if authorization is None else hashlib.sha256(authorization).digest()
-        key = (host, digest, headers.get(b"host"), headers.get(b"origin"))
+        key = (host, digest, headers.get(b"host"), headers.get(b"origin"), door)
         found = self._known.get(key)
         if found is None:
             token = None if authorization is None else authorization.decode("latin-1")
-            found = identify(host, token, self._registered, _addressed(headers))
+            found = identify(host, token, registered.values(), _addressed(headers), door)
             if len(self._known) >= _MOST_KNOWN:
                 self._known.clear()
             self._known[key] = found
@@ -183,13 +224,26 @@ def _addressed(headers: Mapping[bytes, bytes]) -> list[str]:
 
 
 def admit(principal: Principal, interaction: str, resource_type: str | None = None) -> None:
-    """Let a principal do an interaction on a type, or raise FhirError 403."""
-    if REGISTRY in principal.roles:
+    """Let a principal do an interaction on a type, or raise FhirError 403.
+
+    What the server can do everybody may read. A hospital's system may nothing else: what it sees is not
+    told from what others see.
+    """
+    if interaction in EVERYBODY_MAY and resource_type is None:
         return
-    is_note = SURGEON in principal.roles and resource_type in SURGEON_MAY.get(interaction, ())
-    is_survey = PARENT in principal.roles and interaction in PARENT_MAY
-    if not is_note and not is_survey:
+    if not _may(principal, interaction, resource_type):
         on = f" on {resource_type}" if resource_type else ""
         raise FhirError(
             403, [error("forbidden", f"{principal.name} may not {interaction}{on} here.")]
         )
+    if principal.scopes is not None:
+        scopes.require(principal.name, principal.scopes, interaction, resource_type)
+
+
+def _may(principal: Principal, interaction: str, resource_type: str | None) -> bool:
+    """Tell whether one of a principal's roles lets it do an interaction on a type."""
+    if REGISTRY in principal.roles:
+        return True
+    if SURGEON in principal.roles and resource_type in SURGEON_MAY.get(interaction, ()):
+        return True
+    return PARENT in principal.roles and interaction in PARENT_MAY

@@ -50,7 +50,7 @@ class RefusedError(FhirError):
 
 
 @cache
-def _tls() -> ssl.SSLContext:
+def tls() -> ssl.SSLContext:
     """Read the machine's certificates once: that takes longer than a request."""
     return ssl.create_default_context()
 
@@ -78,7 +78,7 @@ async def ask(
     try:
         async with (
             asyncio.timeout(SECONDS),
-            httpx.AsyncClient(verify=_tls(), timeout=SECONDS) as http,
+            httpx.AsyncClient(verify=tls(), timeout=SECONDS) as http,
         ):
             status, raw = await _answered(http, method, url, given)
     except (TimeoutError, httpx.HTTPError, httpx.InvalidURL):

@@ -5,21 +5,20 @@ client, or an address. MSH-4 says which hospital a message is of, and must be on
 """
 
 import ipaddress
-import re
 import tomllib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from fhir_server.access import clients, is_local
+from fhir_server.access.tables import hashes, hospitals, only, text
 from fhir_server.settings import Settings
 from r4.issue import FhirError, error
 
 Door = Literal["mllp", "http-hl7v2"]
 
-_ODS = re.compile(r"[A-Z0-9]{3,6}\Z")
-_SHA256 = re.compile(r"[0-9a-f]{64}\Z")
+_FINGERPRINT = "openssl x509 -noout -fingerprint -sha256 -in <certificate>"
 _TRUST, _SITE = 3, 5
 """How long the ODS codes of a trust and of one of its sites are; the site's begins with the trust's."""
 
@@ -153,7 +152,8 @@ def senders(settings: Settings) -> Senders:
     found = Senders(None, (usual,))
     if settings.hl7v2_senders is not None:
         found = _read(settings.hl7v2_senders, usual)
-        _refuse_unknown_clients(found, {each.name for each in clients(settings.clients)})
+        known = [each.name for each in clients(settings.clients) if "hl7v2" in each.doors]
+        _refuse_unknown_clients(found, known)
     if not settings.mllp:
         return replace(found, listeners=())
     for listener in found.listeners:
@@ -166,7 +166,7 @@ def _refuse_unknown_clients(found: Senders, registered: Collection[str]) -> None
         if each.client is not None and each.client not in registered:
             raise ValueError(
                 f"The sender {each.sender.name} has the client {each.client}, which is not in the "
-                "file of CSOR_CLIENTS."
+                "file of CSOR_CLIENTS, or not registered there for the door hl7v2."
             )
 
 
@@ -203,7 +203,7 @@ _CHOICES = {
 def _read(file: Path, usual: Listener) -> Senders:
     try:
         tables = tomllib.loads(file.read_text())
-        _only(tables, {"listener", "sender"}, "the file")
+        only(tables, {"listener", "sender"}, "the file")
         listeners = tuple(_listener(each, file.parent) for each in tables.get("listener", ()))
         known = tuple(_known(each) for each in tables.get("sender", ()))
         return Senders(known, listeners or (usual,))
@@ -212,38 +212,32 @@ def _read(file: Path, usual: Listener) -> Senders:
         raise ValueError(f"{file} does not say who sends HL7 v2: {said}") from None
 
 
-def _only(table: Mapping[str, Any], allowed: Iterable[str], where: str) -> None:
-    if wrong := sorted(set(table) - set(allowed)):
-        raise ValueError(f"{where} has `{wrong[0]}`; known are {', '.join(sorted(allowed))}.")
-
-
 def _listener(table: dict[str, Any], folder: Path) -> Listener:
-    _only(table, _LISTENER, "a [[listener]]")
+    only(table, _LISTENER, "a [[listener]]")
     certificate, key, client_ca = (
-        folder / _text(table, name) if name in table else None
+        folder / text(table, name) if name in table else None
         for name in ("certificate", "key", "client_ca")
     )
     for name in ("port", "frame", "connections", "idle_seconds"):
         given = table.get(name, 1)
         if isinstance(given, bool) or not isinstance(given, int) or given < 1:
             raise ValueError(f"{name} of a [[listener]] must be a whole number above 0.")
-    host = _text(table, "host") if "host" in table else "127.0.0.1"
+    host = text(table, "host") if "host" in table else "127.0.0.1"
     limits = (table.get(name) for name in ("frame", "connections", "idle_seconds"))
     return Listener(host, table["port"], certificate, key, client_ca, *limits)
 
 
 def _known(table: dict[str, Any]) -> _Known:
-    _only(table, _SENDER, "a [[sender]]")
-    name = _text(table, "name")
+    only(table, _SENDER, "a [[sender]]")
+    name = text(table, "name")
     for key, choices in _CHOICES.items():
         if table.get(key, choices[0]) not in choices:
             raise ValueError(f"{key} of the sender {name} must be {' or '.join(choices)}.")
-    hospitals = _hospitals(table["hospitals"], name)
+    whose = f"the sender {name}"
+    spoken_for = hospitals(table["hospitals"], whose)
     listed = table.get("certificate_sha256", ())
-    certificates = frozenset(
-        _sha256(each, name) for each in ([listed] if isinstance(listed, str) else listed)
-    )
-    client = _text(table, "client") if "client" in table else None
+    certificates = frozenset(hashes(listed, "certificate_sha256", whose, _FINGERPRINT))
+    client = text(table, "client") if "client" in table else None
     address = str(ipaddress.ip_address(table["address"])) if "address" in table else None
     if not (certificates or client or address):
         raise ValueError(
@@ -251,32 +245,7 @@ def _known(table: dict[str, Any]) -> _Known:
             "address."
         )
     said = {key: table[key] for key in _CHOICES if key in table}
-    return _Known(Sender(name, hospitals, **said), certificates, client, address)
-
-
-def _hospitals(listed: Any, name: str) -> frozenset[str]:
-    if not isinstance(listed, list) or not listed:
-        raise ValueError(f"hospitals of the sender {name} must be a list of ODS codes.")
-    if wrong := [each for each in listed if not (isinstance(each, str) and _ODS.match(each))]:
-        raise ValueError(f"hospitals of the sender {name} has `{wrong[0]}`, which is no ODS code.")
-    return frozenset(listed)
-
-
-def _text(table: Mapping[str, Any], name: str) -> str:
-    value = table[name]
-    if not isinstance(value, str) or not value:
-        raise ValueError(f"{name} must be a text.")
-    return value
-
-
-def _sha256(written: Any, name: str) -> str:
-    plain = str(written).replace(":", "").lower()
-    if not _SHA256.match(plain):
-        raise ValueError(
-            f"certificate_sha256 of the sender {name} must be 64 hexadecimal digits, as "
-            "`openssl x509 -noout -fingerprint -sha256 -in <certificate>` prints them."
-        )
-    return plain
+    return _Known(Sender(name, spoken_for, **said), certificates, client, address)
 
 
 def _normal(address: str) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from fhir_server.access.scopes import NEEDS
 from fhir_server.context import carried
 from fhir_server.interactions.capabilities import OPERATIONS
 from fhir_server.interactions.topics import TOPICS
@@ -61,14 +62,21 @@ def _settings() -> str:
 
 
 def _interactions() -> str:
-    rows = (f"| {row.method} | `/fhir{row.path}` | {row.code} |" for row in TABLE)
-    table = "| method | path | interaction |\n|---|---|---|\n" + "\n".join(rows)
+    rows = (
+        f"| {row.method} | `/fhir{row.path}` | {row.code} | {_needed(row.code)} |" for row in TABLE
+    )
+    table = "| method | path | interaction | scopes |\n|---|---|---|---|\n" + "\n".join(rows)
     operations = (
         f"- `{kind or 'every type'}` `${name}`: {definition}"
         for kind, named in OPERATIONS.items()
         for name, definition in named.items()
     )
     return f"# Interactions\n\n{table}\n\n## Operations\n\n" + "\n".join(operations) + "\n"
+
+
+def _needed(code: str) -> str:
+    """Write the scopes that an interaction needs; `Type` is that of the path."""
+    return " ".join(f"`system/{kind or 'Type'}.{letters}`" for letters, kind in NEEDS[code])
 
 
 def _search() -> str:

@@ -6,6 +6,7 @@ https://hl7.org/fhir/R4/capabilitystatement.html
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
+from fhir_server.access.public_keys import ALGORITHMS
 from fhir_server.context import Context, instant
 from fhir_server.interactions.topics import TOPICS
 from fhir_server.store.search.parameters import parameters
@@ -120,16 +121,49 @@ def capabilities(context: Context) -> Resource:
         "rest": [
             {
                 "mode": "server",
-                "security": {
-                    "cors": bool(context.settings.cors_origins),
-                    "description": _SECURITY,
-                },
+                "security": _security(context),
                 "resource": [_type(context, name) for name in definitions.resource_types()],
                 "interaction": [{"code": code} for code in SYSTEM_INTERACTIONS],
                 "operation": _operations(""),
             }
         ],
         "messaging": [_messaging(context)],
+    }
+
+
+def endpoints(context: Context) -> dict[str, str]:
+    """Return where clients get tokens, ask about them and end them: beside the FHIR endpoint."""
+    root = context.base_url.removesuffix("/fhir")
+    return {name: f"{root}/{name}" for name in ("token", "introspect", "revoke")}
+
+
+def smart_configuration(context: Context) -> dict[str, object]:
+    """Return how a client gets a token here: SMART Backend Services, and nothing for people.
+
+    https://hl7.org/fhir/smart-app-launch/conformance.html#using-well-known
+    """
+    places = endpoints(context)
+    return {
+        "token_endpoint": places["token"],
+        "grant_types_supported": ["client_credentials"],
+        "token_endpoint_auth_methods_supported": ["private_key_jwt"],
+        "token_endpoint_auth_signing_alg_values_supported": list(ALGORITHMS),
+        "scopes_supported": ["system/*.cruds"],
+        "introspection_endpoint": places["introspect"],
+        "revocation_endpoint": places["revoke"],
+        "capabilities": ["client-confidential-asymmetric", "permission-v2"],
+    }
+
+
+def _security(context: Context) -> Resource:
+    """Return how clients are known; where they get tokens, smart-configuration says.
+
+    Not the extension oauth-uris too: R4 has it name where people authorize, which is nowhere here.
+    """
+    return {
+        "cors": bool(context.settings.cors_origins),
+        "service": [{"coding": [{"system": _SERVICES, "code": "SMART-on-FHIR"}]}],
+        "description": _SECURITY,
     }
 
 
@@ -198,9 +232,11 @@ EXPANSION = (
 )
 """What $expand takes; `operations.expand` reads it, and a test holds the two together."""
 
+_SERVICES = "http://terminology.hl7.org/CodeSystem/restful-security-service"
 _SECURITY = (
-    "Callers on this machine, and clients registered by the operator with a bearer token, act for the "
-    "registry as a whole."
+    "Programs on the server's own machine act for the registry as a whole. Clients that the operator has "
+    "registered have tokens of SMART Backend Services (.well-known/smart-configuration), with SMART 2 "
+    "scopes, or a bearer token that was agreed with the operator."
 )
 
 

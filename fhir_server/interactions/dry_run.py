@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from fhir_server.context import Context, instant
-from fhir_server.interactions import conformance
+from fhir_server.interactions import conformance, permitted
 from fhir_server.interactions.cases import known_cases
 from fhir_server.interactions.entries import Entry, refuse_blank
 from fhir_server.interactions.plan import Outcome, Plan, add, begun, dangling
@@ -35,6 +35,7 @@ def dry_run(context: Context, bundle: Resource, *named: str) -> list[Issue]:
     then of each entry one information, whose rule is would-create, would-update, unchanged,
     would-delete, would-read or would-be-refused. The entries of a batch are each held against what is
     stored now. named: canonicals of profiles that the Bundle itself is to keep.
+    Raises FhirError 403 where an entry would not be admitted: what it would do tells what is here.
     """
     now, referred = instant(context.now()), Referred(context)
     try:
@@ -44,6 +45,7 @@ def dry_run(context: Context, bundle: Resource, *named: str) -> list[Issue]:
         rules = {("Bundle", issue.rule) for issue in refusal.issues}  # it says more precisely where
         found = [issue for issue in found if (issue.expression, issue.rule) not in rules]
         return list(dict.fromkeys([*found, *refusal.issues]))
+    permitted.refuse(context, listed)
     groups = [[entry] for entry in listed] if bundle["type"] == "batch" else [listed]
     rehearsed = [_rehearsed(context, group) for group in groups]
     if bundle["type"] == "transaction":

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import NamedTuple
 
+from fhir_server.access.scopes import InsufficientScopeError
 from fhir_server.context import Context, instant, microseconds
 from fhir_server.interactions import conformance, signed, subscriptions
 from fhir_server.interactions.cases import known_cases
@@ -247,6 +248,8 @@ def _literal(
         elif wanted := conditional(reference):
             try:
                 query, found = find(context, wanted.type, wanted.query, before=made.found)
+            except InsufficientScopeError:
+                raise
             except FhirError as refusal:
                 issues.extend(replace(i, expression=entry.at(entry.type)) for i in refusal.issues)
                 return reference

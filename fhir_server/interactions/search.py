@@ -7,13 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
-from fhir_server.context import Context, microseconds
-from fhir_server.interactions import subset
+from fhir_server.context import Context
+from fhir_server.interactions import permitted, subset
 from fhir_server.store import read as store
 from fhir_server.store.include import MOST, included
 from fhir_server.store.read import Stored
 from fhir_server.store.search import order
-from fhir_server.store.search.parse import Around, parse
 from fhir_server.store.search.query import Condition, Page, Query
 from fhir_server.store.search.results import page_token
 from r4.issue import Issue, operation_outcome
@@ -49,14 +48,12 @@ def search(
     lenient: bool = False,
     scope: Scope | None = None,
 ) -> bytes:
-    """Return the searchset Bundle of a query, as JSON; raises FhirError 400 for what is not served.
+    """Return the searchset Bundle of a query, as JSON; raises FhirError 400 or 403 as `asked` does.
 
     Without a resource type the search is of every type, or of those that `_type` names. Where
     handling is lenient, unknown parameters are left out, and the self link does not show them.
     """
-    moment = microseconds(context.now())
-    around = Around(context.terminology, moment, context.base_url, lenient)
-    query = parse(resource_type, pairs, around)
+    query = permitted.asked(context, resource_type, pairs, lenient=lenient)
     query = replace(query, criteria=(*query.criteria, scope.within)) if scope else query
     if page := query.page:
         query = replace(

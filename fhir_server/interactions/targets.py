@@ -7,11 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import parse_qsl
 
-from fhir_server.context import Context, microseconds
+from fhir_server.access.scopes import require_each
+from fhir_server.context import Context
 from fhir_server.interactions.entries import Entry
+from fhir_server.interactions.permitted import asked
 from fhir_server.store import read as store
 from fhir_server.store.read import Stored
-from fhir_server.store.search.parse import Around, Query, parse
+from fhir_server.store.search.parse import Query
 from fhir_server.store.search.refusal import bad
 from fhir_server.store.search.results import is_result
 from fhir_server.store.search.worded import Worded, identified, worded
@@ -145,16 +147,17 @@ def find(
     most: int = MATCHES,
     before: Known | None = None,
 ) -> tuple[Query | Worded, list[Stored]]:
-    """Return the query of the criteria and its first matches; raises FhirError 400 or 412.
+    """Return the query of the criteria and its first matches; raises FhirError 400, 403 or 412.
 
     What says how an answer looks is refused (400), but for the format of what is answered.
     """
+    if context.principal.scopes is not None:
+        require_each(context.principal.name, context.principal.scopes, [("s", resource_type)])
     if before and most == MATCHES and (hit := before.get((resource_type, criteria))):
         return hit
-    if (asked := identified(resource_type, criteria, most)) is not None:
-        return asked, store.matching(context.database, [asked])[0]
-    around = Around(context.terminology, microseconds(context.now()), context.base_url)
-    read = parse(resource_type, criteria, around)
+    if (by_number := identified(resource_type, criteria, most)) is not None:
+        return by_number, store.matching(context.database, [by_number])[0]
+    read = asked(context, resource_type, criteria)
     for name, _ in parse_qsl(criteria, keep_blank_values=True):
         if is_result(name) and name not in ("_format", "_pretty"):
             raise bad(name, f"{name} is no criterion: it says how an answer looks.")

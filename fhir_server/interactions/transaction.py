@@ -14,7 +14,7 @@ from http import HTTPStatus
 from urllib.parse import parse_qsl
 
 from fhir_server.context import Context, instant
-from fhir_server.interactions import conformance
+from fhir_server.interactions import conformance, permitted
 from fhir_server.interactions.entries import Entry, entries, is_plain, refuse_blank
 from fhir_server.interactions.plan import How, Outcome, Plan, missing, plan
 from fhir_server.interactions.read import read
@@ -50,6 +50,7 @@ async def transaction(  # noqa: PLR0913 - each says something else of how it is 
     once: bool = False,
     settlement: Settlement | None = None,
     source: Source | None = None,
+    asked: bool = False,
 ) -> Resource:
     """Store every entry of a Bundle or none, and return the transaction-response.
 
@@ -59,10 +60,13 @@ async def transaction(  # noqa: PLR0913 - each says something else of how it is 
     With `signing`, which is for the server's own signatures and corrections alone, what is signed may
     change, and what is created has the id that its resource says. GET entries are answered after the
     writes, and one that fails has its refusal as its answer.
-    Raises FhirError 400, 409, 412, 413 or 422 with the issues of all entries, and
+    With `asked`, by a caller, each entry must be admitted as a request of its own.
+    Raises FhirError 400, 403, 409, 412, 413 or 422 with the issues of all entries, and
     SettledError where the message has been processed already.
     """
     listed = readable(context, bundle, trusted=trusted)
+    if asked:
+        permitted.refuse(context, listed)
     if issues := unreadable(context, listed):
         raise FhirError(400, issues)
     if signing:
@@ -137,6 +141,7 @@ async def execute(
     """
     for entry in listed:
         refuse_blank(entry)
+        permitted.conditions(context, entry)
     if context.alone.locked():
         async with context.alone:
             pass
@@ -215,6 +220,7 @@ async def _got(context: Context, entry: Entry) -> tuple[Resource, FhirError | No
     await asyncio.sleep(0)
 
     async def answer() -> Resource:
+        permitted.admitted(context, entry)
         if entry.id is not None:
             body = read(context, entry.type, entry.id).body
         else:
@@ -222,7 +228,7 @@ async def _got(context: Context, entry: Entry) -> tuple[Resource, FhirError | No
         return {"resource": decode(body), "response": {"status": "200 OK"}}
 
     answered, refusal = await _or_refusal(entry, answer)
-    code = "read" if entry.id is not None else "search-type"
+    code = permitted.code(entry)
     status = 200 if refusal is None else refusal.status
     context.audit.record(context.principal.name, code, entry.type, entry.id, status)
     return answered, refusal
@@ -230,9 +236,14 @@ async def _got(context: Context, entry: Entry) -> tuple[Resource, FhirError | No
 
 async def _done(context: Context, entry: Entry) -> tuple[Resource, FhirError | None]:
     async def answer() -> Resource:
+        permitted.admitted(context, entry)
         return response_entry((await execute(context, [entry]))[0])
 
-    return await _or_refusal(entry, answer)
+    answered, refusal = await _or_refusal(entry, answer)
+    if refusal is not None and refusal.status == HTTPStatus.FORBIDDEN:
+        code, name = permitted.code(entry), context.principal.name
+        context.audit.record(name, code, entry.type, entry.id, refusal.status)
+    return answered, refusal
 
 
 async def _or_refusal(

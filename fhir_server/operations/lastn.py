@@ -5,12 +5,12 @@ https://hl7.org/fhir/R4/observation-operation-lastn.html
 
 from collections.abc import Iterable, Iterator
 
-from fhir_server.context import Context, microseconds
+from fhir_server.context import Context
+from fhir_server.interactions.permitted import asked
 from fhir_server.interactions.search import Pairs, entry, searchset
 from fhir_server.store import read as store
 from fhir_server.store.read import Stored
 from fhir_server.store.search import values
-from fhir_server.store.search.parse import Around, parse
 from fhir_server.store.search.refusal import bad
 from fhir_server.store.search.results import is_result
 from r4.json import Resource, decode
@@ -34,8 +34,7 @@ def lastn(context: Context, pairs: Pairs) -> bytes:
     Raises FhirError 400 where these are missing, for a result parameter, or for more than MOST matches.
     """
     most, criteria = _read(pairs)
-    around = Around(context.terminology, microseconds(context.now()), context.base_url)
-    query = parse("Observation", criteria, around)
+    query = asked(context, "Observation", criteria)
     found = store.first(context.database, query, MOST + 1)
     if len(found) > MOST:
         raise bad("$lastn", f"$lastn reads at most {MOST} observations: narrow the search.")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fhir_server.context import Context, instant
-from fhir_server.interactions import conformance
+from fhir_server.interactions import conformance, permitted
 from fhir_server.interactions.dry_run import dry_run, rehearse
 from fhir_server.interactions.entries import Entry
 from fhir_server.interactions.read import read
@@ -83,7 +83,8 @@ def validate(context: Context, place: Place, asked: Asked) -> list[Issue]:
     """
     _refuse_misplaced(place, asked)
     if asked.mode == "delete":
-        return rehearse(context, [Entry("DELETE", *_named(place), if_match=place.if_match)])
+        entry = Entry("DELETE", *_named(place), if_match=place.if_match)
+        return _rehearsed(context, entry, warnings=False)
     resource = asked.resource
     if resource is None:
         resource = decode(read(context, *_named(place)).body)
@@ -127,12 +128,18 @@ def _written(context: Context, place: Place, mode: str, resource: Resource) -> l
     kind = resource["resourceType"]
     if mode == "create":
         entry = Entry("POST", kind, query=place.if_none_exist, resource=resource)
-        return rehearse(context, [entry], warnings=True)
+        return _rehearsed(context, entry)
     if resource.get("id") != place.id:
         text = f"The body's id is {resource.get('id')!r}; the URL says {place.id!r}."
         return [error("invalid", text, f"{kind}.id")]
     entry = Entry("PUT", kind, place.id, resource=resource, if_match=place.if_match)
-    return rehearse(context, [entry], warnings=True)
+    return _rehearsed(context, entry)
+
+
+def _rehearsed(context: Context, entry: Entry, *, warnings: bool = True) -> list[Issue]:
+    """Say what would become of a write; raises FhirError 403 for who might not do it."""
+    permitted.refuse(context, [entry])
+    return rehearse(context, [entry], warnings=warnings)
 
 
 def _named(place: Place) -> tuple[str, str]:

@@ -4,12 +4,13 @@ https://hl7.org/fhir/R4/http.html
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email.utils import formatdate, parsedate_to_datetime
 from functools import cache, lru_cache
 from pathlib import Path
 from urllib.parse import parse_qsl
 
+from fhir_server.access.scopes import covers
 from fhir_server.context import Context
 from fhir_server.interactions import capabilities as capabilities_interaction
 from fhir_server.interactions import compartment as compartment_interaction
@@ -127,6 +128,12 @@ async def capabilities(context: Context, asked: Asked) -> Answer:
     return Answer(encode(capabilities_interaction.capabilities(context)))
 
 
+async def smart_configuration(context: Context, _: Asked) -> Answer:
+    """GET .well-known/smart-configuration, which is JSON and no resource."""
+    told = capabilities_interaction.smart_configuration(context)
+    return Answer(encode(told), media_type="application/json")
+
+
 async def read(context: Context, asked: Asked) -> Answer:
     """GET [type]/[id], with If-None-Match and If-Modified-Since, _summary and _elements."""
     stored = read_interaction.read(context, asked.type, asked.id)
@@ -207,7 +214,7 @@ async def patch(context: Context, asked: Asked) -> Answer:
     change = patches.patch(asked.request, asked.raw)
     if_match = asked.header("if-match")
     outcome = await patch_interaction.patch(context, asked.type, asked.id, change, if_match)
-    return _outcome(context, asked, outcome)
+    return _patched(context, asked, outcome)
 
 
 async def patch_where(context: Context, asked: Asked) -> Answer:
@@ -217,7 +224,7 @@ async def patch_where(context: Context, asked: Asked) -> Answer:
         raise FhirError(400, [error("required", text, "http.url")])
     change = patches.patch(asked.request, asked.raw)
     outcome = await patch_interaction.patch_where(context, asked.type, asked.query, change)
-    return _outcome(context, asked, outcome)
+    return _patched(context, asked, outcome)
 
 
 async def delete(context: Context, asked: Asked) -> Answer:
@@ -251,7 +258,7 @@ async def transaction(context: Context, asked: Asked) -> Answer:
     if kind == "batch":
         answered = asked.keeper.entry if asked.keeper else None
         return Answer(encode(await transaction_interaction.batch(context, bundle, answered)))
-    return Answer(encode(await transaction_interaction.transaction(context, bundle)))
+    return Answer(encode(await transaction_interaction.transaction(context, bundle, asked=True)))
 
 
 def _stored(asked: Asked, stored: Stored) -> Answer:
@@ -289,6 +296,15 @@ def _outcome(context: Context, asked: Asked, outcome: Outcome) -> Answer:
         said = operation_outcome([Issue("information", "informational", text)])
         return Answer(encode(said), outcome.status, headers)
     return Answer(outcome.body, outcome.status, headers)
+
+
+def _patched(context: Context, asked: Asked, outcome: Outcome) -> Answer:
+    """Answer a patch; with nothing where its asker may not read what has become of the resource."""
+    answer = _outcome(context, asked, outcome)
+    granted = context.principal.scopes
+    if granted is not None and not covers(granted, "r", outcome.type):
+        return replace(answer, content=b"")
+    return answer
 
 
 def _said(asked: Asked, text: str, headers: Mapping[str, str] | None = None) -> Answer:

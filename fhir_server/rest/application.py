@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
-from fhir_server.access import Callers, admit
+from fhir_server.access import EVERYBODY_MAY, STRANGER, Callers, admit
 from fhir_server.context import Context, Principal
 from fhir_server.rest import audit, confined, content_encoding, errors, negotiate, sending
 from fhir_server.rest.answers import Answer, Asked
@@ -23,8 +23,8 @@ Signed = Callable[[Headers, bytes], None]
 BASE = "/fhir"
 READS = frozenset(
     {
-        "capabilities", "search-type", "search-system", "read", "vread", "$validate", "$extract",
-        "$status", "$events", "$export", "$import", "$bulk",
+        "capabilities", "smart-configuration", "search-type", "search-system", "read", "vread",
+        "$validate", "$extract", "$status", "$events", "$export", "$import", "$bulk",
         "$lastn", "$stats", "$grade", "$validate-code", "$expand", "$lookup", "$translate", "$subsumes",
         "$closure", "$convert", "$carry-over", "$assemble", "$populate",
         "$document", "$pdf", "$mdm", "$collect-data", "$care-gaps",
@@ -38,6 +38,8 @@ UNKEPT = READS | {"$purge"}
 Nor does what a session writes: its page holds the note still, and a replay would not be confined.
 """
 _SAFE = frozenset({"GET", "HEAD"})
+_MOST_KNOWN = 1024
+"""Most principals whose contexts are kept: one client has another for each choice of scopes."""
 
 
 class FhirApplication:
@@ -80,6 +82,8 @@ class FhirApplication:
         if principal.patient is not None:
             return self.context.asked_by(principal)
         if principal not in self._contexts:
+            if len(self._contexts) >= _MOST_KNOWN:
+                self._contexts.clear()
             self._contexts[principal] = self.context.asked_by(principal)
         return self._contexts[principal]
 
@@ -145,18 +149,29 @@ class _Exchange:
         """Find out who asks and what for; raises FhirError 400, 401, 403, 404 or 405."""
         door, request, found = self.door, self.request, self.found
         self.interaction = found.rows.get(request.method) if found else None
-        self.principal = door.callers.identify(request.client, request.headers, request.method)
+        self.principal = self._caller()
         if found is None:
             text = "This server has nothing at this URL; see metadata for what it has."
             raise FhirError(404, [error("not-found", text, "http.url")])
         if self.interaction is None:
             text = f"{request.method} is not supported on this URL; supported: {found.served}."
             raise FhirError(405, [error("not-supported", text, "http.method")])
-        admit(self.principal, self.interaction.code, found.parameters.get("type"))
+        admit(self.principal, self.interaction.code, _type(found.parameters))
         context = door.asked_by(self.principal)
         if self.interaction.code not in UNKEPT and context.principal.patient is None:
             self.keeper = Keeper(context, request.path, door.refusals, self.replayed)
         return self.interaction, found.parameters, context
+
+    def _caller(self) -> Principal:
+        """Find out who asks; nobody has to be known for what everybody may read."""
+        request = self.request
+        try:
+            return self.door.callers.identify(request.client, request.headers, request.method)
+        except FhirError as refusal:
+            is_open = self.interaction is not None and self.interaction.code in EVERYBODY_MAY
+            if refusal.status != 401 or not is_open:  # noqa: PLR2004
+                raise
+            return STRANGER
 
     async def _body(self, receive: Receive) -> bytes:
         headers, largest = self.request.headers, self.door.context.settings.max_body
@@ -175,6 +190,12 @@ class _Exchange:
         name = self.principal.name if self.principal else audit.NOBODY
         code = interaction.code if interaction else None
         audit.record(self.door.context, name, code, place, status)
+
+
+def _type(parameters: Mapping[str, str]) -> str | None:
+    """Return the type that is asked for; of a compartment, of which members."""
+    named = parameters.get("member", parameters.get("type"))
+    return None if named == "*" else named
 
 
 def _written(request: Request, answer: Answer) -> Answer:

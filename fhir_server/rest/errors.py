@@ -5,6 +5,7 @@ https://hl7.org/fhir/R4/http.html#Status-Codes
 
 import logging
 
+from fhir_server.access.scopes import InsufficientScopeError
 from fhir_server.rest import negotiate
 from fhir_server.rest.answers import Answer
 from fhir_server.rest.negotiate import Wanted, wanted
@@ -26,6 +27,9 @@ def refusal(request: Request, failure: FhirError, served: str = "") -> Answer:
     headers = dict(HEADERS.get(failure.status, {}))
     if failure.status == 405:  # noqa: PLR2004
         headers["Allow"] = served
+    if isinstance(failure, InsufficientScopeError):
+        needed = f', scope="{failure.scope}"' if failure.scope else ""
+        headers["WWW-Authenticate"] = f'Bearer error="insufficient_scope"{needed}'
     try:
         how = wanted(request)
     except FhirError:

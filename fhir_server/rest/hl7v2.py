@@ -77,7 +77,7 @@ class Hl7v2Application:
     def _peer(self, asked: Request) -> Peer:
         """Return who calls; raises FhirError 401 or 403 for whoever may not send messages."""
         try:
-            principal = self.callers.identify(asked.client, asked.headers, asked.method)
+            principal = self.callers.identify(asked.client, asked.headers, asked.method, "hl7v2")
             admit(principal, "process-message")
         except FhirError as refusal:
             self.reception.context.audit.record("unknown", "process-message", status=refusal.status)

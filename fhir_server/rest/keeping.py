@@ -2,7 +2,7 @@
 
 A refused write stays in the inbox until the same request succeeds, by its sender or by `replay`.
 What was refused because the server is at another state (412) is not kept: sent again later, it would
-undo what others have written since.
+undo what others have written since. Nor is what its sender may not do (403): the operator might.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ BEGINNING = 64 * 1024
 _HEADERS = ("If-None-Exist", "If-Match", "Content-Type", "Content-Encoding")
 _USUAL = ("application/fhir+json", "application/json")
 _OVERSIZE = "oversize "
-_PRECONDITION_FAILED = 412
+_FORBIDDEN, _PRECONDITION_FAILED = 403, 412
 _SAFE = "%/?:@!$&'()*+,;=~|-._"
 
 
@@ -132,7 +132,7 @@ class Keeper:
 
     async def refused(self, write: Sending, refusal: FhirError, *, oversize: bool = False) -> None:
         """Keep a refused write; of one that is too large, its beginning."""
-        if refusal.status == _PRECONDITION_FAILED and self.replayed is None:
+        if refusal.status in (_FORBIDDEN, _PRECONDITION_FAILED) and self.replayed is None:
             return
         moment = microseconds(self.context.now())
         answer = encode(operation_outcome(refusal.issues))

@@ -54,6 +54,12 @@ def _levels(path: str, code: str, answer: Handler) -> tuple[Interaction, Interac
 
 TABLE = (
     Interaction("GET", "/metadata", "capabilities", answers.capabilities),
+    Interaction(
+        "GET",
+        "/.well-known/smart-configuration",
+        "smart-configuration",
+        answers.smart_configuration,
+    ),
     Interaction("POST", "/", "transaction", answers.transaction),
     Interaction("GET", "/", "search-system", answers.search_system),
     Interaction("POST", "/_search", "search-system", answers.search_system),

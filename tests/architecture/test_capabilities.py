@@ -53,7 +53,7 @@ def routed(*, operations: bool) -> set[tuple[str, str]]:
 def test_the_interactions_are_those_of_the_route_table(rest: Any) -> None:
     stated = {code["code"] for code in rest["interaction"]}
     assert stated == OF_THE_SYSTEM
-    elsewhere = {"capabilities", "search-compartment", *OF_THE_SYSTEM}
+    elsewhere = {"capabilities", "smart-configuration", "search-compartment", *OF_THE_SYSTEM}
     of_types = {code for _, code in routed(operations=False)} - elsewhere
     for resource in rest["resource"]:
         assert {each["code"] for each in resource["interaction"]} == of_types

@@ -173,6 +173,7 @@ def test_a_surgeon_may_do_what_is_listed_and_nothing_else() -> None:
     note = "QuestionnaireResponse"
     assert allowed - {("$validate-code", "ValueSet"), ("$validate-code", "CodeSystem")} == {
         ("capabilities", None),
+        ("smart-configuration", None),
         ("search-type", "Questionnaire"),
         ("search-type", "ValueSet"),
         ("read", "Questionnaire"),

@@ -1,10 +1,11 @@
 """Which pages may call, and who calls: https://hl7.org/fhir/R4/security.html#cors."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from fhir_server.access import Callers, Client
+from fhir_server.access import Callers, Clients
 from r4.issue import FhirError
 from tests.support.server import Served, served
 
@@ -67,8 +68,10 @@ class TestCors:
 
 
 class TestCallers:
-    def test_one_who_is_known_is_not_mistaken_for_another(self) -> None:
-        callers = Callers((Client("page", DIGEST),))
+    def test_one_who_is_known_is_not_mistaken_for_another(self, tmp_path: Path) -> None:
+        file = tmp_path / "clients.toml"
+        file.write_text(f'[[client]]\nname = "page"\ntoken_sha256 = "{DIGEST}"\n')
+        callers = Callers(Clients(file))
         local = {b"host": b"localhost:8000"}
         token = {**local, b"authorization": b"Bearer token"}
         for _ in range(2):
@@ -86,7 +89,7 @@ class TestCallers:
                 assert refusal.value.status == 401
 
     def test_a_crowd_does_not_fill_the_memory(self) -> None:
-        callers = Callers(())
+        callers = Callers(Clients(None))
         for port in range(5000):
             callers.identify("127.0.0.1", {b"host": b"localhost:%d" % port})
         assert len(callers._known) <= 1024

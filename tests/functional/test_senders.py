@@ -77,6 +77,14 @@ def test_a_sender_is_known_by_certificate_client_or_address(tmp_path: Path) -> N
     assert found.of(Peer("http-hl7v2", "127.0.0.1")) == tunnel
 
 
+def test_a_client_that_is_not_registered_for_hl7v2_is_no_sender(tmp_path: Path) -> None:
+    registered = tmp_path / "clients.toml"
+    client = f'[[client]]\nname = "epr"\ntoken_sha256 = "{SECOND}"\ndoors = ["fhir"]\n'
+    registered.write_text(client)
+    with pytest.raises(ValueError, match="not registered there for the door hl7v2"):
+        said(tmp_path, f'{OXFORD}client = "epr"\n', clients=registered)
+
+
 @pytest.mark.parametrize(
     "peer",
     [

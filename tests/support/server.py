@@ -52,8 +52,8 @@ def served(folder: Path, kind: str = "sqlite", **settings: object) -> Iterator[S
     """Serve from a thread of this process, artefacts loaded, until left."""
     database = new_database(kind, folder, loaded)
     beside = {"bulk_folder": folder / "bulk", "signing_key": folder / "signing.pem"}
-    settings = {**beside, **settings}
-    chosen = Settings(database=database, fhir_port=free_port(), mllp_port=free_port(), **settings)
+    ports = {"fhir_port": free_port(), "mllp_port": free_port()}
+    chosen = Settings(database=database, **{**beside, **ports, **settings})
     ready, stop = threading.Event(), threading.Event()
     found: list[Context] = []
     failed: list[BaseException] = []

@@ -1,0 +1,210 @@
+"""The registered clients: a TOML file of `[[client]]` tables, read again when it has changed.
+
+https://hl7.org/fhir/smart-app-launch/client-confidential-asymmetric.html#registering-a-client-communicating-public-keys
+"""
+
+import logging
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from fhir_server.access import public_keys, scopes
+from fhir_server.access.tables import hashes, hospitals, only, text
+from r4.json import decode, encode
+
+logger = logging.getLogger("csor.access")
+
+Door = Literal["fhir", "hl7v2"]
+DOORS: tuple[Door, ...] = ("fhir", "hl7v2")
+RESERVED = frozenset({"local", "unknown", "outcomes"})
+"""Names that the audit has for others."""
+_KEYS = (
+    "name", "hospitals", "scopes", "jwks", "jwks_url", "token_sha256", "doors", "revoked", "reason",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """A registered client: its name, and what it is known by.
+
+    tokens: SHA-256 of its bearer tokens, in hex. hospitals: ODS codes; none for a system of the
+    registry's own. scopes: what it may ask for; None for whoever is not limited by scopes. jwks: its
+    public keys as JSON, or jwks_url where they are published.
+    """
+
+    name: str
+    tokens: tuple[str, ...] = ()
+    hospitals: frozenset[str] = frozenset()
+    scopes: tuple[str, ...] | None = None
+    jwks: bytes | None = None
+    jwks_url: str | None = None
+    doors: frozenset[str] = frozenset(DOORS)
+    revoked: bool = False
+
+    @property
+    def has_keys(self) -> bool:
+        """Whether it proves who it is by a key of its own."""
+        return self.jwks is not None or self.jwks_url is not None
+
+
+def clients(file: Path | None) -> tuple[Client, ...]:
+    """Read the registered clients; raises ValueError with the file's name, the client's and what is wrong."""
+    if file is None:
+        return ()
+    return _read(file)[0]
+
+
+class Clients:
+    """The clients of a file as it is now.
+
+    A file that becomes wrong while the server serves changes nothing, and is told in the log.
+    Raises ValueError where it is wrong at start.
+    """
+
+    def __init__(self, file: Path | None) -> None:
+        self._file = file
+        self._files: tuple[Path, ...] = () if file is None else (file,)
+        self._seen: tuple[object, ...] = ()
+        self._known: Mapping[str, Client] = {}
+        if file is not None:
+            self._seen = self._stamps()
+            self._go_by(*_read(file))
+
+    @property
+    def known(self) -> Mapping[str, Client]:
+        """The clients by name: another mapping once the file has changed."""
+        if self._file is not None and (stamps := self._stamps()) != self._seen:
+            self._seen = stamps
+            try:
+                self._go_by(*_read(self._file))
+                logger.info("%s has changed: its clients are the registered ones", self._file)
+            except ValueError as wrong:
+                logger.error("the registered clients stay as they were: %s", wrong)  # noqa: TRY400 - the file is named
+        return self._known
+
+    def _go_by(self, listed: tuple[Client, ...], files: tuple[Path, ...]) -> None:
+        self._known = {each.name: each for each in listed}
+        if (
+            files != self._files
+        ):  # read again once they are watched: they may have changed meanwhile
+            self._files, self._seen = files, ()
+
+    def _stamps(self) -> tuple[object, ...]:
+        return tuple(_stamp(each) for each in self._files)
+
+
+def _stamp(file: Path) -> object:
+    try:
+        found = os.stat(file)  # noqa: PTH116 - at each request: Path.stat takes twice as long
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def _read(file: Path) -> tuple[tuple[Client, ...], tuple[Path, ...]]:
+    """Return the clients of a file, and the files that say who they are."""
+    try:
+        return of_text(file.read_text(), file.parent, file)
+    except (OSError, ValueError) as wrong:
+        raise ValueError(f"{file} does not say who the clients are: {wrong}") from None
+
+
+def of_text(
+    written: str, folder: Path, *files: Path
+) -> tuple[tuple[Client, ...], tuple[Path, ...]]:
+    """Read the clients of a file's text, and the files of keys that it names; raises ValueError."""
+    tables = tomllib.loads(written)
+    only(tables, {"client"}, "the file")
+    if not isinstance(tables.get("client"), list):
+        raise ValueError("it has no [[client]] tables.")  # noqa: TRY004 - the file is wrong
+    read = list(files)
+    found = tuple(_client(each, folder, read) for each in tables["client"])
+    _refuse_twins(found)
+    return found, tuple(read)
+
+
+def _refuse_twins(found: tuple[Client, ...]) -> None:
+    for what, listed in (
+        ("name", [(each.name, each.name) for each in found]),
+        ("token_sha256", [(token, each.name) for each in found for token in each.tokens]),
+    ):
+        seen: dict[str, str] = {}
+        for key, name in listed:
+            if key in seen:
+                raise ValueError(f"two clients, {seen[key]} and {name}, have the same {what}.")
+            seen[key] = name
+
+
+def _client(table: dict[str, Any], folder: Path, read: list[Path]) -> Client:
+    try:
+        name = text(table, "name")
+    except KeyError:
+        raise ValueError("a [[client]] has no name.") from None
+    whose = f"the client {name}"
+    if name in RESERVED or not name.isprintable():
+        raise ValueError(f"{whose} needs another name: {', '.join(sorted(RESERVED))} are taken.")
+    only(table, _KEYS, whose)
+    try:
+        found = Client(
+            name,
+            tokens=hashes(table.get("token_sha256", ()), "token_sha256", whose, _HASHED),
+            hospitals=hospitals(table["hospitals"], whose) if "hospitals" in table else frozenset(),
+            scopes=scopes.registered(text(table, "scopes")) if "scopes" in table else None,
+            jwks=_jwks(table["jwks"], folder, read) if "jwks" in table else None,
+            jwks_url=_url(text(table, "jwks_url")) if "jwks_url" in table else None,
+            doors=_doors(table.get("doors", list(DOORS))),
+            revoked=_flag(table.get("revoked", False)),
+        )
+    except (ValueError, TypeError, OSError) as wrong:
+        said = str(wrong)
+        raise ValueError(said if whose in said else f"{whose}: {said}") from None
+    _refuse_useless(found, whose)
+    return found
+
+
+_HASHED = 'printf %s "$TOKEN" | sha256sum'
+
+
+def _refuse_useless(client: Client, whose: str) -> None:
+    if not (client.tokens or client.has_keys or client.revoked):
+        raise ValueError(
+            f"{whose} cannot be known by anything: give jwks_url, jwks or token_sha256."
+        )
+    if client.jwks is not None and client.jwks_url is not None:
+        raise ValueError(f"{whose} has jwks and jwks_url: its keys are in one place.")
+    if client.has_keys and client.scopes is None:
+        raise ValueError(f"{whose} has keys, and needs the scopes that it may ask for.")
+
+
+def _jwks(given: Any, folder: Path, read: list[Path]) -> bytes:
+    """Return the keys of a table, or of the file that it names; raises ValueError for useless ones."""
+    if isinstance(given, str):
+        file = folder / given
+        read.append(file)
+        given = decode(file.read_bytes())
+    public_keys.public(given)
+    return encode(given)
+
+
+def _url(written: str) -> str:
+    parts = urlsplit(written)
+    is_plain = not (parts.fragment or parts.username or parts.password)
+    if parts.scheme != "https" or not parts.hostname or not is_plain:
+        raise ValueError(f"jwks_url is an https URL without user and fragment, not {written}.")
+    return written
+
+
+def _doors(listed: Any) -> frozenset[str]:
+    if not isinstance(listed, list) or not listed or not set(listed) <= set(DOORS):
+        raise ValueError(f"doors is a list of {' and '.join(DOORS)}.")
+    return frozenset(listed)
+
+
+def _flag(given: Any) -> bool:
+    if not isinstance(given, bool):
+        raise ValueError("revoked is true or false.")  # noqa: TRY004 - the operator's text is wrong
+    return given

@@ -1,0 +1,172 @@
+"""The public keys of clients that publish them at a URL: fetched so that no one is asked who must not be.
+
+https://hl7.org/fhir/smart-app-launch/client-confidential-asymmetric.html#registering-a-client-communicating-public-keys
+"""
+
+import asyncio
+import ipaddress
+import re
+import socket
+import ssl
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+
+import httpx
+
+from fhir_server.access import public_keys
+from fhir_server.access.asking import tls
+from fhir_server.access.clients import Client
+from fhir_server.access.public_keys import Key
+from r4.json import decode
+
+SECONDS = 5.0
+LARGEST = 64 * 1024
+"""Most bytes of a JWKS."""
+USUAL, LEAST, LONGEST = 300, 60, 3600
+"""Seconds that a JWKS is remembered: where nothing is said, at least, and at most."""
+AGAIN = timedelta(seconds=60)
+"""How long after a fetch none follows, whatever kid is asked for."""
+_MAX_AGE = re.compile(r"(?:^|[,\s])max-age=(\d{1,9})\b", re.IGNORECASE)
+_OK = 200
+
+
+class UnreachableError(Exception):
+    """A JWKS cannot be had; says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A JWKS as its URL answers it, and for how many seconds it may be remembered."""
+
+    jwks: Any
+    seconds: int
+
+
+Fetch = Callable[[str], Awaitable[Fetched]]
+
+
+def fetcher(private_hosts: str, context: ssl.SSLContext | None = None) -> Fetch:
+    """Return what fetches a JWKS by https; private_hosts, by commas, may have private addresses."""
+    listed = frozenset(each.strip().lower() for each in private_hosts.split(",") if each.strip())
+    return partial(_fetch, private_hosts=listed, context=context)
+
+
+async def _fetch(
+    url: str, *, private_hosts: frozenset[str], context: ssl.SSLContext | None
+) -> Fetched:
+    """Fetch a JWKS: no redirect, no proxy, no compression, one address that was looked at before.
+
+    Raises UnreachableError.
+    """
+    parts = httpx.URL(url)
+    if parts.scheme != "https":
+        raise UnreachableError("its URL is not https")
+    try:
+        async with asyncio.timeout(SECONDS):
+            address = await _address(parts.host, parts.port or 443, private_hosts)
+            return await _asked(parts, address, context or tls())
+    except (TimeoutError, OSError, httpx.HTTPError, httpx.InvalidURL) as failure:
+        raise UnreachableError(f"its URL cannot be reached ({type(failure).__name__})") from None
+    except (ValueError, RecursionError, ArithmeticError):
+        raise UnreachableError("what its URL answers is not JSON") from None
+
+
+async def _asked(url: httpx.URL, address: str, context: ssl.SSLContext) -> Fetched:
+    headers = {"Host": url.netloc.decode("ascii"), "Accept-Encoding": "identity"}
+    headers["Accept"] = "application/jwk-set+json, application/json"
+    extensions = {"sni_hostname": url.host}  # by which the certificate is checked, too
+    raw = bytearray()
+    async with (
+        httpx.AsyncClient(verify=context, trust_env=False, timeout=SECONDS) as http,
+        http.stream(
+            "GET", url.copy_with(host=address), headers=headers, extensions=extensions
+        ) as answer,
+    ):
+        if answer.status_code != _OK or "content-encoding" in answer.headers:
+            raise UnreachableError(f"its URL answers {answer.status_code}, not a plain 200")
+        async for piece in answer.aiter_raw():
+            raw += piece
+            if len(raw) > LARGEST:
+                raise UnreachableError(f"what its URL answers is larger than {LARGEST} bytes")
+    return Fetched(decode(bytes(raw)), remembered(answer.headers.get("cache-control", "")))
+
+
+async def _address(host: str, port: int, private_hosts: frozenset[str]) -> str:
+    """Return an address of a host; raises UnreachableError where one of them is a private one.
+
+    That address is connected to: asked again, the name might lead elsewhere.
+    """
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    addresses = [str(each[4][0]) for each in found]
+    if host.lower() not in private_hosts and not all(map(_is_public, addresses)):
+        raise UnreachableError("its host has a private address: CSOR_JWKS_PRIVATE_HOSTS allows it")
+    return addresses[0]
+
+
+def _is_public(address: str) -> bool:
+    found = ipaddress.ip_address(address.partition("%")[0])
+    mapped = getattr(found, "ipv4_mapped", None) or found
+    return bool(mapped.is_global and not mapped.is_multicast)
+
+
+def remembered(cache_control: str) -> int:
+    """Return for how many seconds a Cache-Control lets a JWKS be remembered, within our bounds."""
+    said = _MAX_AGE.search(cache_control)
+    if "no-store" in cache_control.lower() or "no-cache" in cache_control.lower():
+        return LEAST
+    return min(max(int(said[1]), LEAST), LONGEST) if said else USUAL
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """What a URL answered: its keys, or why there are none; when, and until when that holds."""
+
+    keys: tuple[Key, ...]
+    problem: str
+    fetched: datetime
+    until: datetime
+
+
+class KeySets:
+    """The keys of clients, those at a URL remembered for as long as it says, within our bounds."""
+
+    def __init__(self, fetch: Fetch, now: Callable[[], datetime]) -> None:
+        self._fetch, self._now = fetch, now
+        self._held: dict[str, _Held] = {}
+        self._turns: dict[str, asyncio.Lock] = {}
+
+    async def key(self, client: Client, kid: str, algorithm: str) -> Key | None:
+        """Return the key that a client signs with, or None; raises UnreachableError.
+
+        A kid that is not known has the keys fetched anew, once a minute at most.
+        """
+        if client.jwks is not None:
+            return public_keys.named(public_keys.of_json(client.jwks), kid, algorithm)
+        if client.jwks_url is None:
+            return None
+        async with self._turns.setdefault(client.jwks_url, asyncio.Lock()):
+            held = self._held.get(client.jwks_url)
+            if held is None or self._is_due(held, kid, algorithm):
+                held = self._held[client.jwks_url] = await self._asked(client.jwks_url)
+        if held.problem:
+            raise UnreachableError(held.problem)
+        return public_keys.named(held.keys, kid, algorithm)
+
+    def _is_due(self, held: _Held, kid: str, algorithm: str) -> bool:
+        """Tell whether keys are fetched anew: too old, or without the one that is asked for."""
+        now = self._now()
+        is_missing = public_keys.named(held.keys, kid, algorithm) is None
+        return held.until <= now or (is_missing and held.fetched + AGAIN <= now)
+
+    async def _asked(self, url: str) -> _Held:
+        now = self._now()
+        try:
+            fetched = await self._fetch(url)
+        except UnreachableError as failure:
+            return _Held((), str(failure), now, now + AGAIN)
+        until = now + timedelta(seconds=fetched.seconds)
+        return _Held(public_keys.usable(fetched.jwks), "", now, until)

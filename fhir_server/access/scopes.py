@@ -1,0 +1,188 @@
+"""SMART scopes of clients: what they are, which are granted, and which each interaction needs.
+
+https://hl7.org/fhir/smart-app-launch/scopes-and-launch-context.html
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+from r4 import definitions
+from r4.issue import FhirError, Issue, error
+
+LETTERS = "cruds"
+"""Create, read, update, delete, search: in this order."""
+EVERY = "*"
+"""Every type, in a scope and in a need."""
+TYPE = ""
+"""The type in the path, in a need; every type where the path has none."""
+_SCOPE = re.compile(r"(?P<whose>\w+)/(?P<type>\*|\w+)\.(?P<letters>[\w*]+)(?:\?(?P<query>.+))?")
+_FIRST_VERSION = {"read": "rs", "write": "cud", "*": "cruds"}
+
+Need = tuple[str, str]
+"""Letters, and of which type."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """`system/Type.letters?query`: what may be done with the resources of a type that a query finds."""
+
+    type: str
+    letters: str
+    query: str = ""
+
+    def __str__(self) -> str:
+        return f"system/{self.type}.{self.letters}" + (f"?{self.query}" if self.query else "")
+
+
+_READING, _ALL = (("rs", EVERY),), ((LETTERS, EVERY),)
+_OF_TERMS = (("r", TYPE),)
+NEEDS: Mapping[str, tuple[Need, ...]] = {
+    "capabilities": (),
+    "smart-configuration": (),
+    "read": (("r", TYPE),),
+    "vread": (("r", TYPE),),
+    "history-instance": (("r", TYPE),),
+    "search-type": (("s", TYPE),),
+    "search-compartment": (("s", TYPE),),
+    "history-type": (("s", TYPE),),
+    "search-system": (("s", EVERY),),
+    "history-system": (("s", EVERY),),
+    "create": (("c", TYPE),),
+    "update": (("u", TYPE),),
+    "patch": (("u", TYPE),),
+    "delete": (("d", TYPE),),
+    "transaction": (),
+    "$validate": (("r", TYPE),),
+    "$lastn": (("s", TYPE),),
+    "$validate-code": _OF_TERMS,
+    "$expand": _OF_TERMS,
+    "$lookup": _OF_TERMS,
+    "$subsumes": _OF_TERMS,
+    "$translate": _OF_TERMS,
+    "$closure": (("r", "ConceptMap"),),
+    "$status": (("r", TYPE),),
+    **dict.fromkeys(
+        (
+            "$everything", "$grade", "$stats", "$assemble", "$populate", "$extract", "$carry-over",
+            "$document", "$pdf", "$mdm", "$convert", "$collect-data", "$care-gaps",
+            "$data-requirements", "$events", "$export", "$bulk",
+        ),
+        _READING,
+    ),
+    **dict.fromkeys(
+        (
+            "$process-message", "$process-response", "$process-cda", "$sign", "$addend", "$correct",
+            "$evaluate", "$import", "$purge", "process-message",
+        ),
+        _ALL,
+    ),
+}  # fmt: skip
+"""What each interaction and operation needs, by its code; what is not here nobody with scopes may do.
+
+Operations that look at, or write, more types than their path names need every type. The entries of
+a transaction or batch need what they would need alone. `process-message` is HL7 v2 over HTTP.
+"""
+
+
+class InsufficientScopeError(FhirError):
+    """A 403 that says which scopes would do."""
+
+    def __init__(self, issues: list[Issue], needed: Iterable[object]) -> None:
+        super().__init__(403, issues)
+        self.scope = " ".join(str(each) for each in needed)
+
+
+def parse(written: str) -> Scope:
+    """Read a scope of a client; raises ValueError that says how to write it."""
+    found = _SCOPE.fullmatch(written)
+    if found is None or found["whose"] != "system":
+        raise ValueError(f"{written} is no scope of a client: write system/Patient.rs, say.")
+    kind, letters = found["type"], found["letters"]
+    if kind != EVERY and kind not in definitions.resource_types():
+        raise ValueError(f"{written}: {kind} is no resource type of FHIR R4.")
+    if letters in _FIRST_VERSION:
+        wanted = f"system/{kind}.{_FIRST_VERSION[letters]}"
+        raise ValueError(f"{written} is a scope of SMART 1: write {wanted}.")
+    if letters != "".join(each for each in LETTERS if each in letters):
+        raise ValueError(f"{written}: the letters after the type are some of {LETTERS}, in order.")
+    return Scope(kind, letters, found["query"] or "")
+
+
+def registered(written: str) -> tuple[str, ...]:
+    """Read the scopes of a client's registration; raises ValueError for one that cannot be kept."""
+    found = tuple(parse(each) for each in written.split())
+    if not found:
+        raise ValueError("there are no scopes: write system/Patient.rs, say.")
+    if narrowed := [each for each in found if each.query]:
+        raise ValueError(f"{narrowed[0]}: scopes with a query are not supported here.")
+    return tuple(dict.fromkeys(str(each) for each in found))
+
+
+def granted(mine: Iterable[str], asked: str) -> tuple[str, ...]:
+    """Return what is both registered and asked for; nothing of a scope with a query.
+
+    Raises ValueError for what is no scope of a client, and where nothing is left.
+    """
+    wanted = [parse(each) for each in asked.split()]
+    found = [
+        str(both)
+        for one in wanted
+        for other in map(parse, mine)
+        if (both := _both(one, other)) is not None
+    ]
+    if not found:
+        said = " ".join(mine)
+        raise ValueError(f"Nothing of this is granted: this client may ask for {said}.")
+    return tuple(dict.fromkeys(found))
+
+
+def _both(one: Scope, other: Scope) -> Scope | None:
+    letters = "".join(each for each in one.letters if each in other.letters)
+    kinds = {one.type, other.type} - {EVERY}
+    if one.query or not letters or len(kinds) > 1:
+        return None
+    return Scope(kinds.pop() if kinds else EVERY, letters)
+
+
+@lru_cache(maxsize=1024)
+def _letters(scopes: tuple[str, ...]) -> Mapping[str, frozenset[str]]:
+    """Map each type to its letters; of a scope with a query, none: it would be kept by nobody."""
+    found: dict[str, frozenset[str]] = {}
+    for each in map(parse, scopes):
+        if not each.query:
+            found[each.type] = found.get(each.type, frozenset()) | frozenset(each.letters)
+    return found
+
+
+def covers(scopes: tuple[str, ...], letters: str, resource_type: str) -> bool:
+    """Tell whether scopes let all of the letters be done with a type."""
+    held = _letters(scopes)
+    mine = held.get(EVERY, frozenset()) | held.get(resource_type, frozenset())
+    return mine.issuperset(letters)
+
+
+def require(
+    name: str, scopes: tuple[str, ...], interaction: str, resource_type: str | None = None
+) -> None:
+    """Raise InsufficientScopeError unless scopes let a client, by name, do an interaction on a type."""
+    needed = NEEDS.get(interaction)
+    if needed is None:
+        text = f"{name} may not {interaction}: no scope lets a client do that."
+        raise InsufficientScopeError([error("forbidden", text)], ())
+    require_each(name, scopes, ((each, kind or resource_type or EVERY) for each, kind in needed))
+
+
+def require_each(name: str, scopes: tuple[str, ...], needs: Iterable[Need]) -> None:
+    """Raise InsufficientScopeError, with all that is missing, unless scopes cover every need."""
+    if missing := list(_missing(scopes, needs)):
+        listed = " ".join(str(each) for each in missing)
+        text = f"The token of {name} does not reach here: that needs the scopes {listed}."
+        raise InsufficientScopeError([error("forbidden", text)], missing)
+
+
+def _missing(scopes: tuple[str, ...], needs: Iterable[Need]) -> Iterator[Scope]:
+    for letters, kind in dict.fromkeys(needs):
+        if not covers(scopes, letters, kind):
+            yield Scope(kind, letters)

@@ -1,0 +1,213 @@
+"""The token endpoint of SMART Backend Services, with introspection and revocation, beside the FHIR endpoint.
+
+https://hl7.org/fhir/smart-app-launch/backend-services.html, RFC 7662, RFC 7009
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
+from urllib.parse import parse_qsl
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from fhir_server.access import REGISTRY, Callers, principal_of, scopes, token_hash
+from fhir_server.access.assertions import KIND, WINDOW, Assertions, OAuthError
+from fhir_server.access.clients import Client
+from fhir_server.access.jwks import Fetch, KeySets
+from fhir_server.access.tokens import LIFE, Tokens
+from fhir_server.context import Context, Principal
+from fhir_server.interactions.capabilities import endpoints
+from fhir_server.rest.errors import logger
+from fhir_server.store.failure import place
+from r4.issue import FhirError
+from r4.json import encode
+
+_SECRET = {"Cache-Control": "no-store", "Pragma": "no-cache"}
+_FORM = "application/x-www-form-urlencoded"
+_LARGEST = 64 * 1024
+_MOST_FIELDS = 20
+_GRANT = "client_credentials"
+
+Form = Mapping[str, str]
+Answers = Callable[[Request, Form], Awaitable[tuple[str, Mapping[str, object] | None]]]
+"""Answers a form: returns who asked, for the audit, and what is answered, which may be nothing."""
+
+
+class Door:
+    """Gives tokens to clients that prove who they are, tells whose a token is, and ends it."""
+
+    def __init__(self, made: Context, callers: Callers, tokens: Tokens, fetch: Fetch) -> None:
+        self.context, self.callers, self.tokens = made, callers, tokens
+        audience = endpoints(made)["token"]
+        keys = KeySets(fetch, made.now)
+        self.assertions = Assertions(callers.registered, keys, audience, made.now)
+
+    def routes(self) -> list[BaseRoute]:
+        """Return the routes of tokens, each of which takes a form by POST."""
+        answered = {"token": self.token, "introspect": self.introspect, "revoke": self.revoke}
+        return [
+            Route(f"/{name}", self._answering(name, answer), methods=["POST"])
+            for name, answer in answered.items()
+        ]
+
+    async def token(self, request: Request, form: Form) -> tuple[str, Mapping[str, object]]:
+        """POST /token: give a token for an assertion, with what of the scopes is the client's."""
+        if form.get("grant_type") != _GRANT:
+            text = f"The grant_type that is supported is {_GRANT}."
+            raise OAuthError("unsupported_grant_type", text)
+        client = await self._client(request, form)
+        try:
+            given = scopes.granted(client.scopes or (), form.get("scope", ""))
+        except ValueError as wrong:
+            raise OAuthError("invalid_scope", str(wrong), client.name) from None
+        return client.name, {
+            "access_token": self.tokens.issue(client, given),
+            "token_type": "bearer",
+            "expires_in": int(LIFE.total_seconds()),
+            "scope": " ".join(given),
+        }
+
+    async def introspect(self, request: Request, form: Form) -> tuple[str, Mapping[str, object]]:
+        """POST /introspect: tell a client of its own token, and the registry of anybody's."""
+        caller = await self._caller(request, form)
+        digest = _hash(form, caller)
+        found = self.tokens.of(digest)
+        client = found.client if found else self._holder(digest)
+        is_registered = client is not None and self._registered(client)
+        if client is None or not is_registered or not _is_told(caller, client):
+            return caller.name, {"active": False}
+        given = client.scopes if found is None else found.scopes
+        told: dict[str, object] = {
+            "active": True,
+            "client_id": client.name,
+            "sub": client.name,
+            "token_type": "bearer",
+        }
+        if given is not None:
+            told["scope"] = " ".join(given)
+        if found is not None:
+            told |= {"iat": _seconds(found.issued), "exp": _seconds(found.expires)}
+        return caller.name, told
+
+    async def revoke(self, request: Request, form: Form) -> tuple[str, None]:
+        """POST /revoke: end a token; nothing where there is none, as RFC 7009 has it."""
+        caller = await self._caller(request, form)
+        digest = _hash(form, caller)
+        found = self.tokens.of(digest)
+        client = found.client if found else self._holder(digest)
+        if client is not None and not _is_told(caller, client):
+            text = "This token is another client's."
+            raise OAuthError("unauthorized_client", text, caller.name)
+        if client is not None and found is None:
+            text = "A token that the operator has registered ends by `client revoke` or `rotate`."
+            raise OAuthError("unsupported_token_type", text, caller.name)
+        self.tokens.end(digest)
+        return caller.name, None
+
+    async def _client(self, request: Request, form: Form) -> Client:
+        """Return who has signed the assertion of a form; raises OAuthError."""
+        if form.get("client_assertion_type") != KIND or "client_assertion" not in form:
+            text = f"Send a client_assertion with the client_assertion_type {KIND}."
+            raise OAuthError("invalid_client", text)
+        address = request.client.host if request.client else ""
+        found = await self.assertions.client(form["client_assertion"], address)
+        if form.get("client_id", found.name) != found.name:
+            text = "The client_id is another one than the iss of the assertion."
+            raise OAuthError("invalid_client", text, found.name)
+        return found
+
+    async def _caller(self, request: Request, form: Form) -> Principal:
+        """Return who asks about a token: by an assertion, a bearer token, or on this machine."""
+        if "client_assertion" in form:
+            return principal_of(await self._client(request, form))
+        host = request.client.host if request.client else None
+        try:
+            found = self.callers.identify(host, dict(request.scope["headers"]), "POST")
+        except FhirError as refusal:
+            text = "Send the bearer token of a client, or a client_assertion."
+            raise OAuthError("invalid_client", text, status=refusal.status) from None
+        if found.patient is not None:
+            raise OAuthError("invalid_client", "A session has no tokens.", status=403)
+        return found
+
+    def _holder(self, digest: str) -> Client | None:
+        """Return the client that the operator has registered with a token, or None."""
+        known = self.callers.registered.known.values()
+        return next((each for each in known if digest in each.tokens), None)
+
+    def _registered(self, client: Client) -> bool:
+        """Tell whether a client is registered still as it was when its token was given."""
+        return self.callers.registered.known.get(client.name) == client and not client.revoked
+
+    def _answering(self, name: str, answer: Answers) -> Callable[[Request], Awaitable[Response]]:
+        """Return what answers one route: JSON, never to be kept; who asked is recorded, refusals too."""
+
+        async def answering(request: Request) -> Response:
+            try:
+                who, told = await answer(request, await _form(request))
+            except OAuthError as refusal:
+                return self._refused(name, refusal)
+            except Exception as unforeseen:
+                logger.error("500 %s %s", name, place(unforeseen))
+                text = "The server failed; it has been logged."
+                return self._refused(name, OAuthError("server_error", text, status=500))
+            self.context.audit.record(who, name, status=200)
+            content = b"" if told is None else encode(told)
+            return Response(content, 200, _SECRET, None if told is None else "application/json")
+
+        return answering
+
+    def _refused(self, name: str, refusal: OAuthError) -> Response:
+        self.context.audit.record(refusal.client or "unknown", name, status=refusal.status)
+        said = _ascii(refusal.description)
+        logger.warning("%s refused to %s: %s", name, refusal.client or "unknown", said)
+        headers = dict(_SECRET)
+        if refusal.status == 429:  # noqa: PLR2004
+            headers["Retry-After"] = str(int(WINDOW.total_seconds()))
+        if refusal.status == 401:  # noqa: PLR2004
+            headers["WWW-Authenticate"] = "Bearer"
+        body = encode({"error": refusal.error, "error_description": said})
+        return Response(body, refusal.status, headers, "application/json")
+
+
+async def _form(request: Request) -> Form:
+    """Read a form; raises OAuthError `invalid_request` for another body, a large one, or twins."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    raw = bytearray()
+    async for piece in request.stream():
+        raw += piece
+        if len(raw) > _LARGEST:
+            text = f"The form is larger than {_LARGEST} bytes."
+            raise OAuthError("invalid_request", text, status=413)
+    if kind != _FORM:
+        raise OAuthError("invalid_request", f"Send a form: Content-Type {_FORM}.")
+    try:
+        pairs = parse_qsl(raw.decode("utf-8"), keep_blank_values=True, max_num_fields=_MOST_FIELDS)
+    except ValueError:
+        raise OAuthError("invalid_request", "The form cannot be read.") from None
+    if len(dict(pairs)) < len(pairs):
+        raise OAuthError("invalid_request", "A parameter of the form is there twice.")
+    return dict(pairs)
+
+
+def _hash(form: Form, caller: Principal) -> str:
+    if not form.get("token"):
+        raise OAuthError("invalid_request", "The form has no token.", caller.name)
+    return token_hash(form["token"])
+
+
+def _is_told(caller: Principal, client: Client) -> bool:
+    """Tell whether a caller may know of a client's tokens: its own, or the registry's system any."""
+    is_registry = REGISTRY in caller.roles and caller.scopes is None
+    return is_registry or caller.name == client.name
+
+
+def _seconds(moment: datetime) -> int:
+    return int(moment.timestamp())
+
+
+def _ascii(text: str) -> str:
+    """Write a description with the characters that RFC 6749 lets it have."""
+    plain = text.replace('"', "'").replace("\\", "/")
+    return "".join(each if " " <= each <= "~" else "?" for each in plain)

@@ -1,0 +1,175 @@
+"""`client`: register, list, revoke and rotate, in a file whose other lines stay as they were."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from fhir_server.__main__ import main
+from fhir_server.access import clients, identify, token_hash
+from fhir_server.commands.client_file import changed
+from r4.issue import FhirError
+from tests.support.backend import ELLIPTIC, JWKS, RSA, public
+
+BEFORE = """# Who calls the registry.
+[[client]]
+name = "reports"                 # the registry's own
+token_sha256 = [
+  "{0}",
+]
+scopes = "system/*.rs"
+
+# Nobody but Leeds.
+[[client]]
+name = "leeds"
+scopes = "system/Patient.rs"
+jwks_url = "https://epr.example/jwks.json"
+""".replace("{0}", "a" * 64)
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    found = tmp_path / "clients.toml"
+    monkeypatch.setenv("CSOR_CLIENTS", str(found))
+    monkeypatch.setenv("CSOR_BASE_URL", "https://registry.example/fhir")
+    (tmp_path / "keys.json").write_text(json.dumps(JWKS))
+    monkeypatch.chdir(tmp_path)
+    return found
+
+
+def run(*arguments: str) -> None:
+    assert main(["client", *arguments]) == 0
+
+
+def shown(capsys: pytest.CaptureFixture[str]) -> str:
+    """Return the token that was shown."""
+    found = re.search(r"bearer token\s+(\S+) \(shown this once\)", capsys.readouterr().out)
+    assert found is not None
+    return found[1]
+
+
+def test_a_client_with_keys_is_added_and_its_vendor_told_what_it_needs(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("add", "oxford", "--jwks", "keys.json", "--scopes", "system/Patient.rs", "--hospital", "RTH",
+        "--hospital", "RGT", "--door", "fhir", "--reason", 'the "engine"')  # fmt: skip
+    (found,) = clients(file)
+    assert (found.name, found.hospitals, found.doors) == ("oxford", {"RTH", "RGT"}, {"fhir"})
+    assert json.loads(found.jwks or b"") == JWKS
+    assert file.stat().st_mode & 0o777 == 0o600
+    letter = capsys.readouterr().out
+    for said in (
+        "https://registry.example/fhir/.well-known/smart-configuration",
+        "https://registry.example/token", "oxford (iss and sub", "keys elliptic, rsa",
+        "system/Patient.rs", "RGT RTH", "RS384, ES384, RS512",
+    ):  # fmt: skip
+        assert said in letter
+
+
+def test_a_token_is_shown_once_and_only_its_hash_is_kept(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("add", "monitor", "--token")
+    token = shown(capsys)
+    assert len(token) == 43
+    assert token not in file.read_text()
+    assert clients(file)[0].tokens == (token_hash(token),)
+    run("list")
+    assert (
+        capsys.readouterr().out
+        == "monitor\tregistered\tregistry\t1 bearer token\tfhir hl7v2\teverything\n"
+    )
+
+
+def test_what_else_stands_in_the_file_stays_as_it_was(file: Path) -> None:
+    file.write_text(BEFORE)
+    run("add", "oxford", "--jwks-url", "https://oxford.example/jwks", "--scopes", "system/*.rs")
+    assert file.read_text().startswith(BEFORE)
+    run("revoke", "reports")
+    assert file.read_text().startswith(BEFORE.replace('*.rs"\n', '*.rs"\nrevoked = true\n'))
+    assert [(each.name, each.revoked) for each in clients(file)] == [
+        ("reports", True), ("leeds", False), ("oxford", False),
+    ]  # fmt: skip
+
+
+def test_a_token_is_rotated_while_the_one_before_stays_good(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("add", "monitor", "--token")
+    first = shown(capsys)
+    run("rotate", "monitor")
+    second = shown(capsys)
+    for token in (first, second):
+        assert identify(None, f"Bearer {token}", clients(file)).name == "monitor"
+    run("rotate", "monitor", "--finish")
+    assert identify(None, f"Bearer {second}", clients(file)).name == "monitor"
+    with pytest.raises(FhirError):
+        identify(None, f"Bearer {first}", clients(file))
+
+
+def test_keys_take_the_place_of_keys_and_of_tokens(file: Path) -> None:
+    file.write_text(BEFORE)
+    run("rotate", "leeds", "--jwks", "keys.json")
+    run("rotate", "reports", "--jwks-url", "https://reports.example/jwks")
+    run("rotate", "reports", "--finish")
+    reports, leeds = clients(file)
+    assert (leeds.jwks_url, json.loads(leeds.jwks or b"")) == (None, JWKS)
+    assert (reports.jwks_url, reports.tokens) == ("https://reports.example/jwks", ())
+    assert "# Nobody but Leeds." in file.read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("add", "leeds", "--token"), "two clients, leeds and leeds"),
+        (("add", "local", "--token"), "needs another name"),
+        (("add", "a", "--jwks", "keys.json"), "needs the scopes"),
+        (("add", "a", "--jwks", "private.json", "--scopes", "system/*.rs"), "is not public"),
+        (("add", "a", "--jwks", "absent.json", "--scopes", "system/*.rs"), "absent.json"),
+        (("add", "a", "--token", "--scopes", "system/Patient.write"), "write system/Patient.cud"),
+        (("add", "a", "--token", "--hospital", "oxford"), "no ODS code"),
+        (("revoke", "nobody"), "no client is named nobody"),
+        (("rotate", "nobody"), "no client is named nobody"),
+        (("rotate", "reports", "--jwks-url", "http://reports.example"), "https URL"),
+    ],
+)
+def test_what_cannot_be_done_is_said_and_changes_nothing(
+    file: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], reason: str
+) -> None:
+    file.write_text(BEFORE)
+    secret = {**ELLIPTIC.as_dict(private=True), "kid": "one"}
+    Path("private.json").write_text(json.dumps({"keys": [public(RSA, "rsa"), secret]}))
+    assert main(["client", *arguments]) == 1
+    assert reason in capsys.readouterr().err
+    assert file.read_text() == BEFORE
+    assert sorted(each.name for each in file.parent.iterdir()) == [
+        "clients.toml", "keys.json", "private.json",
+    ]  # fmt: skip
+
+
+def test_without_the_setting_it_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("CSOR_CLIENTS", raising=False)
+    assert main(["client", "list"]) == 1
+    assert "Set CSOR_CLIENTS" in capsys.readouterr().err
+
+
+def test_a_revoked_client_is_not_rotated(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file.write_text(BEFORE)
+    run("revoke", "leeds")
+    assert main(["client", "rotate", "leeds"]) == 1
+    assert "leeds is revoked" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'client = [{ name = "a", token_sha256 = "b" }]\n',
+        '[[client]]\nname = "a"\nreason = """\n[[client]]\nrevoked = false\n"""\n',
+    ],
+)
+def test_an_entry_that_cannot_be_told_from_the_rest_is_left_alone(text: str) -> None:
+    with pytest.raises(ValueError, match="do it in an editor"):
+        changed(text, "a", {"revoked": True})
