@@ -17,6 +17,8 @@ from fhir_server.store.concepts.releases import Systems
 from fhir_server.store.connection import Database, reading
 from fhir_server.store.metrics import Metrics
 from fhir_server.store.packages import Held, generation
+from fhir_server.store.seen import Seen, whole
+from fhir_server.store.view import view
 from mappings.hl7v2 import Engine, MappingContext, own
 from outcome_engine.parameter_files.parameter_file import NONE, Parameters
 from profiles import Options
@@ -27,13 +29,17 @@ from r4.definitions.catalogue import Catalogue
 from r4.json import Resource
 from terminology import Terminology
 
+HOSPITAL = "hospital"
+"""The role of a hospital's own systems, which see its children alone."""
+
 
 @dataclass(frozen=True, slots=True)
 class Principal:
     """Who asks: a name for the audit, and the roles that the access layer knows.
 
     patient: the one child that is seen, as `Patient/1`; None for whoever is not confined to one. Whoever
-    is signs as `practitioner` and for `hospital`, local references as well.
+    is signs as `practitioner` and for `hospital`, local references as well. hospitals: the ODS codes whose
+    children the role "hospital" sees and writes of. scopes: what is granted of SMART's; None: no limit.
     """
 
     name: str
@@ -41,6 +47,13 @@ class Principal:
     patient: str | None = None
     practitioner: str | None = None
     hospital: str | None = None
+    hospitals: frozenset[str] = frozenset()
+    scopes: tuple[str, ...] | None = None
+
+    @property
+    def is_narrowed(self) -> bool:
+        """Whether it is one that sees a part alone: of a hospital's, whatever else it may be."""
+        return HOSPITAL in self.roles
 
 
 PACKAGES = ("terminology", "profiles", "questionnaires", "mappings", "outcome_engine")
@@ -173,8 +186,11 @@ class Context:
         )
 
     def asked_by(self, principal: Principal) -> "Context":
-        """Return this context for another principal."""
-        return replace(self, principal=principal)
+        """Return this context for another principal; a hospital's sees a part of the database."""
+        database = whole(self.database)
+        if principal.is_narrowed:
+            database = Seen(database, view(sorted(principal.hospitals)))
+        return replace(self, principal=principal, database=database)
 
     @contextmanager
     def underway(self) -> Iterator[None]:

@@ -10,6 +10,7 @@ Index rows outlive their version: a page of a search is what was current when th
 from sqlmodel import SQLModel
 
 from fhir_server.store.tables.applied import AppliedMoment
+from fhir_server.store.tables.custody import Custody, Site
 from fhir_server.store.tables.inbox import InboxMessage
 from fhir_server.store.tables.index import (
     SearchDate,
@@ -60,6 +61,7 @@ __all__ = (
     "ConceptName",
     "ConceptReplacement",
     "Content",
+    "Custody",
     "DeadLetter",
     "InboxMessage",
     "Job",
@@ -72,6 +74,7 @@ __all__ = (
     "SearchNumber",
     "SearchReference",
     "SearchString",
+    "Site",
     "StoredConcept",
     "StoredResource",
     "SubscriptionCursor",
@@ -97,7 +100,7 @@ COLUMNS = {
             "resource", "content", "search_date", "search_number", "search_string",
             "search_reference", "search_identifier", "audit", "concept", "concept_name",
             "concept_edge", "concept_member", "concept_replacement", "concept_image",
-            "concept_load",
+            "concept_load", "custody", "site",
         )
     },
 }  # fmt: skip
