@@ -3,7 +3,8 @@
 Callers on this machine (a loopback address) and clients that the operator has registered with a bearer
 token act for the registry as a whole. A surgeon whom an EPR has launched has a session, by its cookie,
 and may do with one child's note what `SURGEON_MAY` lists. A parent who has opened a survey has a sitting,
-by another cookie, and may do what `PARENT_MAY` lists, none of which is FHIR.
+by another cookie, and may do what `PARENT_MAY` lists, none of which is FHIR. A hospital's own system may
+do what `hospital.HOSPITAL_MAY` lists, and sees its own children alone (`store.view`).
 """
 
 import hashlib
@@ -15,8 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from fhir_server.access import hospital
 from fhir_server.access.sessions import Sessions
-from fhir_server.context import Principal
+from fhir_server.context import HOSPITAL, Principal
 from fhir_server.settings import Settings
 from r4.issue import FhirError, error
 
@@ -184,7 +186,9 @@ def _addressed(headers: Mapping[bytes, bytes]) -> list[str]:
 
 def admit(principal: Principal, interaction: str, resource_type: str | None = None) -> None:
     """Let a principal do an interaction on a type, or raise FhirError 403."""
-    if REGISTRY in principal.roles:
+    if HOSPITAL in principal.roles and (why := hospital.refused(interaction, resource_type)):
+        raise FhirError(403, [error("forbidden", f"{principal.name}: {why}")])
+    if principal.roles & {REGISTRY, HOSPITAL}:
         return
     is_note = SURGEON in principal.roles and resource_type in SURGEON_MAY.get(interaction, ())
     is_survey = PARENT in principal.roles and interaction in PARENT_MAY

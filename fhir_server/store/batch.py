@@ -79,6 +79,7 @@ class _Batch:
         self.changed: dict[Named, tuple[Whose, Whose]] = {}
         self.children: set[int] = set()
         self.organizations: set[int] = set()
+        self.followed: list[int] = []
         self.words: dict[str, dict[str, frozenset[int]]] = defaultdict(dict)
         self.superseded: dict[int, int] = {}
         self.audit: list[Row] = []
@@ -259,8 +260,9 @@ class _Batch:
         said = each.resource or {}
         if previous is None and each.write.type == "Patient" and not said.keys() & _CONCERNING:
             return
-        was = None if previous is None else previous.whose
-        self.children.update(one for one in (was, whose) if one)
+        self.children.update(one for one in (previous and previous.whose, whose) if one)
+        if previous is not None and each.write.type == "Patient":
+            self.followed.append(previous.rid)
 
     def flush(self) -> None:
         """Store what is accepted."""
@@ -284,9 +286,12 @@ class _Batch:
         if self.superseded:
             self.connection.supersede(list(self.superseded.items()))
         self.writes, self.superseded, self.audit = {}, {}, []
+        if self.followed:
+            self.children |= custody.linked(self.connection, self.followed)
         custody.renew(self.connection, self.children, self.organizations)
         moved(self.connection, self.changed)
         self.children, self.organizations, self.changed = set(), set(), {}
+        self.followed = []
 
 
 def _current(connection: Connection, commits: Sequence[Commit]) -> Iterator[tuple[Named, _Version]]:

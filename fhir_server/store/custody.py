@@ -60,6 +60,16 @@ def renew(connection: Connection, children: Iterable[int], organizations: Iterab
         _replace(connection, "site", parts, _sites(connection, parts))
 
 
+def linked(reader: Reader, rids: Sequence[int]) -> set[int]:
+    """Return the Patients to whom versions of Patients are linked, be they superseded."""
+    found: set[int] = set()
+    for part in _parts(rids):
+        among = reader.dialect.among("rid", part)
+        sql = f"SELECT target FROM search_reference WHERE {among.text} AND param = {_LINK}"
+        found |= {row[0] for row in reader.read(sql, among.parameters)}
+    return found
+
+
 def everyone(reader: Reader) -> Pairs:
     """Return the whole of `custody`, as it follows from what is stored."""
     rows = reader.read(

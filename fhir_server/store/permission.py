@@ -12,12 +12,12 @@ from fhir_server.store.index import Named
 from fhir_server.store.owners import Indexed, Standing, stored
 from fhir_server.store.search.keys import place
 from fhir_server.store.view import View
-from fhir_server.store.whose import EVERYBODYS, REGISTRYS, Whose
+from fhir_server.store.whose import ABOUT_NOBODY, ALONE, EVERYBODYS, REGISTRYS, Whose
 from fhir_server.store.write import Commit, RefusedError
 from r4.json import Resource
 from r4.reference import literal
 
-_ADDED = frozenset({
+ADDED = frozenset({
     "Device", "Location", "Medication", "Practitioner", "PractitionerRole", "Substance",
 })  # fmt: skip
 """What is everybody's and a hospital may add to, but not change."""
@@ -25,7 +25,16 @@ _NAMING = {
     "Encounter": "serviceProvider", "EpisodeOfCare": "managingOrganization",
     "Patient": "managingOrganization",
 }  # fmt: skip
+_STRANGER = (
+    "This child is not one of the hospital's: send it together with an Encounter or an EpisodeOfCare of"
+    " the hospital."
+)
 _VOID = "entered-in-error"
+
+
+def is_writable(kind: str) -> bool:
+    """Tell whether a hospital may write resources of a type at all."""
+    return kind in ADDED or kind not in ABOUT_NOBODY | ALONE | {"MeasureReport"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +90,7 @@ def refuse(
     named = {each for one in (*written, *before.values()) for each in _named(one)}
     foreign = named - _own(connection, seen, named)
     visits = _foreign_visits(connection, seen, [*written, *before.values()], written)
-    wrong = []
+    wrong: list[tuple[Named | None, str]] = []
     for each in written:
         stood = current.get(each.named)
         earlier = before.get(each.named)
@@ -93,6 +102,8 @@ def refuse(
         )
         if reason:
             wrong.append((each.named, reason))
+    if allowed.claimed - allowed.owners:
+        wrong.append((None, _STRANGER))
     if wrong:
         raise RefusedError(tuple(wrong))
 
@@ -104,7 +115,7 @@ def _deletes(each: Indexed) -> str:
 def _is_not_theirs(each: Indexed, told: Whose, stood: Standing | None, allowed: Permitted) -> str:
     kind = each.write.type
     if told is EVERYBODYS:
-        if kind not in _ADDED:
+        if kind not in ADDED:
             return f"A {kind} is everybody's, and the registry's to write."
         return f"This {kind} is everybody's: it may be added to, not changed." if stood else ""
     if told is REGISTRYS:
@@ -112,10 +123,7 @@ def _is_not_theirs(each: Indexed, told: Whose, stood: Standing | None, allowed: 
     patients = {place(*one) for one in each.refers if one[0] == "Patient"}
     strangers = patients | {told} | ({stood.whose} if stood is not None else set())
     if strangers - allowed.owners - {EVERYBODYS}:
-        return (
-            "This child is not one of the hospital's: send it together with an Encounter or an"
-            " EpisodeOfCare of the hospital."
-        )
+        return _STRANGER
     return ""
 
 

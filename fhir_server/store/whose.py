@@ -32,14 +32,14 @@ ABOUT_NOBODY = frozenset({
     "TerminologyCapabilities", "ValueSet",
 })  # fmt: skip
 """The types whose resources are everybody's, unless they refer to somebody's."""
-_REGISTRYS = frozenset({"AuditEvent", "Bundle", "Group", "Subscription"})
+ALONE = frozenset({"AuditEvent", "Bundle", "Group", "Subscription"})
 """What is the registry's alone, whatever it says; a document follows the Provenance of its signature."""
 _FAMILY = frozenset({"Patient", "RelatedPerson"})
 
 
 def asks(resource: Resource, refers: Sequence[Named]) -> list[Named]:
     """List the resources of which has to be known whose they are, to tell it of this one."""
-    if resource["resourceType"] == "Patient" or resource["resourceType"] in _REGISTRYS:
+    if resource["resourceType"] == "Patient" or resource["resourceType"] in ALONE:
         return []
     if any(kind == "Patient" for kind, _ in refers):
         return [each for each in refers if each[0] == "QuestionnaireResponse"]
@@ -54,7 +54,7 @@ def whose(resource: Resource, refers: Sequence[Named], known: Mapping[Named, Who
     kind = resource["resourceType"]
     if kind == "Patient":
         return place("Patient", resource["id"])
-    if kind in _REGISTRYS or _is_the_familys(resource):
+    if kind in ALONE or _is_the_familys(resource):
         return REGISTRYS
     if kind == "MeasureReport" and resource.get("type") != "individual":
         return _of_many(resource, refers)
