@@ -15,15 +15,17 @@ from fhir_server.interactions.compartment import Owner
 from fhir_server.interactions.compartment import compartment as of_compartment
 from fhir_server.interactions.everything import everything
 from fhir_server.interactions.search import search
+from fhir_server.operations.document import document
 from fhir_server.store import verify
 from fhir_server.store.commit import commit
 from fhir_server.store.database import open_database
+from fhir_server.store.renewal import announce, renew
 from fhir_server.store.write import Commit, Write
 from r4.issue import FhirError
 from r4.json import Resource, decode, encode
 from tests.search.conftest import Registry
 from tests.support.databases import new_database
-from tests.support.wards import HOSPITALS, World, seen, world
+from tests.support.wards import HOSPITALS, ODS, World, seen, world
 
 QUERIES = """
 Observation?code=a
@@ -166,11 +168,27 @@ def compared(registry: Registry, folder: Path, seed: int) -> int:
                     matches += sum(len(page[2]) for page in wanted if isinstance(page, tuple))
                 for child in made.of("Patient"):
                     assert record(narrowed, child) == record(alone, child), (seed, hospital, child)
+        before = held(everybody)
+        registry.runner.run(everybody.database.driven(anew(everybody)))
+        assert held(everybody) == before
         with everybody.database.snapshot() as read:
             steps = list(verify.verify(read, everybody.database.dialect))
     owned = ("is not whose its body tells", "follows from nothing", "is not there")
     assert [e for step in steps for e in step.problems if e.what in owned] == []
     return matches
+
+
+async def anew(made: Context) -> None:
+    await made.database.write(announce)
+    await renew(made.database)
+
+
+def held(made: Context) -> list[Any]:
+    """Return whose everything is that stands, and which organisation has whom."""
+    read = made.database.read
+    current = "SELECT type, id, whose FROM resource WHERE superseded IS NULL ORDER BY rid"
+    tables = (read(f"SELECT * FROM {table}") for table in ("custody", "site"))  # noqa: S608 - ours
+    return [[tuple(row) for row in read(current)], *(sorted(map(tuple, rows)) for rows in tables)]
 
 
 def record(made: Context, child: str) -> Any:
@@ -183,6 +201,41 @@ def record(made: Context, child: str) -> Any:
         )
     except FhirError as refusal:
         return refusal.status, [each.diagnostics for each in refusal.issues]
+
+
+def test_a_signed_document_is_shown_to_whom_its_composition_is(
+    registry: Registry, tmp_path: Path
+) -> None:
+    """A document names nobody outside of itself: it follows the Provenance of its signature."""
+    child = {"reference": "Patient/c"}
+    when = "2024-05-01T00:00:00Z"
+    signed = {"resourceType": "Composition", "id": "n", "date": when, "subject": child}
+    sealed = {
+        "resourceType": "Bundle", "id": "d", "type": "document",
+        "entry": [{"resource": {**signed, "subject": {"reference": "urn:uuid:1"}}}],
+    }  # fmt: skip
+    targets = [{"reference": "Composition/n"}, {"reference": "Bundle/d"}]
+    number = [{"system": ODS, "value": "RA1"}]
+    listed: list[Resource] = [
+        {"resourceType": "Organization", "id": "o", "identifier": number},
+        {
+            "resourceType": "Patient",
+            "id": "c",
+            "managingOrganization": {"reference": "Organization/o"},
+        },
+        sealed,
+        {"resourceType": "Provenance", "id": "p", "recorded": when, "target": targets},
+        signed,
+    ]
+    writes = [Write(e["resourceType"], e["id"], 1, 1, encode(e)) for e in listed]
+    with stored(registry, tmp_path, []) as made:
+        registry.runner.run(commit(made.database, Commit(writes)))
+        for _ in range(2):
+            assert decode(document(asked_by(made, "RA1"), "n"))["id"] == "d"
+            assert search(asked_by(made, "RB2"), "Bundle", [("_id", "d")]).count(b"fullUrl") == 0
+            with pytest.raises(FhirError, match="not known"):
+                document(asked_by(made, "RB2"), "n")
+            registry.runner.run(made.database.driven(anew(made)))
 
 
 @pytest.mark.postgresql_slow

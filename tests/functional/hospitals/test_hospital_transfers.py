@@ -130,3 +130,37 @@ def test_what_was_filed_under_another_child_takes_its_history_out_of_sight(
     assert ask.get(SOUTH, f"/{where}/_history/1").status_code == 404
     assert ask.get(SOUTH, f"/Provenance/{source['id']}").status_code == 200
     assert ask.get(REGISTRY, f"/{where}/_history").json()["total"] == 2
+
+
+def test_a_ward_is_its_hospitals_whichever_that_is(ask: Asking, ward: Ward) -> None:
+    """An organisation that is part of a hospital has no code of its own."""
+    north, south = (
+        f"Organization/{next(iter(ask.ids(REGISTRY, f'/Organization?identifier={ODS}|{each}')))}"
+        for each in (NORTH, SOUTH)
+    )
+    told = {"resourceType": "Organization", "name": "Burns unit"}
+    unit = {**told, "partOf": {"reference": north}}
+    unit = ask(REGISTRY, "POST", "/Organization", json=unit).json()
+    inner = {**told, "partOf": {"reference": f"Organization/{unit['id']}"}}
+    inner = ask(REGISTRY, "POST", "/Organization", json=inner).json()
+    child = {"fullUrl": "urn:uuid:u", **post({"resourceType": "Patient", "active": True})}
+    provider = {"serviceProvider": {"reference": f"Organization/{inner['id']}"}}
+    sent = ask.send(NORTH, child, visit("urn:uuid:u", NORTH, **provider))
+    where = place(sent, 0)
+    assert ask.get(NORTH, f"/{where}").status_code == 200
+    moved = {**unit, "partOf": {"reference": south}}
+    assert ask(REGISTRY, "PUT", f"/Organization/{unit['id']}", json=moved).status_code == 200
+    assert [ask.get(who, f"/{where}").status_code for who in (NORTH, SOUTH)] == [404, 200]
+
+
+def test_a_child_that_was_purged_is_nobodys(ask: Asking, ward: Ward) -> None:
+    child = {"fullUrl": "urn:uuid:p", **post({"resourceType": "Patient", "active": True})}
+    sent = ask.send(NORTH, child, visit("urn:uuid:p", NORTH))
+    where, seen = place(sent, 0), place(sent, 1)
+    before = ask.made.database.read("SELECT count(*) FROM custody")[0][0]
+    purged = ask(REGISTRY, "POST", f"/{where}/$purge", json={
+        "resourceType": "Parameters", "parameter": [{"name": "reason", "valueString": "asked"}],
+    })  # fmt: skip
+    assert purged.status_code == 200, purged.text
+    assert ask.made.database.read("SELECT count(*) FROM custody")[0][0] == before - 1
+    assert [ask.get(NORTH, f"/{each}").status_code for each in (where, seen)] == [404, 404]
