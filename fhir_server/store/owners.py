@@ -158,15 +158,15 @@ def _dependent(connection: Connection, named: Named) -> Iterator[tuple[Named, Wh
         f"SELECT r.rid FROM {source.tables} WHERE {where} AND r.superseded IS NULL AND NOT r.deleted",
         [value for each in source.where for value in each.parameters],
     )
-    for each in stored(connection, [row[0] for row in rows]).values():
+    for each in stored(connection, [row[0] for row in rows], rowless=True).values():
         if each.resource is not None and named in asks(each.resource, each.refers):
             told = owners([each], {}, connection)[each.named]
             yield each.named, told
             yield from ((one, told) for one in each.refers if one[0] == "Bundle")
 
 
-def stored(reader: Reader, rids: Sequence[int]) -> dict[int, Indexed]:
-    """Return versions by their rows, in the order of these; their index rows are made anew."""
+def stored(reader: Reader, rids: Sequence[int], *, rowless: bool = False) -> dict[int, Indexed]:
+    """Return versions by their rows, in the order of these; their index rows are made anew, or none."""
     found: dict[int, Indexed] = {}
     for start in range(0, len(rids), _MANY):
         among = reader.dialect.among("r.rid", rids[start : start + _MANY])
@@ -176,14 +176,14 @@ def stored(reader: Reader, rids: Sequence[int]) -> dict[int, Indexed]:
             among.parameters,
         ):
             write = Write(kind, key, version, updated, body, deleted=bool(deleted))
-            found[rid] = indexed(write)
+            found[rid] = indexed(write, rowless=rowless)
     return found
 
 
-def indexed(write: Write) -> Indexed:
-    """Return a write with what follows from its body."""
+def indexed(write: Write, *, rowless: bool = False) -> Indexed:
+    """Return a write with what follows from its body; its index rows left out, if `rowless`."""
     if write.deleted:
         return Indexed(write, None, EMPTY, ())
     resource = decode(write.body)
     refers = referred(resource) if write.refers is None else write.refers
-    return Indexed(write, resource, rows(resource, refers), refers)
+    return Indexed(write, resource, EMPTY if rowless else rows(resource, refers), refers)

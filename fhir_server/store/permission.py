@@ -157,7 +157,7 @@ def _before(
 ) -> dict[Named, Indexed]:
     """Return the versions that are followed by what is written."""
     rids = [current[each.named].rid for each in written if each.named in current]
-    return {each.named: each for each in stored(connection, rids).values()}
+    return {each.named: each for each in stored(connection, rids, rowless=True).values()}
 
 
 def _foreign_visits(

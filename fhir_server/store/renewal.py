@@ -109,7 +109,7 @@ def _renew(connection: Connection, rids: Sequence[int]) -> None:
         connection.execute(f"DELETE FROM {table} WHERE {among.text}", among.parameters)
     found = stored(connection, rids)
     connection.insert(index_rows((r, e.rows) for r, e in found.items() if not e.write.deleted))
-    owning.record(connection, {rid: owning.of_itself(each) for rid, each in found.items()})
+    owning.tell(connection, found)
 
 
 def _set(connection: Connection, values: dict[str, str]) -> None:

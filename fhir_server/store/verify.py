@@ -172,7 +172,7 @@ def _owned(reader: "_Snapshot", versions: Sequence[_Version]) -> Iterator[Proble
     """Yield which current versions are not whose their bodies, and what they refer to, tell."""
     rids = [each.rid for each in versions if each.current and not each.deleted]
     try:
-        found = stored(reader, rids)
+        found = stored(reader, rids, rowless=True)
     except ValueError:
         return  # a body that is no JSON is a problem of its own
     among = reader.dialect.among("rid", rids)
