@@ -150,6 +150,7 @@ def add(context: Context, made: Plan, target: Target) -> list[Issue]:
 def _refuse_change(context: Context, made: Plan, target: Target, resource: Resource | None) -> None:
     if not made.signing:
         signed.refuse_change(context, target, resource)
+        signed.refuse_signing(context, target, resource)
 
 
 def _is_kept(made: Plan, target: Target) -> bool:

@@ -32,9 +32,15 @@ _STRANGER = (
 _VOID = "entered-in-error"
 
 
+_REGISTRYS = frozenset({
+    "Communication", "CommunicationRequest", "Consent", "MeasureReport", "Task",
+})  # fmt: skip
+"""What is about a child and the registry's to write: its reports, surveys, and what families decide."""
+
+
 def is_writable(kind: str) -> bool:
     """Tell whether a hospital may write resources of a type at all."""
-    return kind in ADDED or kind not in ABOUT_NOBODY | ALONE | {"MeasureReport"}
+    return kind in ADDED or kind not in ABOUT_NOBODY | ALONE | _REGISTRYS
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +120,11 @@ def _deletes(each: Indexed) -> str:
 
 def _is_not_theirs(each: Indexed, told: Whose, stood: Standing | None, allowed: Permitted) -> str:
     kind = each.write.type
+    if not is_writable(kind):
+        return f"A {kind} is the registry's to write."
     if told is EVERYBODYS:
         if kind not in ADDED:
-            return f"A {kind} is everybody's, and the registry's to write."
+            return f"This {kind} is not told to be about a child."
         return f"This {kind} is everybody's: it may be added to, not changed." if stood else ""
     if told is REGISTRYS:
         return f"This {kind} is not told to be about one child, by a reference to the Patient."

@@ -105,6 +105,8 @@ def test_a_child_comes_with_a_visit_of_the_hospital_that_brings_it(ask: Asking, 
         ("MeasureReport", {"status": "complete"}),
         ("Subscription", {"status": "requested"}),
         ("Bundle", {"type": "collection"}),
+        ("Consent", {"status": "active"}),
+        ("Task", {"status": "requested", "intent": "order"}),
     ],
 )
 def test_what_is_everybodys_is_the_registrys_to_write(
@@ -136,3 +138,22 @@ def test_a_refused_write_is_not_kept_for_a_replay_that_would_see_more(
     before = ask.made.database.read("SELECT count(*) FROM inbox")
     assert ask(NORTH, "POST", "/Observation", json=weight(ward.tom)).status_code == 422
     assert ask.made.database.read("SELECT count(*) FROM inbox") == before
+
+
+def test_a_note_is_not_signed_by_storing_it(ask: Asking, ward: Ward) -> None:
+    form = "https://csor.example/fhir/Questionnaire/operative-note-generic"
+    note = {
+        "resourceType": "QuestionnaireResponse",
+        "questionnaire": form,
+        "subject": {"reference": ward.mia},
+    }
+    done = ask(NORTH, "POST", "/QuestionnaireResponse", json={**note, "status": "completed"})
+    assert done.status_code == 403, done.text
+    title = {"status": "final", "type": {"text": "note"}, "date": "2024-05-01", "title": "Note"}
+    attested = {
+        "resourceType": "Composition", **title, "subject": {"reference": ward.mia},
+        "author": [{"display": "Dr Quill"}], "attester": [{"mode": "legal"}],
+    }  # fmt: skip
+    assert ask(NORTH, "POST", "/Composition", json=attested).status_code == 403
+    draft = {key: value for key, value in attested.items() if key != "attester"}
+    assert ask(NORTH, "POST", "/Composition", json=draft).status_code == 201
