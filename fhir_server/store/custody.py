@@ -129,7 +129,7 @@ def _links(reader: Reader, places: Sequence[int]) -> Iterator[tuple[int, int]]:
             reader,
             "SELECT r.place, f.target FROM resource AS r JOIN search_reference AS f"
             f" ON f.rid = r.rid AND f.param = {_LINK}"
-            f" WHERE {among.text} AND r.type = 'Patient' AND {_CURRENT}",
+            f" WHERE {among.text} AND {_CURRENT}",
             among.parameters,
         )
         yield from _referring(reader, _LINK, part)
@@ -215,7 +215,7 @@ def _by_place(
         among = reader.dialect.among("r.place", part)
         sql = (
             f"{chosen} FROM resource AS r JOIN {table} ON {at}.rid = r.rid{only}"
-            f" WHERE {among.text} AND r.type = 'Organization' AND {_CURRENT}"
+            f" WHERE {among.text} AND {_CURRENT}"
         )
         for place, value in reader.read(sql, among.parameters):
             found.setdefault(place, set()).add(value)

@@ -17,8 +17,8 @@ SLICE = 500
 _STEPS = ("told", "told again", "custody")
 """What is told by others may be told by what is told by others: it is looked at twice."""
 _NEWEST = (
-    "SELECT r.rid, (SELECT max(n.rid) FROM resource AS n WHERE n.place = r.place AND n.type = r.type"
-    " AND n.id = r.id AND NOT n.deleted) FROM resource AS r WHERE NOT r.deleted AND {among}"
+    "SELECT r.rid, (SELECT max(n.rid) FROM resource AS n WHERE n.place = r.place"
+    " AND NOT n.deleted) FROM resource AS r WHERE NOT r.deleted AND {among}"
 )
 """Each version with the newest one of its resource that is no deletion."""
 

@@ -179,8 +179,7 @@ def _foreign_visits(
     among = connection.dialect.among("r.place", [place(*each) for each in wanted])
     rows = connection.read(
         "SELECT r.id, f.target FROM resource AS r JOIN search_reference AS f ON f.rid = r.rid"
-        f" AND f.param = {custody.GIVING[0]} WHERE {among.text} AND r.type = 'Encounter'"
-        " AND r.superseded IS NULL",
+        f" AND f.param = {custody.GIVING[0]} WHERE {among.text} AND r.superseded IS NULL",
         among.parameters,
     )
     own = _own(connection, seen, {row[1] for row in rows})
