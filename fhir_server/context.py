@@ -17,6 +17,8 @@ from fhir_server.store.concepts.releases import Systems
 from fhir_server.store.connection import Database, reading
 from fhir_server.store.metrics import Metrics
 from fhir_server.store.packages import Held, generation
+from fhir_server.store.seen import Seen, whole
+from fhir_server.store.view import view
 from mappings.hl7v2 import Engine, MappingContext, own
 from outcome_engine.parameter_files.parameter_file import NONE, Parameters
 from profiles import Options
@@ -26,6 +28,9 @@ from r4 import artefacts
 from r4.definitions.catalogue import Catalogue
 from r4.json import Resource
 from terminology import Terminology
+
+HOSPITAL = "hospital"
+"""The role of a hospital's own systems, which see its children alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,11 @@ class Principal:
     hospital: str | None = None
     hospitals: frozenset[str] = frozenset()
     scopes: tuple[str, ...] | None = None
+
+    @property
+    def is_narrowed(self) -> bool:
+        """Whether it is one that sees a part alone: of a hospital's, whatever else it may be."""
+        return HOSPITAL in self.roles
 
 
 PACKAGES = ("terminology", "profiles", "questionnaires", "mappings", "outcome_engine")
@@ -182,8 +192,11 @@ class Context:
         )
 
     def asked_by(self, principal: Principal) -> "Context":
-        """Return this context for another principal."""
-        return replace(self, principal=principal)
+        """Return this context for another principal; a hospital's sees a part of the database."""
+        database = whole(self.database)
+        if principal.is_narrowed:
+            database = Seen(database, view(sorted(principal.hospitals)))
+        return replace(self, principal=principal, database=database)
 
     @contextmanager
     def underway(self) -> Iterator[None]:

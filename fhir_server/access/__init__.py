@@ -3,7 +3,9 @@
 Callers on this machine (a loopback address) and clients that the operator has registered for no hospital
 act for the registry as a whole, as far as their scopes reach. A surgeon whom an EPR has launched has a
 session, by its cookie, and may do with one child's note what `SURGEON_MAY` lists. A parent who has opened
-a survey has a sitting, by another cookie, and may do what `PARENT_MAY` lists, none of which is FHIR.
+a survey has a sitting, by another cookie, and may do what `PARENT_MAY` lists, none of which is FHIR. A
+hospital's own system may do what `hospital.HOSPITAL_MAY` lists, and sees its own children alone
+(`store.view`).
 """
 
 import hashlib
@@ -12,11 +14,11 @@ import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import urlsplit
 
-from fhir_server.access import scopes
+from fhir_server.access import hospital, scopes
 from fhir_server.access.clients import Client, Clients, Door, clients
 from fhir_server.access.sessions import Sessions
 from fhir_server.access.tokens import Tokens
-from fhir_server.context import Principal
+from fhir_server.context import HOSPITAL, Principal
 from fhir_server.settings import Settings
 from r4.issue import FhirError, error
 
@@ -26,7 +28,7 @@ __all__ = [
     "principal_of", "refuse_open_doors", "token_hash",
 ]  # fmt: skip
 
-REGISTRY, SURGEON, PARENT, HOSPITAL = "registry", "surgeon", "parent", "hospital"
+REGISTRY, SURGEON, PARENT = "registry", "surgeon", "parent"
 LOCAL = Principal("local", frozenset({REGISTRY}))
 STRANGER = Principal("unknown", frozenset())
 """Whoever is not known: may read what everybody may."""
@@ -226,11 +228,12 @@ def _addressed(headers: Mapping[bytes, bytes]) -> list[str]:
 def admit(principal: Principal, interaction: str, resource_type: str | None = None) -> None:
     """Let a principal do an interaction on a type, or raise FhirError 403.
 
-    What the server can do everybody may read. A hospital's system may nothing else: what it sees is not
-    told from what others see.
+    What the server can do everybody may read.
     """
     if interaction in EVERYBODY_MAY and resource_type is None:
         return
+    if HOSPITAL in principal.roles and (why := hospital.refused(interaction, resource_type)):
+        raise FhirError(403, [error("forbidden", f"{principal.name}: {why}")])
     if not _may(principal, interaction, resource_type):
         on = f" on {resource_type}" if resource_type else ""
         raise FhirError(
@@ -242,7 +245,7 @@ def admit(principal: Principal, interaction: str, resource_type: str | None = No
 
 def _may(principal: Principal, interaction: str, resource_type: str | None) -> bool:
     """Tell whether one of a principal's roles lets it do an interaction on a type."""
-    if REGISTRY in principal.roles:
+    if principal.roles & {REGISTRY, HOSPITAL}:
         return True
     if SURGEON in principal.roles and resource_type in SURGEON_MAY.get(interaction, ()):
         return True

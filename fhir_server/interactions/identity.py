@@ -7,14 +7,12 @@ from one child to another, or give a child another national number, is refused a
 from collections.abc import Iterator, Sequence
 
 from fhir_server.context import Context
-from fhir_server.interactions.targets import survivor
+from fhir_server.interactions.targets import NATIONAL, survivor
 from fhir_server.store import read as store
 from r4.issue import Issue, error
 from r4.json import Resource
 from r4.reference import literal
-from terminology.systems import CHI_NUMBER, NHS_NUMBER
 
-NATIONAL = (NHS_NUMBER, CHI_NUMBER)
 CHILD = ("subject", "patient")
 
 

@@ -22,11 +22,13 @@ from fhir_server.interactions.source import Recency, Source, recency, supplement
 from fhir_server.interactions.targets import (
     Known,
     Target,
+    claim,
     find,
     known,
     locate,
     places,
     refuse_twins,
+    relying,
     standing,
 )
 from fhir_server.store import read as store
@@ -116,6 +118,7 @@ def plan(context: Context, entries: Sequence[Entry], how: How) -> Plan:
     refuse_twins(targets)
     if source:
         targets = [*targets, *suspected(context, targets, made.now)]
+    claim(context, targets, made.guards)
     made.take(known_cases(context, targets, made.guards))
     made.recency = recency(context, source, made.targets) if source else None
     issues = [issue for each in made.targets for issue in add(context, made, each)]
@@ -148,6 +151,7 @@ def add(context: Context, made: Plan, target: Target) -> list[Issue]:
 def _refuse_change(context: Context, made: Plan, target: Target, resource: Resource | None) -> None:
     if not made.signing:
         signed.refuse_change(context, target, resource)
+        signed.refuse_signing(context, target, resource)
 
 
 def _is_kept(made: Plan, target: Target) -> bool:
@@ -255,7 +259,8 @@ def _literal(
                 return reference
             records = standing(context, found)
             if len(records) == 1:
-                made.guards.append(Guard(query, tuple(stored.id for stored in found)))
+                asked = (wanted.type, wanted.query)
+                made.guards.append(relying(context, asked, query, found, made.found))
                 made.literals[reference] = f"{wanted.type}/{records[0].id}"
                 return made.literals[reference]
             how = "no resource" if not found else "more than one resource"
@@ -292,8 +297,20 @@ def dangling(context: Context, made: Plan) -> list[Issue]:
             texts = map(_said(context, made), references(target.entry.resource))
             found = (literal(text) for text in texts)
             named |= {(each.type, each.id) for each in found if each and not each.base}
+    named -= set(named_here(made.literals.values()))  # found by what they were asked for
     absent = named - own - store.existing(context.database, named - own)
     return missing(context, made, absent) if absent else []
+
+
+def refused(made: Plan, wrong: Iterable[tuple[Named | None, str]]) -> list[Issue]:
+    """Say of each entry that a hospital may not write why not; of no entry, where it is none's."""
+    entries = {(target.entry.type, target.id): target.entry for target in made.targets}
+    issues = []
+    for named, text in wrong:
+        entry = entries.get(named) if named else None
+        at = entry.at(entry.type) if entry else None
+        issues.append(error("forbidden", text, at, "other-hospital"))
+    return issues
 
 
 def _said(context: Context, made: Plan) -> Callable[[str], str]:

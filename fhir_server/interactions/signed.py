@@ -39,6 +39,23 @@ def refuse_change(context: Context, target: Target, resource: Resource | None) -
     raise FhirError(409, [error("business-rule", text, target.entry.at(current.type), "signed")])
 
 
+def refuse_signing(context: Context, target: Target, resource: Resource | None) -> None:
+    """Raise FhirError 403 where a hospital's client would store something as signed: surgeons sign."""
+    kind, current = target.entry.type, target.current
+    if not context.principal.is_narrowed or kind not in _KINDS or resource is None:
+        return
+    is_same = current is not None and not current.deleted
+    if (
+        is_same
+        and current is not None
+        and _said(decode(current.body), False) == _said(resource, False)
+    ):
+        return
+    if is_signed(context, resource):
+        text = "A note is signed by its surgeon, in a session that the hospital's EPR has launched."
+        raise FhirError(403, [error("forbidden", text, target.entry.at(kind), "signed")])
+
+
 def is_signed(context: Context, resource: Resource) -> bool:
     """Tell whether a stored resource is a signed note, its attested Composition, or a document."""
     kind = resource["resourceType"]

@@ -5,25 +5,33 @@ https://hl7.org/fhir/R4/http.html#trules, https://hl7.org/fhir/R4/http.html#ccre
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote
 
 from fhir_server.access.scopes import require_each
 from fhir_server.context import Context
 from fhir_server.interactions.entries import Entry
 from fhir_server.interactions.permitted import asked
 from fhir_server.store import read as store
+from fhir_server.store.connection import Database
 from fhir_server.store.read import Stored
 from fhir_server.store.search.parse import Query
 from fhir_server.store.search.refusal import bad
 from fhir_server.store.search.results import is_result
 from fhir_server.store.search.worded import Worded, identified, worded
+from fhir_server.store.seen import whole
 from fhir_server.store.write import Guard
 from r4.issue import FhirError, Issue, error
-from r4.json import decode
+from r4.json import Resource, decode
 from r4.reference import conditional, literal, references
+from terminology.systems import CHI_NUMBER, NHS_NUMBER
 
 MATCHES = 20
 """How many matches are looked at: more than the records that one person may have had."""
+
+
+_MEANING = frozenset({"POST", "PUT"})
+"""The methods of entries that may mean a child by its number who has not been the hospital's so far."""
+NATIONAL = (NHS_NUMBER, CHI_NUMBER)
 
 
 Known = Mapping[tuple[str, str], tuple[Worded, list[Stored]]]
@@ -41,18 +49,73 @@ class Target:
 
 
 def known(context: Context, entries: Sequence[Entry]) -> Known:
-    """Ask together for all the identifiers by which entries, and references in them, mean resources."""
-    if len(entries) == 1 or not any(entry.query for entry in entries):
+    """Ask together for all the identifiers by which entries, and references in them, mean resources.
+
+    A hospital means a child by its national number even if it has not been one of its own so far.
+    """
+    is_narrowed = context.principal.is_narrowed
+    if not is_narrowed and (len(entries) == 1 or not any(entry.query for entry in entries)):
         return {}
-    wanted = {(entry.type, entry.query): None for entry in entries if entry.query}
+    wanted = {(e.type, e.query): None for e in entries if e.query and e.method in _MEANING}
     for entry in entries:
         for text in references(entry.resource):
             if "?identifier=" in text and (found := conditional(text)):
                 wanted[found.type, found.query] = None
     read = ((one, identified(*one, MATCHES)) for one in wanted)
     asked = {one: each for one, each in read if each is not None}
-    matches = store.matching(context.database, list(asked.values()))
+    national = {one for one in asked if is_narrowed and is_national(*one)}
+    return {
+        **_matches_of(context.database, {o: e for o, e in asked.items() if o not in national}),
+        **_matches_of(whole(context.database), {one: asked[one] for one in national}),
+    }
+
+
+def _matches_of(database: Database, asked: Mapping[tuple[str, str], Worded]) -> Known:
+    matches = store.matching(database, list(asked.values()))
     return {one: (asked[one], each) for one, each in zip(asked, matches, strict=True)}
+
+
+def is_national(resource_type: str, criteria: str) -> bool:
+    """Tell whether criteria are the national number of a child and nothing else."""
+    name, _, value = unquote(criteria).partition("=")
+    system, bar, number = value.partition("|")
+    is_number = bool(bar and number) and not any(each in number for each in ",&|\\")
+    return resource_type == "Patient" and name == "identifier" and system in NATIONAL and is_number
+
+
+def relying(
+    context: Context,
+    asked: tuple[str, str],
+    query: Query | Worded,
+    found: Sequence[Stored],
+    before: Known,
+) -> Guard:
+    """Return the guard of what was found by type and criteria, `before` with others or by itself."""
+    is_whole = context.principal.is_narrowed and asked in before and is_national(*asked)
+    return Guard(query, tuple(stored.id for stored in found), is_whole)
+
+
+def national_numbers(resource: Resource) -> Iterator[str]:
+    """Yield the criteria of each national number that a Patient has."""
+    listed = resource.get("identifier")
+    for each in listed if isinstance(listed, list) else ():
+        if isinstance(each, dict):
+            found = f"identifier={each.get('system')}|{each.get('value')}"
+            if is_national("Patient", found):
+                yield found
+
+
+def claim(context: Context, targets: Sequence[Target], guards: list[Guard]) -> None:
+    """Rely, for a hospital, on whom the national numbers of what it writes mean, of all there is.
+
+    Whoever that is has to be its own child when all is stored (`store.permission`).
+    """
+    for target in targets if context.principal.is_narrowed else ():
+        if target.entry.type == "Patient" and target.entry.resource is not None:
+            for criteria in national_numbers(target.entry.resource):
+                if (asked := identified("Patient", criteria, MATCHES)) is not None:
+                    (found,) = store.matching(whole(context.database), [asked])
+                    guards.append(Guard(asked, tuple(each.id for each in found), whole=True))
 
 
 def locate(
@@ -71,7 +134,8 @@ def locate(
     if entry.if_match is not None and not _matches(entry.if_match, current):
         text = f"{entry.type}/{entry.id} is not at version {entry.if_match}: read it again."
         raise FhirError(412, [error("conflict", text, entry.at(None))])
-    if current is None and entry.method == "PUT" and not context.settings.update_create:
+    creates = context.settings.update_create and not context.principal.is_narrowed
+    if current is None and entry.method == "PUT" and not creates:
         text = f"{entry.type}/{entry.id} is not known here, and an update does not create it here."
         raise FhirError(405, [error("not-supported", text, entry.at(None))])
     return Target(entry, entry.id or "", current, writes=True)
@@ -80,12 +144,14 @@ def locate(
 def _conditional_target(
     context: Context, entry: Entry, guards: list[Guard], before: Known
 ) -> Target:
+    asked = entry.query or ""
     try:
-        query, found = find(context, entry.type, entry.query or "", before=before)
+        known = before if entry.method in _MEANING else {}
+        query, found = find(context, entry.type, asked, before=known)
     except FhirError as refusal:
         issues = [replace(issue, expression=_criteria_place(entry)) for issue in refusal.issues]
         raise FhirError(refusal.status, issues) from None
-    guards.append(Guard(query, tuple(stored.id for stored in found)))
+    guards.append(relying(context, (entry.type, asked), query, found, known))
     if not found:
         return Target(entry, entry.id or context.new_id(), None, writes=True)
     current = _meant(context, entry, found)
@@ -191,7 +257,7 @@ def survivor(context: Context, stored: Stored) -> Stored:
         links = decode(stored.body).get("link", [])
         others = [link["other"] for link in links if link["type"] == "replaced-by"]
         place = literal(others[0].get("reference", "")) if others else None
-        following = place and store.current(context.database, "Patient", place.id)
+        following = place and store.current(whole(context.database), "Patient", place.id)
         if not following or following.deleted or following.id in seen:
             break
         stored = following

@@ -13,10 +13,11 @@ from functools import partial
 from http import HTTPStatus
 from urllib.parse import parse_qsl
 
+from fhir_server.access import admit
 from fhir_server.context import Context, instant
 from fhir_server.interactions import conformance, permitted
 from fhir_server.interactions.entries import Entry, entries, is_plain, refuse_blank
-from fhir_server.interactions.plan import How, Outcome, Plan, missing, plan
+from fhir_server.interactions.plan import How, Outcome, Plan, missing, plan, refused
 from fhir_server.interactions.read import read
 from fhir_server.interactions.referred import Referred
 from fhir_server.interactions.search import search
@@ -26,7 +27,7 @@ from fhir_server.store.failure import place
 from fhir_server.store.inbox import Settlement
 from fhir_server.store.index import Named
 from fhir_server.store.jobs import Progress
-from fhir_server.store.write import Commit, ConflictError, MissingError, ReferredError
+from fhir_server.store.write import Commit, ConflictError, MissingError, ReferredError, RefusedError
 from r4.issue import FhirError, Issue, error, operation_outcome
 from r4.json import Resource, decode
 
@@ -35,6 +36,7 @@ logger = logging.getLogger("csor.transaction")
 ATTEMPTS = 20
 PATIENCE = 3
 """Attempts in turn after which others that come are kept waiting until this one is done."""
+_CODES = {"GET": "read", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 Answered = Callable[[Entry, Resource, FhirError | None], Awaitable[None]]
 """Is told what became of one entry of a batch."""
 Recorded = Callable[[Sequence[Outcome]], Progress]
@@ -112,6 +114,7 @@ def readable(context: Context, bundle: Resource, *, trusted: bool = False) -> li
     A condition that is misspelt would be none. Raises FhirError 413 as `entries` does.
     """
     listed = entries(bundle, context.settings.max_entries, trusted=trusted)
+    _admit(context, listed)
     if not trusted and not is_plain(bundle):
         around = {**bundle}
         if "entry" in bundle:
@@ -124,6 +127,21 @@ def readable(context: Context, bundle: Resource, *, trusted: bool = False) -> li
         if errors := [issue for issue in found if issue.is_error]:
             raise FhirError(400, errors)
     return listed
+
+
+def _admit(context: Context, listed: Sequence[Entry]) -> None:
+    """Raise FhirError 403 where an entry is what a hospital may not do; others may what a Bundle may."""
+    if not context.principal.is_narrowed:
+        return
+    issues: list[Issue] = []
+    for entry in listed:
+        code = "search-type" if entry.method == "GET" and entry.id is None else _CODES[entry.method]
+        try:
+            admit(context.principal, code, entry.type)
+        except FhirError as refusal:
+            issues.extend(replace(each, expression=entry.place) for each in refusal.issues)
+    if issues:
+        raise FhirError(403, issues)
 
 
 async def execute(
@@ -173,13 +191,16 @@ async def _execute(
         told = made.recency.told(made.targets) if made.recency else ()
         settlement = _noted(settlement, made)
         progress = recorded(made.outcomes) if recorded else None
-        if made.writes or settlement is not None or progress is not None:
+        claims = any(guard.whole for guard in made.guards)
+        if made.writes or claims or settlement is not None or progress is not None:
             principal = context.principal.name
             asked = Commit(made.writes, made.guards, settlement, progress, principal, told)
             try:
                 await commit(context.database, asked)
             except MissingError as refusal:
                 raise FhirError(422, missing(context, made, refusal.args[0])) from None
+            except RefusedError as refusal:
+                raise FhirError(403, refused(made, refusal.args[0])) from None
             except ReferredError as refusal:
                 raise FhirError(409, [still_referred(made, *refusal.args)]) from None
     return made.outcomes

@@ -12,7 +12,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from fhir_server.context import Context, microseconds
+from fhir_server.access import REGISTRY
+from fhir_server.context import HOSPITAL, Context, Principal, microseconds
 from fhir_server.settings import Settings
 from fhir_server.store import jobs
 from fhir_server.store.jobs import Job, Kind, Progress
@@ -20,6 +21,8 @@ from r4.issue import FhirError, Issue, error
 from r4.json import Resource, decode, encode
 
 PATH = "$bulk"
+HOSPITALS = "hospitals"
+"""Where a job's request says for which hospitals alone it is worked off."""
 FHIR_NDJSON = "application/fhir+ndjson"
 NDJSON = (FHIR_NDJSON, "application/ndjson", "ndjson")
 
@@ -37,6 +40,8 @@ async def accept(context: Context, kind: Kind, request: Resource, job_id: str = 
     """Accept a job durably, wake whoever works jobs off, and return the job's id."""
     job_id = job_id or context.new_id()
     name, moment = context.principal.name, microseconds(context.now())
+    if context.principal.is_narrowed:
+        request = {**request, HOSPITALS: sorted(context.principal.hospitals)}
     job = Job(job_id, kind, "accepted", name, moment, None, encode(request), b"{}")
     await jobs.add(context.database, job)
     context.waiting.set()
@@ -148,9 +153,29 @@ async def make_durable(file: BinaryIO) -> None:
 
 def _known(context: Context, job_id: str) -> Job:
     job = jobs.read(context.database, job_id)
-    if job is None or job.status == "cancelled":
+    if job is None or job.status == "cancelled" or not _is_open(context.principal, job):
         raise FhirError(404, [error("not-found", "This job is not known here.", "http.url")])
     return job
+
+
+def who_asked(job: Job) -> Principal:
+    """Return for whom a job is worked off: for the hospitals of whoever asked, or for the registry."""
+    hospitals = decode(job.request).get(HOSPITALS)
+    if hospitals is None:
+        return Principal(job.principal, frozenset({REGISTRY}))
+    return Principal(job.principal, frozenset({HOSPITAL}), hospitals=frozenset(hospitals))
+
+
+def _is_open(principal: Principal, job: Job) -> bool:
+    """Tell whether somebody may be told of a job: a hospital's client of its own, while they are its own."""
+    if not principal.is_narrowed:
+        return True
+    asked = who_asked(job)
+    return (
+        asked.is_narrowed
+        and asked.name == principal.name
+        and asked.hospitals <= principal.hospitals
+    )
 
 
 def _kept(settings: Settings) -> timedelta:

@@ -7,8 +7,7 @@ import asyncio
 import contextlib
 import logging
 
-from fhir_server.access import REGISTRY
-from fhir_server.context import Context, Principal
+from fhir_server.context import Context
 from fhir_server.operations import asynchronous
 from fhir_server.operations.evaluation_job import write_evaluation
 from fhir_server.operations.export_files import write_export
@@ -48,7 +47,7 @@ async def _following(context: Context) -> Job | None:
 
 async def _work(context: Context, job: Job, read: Read) -> None:
     """Carry out one job; one that is cancelled leaves nothing."""
-    asked_by = context.asked_by(Principal(job.principal, frozenset({REGISTRY})))
+    asked_by = context.asked_by(asynchronous.who_asked(job))
     with contextlib.suppress(GoneError):
         try:
             if job.kind == "export":

@@ -35,7 +35,8 @@ READS = frozenset(
 UNKEPT = READS | {"$purge"}
 """What leaves nothing in the inbox: a purge records itself, and must not keep whom it erases.
 
-Nor does what a session writes: its page holds the note still, and a replay would not be confined.
+Nor does what a session writes: its page holds the note still, and a replay would not be confined; nor,
+for that, what a hospital's client writes, which sends it again.
 """
 _SAFE = frozenset({"GET", "HEAD"})
 _MOST_KNOWN = 1024
@@ -158,7 +159,8 @@ class _Exchange:
             raise FhirError(405, [error("not-supported", text, "http.method")])
         admit(self.principal, self.interaction.code, _type(found.parameters))
         context = door.asked_by(self.principal)
-        if self.interaction.code not in UNKEPT and context.principal.patient is None:
+        confined = context.principal.patient is not None or context.principal.is_narrowed
+        if self.interaction.code not in UNKEPT and not confined:
             self.keeper = Keeper(context, request.path, door.refusals, self.replayed)
         return self.interaction, found.parameters, context
 

@@ -9,39 +9,55 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from fhir_server.store import applied, inbox, jobs, renewal
+from fhir_server.store import applied, custody, inbox, jobs, permission, renewal
 from fhir_server.store.connection import Connection, Row
-from fhir_server.store.index import EMPTY, Named, Rows, rows
+from fhir_server.store.index import Named
 from fhir_server.store.indexing import index_rows
+from fhir_server.store.owners import Indexed, indexed, moved, owners
+from fhir_server.store.permission import Permitted
 from fhir_server.store.resolve import resolved
 from fhir_server.store.search import plan
 from fhir_server.store.search.keys import place, referring
+from fhir_server.store.search.query import Query
 from fhir_server.store.search.sql import Match
 from fhir_server.store.search.worded import Worded, ask
+from fhir_server.store.view import SeenConnection
+from fhir_server.store.whose import Whose
 from fhir_server.store.write import (
     Commit,
     ConflictError,
     Guard,
     MissingError,
     ReferredError,
+    RefusedError,
     Write,
 )
-from r4.json import decode
 
 _MANY = 512
 """Most values in one statement."""
 _MOST_REFERRING = 5
 """How many of those that refer to a resource are named."""
+_CONCERNING = frozenset({"link", "managingOrganization"})
 
-Refusal = ConflictError | MissingError | ReferredError | inbox.SettledError | jobs.GoneError
+Refusal = (
+    ConflictError
+    | MissingError
+    | ReferredError
+    | RefusedError
+    | inbox.SettledError
+    | jobs.GoneError
+)
 
-_REFUSALS = (ConflictError, MissingError, ReferredError, inbox.SettledError, jobs.GoneError)
+_REFUSALS = (
+    ConflictError, MissingError, ReferredError, RefusedError, inbox.SettledError, jobs.GoneError,
+)  # fmt: skip
 
 
 class _Version(NamedTuple):
     rid: int
     version: int
     deleted: bool
+    whose: Whose
 
 
 def carry_out(connection: Connection, commits: Sequence[Commit]) -> list[Refusal | None]:
@@ -59,7 +75,11 @@ class _Batch:
         self.connection = connection
         self.next = connection.reserve(sum(len(commit.writes) for commit in commits) or 1)
         self.current = dict(_current(connection, commits))
-        self.writes: dict[int, tuple[Write, Rows]] = {}
+        self.writes: dict[int, tuple[Indexed, Whose]] = {}
+        self.changed: dict[Named, tuple[Whose, Whose]] = {}
+        self.children: set[int] = set()
+        self.organizations: set[int] = set()
+        self.followed: list[int] = []
         self.words: dict[str, dict[str, frozenset[int]]] = defaultdict(dict)
         self.superseded: dict[int, int] = {}
         self.audit: list[Row] = []
@@ -77,8 +97,14 @@ class _Batch:
                 self._follows(write)
             self._precede(commit)
             for guard in commit.guards:
-                self._hold(guard)
-            self._refer(commit, own)
+                self._hold(commit, guard)
+            written = [indexed(write) for write in commit.writes]
+            told = owners(written, self.current, self.connection)
+            allowed = self._allowed(commit, written, told)
+            self._refer(commit, own, allowed)
+            if commit.view is not None and allowed is not None:
+                may = (commit.view, allowed, written, told, self.current)
+                permission.refuse(self.connection, *may)
             for named, write in own.items():
                 if write.deleted:
                     self._unreferred(named, own)
@@ -88,12 +114,21 @@ class _Batch:
                 jobs.advance(self.connection, commit.progress)
         except _REFUSALS as refusal:
             return refusal
-        for write in commit.writes:
-            self._accept(write, commit.principal)
-        for each in commit.applied:
-            self.told[each.key] = each
-            self.moments[each.key] = each.moment
+        for each in written:
+            self._accept(each, told[each.named], commit.principal)
+        for moment in commit.applied:
+            self.told[moment.key] = moment
+            self.moments[moment.key] = moment.moment
         return None
+
+    def _allowed(
+        self, commit: Commit, written: Sequence[Indexed], told: dict[Named, Whose]
+    ) -> Permitted | None:
+        """Return what a commit of hospitals may refer to; None: anything."""
+        if commit.view is None:
+            return None
+        self.flush()
+        return permission.permitted(self.connection, commit.view, commit, written, told)
 
     def _follows(self, write: Write) -> None:
         previous = self.current.get((write.type, write.id))
@@ -128,16 +163,23 @@ class _Batch:
             renewal.refuse(renewal.under_way(self.connection.read))
             self.index_is_whole = True
 
-    def _hold(self, guard: Guard) -> None:
-        if isinstance(guard.query, Worded):
+    def _hold(self, commit: Commit, guard: Guard) -> None:
+        if commit.view is not None and not guard.whole:
+            found = self._asked(guard.query, SeenConnection(self.connection, commit.view))
+        elif isinstance(guard.query, Worded):
             found = self._now(guard.query)
         else:
-            self._ask()
-            query = resolved(self.connection, guard.query)
-            sql = plan.select(self.connection.dialect, query, "r.id")
-            found = [row[0] for row in self.connection.read(sql.text, sql.parameters)]
+            found = self._asked(guard.query, self.connection)
         if sorted(found) != sorted(guard.ids):
             raise ConflictError
+
+    def _asked(self, query: Query | Worded, reader: Connection | SeenConnection) -> list[str]:
+        """Return what a search finds, all that has been accepted being stored first."""
+        self._ask()
+        if isinstance(query, Worded):
+            return [row[0] for row in ask(reader, [query], "r.id")[0]]
+        sql = plan.select(reader.dialect, resolved(reader, query), "r.id")
+        return [row[0] for row in reader.read(sql.text, sql.parameters)]
 
     def _now(self, asked: Worded) -> list[str]:
         """Return what a search finds: before this batch, and in what the batch has accepted since.
@@ -155,21 +197,23 @@ class _Batch:
             return found
         return self._ids([asked])[asked]
 
-    def _refer(self, commit: Commit, own: dict[Named, Write]) -> None:
+    def _refer(self, commit: Commit, own: dict[Named, Write], allowed: Permitted | None) -> None:
         missing = {
             named: None
             for write in commit.writes
             for named in write.refers or ()
-            if not self._stands(named, own)
+            if not self._stands(named, own, allowed)
         }
         if missing:
             raise MissingError(tuple(missing))
 
-    def _stands(self, named: Named, own: dict[Named, Write]) -> bool:
+    def _stands(self, named: Named, own: dict[Named, Write], allowed: Permitted | None) -> bool:
         if named in own:
             return not own[named].deleted
         found = self.current.get(named)
-        return found is not None and not found.deleted
+        if found is None or found.deleted:
+            return False
+        return allowed is None or allowed.sees(found.whose)
 
     def _unreferred(self, named: Named, own: dict[Named, Write]) -> None:
         """Raise ReferredError where something that stays refers to what is deleted."""
@@ -186,20 +230,39 @@ class _Batch:
         if others:
             raise ReferredError(named, others[:_MOST_REFERRING])
 
-    def _accept(self, write: Write, principal: str) -> None:
-        named = (write.type, write.id)
+    def _accept(self, each: Indexed, whose: Whose, principal: str) -> None:
+        write, named = each.write, each.named
         if previous := self.current.get(named):
             self.superseded[previous.rid] = self.next
-        indexed = _rows(write)
-        self.writes[self.next] = (write, indexed)
+            if previous.whose != whose:
+                first = self.changed.get(named, (previous.whose, whose))[0]
+                self.changed[named] = (first, whose)
+        if write.type in custody.CONCERNING:
+            self._concern(each, previous, whose)
+        self.writes[self.next] = (each, whose)
         if self.found:
-            self.words[write.type][write.id] = frozenset(indexed.words)
-        self.current[named] = _Version(self.next, write.version, write.deleted)
+            self.words[write.type][write.id] = frozenset(each.rows.words)
+        self.current[named] = _Version(self.next, write.version, write.deleted, whose)
         self.next += 1
         done = "delete" if write.deleted else "create" if write.version == 1 else "update"
         self.audit.append(
             (write.updated, principal, done, write.type, write.id, write.version, None)
         )
+
+    def _concern(self, each: Indexed, previous: _Version | None, whose: Whose) -> None:
+        """Take note of the children, or the organisation, of whom a version may change who sees them.
+
+        A Patient that is new, and neither linked nor an organisation's, changes nothing.
+        """
+        if each.write.type == "Organization":
+            self.organizations.add(place(*each.named))
+            return
+        said = each.resource or {}
+        if previous is None and each.write.type == "Patient" and not said.keys() & _CONCERNING:
+            return
+        self.children.update(one for one in (previous and previous.whose, whose) if one)
+        if previous is not None and each.write.type == "Patient":
+            self.followed.append(previous.rid)
 
     def flush(self) -> None:
         """Store what is accepted."""
@@ -209,25 +272,26 @@ class _Batch:
         if not self.writes:
             return
         resources: list[Row] = []
-        for rid, (write, _) in self.writes.items():
-            following = self.superseded.pop(rid, None)
-            where = place(write.type, write.id)
+        for rid, (each, whose) in self.writes.items():
+            write = each.write
             resources.append(
                 (rid, write.type, write.id, write.version, write.updated, write.deleted,
-                 following, where)
+                 self.superseded.pop(rid, None), place(write.type, write.id), whose)
             )  # fmt: skip
-        indexed = index_rows((rid, found) for rid, (_, found) in self.writes.items())
-        content = [(rid, write.body) for rid, (write, _) in self.writes.items()]
+        indexed = index_rows((rid, each.rows) for rid, (each, _) in self.writes.items())
+        content = [(rid, each.write.body) for rid, (each, _) in self.writes.items()]
         self.connection.insert(
             {"resource": resources, "content": content, **indexed, "audit": self.audit}
         )
         if self.superseded:
             self.connection.supersede(list(self.superseded.items()))
         self.writes, self.superseded, self.audit = {}, {}, []
-
-
-def _rows(write: Write) -> Rows:
-    return EMPTY if write.deleted else rows(decode(write.body), write.refers)
+        if self.followed:
+            self.children |= custody.linked(self.connection, self.followed)
+        custody.renew(self.connection, self.children, self.organizations)
+        moved(self.connection, self.changed)
+        self.children, self.organizations, self.changed = set(), set(), {}
+        self.followed = []
 
 
 def _current(connection: Connection, commits: Sequence[Commit]) -> Iterator[tuple[Named, _Version]]:
@@ -239,9 +303,9 @@ def _current(connection: Connection, commits: Sequence[Commit]) -> Iterator[tupl
     for start in range(0, len(places), _MANY):
         among = connection.dialect.among("place", places[start : start + _MANY])
         rows = connection.read(
-            "SELECT rid, type, id, version, deleted FROM resource"
+            "SELECT rid, type, id, version, deleted, whose FROM resource"
             f" WHERE {among.text} AND superseded IS NULL",
             among.parameters,
         )
-        for rid, kind, key, version, deleted in rows:
-            yield (kind, key), _Version(rid, version, bool(deleted))
+        for rid, kind, key, version, deleted, whose in rows:
+            yield (kind, key), _Version(rid, version, bool(deleted), whose)

@@ -12,7 +12,7 @@ from fhir_server.store.index import Rows
 from r4 import artefacts
 from r4.json import encode
 
-_FORM = "6"
+_FORM = "7"
 """Raised whenever the same resource would get other rows."""
 
 TABLES = (

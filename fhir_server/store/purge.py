@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from fhir_server.store import applied, chain, inbox, jobs, links, outcomes, renewal, tombstone
+from fhir_server.store import applied, chain, custody, inbox, jobs, links, outcomes
+from fhir_server.store import renewal, tombstone
 from fhir_server.store.batch import carry_out
 from fhir_server.store.belonging import Child, Named, pairs_of
 from fhir_server.store.connection import Connection
@@ -257,6 +258,7 @@ def _erase(connection: Connection, theirs: _Versions) -> None:
             connection.execute(f"DELETE FROM {table} WHERE {among.text}", among.parameters)
     places = [place(*named) for named in theirs]
     applied.forget(connection, places)
+    custody.forget(connection, places)
     links.forget(connection, places)
     outcomes.forget(connection, [id for kind, id in theirs if kind == "Patient"])
 

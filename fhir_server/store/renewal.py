@@ -1,6 +1,7 @@
 """The whole index made anew while the server serves: slice by slice, each in a commit of its own.
 
-First it is announced, then emptied, then filled from the bodies in the order of rows. What is written
+First it is announced, then emptied, then filled from the bodies in the order of rows; then is told anew
+whose each version is (`store.owning`), and hospitals may see less until that is done. What is written
 meanwhile has the new index at once. Until all is done whatever asks the index is answered with 503: it
 could miss what is there. The state is in the database, so that a killed renewal is taken up by whoever
 opens it next, and other processes see it.
@@ -11,12 +12,12 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
+from fhir_server.store import owning
 from fhir_server.store.connection import Connection, Database, Row
-from fhir_server.store.index import rows
 from fhir_server.store.indexing import TABLES, definition, index_rows
+from fhir_server.store.owners import stored
 from fhir_server.store.search.keys import place
 from r4.issue import FhirError, error
-from r4.json import decode
 
 Read = Callable[[str], list[Row]]
 SLICE = 500
@@ -24,6 +25,7 @@ SLICE = 500
 SEEN_AFTER = 1.0
 """Seconds after which every process has seen that a renewal is announced."""
 _MADE, _TO, _UP_TO, _UNTIL = "made by", "renewing to", "renewed up to", "renewing until"
+_OWNING = "owners told up to"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,19 +75,24 @@ def advance(connection: Connection) -> Progress | None:
     up_to, until = int(state[_UP_TO]), int(state[_UNTIL])
     if until == 0:
         return _emptied(connection)
-    versions = connection.read(
-        "SELECT r.rid, r.deleted, c.body FROM resource AS r JOIN content AS c ON c.rid = r.rid"
-        f" WHERE r.rid > ? AND r.rid <= ? ORDER BY r.rid LIMIT {SLICE}",
-        (up_to, until),
-    )
-    if not versions:
+    if _OWNING not in state:
+        versions = connection.read(
+            "SELECT r.rid FROM resource AS r WHERE r.rid > ? AND r.rid <= ?"
+            f" ORDER BY r.rid LIMIT {SLICE}",
+            (up_to, until),
+        )
+        if versions:
+            reached = versions[-1][0]
+            _renew(connection, [row[0] for row in versions])
+            _set(connection, {_UP_TO: str(reached)})
+            return Progress(reached, until)
+    position = owning.advance(connection, state.get(_OWNING, ""))
+    if position is None:
         connection.execute("DELETE FROM search_index")
         _set(connection, {_MADE: state[_TO]})
         return None
-    _renew(connection, versions)
-    reached = versions[-1][0]
-    _set(connection, {_UP_TO: str(reached)})
-    return Progress(reached, until)
+    _set(connection, {_OWNING: position})
+    return Progress(until, until)
 
 
 def _emptied(connection: Connection) -> Progress:
@@ -96,13 +103,13 @@ def _emptied(connection: Connection) -> Progress:
     return Progress(0, until)
 
 
-def _renew(connection: Connection, versions: Sequence[Row]) -> None:
-    rids = [rid for rid, _, _ in versions]
+def _renew(connection: Connection, rids: Sequence[int]) -> None:
     among = connection.dialect.among("rid", rids)
     for table in (*TABLES, *connection.dialect.kept_by_rid):
         connection.execute(f"DELETE FROM {table} WHERE {among.text}", among.parameters)
-    found = ((rid, rows(decode(body))) for rid, deleted, body in versions if not deleted)
-    connection.insert(index_rows(found))
+    found = stored(connection, rids)
+    connection.insert(index_rows((r, e.rows) for r, e in found.items() if not e.write.deleted))
+    owning.tell(connection, found)
 
 
 def _set(connection: Connection, values: dict[str, str]) -> None:

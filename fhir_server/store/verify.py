@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from fhir_server.store import custody
 from fhir_server.store.connection import Row
 from fhir_server.store.index import EMPTY, Rows, referred, rows
 from fhir_server.store.indexing import TABLES, index_rows
 from fhir_server.store.inverted import Comparison, Read, comparison, rows_of
+from fhir_server.store.owners import owners, stored
 from fhir_server.store.search.dialect import Dialect
 from fhir_server.store.search.keys import place
 from r4.json import Resource, decode
@@ -37,6 +39,14 @@ class Step:
     done: int
     total: int
     problems: tuple[Problem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Snapshot:
+    """What is read, and how."""
+
+    read: Read
+    dialect: Dialect
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +132,15 @@ def _structure(read: Read, dialect: Dialect) -> Iterator[Problem]:
         )
         for (rid,) in orphans:
             yield Problem(f"{table}, row {rid}", "is of no version")
+    reader = _Snapshot(read, dialect)
+    for table, derived in (
+        ("custody", custody.everyone(reader)),
+        ("site", custody.every_site(reader)),
+    ):
+        held = {(row[0], row[1]) for row in read(f"SELECT * FROM {table}")}
+        for one, other in sorted(held ^ derived)[:_MOST]:
+            wrong = "follows from nothing" if (one, other) in held else "is not there"
+            yield Problem(f"{table}, {one} of {other}", wrong)
     for where, sender in read(
         "SELECT a.place, a.sender FROM applied AS a WHERE NOT EXISTS"
         f" (SELECT 1 FROM resource AS r WHERE r.place = a.place) LIMIT {_MOST}"
@@ -142,10 +161,27 @@ def _versions(
             derived[each.rid] = rows(resource) if resource else EMPTY
         if resource and each.current:
             wanted |= dict.fromkeys(referred(resource), each.name)
+    yield from _owned(_Snapshot(read, dialect), versions)
     for rid, what in (*_ordered(read, dialect, derived), *compared.compare(derived)):
         yield Problem(names[rid], what)
     for named in wanted.keys() - _existing(read, dialect, list(wanted)):
         yield Problem(wanted[named], f"refers to {'/'.join(named)}, which is not here")
+
+
+def _owned(reader: "_Snapshot", versions: Sequence[_Version]) -> Iterator[Problem]:
+    """Yield which current versions are not whose their bodies, and what they refer to, tell."""
+    rids = [each.rid for each in versions if each.current and not each.deleted]
+    try:
+        found = stored(reader, rids, rowless=True)
+    except ValueError:
+        return  # a body that is no JSON is a problem of its own
+    among = reader.dialect.among("rid", rids)
+    sql = f"SELECT rid, whose FROM resource WHERE {among.text}"
+    held = {row[0]: row[1] for row in reader.read(sql, among.parameters)}
+    for rid, each in found.items():
+        if each.write.type != "Bundle" and owners([each], {}, reader)[each.named] != held[rid]:
+            name = f"{each.write.type}/{each.write.id}/_history/{each.write.version}"
+            yield Problem(name, "is not whose its body tells")
 
 
 def _body(version: _Version) -> tuple[Resource | None, list[str]]:

@@ -10,6 +10,7 @@ from fhir_server.store.index import Named
 from fhir_server.store.jobs import Progress
 from fhir_server.store.search.query import Query
 from fhir_server.store.search.worded import Worded
+from fhir_server.store.view import View
 
 
 class Write(msgspec.Struct, frozen=True):
@@ -31,17 +32,19 @@ class Write(msgspec.Struct, frozen=True):
 
 
 class Guard(msgspec.Struct, frozen=True):
-    """A search that must still find exactly these ids."""
+    """A search that must still find exactly these ids; of all there is, whoever writes, if `whole`."""
 
     query: Query | Worded
     ids: tuple[str, ...]
+    whole: bool = False
 
 
 class Commit(msgspec.Struct, frozen=True):
     """Writes that are stored together or not at all, and what they rely on.
 
     principal: who writes, for the audit. A settlement, how far a job has come, and when which sender
-    told what (`applied`) are recorded in the same transaction.
+    told what (`applied`) are recorded in the same transaction. A view says that hospitals write, which
+    see this much and may write of their own children alone.
     """
 
     writes: Sequence[Write]
@@ -50,6 +53,7 @@ class Commit(msgspec.Struct, frozen=True):
     progress: Progress | None = None
     principal: str = ""
     applied: Sequence[Applied] = ()
+    view: View | None = None
 
 
 class ConflictError(Exception):
@@ -62,3 +66,7 @@ class MissingError(Exception):
 
 class ReferredError(Exception):
     """A deletion would leave references to nothing: `args` are the resource and what refers to it."""
+
+
+class RefusedError(Exception):
+    """Hospitals may not write this: `args[0]` lists type and id of each, and why."""

@@ -230,7 +230,8 @@ def test_migrate_shows_and_goes_forward(
 def test_every_table_is_one_that_verify_or_a_purge_knows() -> None:
     known = {"resource", "content", "search_date", "search_number", "search_string",
              "search_reference", "search_identifier", "search_index", "audit", "tombstone",
-             "tombstone_place", "inbox", "job", "applied", "survey_link", "outcome"}  # fmt: skip
+             "tombstone_place", "inbox", "job", "applied", "survey_link", "outcome",
+             "custody", "site"}  # fmt: skip
     numbers_alone = {
         "subscription",
         "subscription_event",

@@ -6,7 +6,7 @@ https://www.sqlite.org/fts5.html, https://www.postgresql.org/docs/current/gin.ht
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import NamedTuple, Protocol
 
@@ -32,6 +32,15 @@ class Dialect(Protocol):
     @property
     def name(self) -> str:
         """Return the database's name."""
+        ...
+
+    @property
+    def versions(self) -> str:
+        """Return the name of the table of versions, where another relation has its plain name."""
+        ...
+
+    def narrowed(self) -> "Dialect":
+        """Return how it is asked where `resource` holds a part of the versions alone."""
         ...
 
     @property
@@ -95,11 +104,17 @@ class Sqlite:
     """FTS5: words of several criteria are one expression, which yields rows in their order."""
 
     name: str = "sqlite"
+    versions: str = "main.resource"
+    is_whole: bool = True
     emptied: tuple[str, ...] = tuple(
         f"INSERT INTO {table} ({table}) VALUES ('delete-all')"
         for table in ("search_key", "search_text")
     )
     kept_by_rid: tuple[str, ...] = ()
+
+    def narrowed(self) -> "Sqlite":
+        """Leave nothing to words alone: they are of all versions."""
+        return replace(self, is_whole=False)
 
     def source(self, matches: Sequence[Match]) -> Source:
         """Begin with the words, if there are any; CROSS JOIN keeps that order."""
@@ -112,6 +127,8 @@ class Sqlite:
 
     def counted(self, matches: Sequence[Match]) -> Sql | None:
         """Count words, those of superseded versions aside: what is deleted has none."""
+        if not self.is_whole:
+            return None
         text = (
             "SELECT count(*) FROM search_key AS k WHERE k.search_key MATCH ? AND NOT EXISTS"
             " (SELECT 1 FROM resource AS r INDEXED BY ix_resource_stale"
@@ -190,8 +207,13 @@ class Postgresql:
     """GIN: each match is a condition on the array of a row's words."""
 
     name: str = "postgresql"
+    versions: str = "resource"
     emptied: tuple[str, ...] = ()
     kept_by_rid: tuple[str, ...] = ("search_text",)
+
+    def narrowed(self) -> "Postgresql":
+        """Return the same: whatever is asked is asked of the rows."""
+        return self
 
     def source(self, matches: Sequence[Match]) -> Source:
         """Ask the row itself; the planner chooses where to begin."""

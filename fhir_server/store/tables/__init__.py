@@ -11,6 +11,7 @@ from sqlmodel import SQLModel
 
 from fhir_server.store.tables.applied import AppliedMoment
 from fhir_server.store.tables.audit import AuditLink, AuditSalt, AuditSeal
+from fhir_server.store.tables.custody import Custody, Site
 from fhir_server.store.tables.inbox import InboxMessage
 from fhir_server.store.tables.index import (
     SearchDate,
@@ -64,6 +65,7 @@ __all__ = (
     "ConceptName",
     "ConceptReplacement",
     "Content",
+    "Custody",
     "DeadLetter",
     "InboxMessage",
     "Job",
@@ -76,6 +78,7 @@ __all__ = (
     "SearchNumber",
     "SearchReference",
     "SearchString",
+    "Site",
     "StoredConcept",
     "StoredResource",
     "SubscriptionCursor",
@@ -101,7 +104,7 @@ COLUMNS = {
             "resource", "content", "search_date", "search_number", "search_string",
             "search_reference", "search_identifier", "audit", "concept", "concept_name",
             "concept_edge", "concept_member", "concept_replacement", "concept_image",
-            "concept_load",
+            "concept_load", "custody", "site",
         )
     },
 }  # fmt: skip

@@ -5,11 +5,14 @@ from sqlmodel import Field, SQLModel
 
 from fhir_server.store.tables.keys import number_key
 
+_GIVING = text("superseded IS NULL AND type IN ('Encounter', 'EpisodeOfCare', 'Patient')")
+
 
 class StoredResource(SQLModel, table=True):
     """One version of one resource, without its body: narrow, for searches read many of them.
 
-    superseded: the rid of the next version; place: the key of type and id, which references have.
+    superseded: the rid of the next version; place: the key of type and id, which references have;
+    whose: the place of the Patient or Organization that it is of, NULL: everybody's, 0: the registry's.
     """
 
     __tablename__ = "resource"
@@ -18,6 +21,7 @@ class StoredResource(SQLModel, table=True):
         Index("ix_resource_place", "place", "version"),
         Index("ix_resource_updated", "updated"),
         Index("ix_resource_stale", "rid", sqlite_where=text("superseded IS NOT NULL")),
+        Index("ix_resource_custody", "whose", sqlite_where=_GIVING, postgresql_where=_GIVING),
         {"sqlite_autoincrement": True},
     )
 
@@ -29,6 +33,9 @@ class StoredResource(SQLModel, table=True):
     deleted: bool
     superseded: int | None = Field(default=None, sa_type=BigInteger)
     place: int = Field(sa_type=BigInteger)
+    whose: int | None = Field(
+        default=0, sa_type=BigInteger, sa_column_kwargs={"server_default": text("0")}
+    )
 
 
 class Content(SQLModel, table=True):

@@ -1,0 +1,88 @@
+"""What hospitals see, as SQL: versions that are their own children's, their own or everybody's.
+
+Every statement that reads versions reads them from a relation of the table's name that holds those
+alone, so that nothing is found, counted, sorted or followed that is not seen; what it finds is what it
+would find in a database that holds nothing else. A statement that reads anything else is refused.
+https://sqlite.org/lang_with.html
+"""
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from fhir_server.store.connection import Connection, Row
+from fhir_server.store.search.dialect import Dialect
+from fhir_server.store.search.keys import key
+from fhir_server.store.search.values import asked
+from terminology.systems import ODS_ORGANIZATION
+
+_READ = re.compile(r"\b(?:FROM|JOIN)\s+([a-z_]+)")
+_RESOURCE = re.compile(r"\bresource\b")
+_OPEN = frozenset({"search_reference", "search_index", "job", "closure_concept", "unnest"})
+"""What a hospital's statement may read by itself: nothing that says anything of anybody by its rows."""
+_BESIDE = _OPEN | {
+    "resource", "content", "search_key", "search_text", "search_date", "search_number",
+    "search_string", "search_identifier",
+}  # fmt: skip
+"""What it may read beside the versions: their bodies and index rows, by their rows."""
+
+
+class View(msgspec.Struct, frozen=True):
+    """What is seen: by which hospitals, each the word of its ODS code among identifiers."""
+
+    hospitals: tuple[int, ...]
+
+
+def view(codes: Sequence[str]) -> View:
+    """Return what the hospitals of ODS codes see."""
+    words = (key("Organization", "identifier", asked(ODS_ORGANIZATION, code)) for code in codes)
+    return View(tuple(sorted(words)))
+
+
+def is_seen(seen: View, at: str) -> str:
+    """Return SQL for: the version `at`, or a place that is in its column `whose`, is seen."""
+    if not seen.hospitals:
+        return f"{at}.whose IS NULL"
+    listed = ", ".join(map(str, seen.hospitals))
+    return (
+        f"({at}.whose IS NULL OR EXISTS (SELECT 1 FROM custody AS c JOIN site AS s"
+        f" ON s.organization = c.organization WHERE c.whose = {at}.whose AND s.hospital IN ({listed}))"
+        f" OR EXISTS (SELECT 1 FROM site AS s WHERE s.organization = {at}.whose"
+        f" AND s.hospital IN ({listed})))"
+    )
+
+
+@lru_cache(maxsize=4096)
+def narrowed(sql: str, seen: View, table: str) -> str:
+    """Return a statement that reads what is seen alone; `table` is what it narrows.
+
+    Raises ValueError for one that reads what no hospital may.
+    """
+    reads_versions = _RESOURCE.search(sql) is not None
+    allowed = _BESIDE if reads_versions else _OPEN
+    if closed := {each for each in _READ.findall(sql) if each not in allowed}:
+        raise ValueError(f"no hospital may read {', '.join(sorted(closed))}")
+    if not reads_versions:
+        return sql
+    relation = f"SELECT v.* FROM {table} AS v WHERE {is_seen(seen, 'v')}"
+    return f"WITH resource AS NOT MATERIALIZED ({relation}) {sql}"
+
+
+class SeenConnection:
+    """A writer's connection that reads as hospitals see: what a guard of theirs is asked by."""
+
+    def __init__(self, connection: Connection, seen: View) -> None:
+        self._connection, self._view = connection, seen
+        self.dialect: Dialect = connection.dialect.narrowed()
+
+    def read(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
+        """Run a statement and return its rows."""
+        return self._connection.read(narrowed(sql, self._view, self.dialect.versions), parameters)
+
+    def read_each(self, sql: str, parameters: Sequence[Any], column: int, /) -> list[Row]:
+        """Run a statement about several keys and return its rows."""
+        del column
+        return self.read(sql, parameters)
