@@ -37,7 +37,6 @@ _MANY = 512
 """Most values in one statement."""
 _MOST_REFERRING = 5
 """How many of those that refer to a resource are named."""
-_CONCERNING = frozenset({"link", "managingOrganization"})
 
 Refusal = (
     ConflictError
@@ -79,7 +78,7 @@ class _Batch:
         self.changed: dict[Named, tuple[Whose, Whose]] = {}
         self.children: set[int] = set()
         self.organizations: set[int] = set()
-        self.followed: list[int] = []
+        self.followed: dict[int, custody.Followed] = {}
         self.words: dict[str, dict[str, frozenset[int]]] = defaultdict(dict)
         self.superseded: dict[int, int] = {}
         self.audit: list[Row] = []
@@ -250,19 +249,18 @@ class _Batch:
         )
 
     def _concern(self, each: Indexed, previous: _Version | None, whose: Whose) -> None:
-        """Take note of the children, or the organisation, of whom a version may change who sees them.
-
-        A Patient that is new, and neither linked nor an organisation's, changes nothing.
-        """
+        """Take note of the children, or the organisation, of whom a version may change who sees them."""
         if each.write.type == "Organization":
             self.organizations.add(place(*each.named))
             return
-        said = each.resource or {}
-        if previous is None and each.write.type == "Patient" and not said.keys() & _CONCERNING:
+        told = custody.told(each.rows)
+        if previous is None and not told:
             return
-        self.children.update(one for one in (previous and previous.whose, whose) if one)
-        if previous is not None and each.write.type == "Patient":
-            self.followed.append(previous.rid)
+        if previous is not None:
+            is_valid = each.resource is not None and each.resource.get("status") != custody.VOID
+            self.followed[previous.rid] = custody.Followed(whose, told if is_valid else None)
+        if previous is None or previous.whose != whose:
+            self.children.update(one for one in (previous and previous.whose, whose) if one)
 
     def flush(self) -> None:
         """Store what is accepted."""
@@ -286,12 +284,11 @@ class _Batch:
         if self.superseded:
             self.connection.supersede(list(self.superseded.items()))
         self.writes, self.superseded, self.audit = {}, {}, []
-        if self.followed:
-            self.children |= custody.linked(self.connection, self.followed)
+        self.children |= custody.changed(self.connection, self.followed)
         custody.renew(self.connection, self.children, self.organizations)
         moved(self.connection, self.changed)
         self.children, self.organizations, self.changed = set(), set(), {}
-        self.followed = []
+        self.followed = {}
 
 
 def _current(connection: Connection, commits: Sequence[Commit]) -> Iterator[tuple[Named, _Version]]:

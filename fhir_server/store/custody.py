@@ -6,10 +6,11 @@ Both are made anew, for those concerned, in the transaction that changes what th
 one person: the Patients that `Patient.link` joins have the same custody.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Protocol
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
 
 from fhir_server.store.connection import Connection
+from fhir_server.store.index import Rows
 from fhir_server.store.search.conditions import Place, criterion
 from fhir_server.store.search.dialect import Dialect
 from fhir_server.store.search.keys import key, link
@@ -33,7 +34,18 @@ _CURRENT = "r.superseded IS NULL AND NOT r.deleted"
 _MANY = 500
 """Most values in one statement."""
 
+_TELLING = frozenset({*GIVING, _LINK})
+VOID = "entered-in-error"
+"""The status of what gives custody to nobody."""
+
 Pairs = set[tuple[int, int]]
+
+
+class Followed(NamedTuple):
+    """Whose a version is that follows another one, and what it tells of custody; None: it undoes it."""
+
+    whose: int | None
+    told: frozenset[tuple[int, int]] | None
 
 
 class Reader(Protocol):
@@ -60,13 +72,49 @@ def renew(connection: Connection, children: Iterable[int], organizations: Iterab
         _replace(connection, "site", parts, _sites(connection, parts))
 
 
-def linked(reader: Reader, rids: Sequence[int]) -> set[int]:
-    """Return the Patients to whom versions of Patients are linked, be they superseded."""
+def told(rows: Rows) -> frozenset[tuple[int, int]]:
+    """Return what the index rows of a version say of custody: organisations, and links of Patients."""
+    return frozenset(each for each in rows.references if each[0] in _TELLING)
+
+
+def changed(connection: Connection, followed: Mapping[int, Followed]) -> set[int]:
+    """Return the children of whom a version that follows another one says something else, or undoes it.
+
+    followed: by the row of the version before. Most say of custody what stands already.
+    """
+    before = _told(connection, list(followed))
+    children = {each.whose for each in followed.values() if each.whose}
+    held = _held(connection, sorted(children)) if before else set()
     found: set[int] = set()
+    for rid, each in followed.items():
+        was = frozenset(before.get(rid, ()))
+        given = {(each.whose, target) for param, target in was if param in GIVING}
+        if each.told != was or not given <= held:
+            found |= {target for param, target in was if param == _LINK}
+            found |= {each.whose} if each.whose else set()
+    return found
+
+
+def _told(connection: Connection, rids: Sequence[int]) -> dict[int, set[tuple[int, int]]]:
+    found: dict[int, set[tuple[int, int]]] = {}
+    listed = ", ".join(map(str, sorted(_TELLING)))
     for part in _parts(rids):
-        among = reader.dialect.among("rid", part)
-        sql = f"SELECT target FROM search_reference WHERE {among.text} AND param = {_LINK}"
-        found |= {row[0] for row in reader.read(sql, among.parameters)}
+        among = connection.dialect.among("rid", part)
+        sql = (
+            f"SELECT rid, param, target FROM search_reference WHERE {among.text}"
+            f" AND param IN ({listed})"
+        )
+        for rid, param, target in connection.read(sql, among.parameters):
+            found.setdefault(rid, set()).add((param, target))
+    return found
+
+
+def _held(connection: Connection, children: Sequence[int]) -> set[tuple[int | None, int]]:
+    found: set[tuple[int | None, int]] = set()
+    for part in _parts(children):
+        among = connection.dialect.among("whose", part)
+        sql = f"SELECT whose, organization FROM custody WHERE {among.text}"
+        found |= {(row[0], row[1]) for row in connection.read(sql, among.parameters)}
     return found
 
 
@@ -171,7 +219,7 @@ def _valid(dialect: Dialect) -> tuple[str, tuple[Any, ...]]:
     """Return SQL for: the row is not what was entered in error."""
     words: list[int] = []
     for kind in ("Encounter", "EpisodeOfCare"):
-        asked = Criterion(parameters(kind)["status"], "", ("entered-in-error",))
+        asked = Criterion(parameters(kind)["status"], "", (VOID,))
         part = criterion(asked, Place((kind,), "r", dialect))
         assert isinstance(part, Match)  # noqa: S101 - a token is a word
         words += part.words

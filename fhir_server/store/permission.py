@@ -29,7 +29,6 @@ _STRANGER = (
     "This child is not one of the hospital's: send it together with an Encounter or an EpisodeOfCare of"
     " the hospital."
 )
-_VOID = "entered-in-error"
 
 
 _REGISTRYS = frozenset({
@@ -74,7 +73,7 @@ def permitted(
         told[each.named]
         for each in written
         if each.write.type in custody.GIVERS
-        and (each.resource or {}).get("status") != _VOID
+        and (each.resource or {}).get("status") != custody.VOID
         and organizations.intersection(_named(each))
     }
     taken = {each for each in given if each in theirs | new | claimed}
