@@ -9,8 +9,17 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from fhir_server.store import applied, chain, custody, inbox, jobs, links, outcomes
-from fhir_server.store import renewal, tombstone
+from fhir_server.store import (
+    applied,
+    chain,
+    custody,
+    inbox,
+    jobs,
+    links,
+    outcomes,
+    renewal,
+    tombstone,
+)
 from fhir_server.store.batch import carry_out
 from fhir_server.store.belonging import Child, Named, pairs_of
 from fhir_server.store.connection import Connection
