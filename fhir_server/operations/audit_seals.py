@@ -47,8 +47,8 @@ async def seal(context: Context) -> Resource | None:
 
 async def _seal_on(context: Context) -> None:
     while True:
-        await _seal_anew(context)
         await asyncio.sleep(EVERY)
+        await _seal_anew(context)
 
 
 async def _seal_anew(context: Context) -> None:

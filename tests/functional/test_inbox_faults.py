@@ -159,7 +159,7 @@ async def test_a_look_for_what_is_overdue_works_nothing_twice(opened: Context) -
     looked = asyncio.create_task(finish(opened, feed.lanes))
     await asyncio.gather(*works)
     settled = [feed.message(nth) for nth in (1, 2)]
-    assert await looked == 2
+    assert await looked >= 1, "it came while one of them, or both, was under way"
     assert [feed.message(nth) for nth in (1, 2)] == settled
     assert feed.statuses() == ["processed", "refused"]
 
