@@ -299,7 +299,12 @@ async def test_an_independent_client_is_served():
 
 
 @given(
-    st.lists(st.binary(max_size=40).map(lambda raw: raw.translate(None, b"\x0b\x1c")), max_size=5),
+    st.lists(
+        st.binary(max_size=40)
+        .map(lambda raw: raw.translate(None, b"\x0b\x1c"))
+        .filter(lambda raw: raw not in (b"\x06", b"\x15")),  # blocks of release 2, no messages
+        max_size=5,
+    ),
     st.lists(st.integers(1, 30), max_size=30),
 )
 def test_any_division_of_the_stream_gives_the_same_frames(messages, sizes):

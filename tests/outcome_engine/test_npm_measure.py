@@ -92,6 +92,12 @@ def ours(records: list[Record]) -> dict[str, ChildOutcome]:
         artefacts.by_url("outcome_engine", "Library")[found["library"][0].split("|")[0]]
     )
     library["extension"] = [each for each in library["extension"] if is_of_the_toy(each)]
+    for each in library["extension"]:
+        if (
+            each["url"].endswith("/outcome-class-rule")
+            and parts(each)["id"] == "any-adverse-outcome"
+        ):
+            parts(each)["criteria"]["expression"] = f"%`{RULE}` = 'met'"
     rules = read(found, library)
     assert [rule.id for rule in rules.rules] == [RULE]
     terminology = Terminology.load()
