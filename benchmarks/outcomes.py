@@ -56,7 +56,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         _told(scored(store, Path(folder) / "staged", Path(folder) / "outcomes.parquet"), many)
     outcome_scores.aggregates(FLATTENED if many >= OF_FRESHNESS else 20 * many)
-    asyncio.run(_freshness(min(many, OF_FRESHNESS), PROBES if many >= OF_FRESHNESS else 20))
+    fresh, probes = min(many, OF_FRESHNESS), PROBES if many >= OF_FRESHNESS else 20
+    asyncio.run(_freshness(stored(fresh), fresh, probes))
     print(f"load average after: {machine.load_average()}")
 
 
@@ -139,10 +140,10 @@ def _told(split: Split, many: int) -> None:
     print(f"  classes {computed.classes}, not assessable {computed.left_out}")
 
 
-async def _freshness(many: int, probes: int) -> None:
+async def _freshness(filled: str, many: int, probes: int) -> None:
     """Print how soon an event is in the child's report, and in its kept outcome, while others store."""
     with tempfile.TemporaryDirectory() as folder:
-        store = shutil.copy(stored(many), Path(folder) / "csor.db")
+        store = shutil.copy(filled, Path(folder) / "csor.db")
         await _fresh(str(store), many, probes)
 
 

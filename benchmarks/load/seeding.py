@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -99,7 +100,13 @@ def _edge(samples: list[Sample]) -> list[Sample]:
     return taken
 
 
-async def seed(peer: Peer, known: Children, size: int) -> list[Sample]:
+Made = Callable[[int], bytes]
+"""Makes a child of its number, as JSON."""
+
+
+async def seed(
+    peer: Peer, known: Children, size: int, patient: Made = children.patient
+) -> list[Sample]:
     """Store children until there are so many, then their observations; returns the latter's rates.
 
     Raises SystemExit where the server refuses: a benchmark of refusals measures nothing.
@@ -111,10 +118,10 @@ async def seed(peer: Peer, known: Children, size: int) -> list[Sample]:
         stored = size + known.observations
         numbers = list(range(first, size))
         patients = [numbers[at : at + OF_A_BUNDLE] for at in range(0, len(numbers), OF_A_BUNDLE)]
-        await _fill(peer, connections, [("Patient", part) for part in patients], known)
+        await _fill(peer, connections, [("Patient", part) for part in patients], known, patient)
         due = children.observations_of(numbers)
         work = [("Observation", part) for part in due]
-        samples = await _fill(peer, connections, work, known)
+        samples = await _fill(peer, connections, work, known, patient)
         known.observations += sum(len(part) for part in due)
         return [sample._replace(stored=stored + sample.stored) for sample in samples]
     finally:
@@ -123,7 +130,11 @@ async def seed(peer: Peer, known: Children, size: int) -> list[Sample]:
 
 
 async def _fill(
-    peer: Peer, connections: list[Connection], work: list[tuple[str, list]], known: Children
+    peer: Peer,
+    connections: list[Connection],
+    work: list[tuple[str, list]],
+    known: Children,
+    patient: Made,
 ) -> list[Sample]:
     samples: list[Sample] = []
     left = iter(work)
@@ -134,7 +145,7 @@ async def _fill(
     async def run(connection: Connection) -> None:
         nonlocal done, since, began, said, told
         for kind, part in left:
-            await _store(peer, connection, kind, part, known)
+            await _store(peer, connection, kind, part, known, patient)
             done += len(part)
             now = time.perf_counter()
             if now - began >= SAMPLED or done == total:
@@ -150,10 +161,10 @@ async def _fill(
 
 
 async def _store(
-    peer: Peer, connection: Connection, kind: str, part: list, known: Children
+    peer: Peer, connection: Connection, kind: str, part: list, known: Children, patient: Made
 ) -> None:
     if kind == "Patient":
-        resources = [children.patient(number) for number in part]
+        resources = [patient(number) for number in part]
     else:
         resources = [children.observation(child, known.ids[child], turn) for child, turn in part]
     body = children.bundle(resources, kind.encode())

@@ -6,10 +6,11 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from benchmarks.load.databases import Database
 from benchmarks.load.wire import Peer
@@ -44,17 +45,26 @@ class Served:
 
 
 @contextmanager
-def server(database: Database, profile: Path | None) -> Iterator[Served]:
-    """Serve from an empty database until left; raises NotServedError where it cannot."""
+def server(
+    database: Database,
+    profile: Path | None = None,
+    module: str = "fhir_server",
+    settings: Mapping[str, str] = MappingProxyType({}),
+) -> Iterator[Served]:
+    """Serve from an empty database until left; raises NotServedError where it cannot.
+
+    module: whose `serve` is run; settings: further ones, as the environment has them.
+    """
     port, mllp = free_port(), free_port()
     environment = {
         **os.environ,
+        **settings,
         "CSOR_DATABASE": database.url,
         "CSOR_FHIR_PORT": str(port),
         "CSOR_MLLP_PORT": str(mllp),
     }
-    module = ["fhir_server"] if profile is None else ["benchmarks.load.profiled", str(profile)]
-    command = [sys.executable, "-m", *module, "serve"]
+    run = [module] if profile is None else ["benchmarks.load.profiled", str(profile)]
+    command = [sys.executable, "-m", *run, "serve"]
     with _running(command, environment, port) as process:
         if not database.used():
             raise NotServedError(f"the server did not use {database.url}")

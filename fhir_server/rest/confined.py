@@ -109,10 +109,7 @@ def _refuse_other_place(context: Context, asked: Asked) -> None:
     stored = store.current(context.database, asked.type, asked.id)
     if stored is not None and not stored.deleted and _is_open(context, decode(stored.body)):
         return
-    if stored is None or asked.method in ("GET", "HEAD"):
-        text = f"{asked.type}/{asked.id} is not known here."
-        raise FhirError(404, [error("not-found", text)])
-    raise _other(f"{asked.type}/{asked.id} is not the child's whose note is open.")
+    raise FhirError(404, [error("not-found", f"{asked.type}/{asked.id} is not known here.")])
 
 
 def _is_open(context: Context, resource: Resource) -> bool:
@@ -178,10 +175,9 @@ def _refuse_other(context: Context, reference: str) -> None:
             raise _other(f"{reference} is not the child whose note is open.")
         return
     stored = store.current(context.database, place.type, place.id)
-    if stored is not None and not stored.deleted:
-        child = _child(context, decode(stored.body))
-        if child is not None and child != context.principal.patient:
-            raise _other(f"{reference} is not the child's whose note is open.")
+    child = None if stored is None else _child(context, decode(stored.body))
+    if stored is None or stored.deleted or child not in (None, context.principal.patient):
+        raise _other(f"{reference} is nothing of the child's whose note is open.")
 
 
 def _refuse_other_author(
