@@ -88,7 +88,7 @@ def operations(door: Door, side: str) -> Iterator[Cell]:
             parameters = _parameters(door, operation, side)
             asked = f"subject=Patient/{key(side, 'Patient')}&patient=Patient/{key(side, 'Patient')}"
             places = [f"/{kind}"]
-            if is_sealed(door.stored[kind][side]):
+            if kind in door.stored and is_sealed(door.stored[kind][side]):
                 places.append(f"/{kind}/{key(side, kind)}")
             for place in places:
                 yield "POST", f"{place}/${operation['name']}", parameters
