@@ -47,7 +47,7 @@ from fhir_server.store.database import open_database
 from fhir_server.store.failure import place
 from fhir_server.store.renewal import renew, under_way
 from mappings import layers
-from outcome_engine.parameter_files import parameter_file
+from outcome_engine.parameter_files.watched import Watched
 
 T = TypeVar("T")
 logger = logging.getLogger("csor")
@@ -93,7 +93,7 @@ def context(
     """
     forms = quality_of_life.forms(settings.quality_of_life, instant(now()))
     engine = layers.engine(settings.mappings)  # a fault in it must leave nothing open
-    parameters = parameter_file.known(settings.parameters, settings.signatories)
+    parameters = Watched(settings.parameters, settings.signatories)
     database = open_database(settings.database, apart=apart)
     signing = Keys(signing_key(settings))
     return Context(

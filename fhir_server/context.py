@@ -149,7 +149,7 @@ class Context:
     jwks: Callable[[], Resource]
     """Gives the public keys, by which what is sealed is verified."""
     parameters: Parameters = NONE
-    """What measures are computed with that need signed parameters."""
+    """What measures are computed with that need signed parameters, as it is at any moment."""
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held by the one write that is tried again; `alone` while no other one may begin."""
     alone: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -197,6 +197,10 @@ class Context:
         if principal.is_narrowed:
             database = Seen(database, view(sorted(principal.hospitals)))
         return replace(self, principal=principal, database=database)
+
+    def steady(self) -> "Context":
+        """Return this context with the parameters of this moment, for what must be by one set of them."""
+        return replace(self, parameters=self.parameters.now())
 
     @contextmanager
     def underway(self) -> Iterator[None]:

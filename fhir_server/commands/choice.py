@@ -19,7 +19,27 @@ def add_arguments(add: Callable[[str, str], argparse.ArgumentParser]) -> None:
     actions = add("choice", "Estimate weights from choices, or draft a parameter file.")
     action = actions.add_subparsers(required=True, metavar="action")
     estimated = action.add_parser("estimate", help="fit a model to each group's choices")
-    estimated.add_argument("choices", type=Path, help="choices in long form, CSV (docs/choice.md)")
+    estimated.add_argument(
+        "choices",
+        type=Path,
+        help="choices in long form, or answers to a design, CSV (docs/choice.md)",
+    )
+    estimated.add_argument(
+        "--design", type=Path, help="what was shown, CSV, where answers are given"
+    )
+    estimated.add_argument(
+        "--group-column",
+        default="",
+        metavar="NAME",
+        help="of the answers; all are one group without",
+    )
+    estimated.add_argument(
+        "--interaction",
+        action="append",
+        default=[],
+        metavar="COLUMN=TRAIT",
+        help="a coefficient more: a column of the design by one of the answers, as 1 for women",
+    )
     estimated.add_argument("--group", action="append", help="a group; by default each")
     estimated.add_argument(
         "--random",
@@ -56,12 +76,12 @@ def estimate(given: argparse.Namespace) -> None:
 
     Raises OSError and ValueError as the workbench does, naming what is wrong.
     """
-    from outcome_engine.choice import data, estimation  # noqa: PLC0415 - numpy
+    from outcome_engine.choice import estimation  # noqa: PLC0415 - numpy
     from outcome_engine.choice.draft import estimates  # noqa: PLC0415
 
     expected = {name: _sign(value) for name, value in map(_pair, given.sign)}
     ranges = {name: float(value) for name, value in map(_pair, given.range)}
-    found = data.read(given.choices)
+    found = _choices(given)
     unknown = [group for group in given.group or () if group not in found]
     if unknown:
         raise ValueError(f"{given.choices.name} has no group {', '.join(unknown)}")
@@ -78,6 +98,17 @@ def estimate(given: argparse.Namespace) -> None:
         written.append(estimates(result))
     given.output.write_bytes(encode({"estimates": written}) + b"\n")
     print(f"written to {given.output}")
+
+
+def _choices(given: argparse.Namespace) -> "Mapping[str, Choices]":
+    from outcome_engine.choice import answers, data  # noqa: PLC0415 - numpy
+
+    interactions = [_pair(each) for each in given.interaction]
+    if given.design:
+        return answers.read_answers(given.choices, given.design, given.group_column, interactions)
+    if given.group_column or interactions:
+        raise ValueError("--group-column and --interaction are of answers to a --design")
+    return data.read(given.choices)
 
 
 def draft(given: argparse.Namespace) -> None:

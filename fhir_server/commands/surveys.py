@@ -80,4 +80,8 @@ def send(settings: Settings) -> int:
     print(f"{done.sent} messages sent, {done.failed} not sent and tried again next time")
     if done.without_address:
         print(f"{done.without_address} parents have no address that can be written to")
+    if done.passed_over:
+        print(
+            f"{done.passed_over} Tasks do not say their number, who is asked, or the form: passed over"
+        )
     return 1 if done.failed else 0

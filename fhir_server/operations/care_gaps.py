@@ -32,6 +32,7 @@ async def care_gaps(context: Context, given: Input) -> Resource:
     `outcome` names the children who cannot be assessed. Raises FhirError 400 for a status, or a form of
     the answer, that there is not, and otherwise as `$evaluate` does.
     """
+    context = context.steady()
     statuses = _statuses(given)
     wanted: Asked = replace(asked(context, given), type="care-gaps")
     found = await evaluated(context, wanted)

@@ -32,6 +32,7 @@ async def evaluate(context: Context, given: Input, *, keep: bool) -> Resource:
     `outcome` names the children who cannot be assessed; a subject who cannot be is refused.
     Raises FhirError 400, 404 for what is unknown, and 422 naming what is lacking.
     """
+    context = context.steady()
     wanted = asked(context, given)
     keep = keep and wanted.at is None
     found = await evaluated(context, wanted)
@@ -50,6 +51,7 @@ async def table(context: Context, given: Input, media_type: str) -> bytes:
 
     Raises FhirError 400 for another type of report, and otherwise as `evaluate` does.
     """
+    context = context.steady()
     wanted = asked(context, given)
     if wanted.type != "summary":
         text = (
@@ -62,6 +64,7 @@ async def table(context: Context, given: Input, media_type: str) -> bytes:
 
 async def evaluate_measure(context: Context, given: Input, *, keep: bool) -> Resource:
     """Return the one report of R4's operation: a child's, a Group's, a hospital's or the nation's."""
+    context = context.steady()
     wanted = asked(context, given)
     keep = keep and wanted.at is None
     _refuse_many(wanted, keep=keep)

@@ -42,6 +42,7 @@ async def write_evaluation(context: Context, job: Job) -> None:
 
     Raises GoneError where the job is cancelled meanwhile, and FhirError as `$evaluate` does.
     """
+    context = context.steady()
     request = decode(job.request)
     wanted = _asked(request)
 

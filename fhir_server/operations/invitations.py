@@ -52,11 +52,15 @@ _MODE = "http://terminology.hl7.org/CodeSystem/v3-ParticipationMode"
 
 @dataclass(slots=True)
 class Sent:
-    """What became of a run: messages sent, messages to be tried again, parents without an address."""
+    """What became of a run: messages sent, to be tried again, and not due to be sent at all.
+
+    without_address: parents; passed_over: Tasks that do not say their number, who is asked, or the form.
+    """
 
     sent: int = 0
     failed: int = 0
     without_address: int = 0
+    passed_over: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +77,9 @@ async def send_all(context: Context, plan: Plan, courier: Courier) -> Sent:
     """Send each invitation and reminder that is due and was not sent; what fails is tried next time."""
     done = Sent()
     for found in open_surveys(context):
-        if ended(context, found) is None:
+        if not found.is_whole:
+            done.passed_over += 1
+        elif ended(context, found) is None:
             await _send_due(context, found, plan, (courier, done))
         await asyncio.sleep(0)
     return done

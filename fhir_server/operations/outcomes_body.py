@@ -5,6 +5,7 @@ only by the generation of definitions that it was found by.
 """
 
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from functools import cache
 from typing import Any, get_type_hints
 
@@ -61,7 +62,19 @@ def kept(
 
 
 def _built(value: Any) -> Any:
-    return msgspec.to_builtins(value, order="deterministic")
+    return msgspec.to_builtins(value, order="deterministic", enc_hook=_written)
+
+
+def _written(value: object) -> str:
+    if isinstance(value, Fraction):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} has no JSON")
+
+
+def _read(kind: type, written: str) -> Fraction:
+    if kind is Fraction:
+        return Fraction(written)
+    raise TypeError(f"{kind.__name__} has no JSON")
 
 
 def outcome(
@@ -89,7 +102,9 @@ def outcome(
 def _converted(built: Mapping[str, Any], kind: type) -> dict[str, Any]:
     """Return fields of a dataclass of the engine from their JSON."""
     types = _types(kind)
-    return {name: msgspec.convert(value, types[name]) for name, value in built.items()}
+    return {
+        name: msgspec.convert(value, types[name], dec_hook=_read) for name, value in built.items()
+    }
 
 
 @cache

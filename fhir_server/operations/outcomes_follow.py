@@ -1,7 +1,8 @@
 """Keep the outcomes of all children true: follow the history, and begin anew when what they go by changes.
 
 After each commit, and once a second, the children whom it concerns are looked at again (ADR 0045). A
-day, a definition or a terminology that is another one has every child looked at again, between commits.
+day, a definition, a parameter file or a terminology that is another one has every child looked at again,
+between commits.
 """
 
 import asyncio
@@ -23,7 +24,8 @@ from fhir_server.store import outcomes as store
 from fhir_server.store.failure import place
 from fhir_server.store.outcomes import Cursor, OvertakenError, Refresh
 from fhir_server.store.read import snapshot
-from outcome_engine.definitions.definition import definition
+from outcome_engine.definitions.definition import outline
+from outcome_engine.parameter_files.parameter_file import Parameters
 from r4 import artefacts
 from r4.issue import FhirError
 from r4.json import Resource
@@ -216,19 +218,19 @@ def _definition(generation: str) -> str:
 
 def current(context: Context, as_of: str) -> dict[str, str]:
     """Return, for each measure that can be computed, what its outcomes go by: the day and a digest."""
-    told = context.knowledge.told
+    told, parameters = context.knowledge.told, context.parameters.now()
     found = {}
     for url, measure in outcome_engine.measures().items():
-        file = _file(context, measure, as_of)
+        file = _file(parameters, measure, as_of)
         if (digest := _digest(url, told, file)) is not None:
             found[url] = f"{as_of}/{digest}"
     return found
 
 
-def _file(context: Context, measure: Resource, as_of: str) -> str | None:
+def _file(parameters: Parameters, measure: Resource, as_of: str) -> str | None:
     """Return the digest of a measure's parameters, empty where it needs none, None where they are refused."""
     try:
-        file = context.parameters.of(measure, as_of)
+        file = parameters.of(measure, as_of)
     except FhirError:
         return None
     return "" if file is None else file.digest
@@ -238,7 +240,7 @@ def _file(context: Context, measure: Resource, as_of: str) -> str | None:
 def _digest(measure: str, told: str, file: str | None) -> str | None:
     """Return a digest of a measure, its libraries, parameters and what is loaded; None: not computed."""
     try:
-        definition(measure)
+        outline(measure)
     except FhirError:
         return None
     if file is None:

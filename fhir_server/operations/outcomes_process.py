@@ -18,7 +18,7 @@ from fhir_server.context import Context, Knowledge
 from fhir_server.operations.outcomes_rescored import Asked, Rescored, Source, left_over, rescored
 from fhir_server.settings import Settings
 from fhir_server.store.database import open_database
-from outcome_engine.parameter_files import parameter_file
+from outcome_engine.parameter_files.watched import Watched
 from r4.issue import FhirError
 
 _LENGTH = 8
@@ -53,7 +53,8 @@ class InThread:
 
     def _answer(self, asked: Asked) -> Rescored:
         context = self._context
-        return answer(Source(context.database, context.terminology, context.parameters), asked)
+        source = Source(context.database, context.terminology, context.parameters.now())
+        return answer(source, asked)
 
 
 class InProcess:
@@ -150,14 +151,14 @@ def serve(end: socket.socket) -> None:
     settings: Settings = _receive(end)
     database = open_database(settings.database, upgraded=False)
     knowledge = Knowledge(database)
-    parameters = parameter_file.known(settings.parameters, settings.signatories)
+    parameters = Watched(settings.parameters, settings.signatories)
     try:
         while True:
             asked: Asked = _receive(end)
             knowledge.renew()
             found: Rescored | Exception
             try:
-                found = answer(Source(database, knowledge.terminology, parameters), asked)
+                found = answer(Source(database, knowledge.terminology, parameters.now()), asked)
             except FhirError as refusal:
                 found = RuntimeError(str(refusal))
             except Exception as failure:

@@ -122,7 +122,8 @@ async def _schedule(context: Context, case: Resource, plan: Plan, done: Schedule
 
 def _was_asked(context: Context, child: Resource, due: Due) -> bool:
     """Tell whether a survey was made before, for this case or one of a record that was merged."""
-    numbers = (each["identifier"][0]["value"] for each in survey_tasks(context, child))
+    tasks = survey_tasks(context, child)
+    numbers = (each.get("value", "") for task in tasks for each in task.get("identifier", ()))
     return any(each.endswith(f".{due.name}") for each in numbers)
 
 

@@ -42,6 +42,15 @@ class Survey:
         return str(self.task["id"])
 
     @property
+    def is_whole(self) -> bool:
+        """Whether the Task says its number, who is asked and the form: one that a client stored may not."""
+        return (
+            "value" in self.task.get("identifier", [{}])[0]
+            and "reference" in self.task.get("owner", {})
+            and "valueCanonical" in self.task.get("input", [{}])[0]
+        )
+
+    @property
     def parent(self) -> Resource:
         """The Reference to who is asked."""
         return {"reference": self.task["owner"]["reference"]}
@@ -78,7 +87,8 @@ class Survey:
 def survey(context: Context, task_id: str) -> Survey:
     """Return a survey that may go on; raises FhirError 410 for one that has ended, whatever ended it.
 
-    A parent whose record is active no longer (a custody that has ended) is asked nothing any more.
+    A parent whose record is active no longer (a custody that has ended) is asked nothing any more, and
+    nobody is by a Task that is not whole.
     """
     found = known(context, task_id)
     if found is None or not _is_asked(context, found) or ended(context, found) is not None:
@@ -92,6 +102,8 @@ def is_asked_of(found: Survey, parent: str) -> bool:
 
 
 def _is_asked(context: Context, found: Survey) -> bool:
+    if not found.is_whole:
+        return False
     parent = one(context, found.parent["reference"], "RelatedPerson")
     return parent is not None and bool(decode(parent.body).get("active", True))
 

@@ -2,7 +2,8 @@
 
 The file is CSV with a header: `group` (of stakeholders), `respondent`, `task`, `alternative` (its
 name, as `a`, `b` or `palliation`), `chosen` (1 or 0), and a column of numbers for every coefficient
-that is to be estimated (attributes, interactions, constants of alternatives).
+that is to be estimated (attributes, interactions, constants of alternatives). Where answers and design
+stand in two tables: `answers`.
 """
 
 import csv
@@ -78,18 +79,26 @@ def read(file: Path) -> Mapping[str, Choices]:
         if missing:
             raise ValueError(f"{file.name} has no column {', '.join(missing)}")
         names = tuple(name for name in reader.fieldnames or () if name not in KEYS)
-        rows: dict[str, list[dict[str, str]]] = {}
-        for row in reader:
-            rows.setdefault(row["group"] or "", []).append(row | {"line": str(reader.line_num)})
+        rows = [row | {"line": str(reader.line_num)} for row in reader]
+    return by_group(file.name, names, rows)
+
+
+def by_group(
+    file: str, names: tuple[str, ...], rows: Sequence[dict[str, str]]
+) -> Mapping[str, Choices]:
+    """Return rows in long form, with the `line` of each, as Choices by group; raises as `read`."""
     if not names or not rows:
-        raise ValueError(f"{file.name} has no rows, or no column of a coefficient")
+        raise ValueError(f"{file} has no rows, or no column of a coefficient")
     for name in names:
         if not _NAME.match(name):
             text = (
                 "a coefficient's name is small letters, digits and hyphens, as a parameter file's"
             )
-            raise ValueError(f"{file.name}: column {name!r}: {text}")
-    return {group: _choices(file.name, group, names, each) for group, each in rows.items()}
+            raise ValueError(f"{file}: column {name!r}: {text}")
+    groups: dict[str, list[dict[str, str]]] = {}
+    for row in rows:
+        groups.setdefault(row["group"] or "", []).append(row)
+    return {group: _choices(file, group, names, each) for group, each in groups.items()}
 
 
 def _choices(

@@ -96,7 +96,7 @@ class Parameters:
         contents: Mapping[str, bytes] = MappingProxyType({}),
         signatories: Signatories | None = None,
     ) -> None:
-        self.signatories = signatories or Signatories()
+        self._signatories = signatories or Signatories()
         self._contents = dict(contents)
         self._found: dict[tuple[str, str, str], ParameterFile[Any]] = {}
 
@@ -109,8 +109,17 @@ class Parameters:
         contents = {str(file): file.read_bytes() for folder in folders for file in _json(folder)}
         return cls(contents, Signatories.load(signatories))
 
+    @property
+    def signatories(self) -> Signatories:
+        """Who may sign."""
+        return self._signatories
+
     def __iter__(self) -> Iterator[tuple[str, bytes]]:
         return iter(self._contents.items())
+
+    def now(self) -> "Parameters":
+        """Return the parameters of this moment: these, which stay as they are."""
+        return self
 
     def of(self, measure: Resource, as_of: str) -> ParameterFile[Any] | None:
         """Return the parameters of a measure on the date of a report (YYYY-MM-DD): the newest valid.

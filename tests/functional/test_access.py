@@ -12,6 +12,7 @@ from fhir_server.app import application, context
 from fhir_server.context import Principal
 from fhir_server.settings import Settings
 from r4.issue import FhirError
+from tests.support.databases import new_database
 
 TOKEN = "a-token-that-only-the-client-knows"  # noqa: S105 - a test's own
 
@@ -25,7 +26,7 @@ def registered(tmp_path: Path) -> Path:
 
 
 async def ask(registered: Path | None, tmp_path: Path, peer: str, **headers: str) -> httpx.Response:
-    made = context(Settings(database=tmp_path / "csor.db", clients=registered))
+    made = context(Settings(database=new_database("sqlite", tmp_path), clients=registered))
     transport = httpx.ASGITransport(application(made), client=(peer, 1))
     try:
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
@@ -115,7 +116,7 @@ def test_no_client_is_known_without_a_file() -> None:
 async def test_a_page_of_another_site_in_a_local_browser_is_not_a_local_caller(
     tmp_path: Path, headers: dict[str, str]
 ) -> None:
-    made = context(Settings(database=tmp_path / "csor.db"))
+    made = context(Settings(database=new_database("sqlite", tmp_path)))
     transport = httpx.ASGITransport(application(made), client=("127.0.0.1", 1))
     try:
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:

@@ -22,6 +22,7 @@ from fhir_server.store.apart import WriterEndedError
 from r4.issue import FhirError, error
 from r4.json import decode, encode
 from tests.functional.test_fhir_messages import child, message
+from tests.support.databases import new_database
 from tests.support.feed import Feed, fictitious, hospital, opened_registry
 from tests.support.server import free_port
 
@@ -171,7 +172,7 @@ async def test_a_server_works_what_its_writer_left_without_being_started_again(
     monkeypatch.setattr(
         app, "_OVERDUE", 2_000_000
     )  # the faults are for whoever sends, not for the sweep
-    place = str(tmp_path / "csor.db")
+    place = new_database("sqlite", tmp_path)
     settings = Settings(database=place, fhir_port=free_port(), mllp=False, outcomes=False)
     made = app.context(settings)
     faulty = Faulty(made.database)

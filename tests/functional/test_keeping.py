@@ -14,6 +14,7 @@ from fhir_server.context import Context
 from fhir_server.rest import audit
 from fhir_server.settings import Settings
 from fhir_server.store import inbox
+from tests.support.databases import new_database
 
 WEIGHT = {
     "resourceType": "Observation",
@@ -27,7 +28,7 @@ CHILD = {"resourceType": "Patient", "id": "later", "name": [{"family": "Testchil
 @asynccontextmanager
 async def opened(folder: Path) -> AsyncIterator[tuple[Context, httpx.AsyncClient]]:
     """Start a server on the folder's database, and stop it when left."""
-    made = context(Settings(database=folder / "csor.db"))
+    made = context(Settings(database=new_database("sqlite", folder)))
     transport = httpx.ASGITransport(application(made), client=("127.0.0.1", 1))
     try:
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost/fhir") as http:
@@ -86,7 +87,7 @@ async def test_a_body_that_breaks_off_is_not_taken_for_the_whole(tmp_path: Path)
         {"type": "http.request", "body": whole, "more_body": True},
         {"type": "http.disconnect"},
     ]
-    made = context(Settings(database=tmp_path / "csor.db"))
+    made = context(Settings(database=new_database("sqlite", tmp_path)))
     answered: list[Any] = []
 
     async def receive() -> Any:

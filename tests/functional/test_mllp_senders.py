@@ -16,6 +16,7 @@ from fhir_server.settings import Settings
 from fhir_server.store import inbox
 from fhir_server.store.audit import accesses
 from tests.support.certificates import Authority, client, sha256
+from tests.support.databases import new_database
 from tests.support.mllp import acknowledged, answers, found, person, register
 from tests.support.server import Served, free_port, served
 
@@ -162,7 +163,7 @@ async def test_the_server_does_not_start_with_a_listener_open_to_anybody(
 ) -> None:
     senders = tmp_path / "senders.toml"
     senders.write_text('[[listener]]\nhost = "0.0.0.0"\nport = 2576\n')
-    made = context(Settings(database=str(tmp_path / "csor.db"), hl7v2_senders=senders))
+    made = context(Settings(database=new_database("sqlite", tmp_path), hl7v2_senders=senders))
     try:
         with pytest.raises(ValueError, match="does not ask them for certificates"):
             async with running(made):

@@ -16,6 +16,7 @@ from fhir_server.app import application, context
 from fhir_server.commands.local import local_client
 from fhir_server.context import Context
 from fhir_server.settings import Settings
+from tests.support.databases import new_database
 from tests.support.server import ROOT
 
 HTML = (ROOT / "web" / "index.html").read_text()
@@ -38,7 +39,7 @@ ELSE = (
 
 
 def door(folder: Path, built: Path, **given: str) -> tuple[Context, httpx.AsyncClient]:
-    made = context(Settings(database=folder / "pages.db", pages=built, **given))
+    made = context(Settings(database=new_database("sqlite", folder), pages=built, **given))
     return made, local_client(application(made))
 
 

@@ -17,10 +17,12 @@ from fhir_server.operations.survey_schedule import (
     plan_of,
     schedule_all,
 )
+from fhir_server.operations.survey_standing import survey
 from fhir_server.settings import Settings
 from questionnaires.schedule import Plan
+from r4.issue import FhirError
 from tests.support.server import ROOT
-from tests.support.surveys import API, BORN, SURVEY, Home, home, made, said
+from tests.support.surveys import API, BORN, SURVEY, Home, home, made, said, task
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 PLAN = ROOT / "questionnaires" / "parent_surveys" / "demo-plan.toml"
@@ -169,6 +171,30 @@ async def test_a_parent_without_an_address_for_the_courier_is_counted(office: Of
     office.outbox.media = ("sms",)
     assert await office.send() == Sent(sent=1)
     assert office.outbox.given[0][0] == "+447700900123"
+
+
+ODD: list[dict[str, Any]] = [
+    {"identifier": None}, {"identifier": [{"system": "urn:other"}]}, {"owner": None},
+    {"owner": {"display": "the parents"}}, {"input": None},
+    {"input": [{"type": {"text": "Form"}, "valueString": "the survey"}]},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("change", ODD)
+async def test_a_task_that_is_not_whole_is_passed_over_and_keeps_nobody_else_waiting(
+    office: Office, change: dict[str, Any]
+) -> None:
+    await office.family("lark")
+    owner = {"reference": office.home.places["parent"]}
+    whole = task("lark.odd", {"reference": office.home.places["lark"]}, owner)
+    odd = {name: value for name, value in (whole | change).items() if value is not None}
+    await office.home.stored("odd", odd)
+    await office.family("wren", agreed())
+    assert await office.schedule() == Scheduled(made=1, without_contact=1)
+    assert await office.send() == Sent(sent=1, passed_over=1)
+    assert await office.send() == Sent(passed_over=1)
+    with pytest.raises(FhirError, match="This survey is closed"):
+        survey(office.home.context, office.home.places["odd"].partition("/")[2])
 
 
 async def test_what_could_not_be_sent_is_sent_the_next_time(office: Office) -> None:

@@ -13,6 +13,7 @@ from fhir_server.settings import Settings
 from outcome_engine.parameter_files.parameter_file import known
 from r4.json import decode, encode
 from tests.outcome_engine.signing import ILLUSTRATIVE, measure
+from tests.support.databases import new_database
 
 TODAY = clock().date()
 LATER = str(TODAY + timedelta(days=400))
@@ -146,7 +147,7 @@ def test_a_demonstration_signs_what_is_made_up_and_says_so(tmp_path):
 
 def test_a_server_goes_by_them(key, file, tmp_path):
     main(["parameters", "sign", str(file), "--key", str(key)])
-    made = context(Settings(database=str(tmp_path / "csor.db")))
+    made = context(Settings(database=new_database("sqlite", tmp_path)))
     try:
         assert made.parameters.of(measure(), str(TODAY)).fictitious
     finally:

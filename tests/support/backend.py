@@ -19,6 +19,7 @@ from fhir_server.app import application, context
 from fhir_server.context import Context
 from fhir_server.settings import Settings
 from fhir_server.store.audit import accesses
+from tests.support.databases import new_database
 
 BASE = "http://registry.example/fhir"
 TOKEN_URL = "http://registry.example/token"  # noqa: S105 - an address, no secret
@@ -129,7 +130,9 @@ def bearer(token: str) -> dict[str, str]:
 async def backend(folder: Path, text: str = CLIENTS, **settings: Any) -> AsyncIterator[Backend]:
     """Serve, to a peer on another machine, until left."""
     file, clock = registered(folder, text), Clock()
-    chosen = Settings(database=folder / "csor.db", clients=file, base_url=BASE, **settings)
+    chosen = Settings(
+        database=new_database("sqlite", folder), clients=file, base_url=BASE, **settings
+    )
     made = context(chosen, now=clock)
     transport = httpx.ASGITransport(application(made), client=(PEER, 1))
     try:
