@@ -1,4 +1,4 @@
-"""What the audit is told of a request: every read, and every refusal.
+"""What the audit is told of a request that has stored nothing: a read, a refusal, a write in vain.
 
 What a write did is recorded with the write itself.
 
@@ -20,5 +20,8 @@ def record(
     place: tuple[str | None, str | None],
     status: int,
 ) -> None:
-    """Record a request for a place (type, id) that was answered or refused."""
+    """Record a request for a place (type, id) that is about to be answered or refused.
+
+    Raises FhirError 503 where it cannot be recorded.
+    """
     context.audit.record(principal, interaction or UNROUTED, *place, status)

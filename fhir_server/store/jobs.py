@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
+from fhir_server.store import told
 from fhir_server.store.connection import Connection, Database
 
 Kind = Literal["export", "import", "hes", "evaluate"]
@@ -48,6 +49,7 @@ _COLUMNS = "id, kind, status, principal, accepted, finished, request, state"
 async def add(database: Database, job: Job) -> None:
     """Store a job durably, and in the audit who asked for it."""
     await database.write(partial(_insert, job=job))
+    told.recorded()
 
 
 def _insert(connection: Connection, job: Job) -> None:

@@ -1,4 +1,7 @@
-"""The audit has one row for each access: writes in their own commit, reads a moment later."""
+"""The audit has one row for each access: writes in their own commit, reads a moment later.
+
+That no read is lost: `test_audit_journal` and `test_audit_killed`.
+"""
 
 import asyncio
 import time
@@ -23,7 +26,9 @@ CHILD = {"resourceType": "Patient", "id": "a", "name": [{"family": "Wren"}]}
 
 @pytest.fixture(params=KINDS)
 def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
-    return Settings(database=new_database(request.param, tmp_path))
+    return Settings(
+        database=new_database(request.param, tmp_path), audit_journal=tmp_path / "journal"
+    )
 
 
 @contextmanager

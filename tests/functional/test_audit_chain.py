@@ -61,7 +61,7 @@ def audit(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Recorded]:
     database = open_database(where, upgraded=False)
 
     async def record() -> None:
-        trail = Trail(database, lambda: datetime(2026, 11, 23, tzinfo=UTC))
+        trail = Trail(database, lambda: datetime(2026, 11, 23, tzinfo=UTC), tmp_path / "journal")
         for commit in range(_MANY):
             for name in ("read", "update", "search-type"):
                 key = None if name == "search-type" else f"{name}-{commit}"

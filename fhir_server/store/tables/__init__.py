@@ -10,7 +10,7 @@ Index rows outlive their version: a page of a search is what was current when th
 from sqlmodel import SQLModel
 
 from fhir_server.store.tables.applied import AppliedMoment
-from fhir_server.store.tables.audit import AuditLink, AuditSalt, AuditSeal
+from fhir_server.store.tables.audit import AuditJournal, AuditLink, AuditSalt, AuditSeal
 from fhir_server.store.tables.custody import Custody, Site
 from fhir_server.store.tables.inbox import InboxMessage
 from fhir_server.store.tables.index import (
@@ -53,6 +53,7 @@ __all__ = (
     "COLUMNS",
     "AppliedMoment",
     "Audit",
+    "AuditJournal",
     "AuditLink",
     "AuditSalt",
     "AuditSeal",

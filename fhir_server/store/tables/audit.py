@@ -1,4 +1,4 @@
-"""The tables of the audit's chain: its links, its seals, and the key of its hashes."""
+"""The tables of the audit's chain and of its journals: links, seals, the key of its hashes."""
 
 from sqlalchemy import BigInteger, Column, LargeBinary
 from sqlmodel import Field, SQLModel
@@ -32,3 +32,12 @@ class AuditSalt(SQLModel, table=True):
     __tablename__ = "audit_salt"
 
     salt: str = Field(primary_key=True)
+
+
+class AuditJournal(SQLModel, table=True):
+    """How many lines of a process's journal are rows of the audit by now."""
+
+    __tablename__ = "audit_journal"
+
+    journal: str = Field(primary_key=True)
+    folded: int = Field(sa_type=BigInteger)
