@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl
 
 from fhir_server.access import admit
 from fhir_server.context import Context, instant
-from fhir_server.interactions import conformance, permitted
+from fhir_server.interactions import audit_search, conformance, permitted
 from fhir_server.interactions.entries import Entry, entries, is_plain, refuse_blank
 from fhir_server.interactions.plan import How, Outcome, Plan, missing, plan, refused
 from fhir_server.interactions.read import read
@@ -160,6 +160,7 @@ async def execute(
     where the settlement's message has been processed already, GoneError where the job was cancelled.
     """
     for entry in listed:
+        audit_search.refuse_write(entry.type)
         refuse_blank(entry)
         permitted.conditions(context, entry)
     if context.alone.locked():
@@ -195,8 +196,7 @@ async def _execute(
         progress = recorded(made.outcomes) if recorded else None
         claims = any(guard.whole for guard in made.guards)
         if made.writes or claims or settlement is not None or progress is not None:
-            principal = context.principal.name
-            asked = Commit(made.writes, made.guards, settlement, progress, principal, told)
+            asked = Commit(made.writes, made.guards, settlement, progress, context.agent, told)
             try:
                 await commit(context.database, asked)
             except MissingError as refusal:
@@ -272,7 +272,9 @@ async def _alone(
         if not told.is_recorded:
             code, status = permitted.code(entry), refusal.status if refusal else HTTPStatus.OK
             try:
-                context.audit.record(context.principal.name, code, entry.type, entry.id, status)
+                children = told.children
+                what = (code, entry.type, entry.id, status)
+                context.audit.record(context.agent, *what, children=children)
             except FhirError as unrecorded:
                 answered, refusal = _refused(unrecorded), unrecorded
     recorded_with_it()

@@ -37,7 +37,7 @@ async def purge(context: Context, patient: str, reason: str) -> Purged:
     asked = Purge(
         patient,
         reason,
-        context.principal.name,
+        context.agent,
         microseconds(moment),
         instant(moment),
         f"{context.new_id()}{context.new_id()}",

@@ -5,10 +5,10 @@ https://hl7.org/fhir/R4/http.html
 
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import unquote
 
-from fhir_server.access import EVERYBODY_MAY, STRANGER, Callers, admit
+from fhir_server.access import EVERYBODY_MAY, STRANGER, Callers, admit, purpose
 from fhir_server.context import Context, Principal
 from fhir_server.rest import audit, confined, content_encoding, errors, negotiate, sending
 from fhir_server.rest.answers import Answer, Asked
@@ -107,7 +107,7 @@ class _Exchange:
 
     async def answered(self, receive: Receive) -> Answer:
         """Return the answer, which may be a refusal; it is recorded by then, or is one."""
-        with telling() as told:
+        with telling(self.request.client) as told:
             return await self._answered(receive, told)
 
     async def _answered(self, receive: Receive, told: Told) -> Answer:
@@ -142,6 +142,7 @@ class _Exchange:
             await self.keeper.accepted(write(self.request, raw), answer.content)
         answer = _written(self.request, answer)
         if not told.is_recorded:
+            audit.tells(interaction.code, answer.content)
             self._recorded(answer.status)
         return answer
 
@@ -175,7 +176,9 @@ class _Exchange:
         """Find out who asks; nobody has to be known for what everybody may read."""
         request = self.request
         try:
-            return self.door.callers.identify(request.client, request.headers, request.method)
+            found = self.door.callers.identify(request.client, request.headers, request.method)
+            said = request.headers.get(purpose.HEADER)
+            return found if said is None else replace(found, purpose=purpose.asked(said))
         except FhirError as refusal:
             is_open = self.interaction is not None and self.interaction.code in EVERYBODY_MAY
             if refusal.status != 401 or not is_open:  # noqa: PLR2004
@@ -196,9 +199,10 @@ class _Exchange:
         found, interaction = self.found, self.interaction
         parameters = found.parameters if found else {}
         place = (parameters.get("type"), parameters.get("id"))
-        name = self.principal.name if self.principal else audit.NOBODY
         code = interaction.code if interaction else None
-        audit.record(self.door.context, name, code, place, status)
+        is_form = interaction is not None and interaction.path.endswith("/_search")
+        query = audit.criteria(self.request.query, bytes(self.raw) if is_form else b"")
+        audit.record(self.door.context, (self.principal, code), place, status, query)
 
 
 def _type(parameters: Mapping[str, str]) -> str | None:

@@ -7,14 +7,15 @@ most a tenth of a second later, with all that have come meanwhile.
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 
 from fhir_server.store import chain, journal, told, tombstone
-from fhir_server.store.connection import Database
+from fhir_server.store.audit_row import Agent, row
+from fhir_server.store.connection import Database, Row
 from fhir_server.store.failure import place
 from r4.issue import FhirError, error
 
@@ -42,22 +43,26 @@ class Trail:
         self._storing = asyncio.Lock()
         self._flushing: asyncio.Task[None] | None = None
 
-    def record(
+    def record(  # noqa: PLR0913 - each is a column
         self,
-        principal: str,
+        agent: Agent,
         interaction: str,
         resource_type: str | None = None,
         resource_id: str | None = None,
         status: int | None = None,
+        *,
+        children: Collection[int] = (),
+        query: str | None = None,
     ) -> None:
         """Record one access, durably against the end of any process; in an event loop.
 
         Raises FhirError 503 where that cannot be done: what is not recorded must not be told.
         """
         moment = int(self._now().timestamp() * 1_000_000)
-        kind, key = _plain(resource_type), _plain(resource_id)
+        what = (interaction, _plain(resource_type), _plain(resource_id))
+        made = row(moment, agent, what, (None, status), children, query)
         try:
-            self._journal.append((moment, principal, interaction, kind, key, None, status))
+            self._journal.append(made)
         except OSError as failure:
             logger.error("an access cannot be recorded, and is refused: %s", place(failure))  # noqa: TRY400 - no content
             text = (
@@ -127,16 +132,42 @@ def _plain(text: str | None) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """One row of the audit; status is None where a version was stored, and version where none was."""
+    """One row of the audit; status is None where a version was stored, and version where none was.
+
+    children: of whom was told, by the keys of their places; erased: how many there are not here any more.
+    """
 
     id: int
     moment: int
-    principal: str
+    agent: Agent
     interaction: str
     type: str | None
     key: str | None
     version: int | None
     status: int | None
+    query: str | None
+    children: tuple[int, ...]
+    erased: int
+
+    @property
+    def principal(self) -> str:
+        """The name of whoever asked."""
+        return self.agent.name
+
+
+COLUMNS = (
+    "a.id, a.moment, a.principal, a.role, a.hospital, a.purpose, a.address, a.interaction, a.type,"
+    " a.key, a.version, a.status, a.query, a.children"
+)
+
+
+def access(row: Row) -> Access:
+    """Return the access that a row of the columns above is."""
+    number, moment, *who, interaction, kind, key, version, status, query, children = row
+    named = children.split() if children else []
+    told = tuple(int(each) for each in named if not each.startswith(chain.MASKED))
+    what = (interaction, kind, key, version, status, query)
+    return Access(number, moment, Agent(*who), *what, told, len(named) - len(told))
 
 
 def accesses(
@@ -149,24 +180,23 @@ def accesses(
 
     A resource that has been purged is found by the hash that its rows have in place of its id.
     """
-    where = ["id > ?"]
+    where = ["a.id > ?"]
     parameters: list[object] = []
     if resource is not None:
         hidden = chain.blinded(chain.salt(database.read), *resource)
         keys = [resource[1], hidden, *tombstone.hashes(database, resource)]
-        where.append(f"type = ? AND key IN ({', '.join('?' * len(keys))})")
+        where.append(f"a.type = ? AND a.key IN ({', '.join('?' * len(keys))})")
         parameters += [resource[0], *keys]
     if principal is not None:
-        where.append("principal = ?")
+        where.append("a.principal = ?")
         parameters.append(principal)
     if since is not None:
-        where.append("moment >= ?")
+        where.append("a.moment >= ?")
         parameters.append(since)
     sql = (
-        "SELECT id, moment, principal, interaction, type, key, version, status FROM audit"
-        f" WHERE {' AND '.join(where)} ORDER BY id LIMIT {_PAGE}"
+        f"SELECT {COLUMNS} FROM audit AS a WHERE {' AND '.join(where)} ORDER BY a.id LIMIT {_PAGE}"
     )
     after = 0
     while page := database.read(sql, [after, *parameters]):
-        yield from (Access(*row) for row in page)
+        yield from map(access, page)
         after = page[-1][0]

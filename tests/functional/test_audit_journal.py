@@ -16,11 +16,14 @@ from fhir_server.context import Context
 from fhir_server.settings import Settings
 from fhir_server.store import audit, journal
 from fhir_server.store.audit import Trail
+from fhir_server.store.audit_row import Agent
 from fhir_server.store.connection import Database
 from fhir_server.store.database import open_database
 from r4.issue import FhirError
 from tests.support.databases import KINDS, new_database, opened
 from tests.support.server import Served
+
+NURSE = Agent("nurse")
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ def killed(kept: Kept, *keys: str) -> Iterator[Trail]:
 
     async def record() -> None:
         for each in keys:
-            trail.record("nurse", "read", "Patient", each, 200)
+            trail.record(NURSE, "read", "Patient", each, 200)
         assert trail._flushing is not None
         trail._flushing.cancel()
 
@@ -70,7 +73,7 @@ def killed(kept: Kept, *keys: str) -> Iterator[Trail]:
 def test_a_read_is_in_a_file_as_soon_as_it_is_recorded(kept: Kept) -> None:
     async def work() -> None:
         trail = kept.trail()
-        trail.record("nurse", "read", "Patient", "a", 200)
+        trail.record(NURSE, "read", "Patient", "a", 200)
         assert b'"a"' in kept.files()[0].read_bytes()
         assert kept.files()[0].stat().st_mode & 0o077 == 0
         assert kept.keys() == []
@@ -115,7 +118,7 @@ def test_a_large_file_is_stored_by_several_commits(
 def test_files_of_a_process_that_lives_and_of_another_database_are_left_alone(kept: Kept) -> None:
     async def work() -> None:
         living = kept.trail()
-        living.record("nurse", "read", "Patient", "a", 200)
+        living.record(NURSE, "read", "Patient", "a", 200)
         other = kept.folder / f"{'0' * 12}-{'1' * 32}-{1:015d}.ndjson"
         other.write_bytes(b'[1,"nurse","read","Patient","other",null,200]\n')
         await kept.trail().recover()
@@ -157,8 +160,8 @@ def test_a_line_of_an_earlier_release_has_fewer_columns(kept: Kept) -> None:
 def test_what_no_database_holds_in_a_text_hinders_nothing(kept: Kept) -> None:
     async def work() -> None:
         trail = kept.trail()
-        trail.record("nurse", "read", "Patient", "a\0b", 404)
-        trail.record("nurse", "read", "Patient", "c" * 100_000, 404)
+        trail.record(NURSE, "read", "Patient", "a\0b", 404)
+        trail.record(NURSE, "read", "Patient", "c" * 100_000, 404)
         assert await trail.flush()
 
     asyncio.run(work())
@@ -192,13 +195,13 @@ def test_a_line_of_which_a_part_is_written_is_taken_back(
 ) -> None:
     async def work() -> None:
         trail = kept.trail()
-        trail.record("nurse", "read", "Patient", "a", 200)
+        trail.record(NURSE, "read", "Patient", "a", 200)
         write = os.write
         with monkeypatch.context() as full:
             full.setattr(journal.os, "write", lambda to, line: write(to, line[:5]))
             with pytest.raises(FhirError, match="cannot record"):
-                trail.record("nurse", "read", "Patient", "b", 200)
-        trail.record("nurse", "read", "Patient", "c", 200)
+                trail.record(NURSE, "read", "Patient", "b", 200)
+        trail.record(NURSE, "read", "Patient", "c", 200)
         await trail.flush()
 
     asyncio.run(work())
@@ -209,7 +212,7 @@ def test_a_command_stores_what_a_killed_server_left(tmp_path: Path) -> None:
     settings = Settings(database=new_database("sqlite", tmp_path))
 
     async def die(made: Context) -> None:
-        made.audit.record("nurse", "read", "Patient", "a", 200)
+        made.audit.record(NURSE, "read", "Patient", "a", 200)
         file = made.audit._journal.cut()
         assert file is not None
         file.close()

@@ -3,6 +3,8 @@
 from sqlalchemy import BigInteger, Column, LargeBinary
 from sqlmodel import Field, SQLModel
 
+from fhir_server.store.tables.keys import number_key
+
 
 class AuditLink(SQLModel, table=True):
     """The rows of the audit from one to another, that were committed together: a hash over them.
@@ -32,6 +34,16 @@ class AuditSalt(SQLModel, table=True):
     __tablename__ = "audit_salt"
 
     salt: str = Field(primary_key=True)
+
+
+class AuditChild(SQLModel, table=True):
+    """The rows of the audit that told of a child, by the key of its place or of its hash."""
+
+    __tablename__ = "audit_child"
+    __table_args__ = {"sqlite_with_rowid": False}
+
+    child: int = Field(sa_column=number_key())
+    audit: int = Field(sa_column=number_key())
 
 
 class AuditJournal(SQLModel, table=True):
