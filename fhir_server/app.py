@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequen
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 import uvicorn
@@ -80,6 +81,14 @@ def served_at(settings: Settings) -> str:
     return settings.base_url or f"http://{host}:{settings.fhir_port}/fhir"
 
 
+def journals(settings: Settings) -> Path:
+    """Return the folder of the audit's journals: the operator's, or one beside the database."""
+    if settings.audit_journal is not None:
+        return settings.audit_journal
+    beside = "csor" if "://" in settings.database else settings.database
+    return Path(f"{beside}.journal")
+
+
 def context(
     settings: Settings,
     *,
@@ -105,7 +114,7 @@ def context(
         settings=settings,
         base_url=served_at(settings),
         principal=LOCAL,
-        audit=Trail(database, now),
+        audit=Trail(database, now, journals(settings)),
         seal=signing.seal,
         jwks=signing.jwks,
         parameters=parameters,
@@ -137,8 +146,10 @@ async def alone(settings: Settings, work: Callable[[Context], Coroutine[Any, Any
     made = context(settings)
     try:
         await made.database.driven(renew(made.database))
+        await made.audit.recover()
         return await made.database.driven(work(made))
     finally:
+        await made.audit.flush()
         made.database.close()
 
 
@@ -196,7 +207,7 @@ async def running(
     made.metrics.watch(
         "csor_lanes_busy", "gauge", "Children whose messages are worked.", lambda: lanes.busy
     )
-    await made.knowledge.renewed()
+    await _begin(made)
     if not await _is_renewing(made):
         await _finish(made, reception)
     async with contextlib.AsyncExitStack() as doors:
@@ -228,6 +239,12 @@ async def running(
             server.should_exit = True
             await serving
             await made.audit.flush()
+
+
+async def _begin(made: Context) -> None:
+    """Store what a killed server had recorded, and go by what is loaded, before anybody is answered."""
+    await made.audit.recover()
+    await made.knowledge.renewed()
 
 
 def _watch(made: Context, listening: Sequence[mllp.Server]) -> None:

@@ -8,16 +8,19 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import NamedTuple
 
 import questionnaires
 from fhir_server.settings import Settings
 from fhir_server.store.audit import Trail
+from fhir_server.store.audit_row import NOBODY, Agent
 from fhir_server.store.concepts.releases import Systems
 from fhir_server.store.connection import Database, reading
 from fhir_server.store.metrics import Metrics
 from fhir_server.store.packages import Held, generation
 from fhir_server.store.seen import Seen, whole
+from fhir_server.store.told import now as told_now
 from fhir_server.store.view import view
 from mappings.hl7v2 import Engine, MappingContext, own
 from outcome_engine.parameter_files.parameter_file import NONE, Parameters
@@ -40,7 +43,7 @@ class Principal:
     patient: the one child that is seen, as `Patient/1`; None for whoever is not confined to one. Whoever
     is signs as `practitioner` and for `hospital`, local references as well. hospitals: ODS codes whose
     children the role of a hospital's system sees and writes for. scopes: the SMART scopes that were
-    granted; None for whoever is not limited by scopes.
+    granted; None for whoever is not limited by scopes. purpose: why it asks, a code of v3-ActReason.
     """
 
     name: str
@@ -50,11 +53,27 @@ class Principal:
     hospital: str | None = None
     hospitals: frozenset[str] = frozenset()
     scopes: tuple[str, ...] | None = None
+    purpose: str | None = None
 
     @property
     def is_narrowed(self) -> bool:
         """Whether it is one that sees a part alone: of a hospital's, whatever else it may be."""
         return HOSPITAL in self.roles
+
+
+def agent_of(principal: Principal | None) -> Agent:
+    """Return a principal as the audit has it, None being nobody known, and where it asks from."""
+    made, told = NOBODY if principal is None else _agent(principal), told_now()
+    if told is None or told.address is None:
+        return made
+    return Agent(made.name, made.role, made.hospital, made.purpose, told.address)
+
+
+@lru_cache(maxsize=1024)
+def _agent(principal: Principal) -> Agent:
+    roles = " ".join(sorted(principal.roles)) or None
+    hospitals = " ".join(sorted(principal.hospitals)) or principal.hospital
+    return Agent(principal.name, roles, hospitals, principal.purpose)
 
 
 PACKAGES = ("terminology", "profiles", "questionnaires", "mappings", "outcome_engine")
@@ -160,6 +179,11 @@ class Context:
     metrics: Metrics = field(default_factory=Metrics)
     """What this process has counted since it started."""
     _began: list[datetime] = field(default_factory=list)
+
+    @property
+    def agent(self) -> Agent:
+        """Who asks, as the audit has it."""
+        return agent_of(self.principal)
 
     @property
     def terminology(self) -> Terminology:

@@ -178,6 +178,13 @@ class Settings(BaseSettings):
             "they are no longer current; of several servers of one database, by one."
         ),
     )
+    audit_journal: Path | None = Field(
+        default=None,
+        description=(
+            "Folder on a local disk in which an access is written down before it is answered, until the "
+            "database has it; by default `<database file>.journal`, with PostgreSQL `csor.journal`."
+        ),
+    )
     bulk_folder: Path | None = Field(
         default=None,
         description=(

@@ -14,7 +14,8 @@ import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import urlsplit
 
-from fhir_server.access import hospital, scopes
+from fhir_server.access import auditor, hospital, scopes
+from fhir_server.access.auditor import AUDITOR
 from fhir_server.access.clients import Client, Clients, Door, clients
 from fhir_server.access.sessions import Sessions
 from fhir_server.access.tokens import Tokens
@@ -23,8 +24,8 @@ from fhir_server.settings import Settings
 from r4.issue import FhirError, error
 
 __all__ = [
-    "EVERYBODY_MAY", "HOSPITAL", "LOCAL", "PARENT", "PARENT_MAY", "REGISTRY", "STRANGER", "SURGEON",
-    "SURGEON_MAY", "Callers", "Client", "Clients", "admit", "clients", "identify", "is_local",
+    "AUDITOR", "EVERYBODY_MAY", "HOSPITAL", "LOCAL", "PARENT", "PARENT_MAY", "REGISTRY", "STRANGER",
+    "SURGEON", "SURGEON_MAY", "Callers", "Client", "Clients", "admit", "clients", "identify", "is_local",
     "principal_of", "refuse_open_doors", "token_hash",
 ]  # fmt: skip
 
@@ -85,9 +86,12 @@ def refuse_open_doors(settings: Settings) -> None:
 
 def principal_of(client: Client, granted: tuple[str, ...] | None = None) -> Principal:
     """Return whom a client acts as: with what its token was granted, else with all its own scopes."""
-    role = HOSPITAL if client.hospitals else REGISTRY
+    role = client.role or (HOSPITAL if client.hospitals else REGISTRY)
     may = client.scopes if granted is None else granted
-    return Principal(client.name, frozenset({role}), hospitals=client.hospitals, scopes=may)
+    roles = frozenset({role})
+    return Principal(
+        client.name, roles, hospitals=client.hospitals, scopes=may, purpose=client.purpose
+    )
 
 
 def identify(
@@ -246,6 +250,8 @@ def admit(principal: Principal, interaction: str, resource_type: str | None = No
 def _may(principal: Principal, interaction: str, resource_type: str | None) -> bool:
     """Tell whether one of a principal's roles lets it do an interaction on a type."""
     if principal.roles & {REGISTRY, HOSPITAL}:
+        return True
+    if AUDITOR in principal.roles and auditor.may(interaction, resource_type):
         return True
     if SURGEON in principal.roles and resource_type in SURGEON_MAY.get(interaction, ()):
         return True

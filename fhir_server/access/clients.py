@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from fhir_server.access import public_keys, scopes
+from fhir_server.access import public_keys, purpose, scopes
+from fhir_server.access.auditor import AUDITOR
 from fhir_server.access.tables import hashes, hospitals, only, text
 from r4.json import decode, encode
 
@@ -20,10 +21,13 @@ logger = logging.getLogger("csor.access")
 
 Door = Literal["fhir", "hl7v2"]
 DOORS: tuple[Door, ...] = ("fhir", "hl7v2")
+ROLES = (AUDITOR,)
+"""Roles that a client may have instead of the registry's or a hospital's."""
 RESERVED = frozenset({"local", "unknown", "outcomes"})
 """Names that the audit has for others."""
 _KEYS = (
-    "name", "hospitals", "scopes", "jwks", "jwks_url", "token_sha256", "doors", "revoked", "reason",
+    "name", "hospitals", "scopes", "jwks", "jwks_url", "token_sha256", "doors", "revoked", "reason", "role",
+    "purpose",
 )  # fmt: skip
 
 
@@ -33,7 +37,8 @@ class Client:
 
     tokens: SHA-256 of its bearer tokens, in hex. hospitals: ODS codes; none for a system of the
     registry's own. scopes: what it may ask for; None for whoever is not limited by scopes. jwks: its
-    public keys as JSON, or jwks_url where they are published.
+    public keys as JSON, or jwks_url where they are published. role: one of ROLES, or as its hospitals
+    say. purpose: why it asks, where a request does not say.
     """
 
     name: str
@@ -44,6 +49,8 @@ class Client:
     jwks_url: str | None = None
     doors: frozenset[str] = frozenset(DOORS)
     revoked: bool = False
+    role: str | None = None
+    purpose: str | None = None
 
     @property
     def has_keys(self) -> bool:
@@ -158,12 +165,22 @@ def _client(table: dict[str, Any], folder: Path, read: list[Path]) -> Client:
             jwks_url=_url(text(table, "jwks_url")) if "jwks_url" in table else None,
             doors=_doors(table.get("doors", list(DOORS))),
             revoked=_flag(table.get("revoked", False)),
+            role=_role(table["role"]) if "role" in table else None,
+            purpose=purpose.known(text(table, "purpose")) if "purpose" in table else None,
         )
     except (ValueError, TypeError, OSError) as wrong:
         said = str(wrong)
         raise ValueError(said if whose in said else f"{whose}: {said}") from None
     _refuse_useless(found, whose)
     return found
+
+
+def _role(given: Any) -> str:
+    if given not in ROLES:
+        raise ValueError(
+            f"role is one of {', '.join(ROLES)}; without it, the registry or a hospital."
+        )
+    return str(given)
 
 
 _HASHED = 'printf %s "$TOKEN" | sha256sum'
@@ -176,6 +193,10 @@ def _refuse_useless(client: Client, whose: str) -> None:
         )
     if client.jwks is not None and client.jwks_url is not None:
         raise ValueError(f"{whose} has jwks and jwks_url: its keys are in one place.")
+    if client.role is not None and client.hospitals:
+        raise ValueError(
+            f"{whose} has a role and hospitals: a hospital's client has no other role."
+        )
     if client.has_keys and client.scopes is None:
         raise ValueError(f"{whose} has keys, and needs the scopes that it may ask for.")
 

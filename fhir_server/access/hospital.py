@@ -91,6 +91,8 @@ def may(interaction: str, resource_type: str | None = None) -> bool:
 
 def refused(interaction: str, resource_type: str | None = None) -> str:
     """Say why a hospital's system may not do an interaction on a type; "" where it may."""
+    if resource_type == "AuditEvent":
+        return "The audit is for the registry and its auditors: ask the registry who looked."
     rule = HOSPITAL_MAY.get(interaction)
     if rule is None:
         return f"A hospital's client may not {interaction} here."

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from fhir_server.access import heads, keys
 from fhir_server.app import alone, context
+from fhir_server.commands.audit_who import who
 from fhir_server.commands.files import json_object
 from fhir_server.context import instant
 from fhir_server.operations import audit_seals
@@ -36,6 +37,17 @@ def add_arguments(add: Callable[[str, str], argparse.ArgumentParser]) -> None:
         "head", help="seal the audit and print its head, to be kept elsewhere"
     )
     sealed.set_defaults(run=lambda _: head(Settings()))
+    looked = actions.add_parser("who", help="who looked at a child, when, for whom, what and why")
+    looked.add_argument("child", nargs="?", default="", help="as Patient/123")
+    looked.add_argument(
+        "--nhs-number-from-stdin", action="store_true", help="read the child's NHS number instead"
+    )
+    looked.add_argument("--csv", action="store_true", help="as CSV")
+    looked.set_defaults(
+        run=lambda given: who(
+            Settings(), given.child, is_csv=given.csv, is_number=given.nhs_number_from_stdin
+        )
+    )
     checked = actions.add_parser("verify", help="check that no row was changed; changes nothing")
     checked.add_argument(
         "--head", type=Path, action="append", default=[], help="a head that was kept elsewhere"

@@ -54,9 +54,7 @@ def contact_list(settings: Settings, file: Path) -> None:
     """Write the contact list; raises FileExistsError rather than write over another one."""
 
     async def work(made: Context) -> list[Contact]:
-        found = [each async for each in contacts(made)]
-        await made.audit.flush()
-        return found
+        return [each async for each in contacts(made)]
 
     listed = asyncio.run(alone(settings, work))
     descriptor = os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)

@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from fhir_server.access.public_keys import ALGORITHMS
 from fhir_server.context import Context, instant
+from fhir_server.interactions import audit_events, audit_search
 from fhir_server.interactions.topics import TOPICS
 from fhir_server.store.search.parameters import parameters
 from mappings.fhir_message import EVENT
@@ -254,7 +255,35 @@ def release() -> str:
         return "0.1.0+source"
 
 
+def _audit_event() -> Resource:
+    """Return what may be done with AuditEvents, which are made of the audit and read alone."""
+    known = parameters(audit_events.TYPE)
+    return {
+        "type": audit_events.TYPE,
+        "profile": definitions.CORE + audit_events.TYPE,
+        "documentation": audit_search.MAINTAINED,
+        "interaction": [{"code": "read"}, {"code": "search-type"}],
+        "versioning": "no-version",
+        "readHistory": False,
+        "updateCreate": False,
+        "conditionalCreate": False,
+        "conditionalRead": "not-supported",
+        "conditionalUpdate": False,
+        "conditionalDelete": "not-supported",
+        "searchParam": [
+            *_SPECIAL,
+            *(
+                {"name": name, "definition": known[name].url, "type": parameter.type}
+                for name, parameter in audit_search.PARAMETERS.items()
+                if name in known
+            ),
+        ],
+    }
+
+
 def _type(context: Context, name: str) -> Resource:
+    if name == audit_events.TYPE:
+        return _audit_event()
     entry: Resource = {
         "type": name,
         "profile": definitions.CORE + name,

@@ -13,6 +13,7 @@ from fhir_server.store import history as store
 from fhir_server.store.history import Span
 from fhir_server.store.read import Stored
 from fhir_server.store.search.keys import bounds
+from fhir_server.store.told import tells
 from r4.issue import FhirError, error
 from r4.json import encode
 
@@ -48,6 +49,7 @@ def history(
         following = [pair for pair in pairs if pair[0] != "_before"]
         following.append(("_before", str(page[-1].rid)))
         links.append({"relation": "next", "url": _url(context, place, following)})
+    tells(page)
     head = {"resourceType": "Bundle", "type": "history", "total": total, "link": links}
     return _bundle(head, (_entry(context, stored) for stored in page))
 

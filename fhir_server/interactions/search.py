@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
 from fhir_server.context import Context
-from fhir_server.interactions import permitted, subset
+from fhir_server.interactions import audit_events, audit_search, permitted, subset
 from fhir_server.store import read as store
 from fhir_server.store.include import MOST, included
 from fhir_server.store.read import Stored
 from fhir_server.store.search import order
 from fhir_server.store.search.query import Condition, Page, Query
 from fhir_server.store.search.results import page_token
+from fhir_server.store.told import tells
 from r4.issue import Issue, operation_outcome
 from r4.json import decode, encode
 
@@ -53,6 +54,9 @@ def search(
     Without a resource type the search is of every type, or of those that `_type` names. Where
     handling is lenient, unknown parameters are left out, and the self link does not show them.
     """
+    if resource_type == audit_events.TYPE:
+        of = [("patient", scope.path.rpartition("/")[0])] if scope else []
+        return audit_search.search(context, [*pairs, *of], lenient=lenient)
     query = permitted.asked(context, resource_type, pairs, lenient=lenient)
     query = replace(query, criteria=(*query.criteria, scope.within)) if scope else query
     if page := query.page:
@@ -141,11 +145,13 @@ def _link(relation: str, place: str, pairs: Pairs) -> dict[str, str]:
 
 def _entries(context: Context, query: Query, found: Sequence[Stored]) -> Iterator[bytes]:
     abridged = _abridged(query)
+    tells(found)
     for stored in found:
         yield entry(context, stored, abridged(stored), b"match")
     if not query.includes:
         return
     others, all_of_them = included(context.database, query, found)
+    tells(others)
     for stored in others:
         yield entry(context, stored, abridged(stored), b"include")
     if not all_of_them:

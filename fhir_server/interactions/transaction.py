@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl
 
 from fhir_server.access import admit
 from fhir_server.context import Context, instant
-from fhir_server.interactions import conformance, permitted
+from fhir_server.interactions import audit_search, conformance, permitted
 from fhir_server.interactions.entries import Entry, entries, is_plain, refuse_blank
 from fhir_server.interactions.plan import How, Outcome, Plan, missing, plan, refused
 from fhir_server.interactions.read import read
@@ -27,6 +27,8 @@ from fhir_server.store.failure import place
 from fhir_server.store.inbox import Settlement
 from fhir_server.store.index import Named
 from fhir_server.store.jobs import Progress
+from fhir_server.store.told import recorded as recorded_with_it
+from fhir_server.store.told import telling
 from fhir_server.store.write import Commit, ConflictError, MissingError, ReferredError, RefusedError
 from r4.issue import FhirError, Issue, error, operation_outcome
 from r4.json import Resource, decode
@@ -158,6 +160,7 @@ async def execute(
     where the settlement's message has been processed already, GoneError where the job was cancelled.
     """
     for entry in listed:
+        audit_search.refuse_write(entry.type)
         refuse_blank(entry)
         permitted.conditions(context, entry)
     if context.alone.locked():
@@ -193,8 +196,7 @@ async def _execute(
         progress = recorded(made.outcomes) if recorded else None
         claims = any(guard.whole for guard in made.guards)
         if made.writes or claims or settlement is not None or progress is not None:
-            principal = context.principal.name
-            asked = Commit(made.writes, made.guards, settlement, progress, principal, told)
+            asked = Commit(made.writes, made.guards, settlement, progress, context.agent, told)
             try:
                 await commit(context.database, asked)
             except MissingError as refusal:
@@ -203,6 +205,8 @@ async def _execute(
                 raise FhirError(403, refused(made, refusal.args[0])) from None
             except ReferredError as refusal:
                 raise FhirError(409, [still_referred(made, *refusal.args)]) from None
+            if made.writes:
+                recorded_with_it()
     return made.outcomes
 
 
@@ -248,11 +252,7 @@ async def _got(context: Context, entry: Entry) -> tuple[Resource, FhirError | No
             body = search(context, entry.type, _pairs(entry))
         return {"resource": decode(body), "response": {"status": "200 OK"}}
 
-    answered, refusal = await _or_refusal(entry, answer)
-    code = permitted.code(entry)
-    status = 200 if refusal is None else refusal.status
-    context.audit.record(context.principal.name, code, entry.type, entry.id, status)
-    return answered, refusal
+    return await _alone(context, entry, answer)
 
 
 async def _done(context: Context, entry: Entry) -> tuple[Resource, FhirError | None]:
@@ -260,10 +260,24 @@ async def _done(context: Context, entry: Entry) -> tuple[Resource, FhirError | N
         permitted.admitted(context, entry)
         return response_entry((await execute(context, [entry]))[0])
 
-    answered, refusal = await _or_refusal(entry, answer)
-    if refusal is not None and refusal.status == HTTPStatus.FORBIDDEN:
-        code, name = permitted.code(entry), context.principal.name
-        context.audit.record(name, code, entry.type, entry.id, refusal.status)
+    return await _alone(context, entry, answer)
+
+
+async def _alone(
+    context: Context, entry: Entry, answer: Callable[[], Awaitable[Resource]]
+) -> tuple[Resource, FhirError | None]:
+    """Answer an entry as the request that it is, and record it unless what it stored is recorded."""
+    with telling() as told:
+        answered, refusal = await _or_refusal(entry, answer)
+        if not told.is_recorded:
+            code, status = permitted.code(entry), refusal.status if refusal else HTTPStatus.OK
+            try:
+                children = told.children
+                what = (code, entry.type, entry.id, status)
+                context.audit.record(context.agent, *what, children=children)
+            except FhirError as unrecorded:
+                answered, refusal = _refused(unrecorded), unrecorded
+    recorded_with_it()
     return answered, refusal
 
 
@@ -279,10 +293,13 @@ async def _or_refusal(
         logger.error("%s %s: %s", entry.method, entry.place, place(unforeseen))  # noqa: TRY400 - no content
         text = "The server failed on this entry. The failure has been logged."
         refusal = FhirError(500, [error("exception", text, entry.place)])
+    return _refused(refusal), refusal
+
+
+def _refused(refusal: FhirError) -> Resource:
     phrase = HTTPStatus(refusal.status).phrase
     outcome = operation_outcome(refusal.issues)
-    response = {"status": f"{refusal.status} {phrase}", "outcome": outcome}
-    return {"response": response}, refusal
+    return {"response": {"status": f"{refusal.status} {phrase}", "outcome": outcome}}
 
 
 def unreadable(context: Context, listed: Sequence[Entry]) -> list[Issue]:

@@ -23,6 +23,8 @@ from r4.json import Resource, decode, encode
 PATH = "$bulk"
 HOSPITALS = "hospitals"
 """Where a job's request says for which hospitals alone it is worked off."""
+PURPOSE = "purposeOfUse"
+"""Where it says why it was asked for."""
 FHIR_NDJSON = "application/fhir+ndjson"
 NDJSON = (FHIR_NDJSON, "application/ndjson", "ndjson")
 
@@ -42,8 +44,10 @@ async def accept(context: Context, kind: Kind, request: Resource, job_id: str = 
     name, moment = context.principal.name, microseconds(context.now())
     if context.principal.is_narrowed:
         request = {**request, HOSPITALS: sorted(context.principal.hospitals)}
+    if context.principal.purpose is not None:
+        request = {**request, PURPOSE: context.principal.purpose}
     job = Job(job_id, kind, "accepted", name, moment, None, encode(request), b"{}")
-    await jobs.add(context.database, job)
+    await jobs.add(context.database, job, context.agent)
     context.waiting.set()
     return job_id
 
@@ -160,10 +164,12 @@ def _known(context: Context, job_id: str) -> Job:
 
 def who_asked(job: Job) -> Principal:
     """Return for whom a job is worked off: for the hospitals of whoever asked, or for the registry."""
-    hospitals = decode(job.request).get(HOSPITALS)
+    request = decode(job.request)
+    hospitals, purpose = request.get(HOSPITALS), request.get(PURPOSE)
     if hospitals is None:
-        return Principal(job.principal, frozenset({REGISTRY}))
-    return Principal(job.principal, frozenset({HOSPITAL}), hospitals=frozenset(hospitals))
+        return Principal(job.principal, frozenset({REGISTRY}), purpose=purpose)
+    of = frozenset(hospitals)
+    return Principal(job.principal, frozenset({HOSPITAL}), hospitals=of, purpose=purpose)
 
 
 def _is_open(principal: Principal, job: Job) -> bool:

@@ -14,6 +14,7 @@ from fhir_server.interactions.targets import survivor
 from fhir_server.operations.forms import one
 from fhir_server.operations.survey_standing import stopped
 from fhir_server.store import read as store
+from fhir_server.store.search.keys import place
 from r4.json import Resource, decode
 from terminology.systems import NHS_NUMBER
 
@@ -42,8 +43,8 @@ async def contacts(context: Context) -> AsyncIterator[Contact]:
             found = _contact(child)
             if child["id"] not in told and found and not stopped(context, child):
                 told.add(child["id"])
-                name = context.principal.name
-                context.audit.record(name, "contact-list", "Patient", child["id"], 200)
+                what = ("contact-list", "Patient", child["id"], 200)
+                context.audit.record(context.agent, *what, children={place("Patient", child["id"])})
                 yield found
         await asyncio.sleep(0)
 

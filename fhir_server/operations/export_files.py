@@ -19,6 +19,7 @@ from fhir_server.store.jobs import Job, Progress
 from fhir_server.store.read import Stored
 from fhir_server.store.search.keys import bounds, place
 from fhir_server.store.search.query import All, Condition, Either, Ids, Query, Updated
+from fhir_server.store.told import Told, telling, tells
 from r4.json import Resource, decode, encode
 
 PAGE = 200
@@ -27,6 +28,8 @@ _NOTICED = 25
 """Steps after which progress is recorded, and a cancellation noticed."""
 _STRIDE = 5000
 """Rows that are looked through at a time, however few of them match."""
+_TOGETHER = 1000
+"""Most children whom one row of the audit names."""
 DELETED = "deleted.Bundle.ndjson"
 
 
@@ -62,9 +65,10 @@ async def write_export(context: Context, job: Job) -> None:
         if kind in done:
             continue
         name = f"{kind}.ndjson"
-        with asynchronous.open_file(folder / name) as file:
+        with telling() as told, asynchronous.open_file(folder / name) as file:
             written = await _write_type(context, asked, kind, (file, state))
             await asynchronous.make_durable(file)
+            _tell_audit(context, job.id, kind, told)
         if not written:
             (folder / name).unlink(missing_ok=True)
             continue
@@ -76,6 +80,15 @@ async def write_export(context: Context, job: Job) -> None:
             state["deleted"] = await _write_deleted(context, asked, file)
             await asynchronous.make_durable(file)
     await asynchronous.complete(context, job.id, _manifest(context, asked, state))
+
+
+def _tell_audit(context: Context, job_id: str, kind: str, told: Told) -> None:
+    """Record, before a file can be had, of which children it tells."""
+    children = sorted(told.children)
+    for start in range(0, len(children), _TOGETHER):
+        some = children[start : start + _TOGETHER]
+        what, query = ("$export", None, job_id, 200), f"_type={kind}"
+        context.audit.record(context.agent, *what, children=some, query=query)
 
 
 def _asked(job: Job) -> _Asked:
@@ -118,6 +131,7 @@ def _write_page(
     kind, rows = page
     about = asked.is_about(context, kind, rows)
     found = store.by_rid(context.database, [rid for rid, _ in rows if rid in about])
+    tells(found)
     body = _body(asked)
     file.write(b"".join(body(stored) + b"\n" for stored in found))
     return len(found)

@@ -136,7 +136,7 @@ async def _refused(
         reason = "; ".join(issue.diagnostics for issue in issues)
         settlement = Settlement(kept.id, "refused", microseconds(moment), answer, reason)
         await inbox.refuse(context.database, settlement)
-    context.audit.record(context.principal.name, CODE, None, None, status)
+    context.audit.record(context.agent, CODE, None, None, status)
     return Answered(answer, is_stored=False), code
 
 

@@ -13,6 +13,7 @@ from fhir_server.store.read import Stored
 from fhir_server.store.search import values
 from fhir_server.store.search.refusal import bad
 from fhir_server.store.search.results import is_result
+from fhir_server.store.told import tells
 from r4.json import Resource, decode
 
 MOST = 10_000
@@ -40,6 +41,7 @@ def lastn(context: Context, pairs: Pairs) -> bytes:
         raise bad("$lastn", f"$lastn reads at most {MOST} observations: narrow the search.")
     kept = _last(_timed(found), most)
     place = f"{context.base_url}/Observation/$lastn"
+    tells(stored for _, stored, _ in kept)
     entries = (entry(context, stored, stored.body, b"match") for _, stored, _ in kept)
     return searchset(len(kept), place, pairs, entries)
 

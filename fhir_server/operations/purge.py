@@ -15,6 +15,7 @@ from fhir_server.operations.outcomes_rescored import Affected
 from fhir_server.operations.outcomes_stale import mark
 from fhir_server.operations.parameters import Kinds
 from fhir_server.store import purge as store
+from fhir_server.store import told
 from fhir_server.store.purge import Purge, Purged
 from outcome_engine.assessment.record import case_start
 from r4.issue import FhirError, Issue, error, operation_outcome
@@ -36,7 +37,7 @@ async def purge(context: Context, patient: str, reason: str) -> Purged:
     asked = Purge(
         patient,
         reason,
-        context.principal.name,
+        context.agent,
         microseconds(moment),
         instant(moment),
         f"{context.new_id()}{context.new_id()}",
@@ -45,6 +46,7 @@ async def purge(context: Context, patient: str, reason: str) -> Purged:
     )
     await context.audit.flush()  # what was read of the child until now is masked with the rest
     purged = await context.database.write(partial(store.purge, asked=asked))
+    told.recorded()
     counted = _counted(context, purged)
     await context.database.overwrite()
     await sweep(context)

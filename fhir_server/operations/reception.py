@@ -10,6 +10,7 @@ from fhir_server.operations.acknowledge import Reply, london
 from fhir_server.operations.lanes import Lanes
 from fhir_server.operations.policies import agreed
 from fhir_server.operations.receive import receive, refuse_batch, refuse_oversize
+from fhir_server.store.audit_row import Agent
 from mappings import hl7v2
 from r4.issue import FhirError
 
@@ -33,7 +34,7 @@ class Reception:
             return self.senders.of(peer)
         except FhirError as refusal:
             name = peer.client or _UNKNOWN
-            self.context.audit.record(name, _CODE, status=refusal.status)
+            self.context.audit.record(Agent(name), _CODE, status=refusal.status)
             logger.warning("%s refused: %s", peer.door, peer.client or peer.certificate or "plain")
             raise
 

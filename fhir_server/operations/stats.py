@@ -18,6 +18,7 @@ from fhir_server.store.search.criteria import token
 from fhir_server.store.search.parse import Around, parse
 from fhir_server.store.search.refusal import bad
 from fhir_server.store.search.texts import escape
+from fhir_server.store.told import tells
 from r4.issue import FhirError, error
 from r4.json import Resource, decode
 from r4.quantity import canonical
@@ -94,6 +95,7 @@ def stats(context: Context, given: Given) -> Resource:
     found = store.first(context.database, parse("Observation", criteria, around), MOST + 1)
     if len(found) > MOST:
         raise bad("$stats", f"$stats reads at most {MOST} observations: narrow the period.")
+    tells(found)
     bodies = [decode(stored.body) for stored in found]
     groups: dict[Key, list[_Measured]] = {}
     for at, body in enumerate(bodies):

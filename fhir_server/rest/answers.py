@@ -28,7 +28,8 @@ from fhir_server.interactions.plan import Outcome
 from fhir_server.rest import abridged, negotiate, patches
 from fhir_server.rest.keeping import Keeper
 from fhir_server.rest.request import Request
-from fhir_server.store.read import Stored
+from fhir_server.store.read import Stored, current
+from fhir_server.store.told import tells
 from r4 import definitions
 from r4.issue import FhirError, Issue, error, operation_outcome
 from r4.json import Resource, encode
@@ -287,6 +288,8 @@ def _outcome(context: Context, asked: Asked, outcome: Outcome) -> Answer:
     """Answer a write with what `Prefer: return=` asks for: the resource, nothing, or an outcome."""
     place = f"{context.base_url}/{outcome.type}/{outcome.id}/_history/{outcome.version}"
     headers = {**_version(outcome.version, outcome.updated), "Location": place}
+    if outcome.unchanged:  # what stands is told, and nothing was stored that would say so
+        tells(each for each in [current(context.database, outcome.type, outcome.id)] if each)
     wanted = negotiate.preference(asked.request, "return")
     if wanted == "minimal":
         return Answer(b"", outcome.status, headers)

@@ -4,10 +4,11 @@ https://hl7.org/fhir/R4/http.html
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from urllib.parse import unquote
 
-from fhir_server.access import EVERYBODY_MAY, STRANGER, Callers, admit
+from fhir_server.access import EVERYBODY_MAY, STRANGER, Callers, admit, purpose
 from fhir_server.context import Context, Principal
 from fhir_server.rest import audit, confined, content_encoding, errors, negotiate, sending
 from fhir_server.rest.answers import Answer, Asked
@@ -15,6 +16,7 @@ from fhir_server.rest.cors import cors
 from fhir_server.rest.keeping import REPLAYED, Keeper, Refusals, write
 from fhir_server.rest.request import Headers, Receive, Request, Scope, Send, body, request
 from fhir_server.rest.routes import Found, Interaction, routes
+from fhir_server.store.told import Told, telling
 from r4.issue import FhirError, error
 
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -31,7 +33,7 @@ READS = frozenset(
         "$data-requirements",
     }
 )  # fmt: skip
-"""What stores nothing that is recorded with it, and leaves nothing in the inbox when it is refused."""
+"""What stores no version, and leaves nothing in the inbox when it is refused."""
 UNKEPT = READS | {"$purge"}
 """What leaves nothing in the inbox: a purge records itself, and must not keep whom it erases.
 
@@ -104,9 +106,13 @@ class _Exchange:
     encoded: bool = False
 
     async def answered(self, receive: Receive) -> Answer:
-        """Return the answer, which may be a refusal."""
+        """Return the answer, which may be a refusal; it is recorded by then, or is one."""
+        with telling(self.request.client) as told:
+            return await self._answered(receive, told)
+
+    async def _answered(self, receive: Receive, told: Told) -> Answer:
         try:
-            return await self._answer(receive)
+            return await self._answer(receive, told)
         except FhirError as found:
             refusal = found
         except Exception as unforeseen:
@@ -117,10 +123,11 @@ class _Exchange:
             )
             refused = write(self.request, bytes(self.raw), encoded=self.encoded)
             await self.keeper.refused(refused, refusal, oversize=oversize)
-        self._recorded(refusal.status)
+        with suppress(FhirError):  # what refuses tells of nothing: it may leave unrecorded
+            self._recorded(refusal.status)
         return errors.refusal(self.request, refusal, self.found.served if self.found else "")
 
-    async def _answer(self, receive: Receive) -> Answer:
+    async def _answer(self, receive: Receive, told: Told) -> Answer:
         interaction, parameters, context = self._admitted()
         raw = await self._body(receive)
         is_safe = self.request.method in _SAFE
@@ -134,7 +141,8 @@ class _Exchange:
         if raw and answer.settles and self.keeper and self.keeper.settles:
             await self.keeper.accepted(write(self.request, raw), answer.content)
         answer = _written(self.request, answer)
-        if is_safe or interaction.code in READS:
+        if not told.is_recorded:
+            audit.tells(interaction.code, answer.content)
             self._recorded(answer.status)
         return answer
 
@@ -168,7 +176,9 @@ class _Exchange:
         """Find out who asks; nobody has to be known for what everybody may read."""
         request = self.request
         try:
-            return self.door.callers.identify(request.client, request.headers, request.method)
+            found = self.door.callers.identify(request.client, request.headers, request.method)
+            said = request.headers.get(purpose.HEADER)
+            return found if said is None else replace(found, purpose=purpose.asked(said))
         except FhirError as refusal:
             is_open = self.interaction is not None and self.interaction.code in EVERYBODY_MAY
             if refusal.status != 401 or not is_open:  # noqa: PLR2004
@@ -189,9 +199,10 @@ class _Exchange:
         found, interaction = self.found, self.interaction
         parameters = found.parameters if found else {}
         place = (parameters.get("type"), parameters.get("id"))
-        name = self.principal.name if self.principal else audit.NOBODY
         code = interaction.code if interaction else None
-        audit.record(self.door.context, name, code, place, status)
+        is_form = interaction is not None and interaction.path.endswith("/_search")
+        query = audit.criteria(self.request.query, bytes(self.raw) if is_form else b"")
+        audit.record(self.door.context, (self.principal, code), place, status, query)
 
 
 def _type(parameters: Mapping[str, str]) -> str | None:

@@ -13,7 +13,7 @@ from fhir_server.rest.request import Request
 METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE"
 ALLOWED = (
     "Accept, Authorization, Content-Type, Content-Encoding, If-Match, If-Modified-Since, "
-    "If-None-Exist, If-None-Match, Prefer, X-Request-ID"
+    "If-None-Exist, If-None-Match, Prefer, X-Purpose-Of-Use, X-Request-ID"
 )
 EXPOSED = "ETag, Location, Last-Modified, Content-Location, X-Request-ID"
 _DAY = "86400"

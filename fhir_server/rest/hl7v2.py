@@ -21,6 +21,7 @@ from fhir_server.rest import content_encoding, errors, sending
 from fhir_server.rest.answers import Answer
 from fhir_server.rest.negotiate import HL7V2
 from fhir_server.rest.request import Receive, Request, Scope, Send, body, request
+from fhir_server.store.audit_row import NOBODY
 from mappings import hl7v2
 from r4.issue import FhirError, error
 
@@ -80,7 +81,7 @@ class Hl7v2Application:
             principal = self.callers.identify(asked.client, asked.headers, asked.method, "hl7v2")
             admit(principal, "process-message")
         except FhirError as refusal:
-            self.reception.context.audit.record("unknown", "process-message", status=refusal.status)
+            self.reception.context.audit.record(NOBODY, "process-message", status=refusal.status)
             raise
         name = None if principal == LOCAL else principal.name
         return Peer("http-hl7v2", asked.client or "", client=name)

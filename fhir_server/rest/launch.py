@@ -18,11 +18,13 @@ from fhir_server.access.asking import Ask, ask
 from fhir_server.access.eprs import eprs
 from fhir_server.access.launch import WITHIN, Launches
 from fhir_server.access.sessions import Headers, Session, Sessions, cookie
-from fhir_server.context import Context, instant
+from fhir_server.context import Context, agent_of, instant
 from fhir_server.operations import chart, launched
 from fhir_server.operations.write_back import WriteBacks
 from fhir_server.rest.errors import HEADERS, logger, shown
+from fhir_server.store.audit_row import NOBODY
 from fhir_server.store.failure import place
+from fhir_server.store.search.keys import place as place_of
 from r4.issue import FhirError, error
 from r4.json import encode
 
@@ -134,7 +136,9 @@ class Door:
 
     def _record(self, session: Session, interaction: str, status: int) -> None:
         child = (session.principal.patient or "").rpartition("/")[2]
-        self.context.audit.record(session.principal.name, interaction, "Patient", child, status)
+        what = (interaction, "Patient", child, status)
+        told = {place_of("Patient", child)}
+        self.context.audit.record(agent_of(session.principal), *what, children=told)
 
     def _page(self, failure: Exception, interaction: str) -> Response:
         """Return the page that says why nothing is opened; an unforeseen failure says no more than that."""
@@ -143,7 +147,7 @@ class Door:
         else:
             logger.error("500 %s %s", interaction, place(failure))
             status, said = 500, ["The registry failed; nothing was stored. It has been logged."]
-        self.context.audit.record("unknown", interaction, status=status)
+        self.context.audit.record(NOBODY, interaction, status=status)
         sentences = "".join(f"<p>{escape(each)}</p>" for each in said)
         body = (
             '<!doctype html><html lang="en"><head><meta charset="utf-8">'

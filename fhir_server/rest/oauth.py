@@ -19,6 +19,7 @@ from fhir_server.access.tokens import LIFE, Tokens
 from fhir_server.context import Context, Principal
 from fhir_server.interactions.capabilities import endpoints
 from fhir_server.rest.errors import logger
+from fhir_server.store.audit_row import NOBODY, Agent
 from fhir_server.store.failure import place
 from r4.issue import FhirError
 from r4.json import encode
@@ -152,14 +153,15 @@ class Door:
                 logger.error("500 %s %s", name, place(unforeseen))
                 text = "The server failed; it has been logged."
                 return self._refused(name, OAuthError("server_error", text, status=500))
-            self.context.audit.record(who, name, status=200)
+            self.context.audit.record(Agent(who), name, status=200)
             content = b"" if told is None else encode(told)
             return Response(content, 200, _SECRET, None if told is None else "application/json")
 
         return answering
 
     def _refused(self, name: str, refusal: OAuthError) -> Response:
-        self.context.audit.record(refusal.client or "unknown", name, status=refusal.status)
+        who = Agent(refusal.client) if refusal.client else NOBODY
+        self.context.audit.record(who, name, status=refusal.status)
         said = _ascii(refusal.description)
         logger.warning("%s refused to %s: %s", name, refusal.client or "unknown", said)
         headers = dict(_SECRET)

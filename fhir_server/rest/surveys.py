@@ -18,15 +18,17 @@ from starlette.routing import BaseRoute, Route
 from fhir_server.access import PARENT, admit
 from fhir_server.access.links import Attempts, Link, read
 from fhir_server.access.sessions import Session, Sessions
-from fhir_server.context import Context, Principal, microseconds
+from fhir_server.context import Context, Principal, agent_of, microseconds
 from fhir_server.operations import surveys
 from fhir_server.operations.couriers import courier
 from fhir_server.operations.invitations import send_another
 from fhir_server.operations.survey_schedule import plan_of
 from fhir_server.operations.survey_standing import CLOSED, Survey, is_asked_of, survey
 from fhir_server.rest.errors import logger, shown
+from fhir_server.store.audit_row import NOBODY
 from fhir_server.store.failure import place
 from fhir_server.store.links import Opening, spend
+from fhir_server.store.search.keys import place as place_of
 from r4.issue import FhirError, error
 from r4.json import Resource, decode, encode
 
@@ -70,7 +72,7 @@ class Door:
         try:
             found = await self.context.database.driven(self._begun(request))
         except Exception as failure:
-            self.context.audit.record("unknown", "survey-sitting", status=_status(failure))
+            self.context.audit.record(NOBODY, "survey-sitting", status=_status(failure))
             return _refusal(failure, "survey-sitting")
         child = f"Patient/{found.child['id']}"
         principal = Principal(f"parent of Task/{found.id}", frozenset({PARENT}), child)
@@ -201,7 +203,9 @@ class Door:
     def _record(self, session: Session, interaction: str, status: int) -> None:
         principal = session.principal
         child = (principal.patient or "").rpartition("/")[2]
-        self.context.audit.record(principal.name, interaction, "Patient", child, status)
+        what = (interaction, "Patient", child, status)
+        told = {place_of("Patient", child)}
+        self.context.audit.record(agent_of(principal), *what, children=told)
 
 
 def _seconds() -> float:

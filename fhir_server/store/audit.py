@@ -1,94 +1,173 @@
 """The audit: who did what to which resource, one row for each access; no clinical content.
 
 What stores a version is recorded in the transaction that stores it (`store.batch`). Reads and refusals
-go through a Trail, which writes them together, at most a tenth of a second later.
+go through a Trail: each is in a file before its answer leaves (`store.journal`), and in the database at
+most a tenth of a second later, with all that have come meanwhile.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 
-from fhir_server.store import chain, tombstone
-from fhir_server.store.connection import Connection, Database, Row
+from fhir_server.store import chain, journal, told, tombstone
+from fhir_server.store.audit_row import Agent, row
+from fhir_server.store.connection import Database, Row
+from fhir_server.store.failure import place
+from r4.issue import FhirError, error
 
 logger = logging.getLogger("csor.audit")
 
 DELAY = 0.1
-"""Seconds after which, at the latest, what is recorded is being written."""
-_MOST = 200_000
-"""Most rows that wait while the database cannot be written."""
+"""Seconds after which, at the latest, what is recorded is being stored."""
+_LONGEST = 128
+"""Most characters of a type or an id that is recorded: what is longer is none, and was refused."""
 _PAGE = 1000
 
 
 class Trail:
-    """Records reads and refusals, off the path of whoever is answered."""
+    """Records reads and refusals; one event loop asks it.
 
-    def __init__(self, database: Database, now: Callable[[], datetime]) -> None:
+    folder: where its journal is, and those that others have left there.
+    """
+
+    def __init__(self, database: Database, now: Callable[[], datetime], folder: Path) -> None:
         self._database, self._now = database, now
-        self._rows: list[Row] = []
+        self._mark = journal.mark(database)
+        self._journal = journal.Journal(folder, self._mark)
+        self._ended: journal.File | None = None
+        self._has_news = False
+        self._storing = asyncio.Lock()
         self._flushing: asyncio.Task[None] | None = None
 
-    def record(
+    def record(  # noqa: PLR0913 - each is a column
         self,
-        principal: str,
+        agent: Agent,
         interaction: str,
         resource_type: str | None = None,
         resource_id: str | None = None,
         status: int | None = None,
+        *,
+        children: Collection[int] = (),
+        query: str | None = None,
     ) -> None:
-        """Record one access; in an event loop. Never raises."""
+        """Record one access, durably against the end of any process; in an event loop.
+
+        Raises FhirError 503 where that cannot be done: what is not recorded must not be told.
+        """
+        moment = int(self._now().timestamp() * 1_000_000)
+        what = (interaction, _plain(resource_type), _plain(resource_id))
+        made = row(moment, agent, what, (None, status), children, query)
         try:
-            moment = int(self._now().timestamp() * 1_000_000)
-            row = (moment, principal, interaction, resource_type, resource_id, None, status)
-            self._rows.append(row)
-            if self._flushing is None or self._flushing.done():
-                self._flushing = asyncio.create_task(self._flush_soon())
-        except Exception as failure:
-            logger.error("an access is not recorded: %s", type(failure).__name__)  # noqa: TRY400 - no content
+            self._journal.append(made)
+        except OSError as failure:
+            logger.error("an access cannot be recorded, and is refused: %s", place(failure))  # noqa: TRY400 - no content
+            text = (
+                "The registry cannot record this access now, and so cannot answer. Try again later."
+            )
+            raise FhirError(503, [error("transient", text)]) from None
+        told.recorded()
+        self._has_news = True
+        if self._flushing is None or self._flushing.done():
+            self._flushing = asyncio.create_task(self._flush_soon())
 
     async def flush(self) -> bool:
-        """Write what has been recorded; what cannot be written waits for the next time. Never raises.
+        """Store what has been recorded; what cannot be stored waits for the next time. Never raises.
 
-        Returns whether all of it is written.
+        Returns whether all of it is stored.
         """
-        rows, self._rows = self._rows, []
-        if not rows:
-            return True
-        try:
-            await self._database.write(partial(_insert, rows=rows))
-        except Exception as failure:
-            logger.error("%d accesses wait: %s", len(rows), type(failure).__name__)  # noqa: TRY400 - no content
-            self._rows = [*rows, *self._rows][-_MOST:]
-            return False
+        async with self._storing:
+            try:
+                if self._ended is not None:  # what could not be stored before
+                    await self._store(self._ended)
+                self._has_news = False
+                self._ended = self._journal.cut()
+                if self._ended is not None:
+                    await self._store(self._ended)
+            except Exception as failure:
+                logger.error("accesses wait to be stored: %s", place(failure))  # noqa: TRY400 - no content
+                return False
         return True
 
+    async def recover(self) -> None:
+        """Store what processes that were killed have left in the folder; raises what hinders it."""
+        async with self._storing:
+            for file in journal.left_behind(self._journal.folder, self._mark):
+                try:
+                    await self._folded(file)
+                    logger.info("accesses that a killed process had recorded are stored")
+                finally:
+                    file.close()
+
+    async def _store(self, file: journal.File) -> None:
+        await self._folded(file)
+        file.close()
+        self._ended = None
+
+    async def _folded(self, file: journal.File) -> None:
+        """Have a file folded, and take it away."""
+        damaged, is_left = 0, True
+        while is_left:
+            done = await self._database.write(partial(journal.fold, file=str(file.path)))
+            damaged, is_left = damaged + done.damaged, done.more
+        if damaged:
+            journal.keep_damaged(file, damaged)
+        file.remove()
+
     async def _flush_soon(self) -> None:
-        """Write until nothing is left: accesses are recorded while others are being written."""
-        is_written = True
-        while is_written and self._rows:
+        """Store until nothing is left: accesses are recorded while others are being stored."""
+        is_stored = True
+        while is_stored and self._has_news:
             await asyncio.sleep(DELAY)
-            is_written = await self.flush()
+            is_stored = await self.flush()
 
 
-def _insert(connection: Connection, rows: Sequence[Row]) -> None:
-    connection.insert({"audit": rows})
+def _plain(text: str | None) -> str | None:
+    """Return what is said of a place, as any database holds it."""
+    return text if text is None else text[:_LONGEST].replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """One row of the audit; status is None where a version was stored, and version where none was."""
+    """One row of the audit; status is None where a version was stored, and version where none was.
+
+    children: of whom was told, by the keys of their places; erased: how many there are not here any more.
+    """
 
     id: int
     moment: int
-    principal: str
+    agent: Agent
     interaction: str
     type: str | None
     key: str | None
     version: int | None
     status: int | None
+    query: str | None
+    children: tuple[int, ...]
+    erased: int
+
+    @property
+    def principal(self) -> str:
+        """The name of whoever asked."""
+        return self.agent.name
+
+
+COLUMNS = (
+    "a.id, a.moment, a.principal, a.role, a.hospital, a.purpose, a.address, a.interaction, a.type,"
+    " a.key, a.version, a.status, a.query, a.children"
+)
+
+
+def access(row: Row) -> Access:
+    """Return the access that a row of the columns above is."""
+    number, moment, *who, interaction, kind, key, version, status, query, children = row
+    named = children.split() if children else []
+    told = tuple(int(each) for each in named if not each.startswith(chain.MASKED))
+    what = (interaction, kind, key, version, status, query)
+    return Access(number, moment, Agent(*who), *what, told, len(named) - len(told))
 
 
 def accesses(
@@ -101,24 +180,23 @@ def accesses(
 
     A resource that has been purged is found by the hash that its rows have in place of its id.
     """
-    where = ["id > ?"]
+    where = ["a.id > ?"]
     parameters: list[object] = []
     if resource is not None:
         hidden = chain.blinded(chain.salt(database.read), *resource)
         keys = [resource[1], hidden, *tombstone.hashes(database, resource)]
-        where.append(f"type = ? AND key IN ({', '.join('?' * len(keys))})")
+        where.append(f"a.type = ? AND a.key IN ({', '.join('?' * len(keys))})")
         parameters += [resource[0], *keys]
     if principal is not None:
-        where.append("principal = ?")
+        where.append("a.principal = ?")
         parameters.append(principal)
     if since is not None:
-        where.append("moment >= ?")
+        where.append("a.moment >= ?")
         parameters.append(since)
     sql = (
-        "SELECT id, moment, principal, interaction, type, key, version, status FROM audit"
-        f" WHERE {' AND '.join(where)} ORDER BY id LIMIT {_PAGE}"
+        f"SELECT {COLUMNS} FROM audit AS a WHERE {' AND '.join(where)} ORDER BY a.id LIMIT {_PAGE}"
     )
     after = 0
     while page := database.read(sql, [after, *parameters]):
-        yield from (Access(*row) for row in page)
+        yield from map(access, page)
         after = page[-1][0]

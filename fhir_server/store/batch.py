@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from fhir_server.store import applied, custody, inbox, jobs, permission, renewal
+from fhir_server.store.audit_row import Agent, row
 from fhir_server.store.connection import Connection, Row
 from fhir_server.store.index import Named
 from fhir_server.store.indexing import index_rows
@@ -22,7 +23,7 @@ from fhir_server.store.search.query import Query
 from fhir_server.store.search.sql import Match
 from fhir_server.store.search.worded import Worded, ask
 from fhir_server.store.view import SeenConnection
-from fhir_server.store.whose import Whose
+from fhir_server.store.whose import REGISTRYS, Whose
 from fhir_server.store.write import (
     Commit,
     ConflictError,
@@ -114,7 +115,7 @@ class _Batch:
         except _REFUSALS as refusal:
             return refusal
         for each in written:
-            self._accept(each, told[each.named], commit.principal)
+            self._accept(each, told[each.named], commit.agent)
         for moment in commit.applied:
             self.told[moment.key] = moment
             self.moments[moment.key] = moment.moment
@@ -229,7 +230,7 @@ class _Batch:
         if others:
             raise ReferredError(named, others[:_MOST_REFERRING])
 
-    def _accept(self, each: Indexed, whose: Whose, principal: str) -> None:
+    def _accept(self, each: Indexed, whose: Whose, agent: Agent) -> None:
         write, named = each.write, each.named
         if previous := self.current.get(named):
             self.superseded[previous.rid] = self.next
@@ -244,9 +245,9 @@ class _Batch:
         self.current[named] = _Version(self.next, write.version, write.deleted, whose)
         self.next += 1
         done = "delete" if write.deleted else "create" if write.version == 1 else "update"
-        self.audit.append(
-            (write.updated, principal, done, write.type, write.id, write.version, None)
-        )
+        told = _children(write, whose, previous)
+        what = (done, write.type, write.id)
+        self.audit.append(row(write.updated, agent, what, (write.version, None), told))
 
     def _concern(self, each: Indexed, previous: _Version | None, whose: Whose) -> None:
         """Take note of the children, or the organisation, of whom a version may change who sees them."""
@@ -289,6 +290,14 @@ class _Batch:
         moved(self.connection, self.changed)
         self.children, self.organizations, self.changed = set(), set(), {}
         self.followed = {}
+
+
+def _children(write: Write, whose: Whose, previous: _Version | None) -> set[int]:
+    """Return the children whom a version is about, and whom the one before was about."""
+    found = {each for each in (whose, previous and previous.whose) if each}
+    if whose == REGISTRYS:
+        found |= {place(*each) for each in write.refers or () if each[0] == "Patient"}
+    return found
 
 
 def _current(connection: Connection, commits: Sequence[Commit]) -> Iterator[tuple[Named, _Version]]:

@@ -1,13 +1,15 @@
 """The audit's chain: each commit links its rows to those before, so that a change afterwards shows.
 
 A link is SHA-256 over the hash before it and the rows from its first to its last. In place of a
-resource's id stands a keyed hash of it: a purge may take the id away, and the chain still holds.
+resource's id, and of a child, stands a keyed hash: a purge may take them away, and the chain still holds.
+By the same commit the rows are found by the children of whom they tell (`audit_child`).
 """
 
 import hashlib
 import hmac
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -18,7 +20,14 @@ MASKED = "~"
 """What the key of a row begins with where a purge has put a hash in place of the id: no id does."""
 _START = b""
 _MANY = 10_000
-_COLUMNS = "a.id, a.moment, a.principal, a.interaction, a.type, a.key, a.version, a.status"
+_ASKED = 500
+"""Most values in one statement."""
+_COLUMNS = (
+    "a.id, a.moment, a.principal, a.interaction, a.type, a.key, a.version, a.status,"
+    " a.role, a.hospital, a.purpose, a.address, a.query, a.children"
+)
+_FIRST, _ALL = 8, 14
+"""How many columns a row had at first, and has: those since are hashed where one of them is there."""
 _UNLINKED = (
     f"SELECT {_COLUMNS}, (SELECT salt FROM audit_salt),"
     " (SELECT hash FROM audit_link ORDER BY last DESC LIMIT 1)"
@@ -56,7 +65,8 @@ def link(connection: Connection) -> None:
         if not rows:
             return
         many = len(rows)
-        salt, before = rows[0][8], rows[0][9] or _START
+        salt, before = rows[0][_ALL], rows[0][_ALL + 1] or _START
+        connection.insert({"audit_child": [(child, row[0]) for row in rows for child in _of(row)]})
         connection.execute(
             "INSERT INTO audit_link (last, first, hash) VALUES (?, ?, ?)",
             (rows[-1][0], rows[0][0], _hash(before, rows, salt)),
@@ -84,7 +94,8 @@ def verify(read: Read) -> Iterator[Checked]:
         for last, first, kept in links:
             rows = read(_LINKED, (at.last, last))
             after = Head(last, bytes(kept))
-            yield Checked(_wrong(rows, known, at, first, after), len(rows), after)
+            problems = _wrong(rows, known, at, first, after)
+            yield Checked((*problems, *_not_found(read, rows)), len(rows), after)
             at = after
     ((many, first),) = read("SELECT count(*), min(id) FROM audit WHERE id > ?", (at.last,))
     if many:
@@ -101,6 +112,22 @@ def _wrong(rows: Sequence[Row], salt: str, at: Head, first: int, after: Head) ->
     return ()
 
 
+def _not_found(read: Read, rows: Sequence[Row]) -> Iterator[str]:
+    """Say which rows are not found by the children of whom they told."""
+    wanted = {(child, row[0]) for row in rows for child in _of(row)}
+    children = sorted({child for child, _ in wanted})
+    for start in range(0, len(children), _ASKED):
+        some = children[start : start + _ASKED]
+        marks = ", ".join("?" * len(some))
+        sql = (
+            f"SELECT child, audit FROM audit_child WHERE child IN ({marks})"
+            " AND audit >= ? AND audit <= ?"
+        )
+        wanted -= {tuple(each) for each in read(sql, (*some, rows[0][0], rows[-1][0]))}
+    for number in sorted({number for _, number in wanted}):
+        yield f"row {number}: not found by a child of whom it told, in whose list it was"
+
+
 def salt(read: Read) -> str:
     """Return the key of the hashes that stand for ids."""
     found: str = read("SELECT salt FROM audit_salt")[0][0]
@@ -113,6 +140,28 @@ def blinded(salt: str, type_: str | None, key: str) -> str:
     return MASKED + hmac.digest(salt.encode(), said, "sha256").hex()
 
 
+def hidden(salt: str, child: int) -> str:
+    """Return what stands for a child's number in the chain, and in a row that a purge has masked."""
+    return MASKED + hmac.digest(salt.encode(), f"child/{child}".encode(), "sha256").hex()
+
+
+def number(token: str) -> int:
+    """Return the number by which a child's rows are found, of what stands for the child in a row."""
+    if not token.startswith(MASKED):
+        return int(token)
+    return int.from_bytes(bytes.fromhex(token[1:17]), signed=True)
+
+
+def _of(row: Row) -> Iterator[int]:
+    """Yield the numbers of the children of whom a row tells."""
+    return map(number, row[_ALL - 1].split()) if row[_ALL - 1] else iter(())
+
+
+@lru_cache(maxsize=65536)
+def _hidden(salt: str, token: str) -> str:
+    return token if token.startswith(MASKED) else hidden(salt, int(token))
+
+
 def _hash(before: bytes, rows: Sequence[Row], salt: str) -> bytes:
     made = hashlib.sha256(before)
     for row in rows:
@@ -121,7 +170,10 @@ def _hash(before: bytes, rows: Sequence[Row], salt: str) -> bytes:
 
 
 def _row(row: Row, salt: str) -> list[Any]:
-    number, moment, principal, interaction, kind, key, version, status = row[:8]
+    said = list(row[:_ALL])
+    kind, key, children = said[4], said[5], said[_ALL - 1]
     if key is not None and not key.startswith(MASKED):
-        key = blinded(salt, kind, key)
-    return [number, moment, principal, interaction, kind, key, version, status]
+        said[5] = blinded(salt, kind, key)
+    if children is not None:
+        said[_ALL - 1] = " ".join(_hidden(salt, each) for each in children.split())
+    return said if any(each is not None for each in said[_FIRST:]) else said[:_FIRST]

@@ -17,11 +17,13 @@ Rows = Mapping[str, Sequence[Row]]
 
 
 AT_PLACE = (
-    "SELECT r.rid, r.type, r.id, r.version, r.updated, r.deleted, c.body, r.place"
+    "SELECT r.rid, r.type, r.id, r.version, r.updated, r.deleted, c.body, r.whose, r.place"
     " FROM resource AS r JOIN content AS c ON c.rid = r.rid"
     " WHERE r.place {among} AND r.superseded IS NULL"
 )
 """What stands at a place, or at several: more than one only where two places have the same hash."""
+PLACE = 8
+"""The column of AT_PLACE that has the place."""
 
 
 class Connection(Protocol):
@@ -89,7 +91,7 @@ class Database(Protocol):
         ...
 
     def read_at(self, place: int) -> list[Row]:
-        """Return (rid, type, id, version, updated, deleted, body) of what stands at a place now."""
+        """Return (rid, type, id, version, updated, deleted, body, whose) of what stands at a place now."""
         ...
 
     def read_each(self, sql: str, parameters: Sequence[Any], column: int, /) -> list[Row]:

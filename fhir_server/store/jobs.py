@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
+from fhir_server.store import told
+from fhir_server.store.audit_row import Agent, row
 from fhir_server.store.connection import Connection, Database
 
 Kind = Literal["export", "import", "hes", "evaluate"]
@@ -45,19 +47,20 @@ class Progress:
 _COLUMNS = "id, kind, status, principal, accepted, finished, request, state"
 
 
-async def add(database: Database, job: Job) -> None:
+async def add(database: Database, job: Job, agent: Agent) -> None:
     """Store a job durably, and in the audit who asked for it."""
-    await database.write(partial(_insert, job=job))
+    await database.write(partial(_insert, job=job, agent=agent))
+    told.recorded()
 
 
-def _insert(connection: Connection, job: Job) -> None:
+def _insert(connection: Connection, job: Job, agent: Agent) -> None:
     connection.execute(
         f"INSERT INTO job ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         (job.id, job.kind, job.status, job.principal, job.accepted, job.finished, job.request,
          job.state),
     )  # fmt: skip
-    audit = (job.accepted, job.principal, f"${job.kind}", None, job.id, None, None)
-    connection.insert({"audit": [audit]})
+    made = row(job.accepted, agent, (f"${job.kind}", None, job.id), (None, None))
+    connection.insert({"audit": [made]})
 
 
 def read(database: Database, job_id: str) -> Job | None:

@@ -17,7 +17,7 @@ from sqlmodel import SQLModel
 
 from fhir_server.store.apart import ProcessWriter
 from fhir_server.store.aside import PLANNED, Aside
-from fhir_server.store.connection import AT_PLACE, Connection, Row, Rows
+from fhir_server.store.connection import AT_PLACE, PLACE, Connection, Row, Rows
 from fhir_server.store.driving import Driven, is_driven, wait_for
 from fhir_server.store.gathering import Gathering
 from fhir_server.store.group import Done, Job, prepare, run
@@ -26,7 +26,7 @@ from fhir_server.store.migrate import migrate
 from fhir_server.store.renewal import Watch
 from fhir_server.store.search.dialect import POSTGRESQL, Dialect, words_of
 from fhir_server.store.search.keys import fold
-from fhir_server.store.tables import COLUMNS
+from fhir_server.store.tables import AGAIN, COLUMNS
 from fhir_server.store.writer import ThreadWriter, Writer
 
 T = TypeVar("T")
@@ -80,7 +80,7 @@ class PostgresqlDatabase:
 
     def read_at(self, place: int) -> list[Row]:
         """Return what stands at a place now, asked with what others ask meanwhile."""
-        return self.read_each(_AT_PLACES, ([place],), 7)
+        return self.read_each(_AT_PLACES, ([place],), PLACE)
 
     def read_each(self, sql: str, parameters: Sequence[Any], column: int) -> list[Row]:
         """Run a statement together with others that are the same but for the keys."""
@@ -354,7 +354,8 @@ def _storing(table: str, names: list[str], arrays: str) -> str:
         "content": "array_to_tsvector(string_to_array(content, ' '))",
     }
     chosen = ", ".join(values.get(name, name) for name in names)
-    return f"INSERT INTO {table} ({', '.join(names)}) SELECT {chosen} {unnested}"
+    again = " ON CONFLICT DO NOTHING" if table in AGAIN else ""
+    return f"INSERT INTO {table} ({', '.join(names)}) SELECT {chosen} {unnested}{again}"
 
 
 def _typed(table: str) -> list[tuple[str, str]]:

@@ -20,6 +20,7 @@ from fhir_server.store import (
     renewal,
     tombstone,
 )
+from fhir_server.store.audit_row import Agent, row
 from fhir_server.store.batch import carry_out
 from fhir_server.store.belonging import Child, Named, pairs_of
 from fhir_server.store.connection import Connection
@@ -52,7 +53,7 @@ class Purge:
 
     patient: str
     reason: str
-    principal: str
+    agent: Agent
     moment: int
     instant: str
     salt: str
@@ -111,13 +112,14 @@ def purge(connection: Connection, asked: Purge) -> Purged:
     jobs.cancel_all(connection)  # files of an export may hold the child
     counts = dict(sorted(Counter(kind for kind, _ in theirs).items()))
     stone = Tombstone(
-        tombstone.next_id(connection), asked.moment, asked.principal, asked.reason, counts
+        tombstone.next_id(connection), asked.moment, asked.agent.name, asked.reason, counts
     )
     tombstone.bury(connection, stone, asked.salt, theirs)
-    key = chain.blinded(chain.salt(connection.read), "Patient", asked.patient)
-    connection.insert(
-        {"audit": [(asked.moment, asked.principal, "purge", "Patient", key, None, None)]}
-    )
+    known = chain.salt(connection.read)
+    what = ("purge", "Patient", chain.blinded(known, "Patient", asked.patient))
+    made = row(asked.moment, asked.agent, what, (None, None))
+    hidden = " ".join(chain.hidden(known, place(*each)) for each in theirs if each[0] == "Patient")
+    connection.insert({"audit": [(*made[:-1], hidden)]})
     many = sum(map(len, theirs.values()))
     shared_still = tuple(dict.fromkeys(named for named, *_ in changes))
     cases = tuple(
@@ -298,7 +300,7 @@ def _renew(connection: Connection, asked: Purge, shared: _Versions, changes: lis
         stamped = {**resource, "meta": meta}
         writes.append(Write(*named, number, asked.moment, encode(stamped)))
     if writes:
-        refusal = carry_out(connection, [Commit(writes, principal=asked.principal)])[0]
+        refusal = carry_out(connection, [Commit(writes, agent=asked.agent)])[0]
         if refusal is not None:
             raise refusal
 

@@ -11,11 +11,12 @@ from fhir_server.store.search.parse import parse
 from fhir_server.store.search.query import Query
 from fhir_server.store.search.sql import Match
 from fhir_server.store.search.worded import Worded, ask
+from fhir_server.store.whose import Whose
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A stored version: its place, whether it records a deletion, and its canonical bytes."""
+    """A stored version: its place, whether it records a deletion, its canonical bytes, whose it is."""
 
     rid: int
     type: str
@@ -24,10 +25,11 @@ class Stored:
     updated: int
     deleted: bool
     body: bytes
+    whose: Whose
 
 
 _BODY = "(SELECT body FROM content WHERE rid = r.rid)"
-COLUMNS = f"r.rid, r.type, r.id, r.version, r.updated, r.deleted, {_BODY}"
+COLUMNS = f"r.rid, r.type, r.id, r.version, r.updated, r.deleted, {_BODY}, r.whose"
 """What `stored` reads, of a row `r` of `resource`."""
 _NEWEST = "(SELECT max(rid) FROM resource)"
 _MANY = 500
@@ -84,7 +86,7 @@ def page(database: Database, query: Query) -> tuple[list[Stored], int]:
     sql = plan.select(database.dialect, query, f"{COLUMNS}, {_NEWEST}")
     rows = database.read(sql.text, sql.parameters)
     found = [stored(row) for row in rows]
-    newest = query.snapshot or (rows[0][7] if rows else 0)
+    newest = query.snapshot or (rows[0][8] if rows else 0)
     return (found if query.before is None else found[::-1]), newest
 
 
@@ -203,5 +205,5 @@ _STOOD = "r.rid <= ? AND (r.superseded IS NULL OR r.superseded > ?) AND NOT r.de
 
 def stored(row: Row) -> Stored:
     """Return the version that a row of COLUMNS holds; what stands behind those is left out."""
-    rid, kind, resource_id, number, updated, deleted, body, *_ = row
-    return Stored(rid, kind, resource_id, number, updated, bool(deleted), body)
+    rid, kind, resource_id, number, updated, deleted, body, whose, *_ = row
+    return Stored(rid, kind, resource_id, number, updated, bool(deleted), body, whose)

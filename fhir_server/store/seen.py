@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from fhir_server.store.connection import AT_PLACE, Connection, Database, Index, Row
+from fhir_server.store.connection import AT_PLACE, PLACE, Connection, Database, Index, Row
 from fhir_server.store.group import CarriedOut
 from fhir_server.store.search.dialect import Dialect
 from fhir_server.store.view import View, narrowed
@@ -34,7 +34,7 @@ class Seen:
     def read_at(self, place: int) -> list[Row]:
         """Return what stands at a place now, and is seen."""
         among = self.dialect.among("", (place,))
-        return self.read_each(AT_PLACE.format(among=among.text), among.parameters, 7)
+        return self.read_each(AT_PLACE.format(among=among.text), among.parameters, PLACE)
 
     def read_each(self, sql: str, parameters: Sequence[Any], column: int, /) -> list[Row]:
         """Run a statement about several keys and return its rows."""

@@ -23,7 +23,7 @@ from fhir_server.store.renewal import Watch
 from fhir_server.store.search import keys
 from fhir_server.store.search.dialect import SQLITE, Dialect
 from fhir_server.store.search.sql import marks
-from fhir_server.store.tables import COLUMNS
+from fhir_server.store.tables import AGAIN, COLUMNS
 from fhir_server.store.writer import ThreadWriter, Writer
 
 T = TypeVar("T")
@@ -239,7 +239,8 @@ def _texts(rid: int, words: Sequence[int]) -> Row:
 def _insertion(table: str, many: int) -> str:
     columns = COLUMNS[table]
     row = f"({marks(columns)})"
-    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES {', '.join([row] * many)}"
+    again = " ON CONFLICT DO NOTHING" if table in AGAIN else ""
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES {', '.join([row] * many)}{again}"
 
 
 def _connect(path: Path, cache: int = _READING) -> sqlite3.Connection:

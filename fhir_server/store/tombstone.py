@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from fhir_server.store import chain
 from fhir_server.store.connection import Connection, Database
+from fhir_server.store.search.keys import place
 from r4.json import decode, encode
 
 Named = tuple[str, str]
@@ -63,6 +64,9 @@ def bury(
             [(stone.id, row[2]) for row in some],
         )
         _rename(connection, [(kind, key, hidden) for kind, key, _, hidden in some])
+    for kind, key, *_ in rows:
+        if kind == "Patient":
+            _hide(connection, known, place(kind, key))
 
 
 def _rename(connection: Connection, rows: Sequence[tuple[str, str, str]]) -> None:
@@ -72,6 +76,24 @@ def _rename(connection: Connection, rows: Sequence[tuple[str, str, str]]) -> Non
         " WHERE audit.type = v.type AND audit.key = v.key",
         [value for row in rows for value in row],
     )
+
+
+def _hide(connection: Connection, salt: str, child: int) -> None:
+    """Put a hash in the place of a child in the rows that told of the child."""
+    hidden = chain.hidden(salt, child)
+    after = 0
+    while rows := connection.read(
+        "SELECT a.id, a.children FROM audit_child AS c JOIN audit AS a ON a.id = c.audit"
+        " WHERE c.child = ? AND a.id > ? ORDER BY a.id LIMIT ?",
+        (child, after, _MANY),
+    ):
+        for number, children in rows:
+            named = [hidden if each == str(child) else each for each in children.split()]
+            said = (" ".join(named), number)
+            connection.execute("UPDATE audit SET children = ? WHERE id = ?", said)
+        after = rows[-1][0]
+    number = chain.number(hidden)
+    connection.execute("UPDATE audit_child SET child = ? WHERE child = ?", (number, child))
 
 
 def _values(connection: Connection, sql: str, row: str, rows: Sequence[Sequence[object]]) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from fhir_server.store.applied import Applied
+from fhir_server.store.audit_row import NOBODY, Agent
 from fhir_server.store.inbox import Settlement
 from fhir_server.store.index import Named
 from fhir_server.store.jobs import Progress
@@ -42,7 +43,7 @@ class Guard(msgspec.Struct, frozen=True):
 class Commit(msgspec.Struct, frozen=True):
     """Writes that are stored together or not at all, and what they rely on.
 
-    principal: who writes, for the audit. A settlement, how far a job has come, and when which sender
+    agent: who writes, for the audit. A settlement, how far a job has come, and when which sender
     told what (`applied`) are recorded in the same transaction. A view says that hospitals write, which
     see this much and may write of their own children alone.
     """
@@ -51,7 +52,7 @@ class Commit(msgspec.Struct, frozen=True):
     guards: Sequence[Guard] = ()
     settlement: Settlement | None = None
     progress: Progress | None = None
-    principal: str = ""
+    agent: Agent = NOBODY
     applied: Sequence[Applied] = ()
     view: View | None = None
 

@@ -1,4 +1,7 @@
-"""The audit has one row for each access: writes in their own commit, reads a moment later."""
+"""The audit has one row for each access: writes in their own commit, reads a moment later.
+
+That no read is lost: `test_audit_journal` and `test_audit_killed`.
+"""
 
 import asyncio
 import time
@@ -15,15 +18,20 @@ from fhir_server.app import alone, context
 from fhir_server.context import Context
 from fhir_server.settings import Settings
 from fhir_server.store import audit
+from fhir_server.store.audit_row import Agent
 from tests.support.databases import KINDS, new_database
 from tests.support.server import Process, Served
 
 CHILD = {"resourceType": "Patient", "id": "a", "name": [{"family": "Wren"}]}
 
+NURSE = Agent("nurse")
+
 
 @pytest.fixture(params=KINDS)
 def settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
-    return Settings(database=new_database(request.param, tmp_path))
+    return Settings(
+        database=new_database(request.param, tmp_path), audit_journal=tmp_path / "journal"
+    )
 
 
 @contextmanager
@@ -57,9 +65,9 @@ def test_a_write_is_there_with_the_version_that_it_stored(server: Served) -> Non
 
 def test_reads_searches_and_refusals_are_there_a_moment_later(settings: Settings) -> None:
     async def work(made: Context) -> None:
-        made.audit.record("nurse", "read", "Patient", "a", 200)
-        made.audit.record("nurse", "search-type", "Patient", None, 200)
-        made.audit.record("nurse", "read", "Patient", "b", 403)
+        made.audit.record(NURSE, "read", "Patient", "a", 200)
+        made.audit.record(NURSE, "search-type", "Patient", None, 200)
+        made.audit.record(NURSE, "read", "Patient", "b", 403)
         await asyncio.sleep(audit.DELAY + 0.3)
 
     with after(settings, work) as made:
@@ -90,7 +98,7 @@ def test_a_burst_is_written_together(settings: Settings) -> None:
     async def work(made: Context) -> None:
         began = time.perf_counter()
         for number in range(10_000):
-            made.audit.record("nurse", "read", "Patient", str(number), 200)
+            made.audit.record(NURSE, "read", "Patient", str(number), 200)
         took.append(time.perf_counter() - began)
         await made.audit.flush()
 
@@ -111,9 +119,9 @@ def test_what_is_recorded_while_others_are_written_is_written_after_them(
             return await write(made.database, *arguments)
 
         monkeypatch.setattr(type(made.database), "write", lambda _, *rest: slowly(*rest))
-        made.audit.record("nurse", "read", "Patient", "first", 200)
+        made.audit.record(NURSE, "read", "Patient", "first", 200)
         await writing.wait()
-        made.audit.record("nurse", "read", "Patient", "second", 200)
+        made.audit.record(NURSE, "read", "Patient", "second", 200)
         for _ in range(50):
             if len(rows(made)) == 2:
                 break
@@ -132,7 +140,7 @@ def test_what_cannot_be_written_waits_and_nobody_hears_of_it(settings: Settings)
             raise OSError("the disk is full")
 
         made.database.write = failing  # type: ignore[assignment, method-assign]
-        made.audit.record("nurse", "read", "Patient", "a", 200)
+        made.audit.record(NURSE, "read", "Patient", "a", 200)
         await made.audit.flush()
         made.database.write = working  # type: ignore[method-assign]
         await made.audit.flush()
@@ -166,8 +174,8 @@ def test_the_command_lists_rows_without_content(
     monkeypatch.setenv("CSOR_DATABASE", settings.database)
 
     async def work(made: Context) -> None:
-        made.audit.record("nurse", "read", "Patient", "a", 200)
-        made.audit.record("clerk", "read", "Patient", "b", 403)
+        made.audit.record(NURSE, "read", "Patient", "a", 200)
+        made.audit.record(Agent("clerk"), "read", "Patient", "b", 403)
         await made.audit.flush()
 
     asyncio.run(alone(settings, work))

@@ -15,12 +15,14 @@ from fhir_server.access import heads
 from fhir_server.access.keys import Keys
 from fhir_server.store import chain
 from fhir_server.store.audit import Trail
+from fhir_server.store.audit_row import Agent
 from fhir_server.store.connection import Connection, Database, Row
 from fhir_server.store.database import open_database
 from r4.json import encode
 from tests.support.databases import KINDS, new_database
 from tests.support.server import served
 
+NURSE = Agent("nurse", "hospital", "RTH08", "TREAT", "192.0.2.1")
 _MANY = 4
 """Commits of a test, each of which records three accesses."""
 
@@ -61,11 +63,12 @@ def audit(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Recorded]:
     database = open_database(where, upgraded=False)
 
     async def record() -> None:
-        trail = Trail(database, lambda: datetime(2026, 11, 23, tzinfo=UTC))
+        trail = Trail(database, lambda: datetime(2026, 11, 23, tzinfo=UTC), tmp_path / "journal")
         for commit in range(_MANY):
             for name in ("read", "update", "search-type"):
                 key = None if name == "search-type" else f"{name}-{commit}"
-                trail.record("nurse", name, "Patient", key, 200)
+                children = {1, -2} if name == "search-type" else {commit}
+                trail.record(NURSE, name, "Patient", key, 200, children=children, query="family")
             await trail.flush()
 
     asyncio.run(record())
@@ -104,6 +107,12 @@ def test_a_change_to_any_column_of_any_row_is_found(audit: Recorded) -> None:
         "key": "'another'",
         "version": "7",
         "status": "404",
+        "role": "'registry'",
+        "hospital": "'RP401'",
+        "purpose": "'HRESCH'",
+        "address": "NULL",
+        "query": "'name'",
+        "children": "'7'",
     }
     for number in audit.ids()[:: _MANY + 1]:
         for column, value in changes.items():
@@ -121,7 +130,10 @@ def test_a_row_that_is_deleted_or_put_there_is_found(audit: Recorded) -> None:
         audit.tamper(f"CREATE TABLE kept AS SELECT * FROM audit WHERE id = {number}")
         audit.tamper(f"DELETE FROM audit WHERE id = {number}")
         assert audit.problems(), number
-        columns = "id, moment, principal, interaction, type, key, version, status"
+        columns = (
+            "id, moment, principal, interaction, type, key, version, status, role, hospital, purpose,"
+            " address, query, children"
+        )
         override = "OVERRIDING SYSTEM VALUE" if "://" in audit.where else ""
         audit.tamper(f"INSERT INTO audit ({columns}) {override} SELECT {columns} FROM kept")
         audit.tamper("DROP TABLE kept")
@@ -134,6 +146,18 @@ def test_a_link_that_is_changed_or_deleted_is_found(audit: Recorded) -> None:
     assert audit.problems()
     (first, *_) = audit.problems()
     assert first.startswith(f"rows {links[1] + 1} to {links[2]}")
+
+
+def test_a_row_that_is_taken_out_of_the_list_of_a_child_is_found(audit: Recorded) -> None:
+    audit.tamper("DELETE FROM audit_child WHERE child = -2 AND audit = 3")
+    assert audit.problems() == ["row 3: not found by a child of whom it told, in whose list it was"]
+
+
+def test_a_row_of_before_children_were_recorded_is_linked_as_it_was_then(audit: Recorded) -> None:
+    salt = "salt"
+    old = [7, 1, "nurse", "read", "Patient", "a", None, 200]
+    hidden = chain.blinded(salt, "Patient", "a")
+    assert chain._row([*old, *[None] * 6], salt) == [*old[:5], hidden, *old[6:]]
 
 
 def test_a_chain_made_anew_does_not_bear_the_seals(

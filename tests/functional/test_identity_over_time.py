@@ -85,7 +85,7 @@ def worked(template: Context, folder: str, messages: Sequence[bytes]) -> tuple[A
     for each in Path(template.settings.database.removeprefix("sqlite:///")).parent.glob("csor.db*"):
         shutil.copy(each, path.parent / each.name)
     database = open_database(str(path))
-    made = replace(template, database=database, audit=Trail(database, template.now))
+    made = replace(template, database=database, audit=Trail(database, template.now, path.parent))
 
     async def deliver() -> None:
         lanes = Lanes()

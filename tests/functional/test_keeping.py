@@ -14,6 +14,7 @@ from fhir_server.context import Context
 from fhir_server.rest import audit
 from fhir_server.settings import Settings
 from fhir_server.store import inbox
+from fhir_server.store.audit_row import Agent
 from tests.support.databases import new_database
 
 WEIGHT = {
@@ -121,8 +122,8 @@ class Trail:
 
     recorded: list[tuple[Any, ...]] = field(default_factory=list)
 
-    def record(self, *what: Any) -> None:
-        self.recorded.append(what)
+    def record(self, agent: Agent, *what: Any, **told: Any) -> None:
+        self.recorded.append((agent.name, *what))
 
 
 async def test_every_read_and_every_refusal_is_told_to_the_audit_trail(

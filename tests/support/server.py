@@ -51,7 +51,11 @@ class Served:
 def served(folder: Path, kind: str = "sqlite", **settings: object) -> Iterator[Served]:
     """Serve from a thread of this process, artefacts loaded, until left."""
     database = new_database(kind, folder, loaded)
-    beside = {"bulk_folder": folder / "bulk", "signing_key": folder / "signing.pem"}
+    beside = {
+        "audit_journal": folder / "journal",
+        "bulk_folder": folder / "bulk",
+        "signing_key": folder / "signing.pem",
+    }
     ports = {"fhir_port": free_port(), "mllp_port": free_port()}
     chosen = Settings(database=database, **{**beside, **ports, **settings})
     ready, stop = threading.Event(), threading.Event()
@@ -102,9 +106,11 @@ class Process:
         self.database = new_database(kind, folder, loaded)
         self.fhir_port, self.mllp_port = free_port(), free_port()
         self.base_url = f"http://127.0.0.1:{self.fhir_port}/fhir"
+        self.journal = folder / "journal"
         self._environment = {
             **os.environ,
             "CSOR_DATABASE": self.database,
+            "CSOR_AUDIT_JOURNAL": str(self.journal),
             "CSOR_BULK_FOLDER": str(folder / "bulk"),
             "CSOR_SIGNING_KEY": str(folder / "signing.pem"),
             "CSOR_FHIR_PORT": str(self.fhir_port),

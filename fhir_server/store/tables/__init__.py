@@ -10,7 +10,13 @@ Index rows outlive their version: a page of a search is what was current when th
 from sqlmodel import SQLModel
 
 from fhir_server.store.tables.applied import AppliedMoment
-from fhir_server.store.tables.audit import AuditLink, AuditSalt, AuditSeal
+from fhir_server.store.tables.audit import (
+    AuditChild,
+    AuditJournal,
+    AuditLink,
+    AuditSalt,
+    AuditSeal,
+)
 from fhir_server.store.tables.custody import Custody, Site
 from fhir_server.store.tables.inbox import InboxMessage
 from fhir_server.store.tables.index import (
@@ -53,6 +59,8 @@ __all__ = (
     "COLUMNS",
     "AppliedMoment",
     "Audit",
+    "AuditChild",
+    "AuditJournal",
     "AuditLink",
     "AuditSalt",
     "AuditSeal",
@@ -102,10 +110,12 @@ COLUMNS = {
         table: _columns(table)
         for table in (
             "resource", "content", "search_date", "search_number", "search_string",
-            "search_reference", "search_identifier", "audit", "concept", "concept_name",
+            "search_reference", "search_identifier", "audit", "audit_child", "concept", "concept_name",
             "concept_edge", "concept_member", "concept_replacement", "concept_image",
             "concept_load", "custody", "site",
         )
     },
 }  # fmt: skip
 """The columns of each table that a batch fills, in the order of its rows."""
+AGAIN = frozenset({"audit_child"})
+"""Tables into which a row may be put that is there already: what was linked is linked anew."""

@@ -48,7 +48,11 @@ class Content(SQLModel, table=True):
 
 
 class Audit(SQLModel, table=True):
-    """One access: when, by whom, what, on which resource and version; status where nothing was stored."""
+    """One access: when, by whom, what, on which resource and version; status where nothing was stored.
+
+    Of whoever asked: roles, hospitals, purpose of use, address. query: the names of what was asked for;
+    children: of whom was told (`store.audit_row`).
+    """
 
     __tablename__ = "audit"
     __table_args__ = {"sqlite_autoincrement": True}
@@ -61,6 +65,12 @@ class Audit(SQLModel, table=True):
     key: str | None = None
     version: int | None = None
     status: int | None = None
+    role: str | None = None
+    hospital: str | None = None
+    purpose: str | None = None
+    address: str | None = None
+    query: str | None = None
+    children: str | None = None
 
 
 class Tombstone(SQLModel, table=True):
