@@ -18,6 +18,7 @@ from fhir_server import mllp
 from fhir_server.access import LOCAL, Callers, Clients, refuse_open_doors
 from fhir_server.access.jwks import fetcher
 from fhir_server.access.keys import Keys, signing_key
+from fhir_server.access.rates import Rates
 from fhir_server.access.senders import Listener
 from fhir_server.access.senders import senders as registered_senders
 from fhir_server.access.sessions import Sessions
@@ -36,9 +37,10 @@ from fhir_server.operations.working import work_off
 from fhir_server.rest import keys, launch, oauth, pages, surveys
 from fhir_server.rest.application import FhirApplication
 from fhir_server.rest.hl7v2 import Hl7v2Application
+from fhir_server.rest.limits import Limited
 from fhir_server.rest.metrics import metrics
 from fhir_server.rest.reading import resource
-from fhir_server.rest.transport import GatheringProtocol
+from fhir_server.rest.transport import Arriving, protocol
 from fhir_server.settings import Settings
 from fhir_server.store import inbox
 from fhir_server.store.audit import Trail
@@ -156,6 +158,7 @@ def application(made: Context, reception: Reception | None = None) -> FhirApplic
         held, _ = await asyncio.to_thread(inbox.backlog, made.database)
         return {"status": "ok", "inbox": held}
 
+    made.database.limit(made.settings.query_seconds)
     sessions = Sessions(made.now, made.base_url, embedded=bool(made.settings.epr_origins))
     asking = surveys.Door(made)
     tokens = Tokens(made.now)
@@ -166,8 +169,13 @@ def application(made: Context, reception: Reception | None = None) -> FhirApplic
     app.router.routes.extend([*pages.routes(made), *keys.routes(made)])
     launching = launch.Door(made, sessions)
     app.router.routes.extend([*launching.routes(), *asking.routes(), *giving.routes()])
-    beside = Hl7v2Application(reception, callers, app) if reception is not None else app
-    return FhirApplication(made, callers, beside, launching.signed)
+    rates = reception.rates if reception is not None else Rates(made.settings)
+    made.metrics.watch(
+        "csor_throttled_total", "counter", "Requests refused with 429.", lambda: rates.refused
+    )
+    limited = Limited(app, rates)
+    beside = limited if reception is None else Hl7v2Application(reception, callers, limited)
+    return FhirApplication(made, callers, beside, rates, launching.signed)
 
 
 @asynccontextmanager
@@ -187,12 +195,7 @@ async def running(
     senders = registered_senders(settings)
     lanes = Lanes()
     reception = Reception(made, lanes, senders)
-    config = uvicorn.Config(
-        application(made, reception), settings.fhir_host, settings.fhir_port,
-        log_level="warning", access_log=False, lifespan="off",
-        proxy_headers=False, server_header=False, http=GatheringProtocol,
-    )  # fmt: skip
-    server = _Server(config)
+    server = _server(made, reception)
     made.metrics.watch(
         "csor_lanes_busy", "gauge", "Children whose messages are worked.", lambda: lanes.busy
     )
@@ -230,6 +233,18 @@ async def running(
             await made.audit.flush()
 
 
+def _server(made: Context, reception: Reception) -> uvicorn.Server:
+    """Return the server of the HTTP doors, which has not begun to serve."""
+    settings = made.settings
+    arriving = Arriving(settings.request_seconds, settings.max_url, settings.max_headers)
+    config = uvicorn.Config(
+        application(made, reception), settings.fhir_host, settings.fhir_port,
+        log_level="warning", access_log=False, lifespan="off",
+        proxy_headers=False, server_header=False, ws="none", http=protocol(arriving),
+    )  # fmt: skip
+    return _Server(config)
+
+
 def _watch(made: Context, listening: Sequence[mllp.Server]) -> None:
     """Let the metrics tell what the listeners have seen."""
 
@@ -258,7 +273,7 @@ async def _listening(
         listener.port,
         reception.receive,
         on_oversize=reception.oversize,
-        limits=mllp.Limits(frame=listener.frame or largest, **given),
+        limits=mllp.Limits(frame=listener.frame or largest, pace=reception.paced, **given),
         files=files,
     )
     try:

@@ -40,7 +40,7 @@ class Principal:
     patient: the one child that is seen, as `Patient/1`; None for whoever is not confined to one. Whoever
     is signs as `practitioner` and for `hospital`, local references as well. hospitals: ODS codes whose
     children the role of a hospital's system sees and writes for. scopes: the SMART scopes that were
-    granted; None for whoever is not limited by scopes.
+    granted; None for whoever is not limited by scopes. rate: requests a second, None for the usual.
     """
 
     name: str
@@ -50,6 +50,7 @@ class Principal:
     hospital: str | None = None
     hospitals: frozenset[str] = frozenset()
     scopes: tuple[str, ...] | None = None
+    rate: float | None = None
 
     @property
     def is_narrowed(self) -> bool:

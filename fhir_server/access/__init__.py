@@ -23,8 +23,8 @@ from fhir_server.settings import Settings
 from r4.issue import FhirError, error
 
 __all__ = [
-    "EVERYBODY_MAY", "HOSPITAL", "LOCAL", "PARENT", "PARENT_MAY", "REGISTRY", "STRANGER", "SURGEON",
-    "SURGEON_MAY", "Callers", "Client", "Clients", "admit", "clients", "identify", "is_local",
+    "EVERYBODY_MAY", "FORWARDED", "HOSPITAL", "LOCAL", "PARENT", "PARENT_MAY", "REGISTRY", "STRANGER",
+    "SURGEON", "SURGEON_MAY", "Callers", "Client", "Clients", "admit", "clients", "identify", "is_local",
     "principal_of", "refuse_open_doors", "token_hash",
 ]  # fmt: skip
 
@@ -87,7 +87,9 @@ def principal_of(client: Client, granted: tuple[str, ...] | None = None) -> Prin
     """Return whom a client acts as: with what its token was granted, else with all its own scopes."""
     role = HOSPITAL if client.hospitals else REGISTRY
     may = client.scopes if granted is None else granted
-    return Principal(client.name, frozenset({role}), hospitals=client.hospitals, scopes=may)
+    return Principal(
+        client.name, frozenset({role}), hospitals=client.hospitals, scopes=may, rate=client.rate
+    )
 
 
 def identify(
@@ -145,7 +147,7 @@ def _let_in(client: Client, door: Door, granted: tuple[str, ...] | None = None) 
 
 
 _MOST_KNOWN = 1024
-_FORWARDED = (b"forwarded", b"x-forwarded-for", b"x-real-ip", b"via")
+FORWARDED = (b"forwarded", b"x-forwarded-for", b"x-real-ip", b"via")
 """What a proxy adds to a request: the address is the proxy's then, and not that of who calls."""
 
 
@@ -189,7 +191,7 @@ class Callers:
         if self.sittings is not None and self.sittings.cookie.of(headers):
             text = "A survey's page has no access to FHIR: finish the survey in this browser first."
             raise FhirError(403, [error("forbidden", text, "http.Cookie")])
-        if any(name in headers for name in _FORWARDED):
+        if any(name in headers for name in FORWARDED):
             host = None
         if (registered := self.registered.known) is not self._clients:
             self._clients = registered

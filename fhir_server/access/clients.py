@@ -8,6 +8,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -23,7 +24,8 @@ DOORS: tuple[Door, ...] = ("fhir", "hl7v2")
 RESERVED = frozenset({"local", "unknown", "outcomes"})
 """Names that the audit has for others."""
 _KEYS = (
-    "name", "hospitals", "scopes", "jwks", "jwks_url", "token_sha256", "doors", "revoked", "reason",
+    "name", "hospitals", "scopes", "jwks", "jwks_url", "token_sha256", "doors", "rate", "revoked",
+    "reason",
 )  # fmt: skip
 
 
@@ -33,7 +35,7 @@ class Client:
 
     tokens: SHA-256 of its bearer tokens, in hex. hospitals: ODS codes; none for a system of the
     registry's own. scopes: what it may ask for; None for whoever is not limited by scopes. jwks: its
-    public keys as JSON, or jwks_url where they are published.
+    public keys as JSON, or jwks_url where they are published. rate: requests a second, None for the usual.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Client:
     jwks_url: str | None = None
     doors: frozenset[str] = frozenset(DOORS)
     revoked: bool = False
+    rate: float | None = None
 
     @property
     def has_keys(self) -> bool:
@@ -158,6 +161,7 @@ def _client(table: dict[str, Any], folder: Path, read: list[Path]) -> Client:
             jwks_url=_url(text(table, "jwks_url")) if "jwks_url" in table else None,
             doors=_doors(table.get("doors", list(DOORS))),
             revoked=_flag(table.get("revoked", False)),
+            rate=_rate(table["rate"]) if "rate" in table else None,
         )
     except (ValueError, TypeError, OSError) as wrong:
         said = str(wrong)
@@ -208,3 +212,9 @@ def _flag(given: Any) -> bool:
     if not isinstance(given, bool):
         raise ValueError("revoked is true or false.")  # noqa: TRY004 - the operator's text is wrong
     return given
+
+
+def _rate(given: Any) -> float:
+    if isinstance(given, bool) or not isinstance(given, int | float) or not 0 < given < inf:
+        raise ValueError("rate is a number of requests a second, above 0.")
+    return float(given)
