@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import ssl
 import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager
@@ -79,7 +80,8 @@ def clock() -> datetime:
 def served_at(settings: Settings) -> str:
     """Return the base URL of the FHIR endpoint: the public one, else the address served."""
     host = "127.0.0.1" if settings.fhir_host in ("0.0.0.0", "::") else settings.fhir_host  # noqa: S104
-    return settings.base_url or f"http://{host}:{settings.fhir_port}/fhir"
+    scheme = "http" if settings.tls_certificate is None else "https"
+    return settings.base_url or f"{scheme}://{host}:{settings.fhir_port}/fhir"
 
 
 def context(
@@ -181,8 +183,8 @@ def application(made: Context, reception: Reception | None = None) -> FhirApplic
 @asynccontextmanager
 async def running(
     made: Context, finder: Finder | None = None
-) -> AsyncIterator[tuple[str, tuple[mllp.Server, ...]]]:
-    """Serve every door until left; yields the FHIR base URL and the MLLP listeners.
+) -> AsyncIterator[tuple[str, tuple[mllp.Server, ...], "HttpServer"]]:
+    """Serve every door until left; yields the FHIR base URL, the MLLP listeners and the HTTP server.
 
     finder: finds outcomes anew; by default a thread of this process.
 
@@ -226,23 +228,37 @@ async def running(
         if settings.outcomes:
             await doors.enter_async_context(following(made, finder or InThread(made)))
         try:
-            yield made.base_url, tuple(listening)
+            yield made.base_url, tuple(listening), server
         finally:
             server.should_exit = True
             await serving
             await made.audit.flush()
 
 
-def _server(made: Context, reception: Reception) -> uvicorn.Server:
-    """Return the server of the HTTP doors, which has not begun to serve."""
+def _server(made: Context, reception: Reception) -> "HttpServer":
+    """Return the server of the HTTP doors, which has not begun to serve.
+
+    Raises ValueError where the files for TLS are not there, or do not belong together.
+    """
     settings = made.settings
     arriving = Arriving(settings.request_seconds, settings.max_url, settings.max_headers)
+    files, encrypted = None, None
+    if settings.tls_certificate is not None and settings.tls_key is not None:
+        files = mllp.Files(settings.tls_certificate, settings.tls_key, settings.tls_client_ca)
+        encrypted = mllp.context(files)
     config = uvicorn.Config(
         application(made, reception), settings.fhir_host, settings.fhir_port,
         log_level="warning", access_log=False, lifespan="off",
-        proxy_headers=False, server_header=False, ws="none", http=protocol(arriving),
+        proxy_headers=False, server_header=False, ws="none", http=protocol(arriving), headers=_headers(made.base_url),
+        ssl_context_factory=None if encrypted is None else lambda *_: encrypted,
     )  # fmt: skip
-    return _Server(config)
+    return HttpServer(config, files, encrypted)
+
+
+def _headers(base_url: str) -> list[tuple[str, str]]:
+    """Return the headers of every answer: https for a year from now on, where it is served or a proxy does."""
+    is_https = base_url.startswith("https://")
+    return [("strict-transport-security", "max-age=31536000")] if is_https else []
 
 
 def _watch(made: Context, listening: Sequence[mllp.Server]) -> None:
@@ -324,8 +340,20 @@ async def _ended(task: asyncio.Task[None]) -> None:
     await asyncio.gather(task, return_exceptions=True)
 
 
-class _Server(uvicorn.Server):
-    """Uvicorn without its signal handlers: the command decides when to stop."""
+class HttpServer(uvicorn.Server):
+    """Uvicorn without its signal handlers: the command decides when to stop, and to read files anew."""
+
+    def __init__(
+        self, config: uvicorn.Config, files: mllp.Files | None, encrypted: ssl.SSLContext | None
+    ) -> None:
+        super().__init__(config)
+        self.files, self._tls = files, encrypted
+
+    def renew(self) -> None:
+        """Shake hands by what the files for TLS hold now; raises ValueError as they are no good."""
+        if self.files is not None and self._tls is not None:
+            mllp.context(self.files)  # the context in use is only touched where this one is made
+            mllp.renew(self._tls, self.files)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -21,6 +21,24 @@ class Settings(BaseSettings):
     )
     fhir_host: str = Field(default="127.0.0.1", description="Address of the FHIR endpoint.")
     fhir_port: int = Field(default=8000, ge=1, description="Port of the FHIR endpoint.")
+    tls_certificate: Path | None = Field(
+        default=None,
+        description=(
+            "PEM file of the certificate (with its chain) of the HTTP doors, which speak TLS 1.2 and later "
+            "then; SIGHUP has it read anew. Without it they speak plain HTTP."
+        ),
+    )
+    tls_key: Path | None = Field(
+        default=None,
+        description="PEM file of the certificate's key, readable by the server's account alone.",
+    )
+    tls_client_ca: Path | None = Field(
+        default=None,
+        description=(
+            "PEM file of the authorities by which every caller must show a certificate; who it is, its "
+            "token says."
+        ),
+    )
     base_url: str | None = Field(
         default=None,
         description="Public base URL, as https://registry.example/fhir; by default the address served.",

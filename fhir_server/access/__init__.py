@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from fhir_server.access import hospital, scopes
 from fhir_server.access.clients import Client, Clients, Door, clients
+from fhir_server.access.private import refuse_readable
 from fhir_server.access.sessions import Sessions
 from fhir_server.access.tokens import Tokens
 from fhir_server.context import HOSPITAL, Principal
@@ -81,6 +82,18 @@ def refuse_open_doors(settings: Settings) -> None:
             f"CSOR_FHIR_HOST={settings.fhir_host} can be reached from other machines, but no client "
             "is registered. Set CSOR_CLIENTS to a TOML file of clients, or keep to 127.0.0.1."
         )
+    refuse_half_tls(settings)
+
+
+def refuse_half_tls(settings: Settings) -> None:
+    """Raise ValueError where the settings for TLS over HTTP are not all there, or the key is not private."""
+    certificate, key = settings.tls_certificate, settings.tls_key
+    if (certificate is None) != (key is None):
+        raise ValueError("CSOR_TLS_CERTIFICATE and CSOR_TLS_KEY are set both, or neither.")
+    if settings.tls_client_ca is not None and certificate is None:
+        raise ValueError("CSOR_TLS_CLIENT_CA needs CSOR_TLS_CERTIFICATE and CSOR_TLS_KEY.")
+    if key is not None:
+        refuse_readable(key)
 
 
 def principal_of(client: Client, granted: tuple[str, ...] | None = None) -> Principal:

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from fhir_server.access.private import refuse_readable
 from fhir_server.settings import Settings
 
 SECONDS = 20.0
@@ -162,7 +163,11 @@ def _http(table: Mapping[str, Any], beside: Path) -> Courier:
 
 def _secret(table: Mapping[str, Any], name: str, beside: Path) -> str | None:
     """Return what stands in a file that a table names; secrets have files of their own."""
-    return (beside / table[name]).read_text("utf-8").strip() if name in table else None
+    if name not in table:
+        return None
+    file: Path = beside / table[name]
+    refuse_readable(file)
+    return file.read_text("utf-8").strip()
 
 
 _MADE = {"file": _file, "smtp": _smtp, "http": _http}
