@@ -249,14 +249,15 @@ def _server(made: Context, reception: Reception) -> "HttpServer":
     config = uvicorn.Config(
         application(made, reception), settings.fhir_host, settings.fhir_port,
         log_level="warning", access_log=False, lifespan="off",
-        proxy_headers=False, server_header=False, ws="none", http=protocol(arriving), headers=_headers(made.base_url),
+        proxy_headers=False, server_header=False, ws="none", http=protocol(arriving),
+        headers=_headers(made.base_url),
         ssl_context_factory=None if encrypted is None else lambda *_: encrypted,
     )  # fmt: skip
     return HttpServer(config, files, encrypted)
 
 
 def _headers(base_url: str) -> list[tuple[str, str]]:
-    """Return the headers of every answer: https for a year from now on, where it is served or a proxy does."""
+    """Return the headers of every answer: where there is https, a browser keeps to it for a year."""
     is_https = base_url.startswith("https://")
     return [("strict-transport-security", "max-age=31536000")] if is_https else []
 

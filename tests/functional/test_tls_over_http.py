@@ -20,7 +20,7 @@ from fhir_server.store import apart
 from tests.support.certificates import Authority, client
 from tests.support.server import ROOT, Served, served
 
-SECRET = "s3cret-of-nobody"
+SECRET = "s3cret-of-nobody"  # noqa: S105 - nobody's
 
 
 class Files:
@@ -68,7 +68,7 @@ class TestTls:
     def test_tls_1_1_is_not_spoken(self, server: Served, files: Files) -> None:
         older = client(files.ours.pem)
         older.set_ciphers("DEFAULT@SECLEVEL=0")
-        with pytest.warns(DeprecationWarning):
+        with pytest.warns(DeprecationWarning, match="TLSv1_1"):
             older.minimum_version = older.maximum_version = ssl.TLSVersion.TLSv1_1
         base = f"https://127.0.0.1:{server.context.settings.fhir_port}"
         with pytest.raises(httpx.ConnectError):
