@@ -35,7 +35,7 @@ from fhir_server.operations.outcomes_process import Finder, InThread
 from fhir_server.operations.receive import finish
 from fhir_server.operations.reception import Reception
 from fhir_server.operations.working import work_off
-from fhir_server.rest import keys, launch, oauth, pages, surveys
+from fhir_server.rest import keys, launch, oauth, openapi, pages, surveys
 from fhir_server.rest.application import FhirApplication
 from fhir_server.rest.hl7v2 import Hl7v2Application
 from fhir_server.rest.limits import Limited
@@ -171,6 +171,7 @@ def application(made: Context, reception: Reception | None = None) -> FhirApplic
     app.router.routes.extend([*pages.routes(made), *keys.routes(made)])
     launching = launch.Door(made, sessions)
     app.router.routes.extend([*launching.routes(), *asking.routes(), *giving.routes()])
+    app.router.routes.extend(openapi.routes(app.router.routes))
     rates = reception.rates if reception is not None else Rates(made.settings)
     made.metrics.watch(
         "csor_throttled_total", "counter", "Requests refused with 429.", lambda: rates.refused

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from fhir_server.access import outbound
 from fhir_server.access.private import refuse_readable
 from fhir_server.settings import Settings
 
@@ -112,7 +113,7 @@ class HttpCourier:
         headers = {"Authorization": self.authorization} if self.authorization else {}
         sent = {**self.more, self.to: to, self.text: body}
         try:
-            async with httpx.AsyncClient(timeout=SECONDS, follow_redirects=False) as http:
+            async with outbound.client(SECONDS, proxied=True) as http:
                 answer = await http.post(self.url, json=sent, headers=headers)
         except httpx.HTTPError as failure:
             raise OSError(type(failure).__name__) from None
