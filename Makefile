@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 PACKAGES := r4 terminology profiles questionnaires mappings outcome_engine fhir_server
 
 .DEFAULT_GOAL := help
-.PHONY: help setup web demo serve test test-all check lint types architecture docs fix bench bench-parts lock image clean
+.PHONY: help setup web demo serve test test-all check lint types architecture docs fix bench bench-parts lock audit sbom image clean
 
 help:            ## List the commands
 	@grep -E '^[a-z-]+: .*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -69,6 +69,14 @@ lock: setup      ## Lock the dependencies anew
 	@$(BIN)/python -m pip install --quiet uv
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes pyproject.toml -o requirements.lock
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --extra build --extra choice --extra spark --extra dev pyproject.toml -o requirements-dev.lock
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes hardening/requirements.in -o hardening/requirements.lock
+
+audit: setup     ## Look dependencies and code through: pip-audit, npm audit, bandit
+	@$(BIN)/python -m hardening dependencies
+	@$(BIN)/python -m hardening code
+
+sbom: setup      ## Write the bill of materials, dist/sbom.cdx.json (CycloneDX)
+	@$(BIN)/python -m hardening sbom
 
 image: setup     ## Build the container image (needs Docker)
 	@docker build -t csor .

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import ssl
 import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager
@@ -19,6 +20,7 @@ from fhir_server import mllp
 from fhir_server.access import LOCAL, Callers, Clients, refuse_open_doors
 from fhir_server.access.jwks import fetcher
 from fhir_server.access.keys import Keys, signing_key
+from fhir_server.access.rates import Rates
 from fhir_server.access.senders import Listener
 from fhir_server.access.senders import senders as registered_senders
 from fhir_server.access.sessions import Sessions
@@ -34,12 +36,13 @@ from fhir_server.operations.outcomes_process import Finder, InThread
 from fhir_server.operations.receive import finish
 from fhir_server.operations.reception import Reception
 from fhir_server.operations.working import work_off
-from fhir_server.rest import keys, launch, oauth, pages, surveys
+from fhir_server.rest import keys, launch, oauth, openapi, pages, surveys
 from fhir_server.rest.application import FhirApplication
 from fhir_server.rest.hl7v2 import Hl7v2Application
+from fhir_server.rest.limits import Limited
 from fhir_server.rest.metrics import metrics
 from fhir_server.rest.reading import resource
-from fhir_server.rest.transport import GatheringProtocol
+from fhir_server.rest.transport import Arriving, protocol
 from fhir_server.settings import Settings
 from fhir_server.store import inbox
 from fhir_server.store.audit import Trail
@@ -78,7 +81,8 @@ def clock() -> datetime:
 def served_at(settings: Settings) -> str:
     """Return the base URL of the FHIR endpoint: the public one, else the address served."""
     host = "127.0.0.1" if settings.fhir_host in ("0.0.0.0", "::") else settings.fhir_host  # noqa: S104
-    return settings.base_url or f"http://{host}:{settings.fhir_port}/fhir"
+    scheme = "http" if settings.tls_certificate is None else "https"
+    return settings.base_url or f"{scheme}://{host}:{settings.fhir_port}/fhir"
 
 
 def journals(settings: Settings) -> Path:
@@ -167,6 +171,7 @@ def application(made: Context, reception: Reception | None = None) -> FhirApplic
         held, _ = await asyncio.to_thread(inbox.backlog, made.database)
         return {"status": "ok", "inbox": held}
 
+    made.database.limit(made.settings.query_seconds)
     sessions = Sessions(made.now, made.base_url, embedded=bool(made.settings.epr_origins))
     asking = surveys.Door(made)
     tokens = Tokens(made.now)
@@ -177,15 +182,21 @@ def application(made: Context, reception: Reception | None = None) -> FhirApplic
     app.router.routes.extend([*pages.routes(made), *keys.routes(made)])
     launching = launch.Door(made, sessions)
     app.router.routes.extend([*launching.routes(), *asking.routes(), *giving.routes()])
-    beside = Hl7v2Application(reception, callers, app) if reception is not None else app
-    return FhirApplication(made, callers, beside, launching.signed)
+    app.router.routes.extend(openapi.routes(app.router.routes))
+    rates = reception.rates if reception is not None else Rates(made.settings)
+    made.metrics.watch(
+        "csor_throttled_total", "counter", "Requests refused with 429.", lambda: rates.refused
+    )
+    limited = Limited(app, rates)
+    beside = limited if reception is None else Hl7v2Application(reception, callers, limited)
+    return FhirApplication(made, callers, beside, rates, launching.signed)
 
 
 @asynccontextmanager
 async def running(
     made: Context, finder: Finder | None = None
-) -> AsyncIterator[tuple[str, tuple[mllp.Server, ...]]]:
-    """Serve every door until left; yields the FHIR base URL and the MLLP listeners.
+) -> AsyncIterator[tuple[str, tuple[mllp.Server, ...], "HttpServer"]]:
+    """Serve every door until left; yields the FHIR base URL, the MLLP listeners and the HTTP server.
 
     finder: finds outcomes anew; by default a thread of this process.
 
@@ -198,12 +209,7 @@ async def running(
     senders = registered_senders(settings)
     lanes = Lanes()
     reception = Reception(made, lanes, senders)
-    config = uvicorn.Config(
-        application(made, reception), settings.fhir_host, settings.fhir_port,
-        log_level="warning", access_log=False, lifespan="off",
-        proxy_headers=False, server_header=False, http=GatheringProtocol,
-    )  # fmt: skip
-    server = _Server(config)
+    server = _server(made, reception)
     made.metrics.watch(
         "csor_lanes_busy", "gauge", "Children whose messages are worked.", lambda: lanes.busy
     )
@@ -234,7 +240,7 @@ async def running(
         if settings.outcomes:
             await doors.enter_async_context(following(made, finder or InThread(made)))
         try:
-            yield made.base_url, tuple(listening)
+            yield made.base_url, tuple(listening), server
         finally:
             server.should_exit = True
             await serving
@@ -245,6 +251,33 @@ async def _begin(made: Context) -> None:
     """Store what a killed server had recorded, and go by what is loaded, before anybody is answered."""
     await made.audit.recover()
     await made.knowledge.renewed()
+
+
+def _server(made: Context, reception: Reception) -> "HttpServer":
+    """Return the server of the HTTP doors, which has not begun to serve.
+
+    Raises ValueError where the files for TLS are not there, or do not belong together.
+    """
+    settings = made.settings
+    arriving = Arriving(settings.request_seconds, settings.max_url, settings.max_headers)
+    files, encrypted = None, None
+    if settings.tls_certificate is not None and settings.tls_key is not None:
+        files = mllp.Files(settings.tls_certificate, settings.tls_key, settings.tls_client_ca)
+        encrypted = mllp.context(files)
+    config = uvicorn.Config(
+        application(made, reception), settings.fhir_host, settings.fhir_port,
+        log_level="warning", access_log=False, lifespan="off",
+        proxy_headers=False, server_header=False, ws="none", http=protocol(arriving),
+        headers=_headers(made.base_url),
+        ssl_context_factory=None if encrypted is None else lambda *_: encrypted,
+    )  # fmt: skip
+    return HttpServer(config, files, encrypted)
+
+
+def _headers(base_url: str) -> list[tuple[str, str]]:
+    """Return the headers of every answer: where there is https, a browser keeps to it for a year."""
+    is_https = base_url.startswith("https://")
+    return [("strict-transport-security", "max-age=31536000")] if is_https else []
 
 
 def _watch(made: Context, listening: Sequence[mllp.Server]) -> None:
@@ -275,7 +308,7 @@ async def _listening(
         listener.port,
         reception.receive,
         on_oversize=reception.oversize,
-        limits=mllp.Limits(frame=listener.frame or largest, **given),
+        limits=mllp.Limits(frame=listener.frame or largest, pace=reception.paced, **given),
         files=files,
     )
     try:
@@ -326,8 +359,20 @@ async def _ended(task: asyncio.Task[None]) -> None:
     await asyncio.gather(task, return_exceptions=True)
 
 
-class _Server(uvicorn.Server):
-    """Uvicorn without its signal handlers: the command decides when to stop."""
+class HttpServer(uvicorn.Server):
+    """Uvicorn without its signal handlers: the command decides when to stop, and to read files anew."""
+
+    def __init__(
+        self, config: uvicorn.Config, files: mllp.Files | None, encrypted: ssl.SSLContext | None
+    ) -> None:
+        super().__init__(config)
+        self.files, self._tls = files, encrypted
+
+    def renew(self) -> None:
+        """Shake hands by what the files for TLS hold now; raises ValueError as they are no good."""
+        if self.files is not None and self._tls is not None:
+            mllp.context(self.files)  # the context in use is only touched where this one is made
+            mllp.renew(self._tls, self.files)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

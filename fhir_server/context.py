@@ -43,7 +43,8 @@ class Principal:
     patient: the one child that is seen, as `Patient/1`; None for whoever is not confined to one. Whoever
     is signs as `practitioner` and for `hospital`, local references as well. hospitals: ODS codes whose
     children the role of a hospital's system sees and writes for. scopes: the SMART scopes that were
-    granted; None for whoever is not limited by scopes. purpose: why it asks, a code of v3-ActReason.
+    granted; None for whoever is not limited by scopes. purpose: why it asks, a code of v3-ActReason. rate:
+    requests a second, None for the usual.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Principal:
     hospitals: frozenset[str] = frozenset()
     scopes: tuple[str, ...] | None = None
     purpose: str | None = None
+    rate: float | None = None
 
     @property
     def is_narrowed(self) -> bool:

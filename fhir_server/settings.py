@@ -21,6 +21,24 @@ class Settings(BaseSettings):
     )
     fhir_host: str = Field(default="127.0.0.1", description="Address of the FHIR endpoint.")
     fhir_port: int = Field(default=8000, ge=1, description="Port of the FHIR endpoint.")
+    tls_certificate: Path | None = Field(
+        default=None,
+        description=(
+            "PEM file of the certificate (with its chain) of the HTTP doors, which speak TLS 1.2 and later "
+            "then; SIGHUP has it read anew. Without it they speak plain HTTP."
+        ),
+    )
+    tls_key: Path | None = Field(
+        default=None,
+        description="PEM file of the certificate's key, readable by the server's account alone.",
+    )
+    tls_client_ca: Path | None = Field(
+        default=None,
+        description=(
+            "PEM file of the authorities by which every caller must show a certificate; who it is, its "
+            "token says."
+        ),
+    )
     base_url: str | None = Field(
         default=None,
         description="Public base URL, as https://registry.example/fhir; by default the address served.",
@@ -141,8 +159,54 @@ class Settings(BaseSettings):
     max_body: int = Field(
         default=32 * 1024 * 1024, gt=0, description="Largest request body or HL7 frame, in bytes."
     )
+    max_url: int = Field(
+        default=512 * 1024,
+        gt=0,
+        description="Longest URL of a request, in bytes; longer ones are 414.",
+    )
+    max_headers: int = Field(
+        default=64 * 1024,
+        gt=0,
+        description="Most bytes of a request's headers together; longer ones are 431.",
+    )
+    request_seconds: float = Field(
+        default=60.0,
+        gt=0,
+        description="Seconds within which all of a request must have arrived, else it is 408.",
+    )
+    query_seconds: float = Field(
+        default=30.0,
+        gt=0,
+        description=(
+            "Seconds that one query of the database may take for a request, which is answered 503 then."
+        ),
+    )
     max_entries: int = Field(
         default=5000, gt=0, description="Most entries that one Bundle may have."
+    )
+    rate_limit: float = Field(
+        default=1000.0,
+        gt=0,
+        description=(
+            "Requests a second that each client may send at each door, and messages that each sender of "
+            "MLLP may; ten seconds' of them may come at once. A program on this machine is not limited."
+        ),
+    )
+    rate_limit_unknown: float = Field(
+        default=200.0,
+        gt=0,
+        description=(
+            "Requests a second from one address that nobody is known by: `/token`, `/fhir/metadata`, the "
+            "pages, wrong tokens. What comes by a proxy counts as one address."
+        ),
+    )
+    refusals_quota: int = Field(
+        default=1024**3,
+        gt=0,
+        description=(
+            "Bytes of refused FHIR writes that are kept of one client until they are sent right or "
+            "dismissed; beyond them a refusal says that it is not kept."
+        ),
     )
     subscriptions: bool = Field(
         default=True,

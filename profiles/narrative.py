@@ -46,11 +46,17 @@ def _problem(div: str) -> str | None:
     parser.StartDoctypeDeclHandler = reader.doctype
     try:
         parser.Parse(_ENTITY.sub(_character, div), True)
+    except _DoctypeError:
+        return "a document type declaration is not allowed in it"
     except expat.ExpatError as broken:
         return f"it is not well-formed XML ({broken})"
     if reader.problem is None and not reader.has_content:
         return _EMPTY
     return reader.problem
+
+
+class _DoctypeError(Exception):
+    """The narrative declares a document type."""
 
 
 class _Reader:
@@ -74,7 +80,7 @@ class _Reader:
         self.has_content = self.has_content or not text.isspace()
 
     def doctype(self, *_: object) -> None:
-        self.problem = "a document type declaration is not allowed in it"
+        raise _DoctypeError  # nothing of it is read: its entities could be endless
 
 
 def _character(entity: re.Match[str]) -> str:

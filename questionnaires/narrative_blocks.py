@@ -26,6 +26,9 @@ def blocks(narrative: Resource | None) -> list[Block]:
     div = (narrative or {}).get("div")
     if not div:
         return []
+    if "<!DOCTYPE" in div:
+        text = "A section's narrative declares a document type."
+        raise FhirError(422, [error("structure", text, "Composition.section.text.div")])
     parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False)
     try:
         root = etree.fromstring(div, parser)

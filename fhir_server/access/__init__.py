@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from fhir_server.access import auditor, hospital, scopes
 from fhir_server.access.auditor import AUDITOR
 from fhir_server.access.clients import Client, Clients, Door, clients
+from fhir_server.access.private import refuse_readable
 from fhir_server.access.sessions import Sessions
 from fhir_server.access.tokens import Tokens
 from fhir_server.context import HOSPITAL, Principal
@@ -24,7 +25,8 @@ from fhir_server.settings import Settings
 from r4.issue import FhirError, error
 
 __all__ = [
-    "AUDITOR", "EVERYBODY_MAY", "HOSPITAL", "LOCAL", "PARENT", "PARENT_MAY", "REGISTRY", "STRANGER",
+    "AUDITOR", "EVERYBODY_MAY", "FORWARDED", "HOSPITAL", "LOCAL", "PARENT", "PARENT_MAY", "REGISTRY",
+    "STRANGER",
     "SURGEON", "SURGEON_MAY", "Callers", "Client", "Clients", "admit", "clients", "identify", "is_local",
     "principal_of", "refuse_open_doors", "token_hash",
 ]  # fmt: skip
@@ -82,15 +84,31 @@ def refuse_open_doors(settings: Settings) -> None:
             f"CSOR_FHIR_HOST={settings.fhir_host} can be reached from other machines, but no client "
             "is registered. Set CSOR_CLIENTS to a TOML file of clients, or keep to 127.0.0.1."
         )
+    refuse_half_tls(settings)
+
+
+def refuse_half_tls(settings: Settings) -> None:
+    """Raise ValueError where the settings for TLS over HTTP are not all there, or the key is not private."""
+    certificate, key = settings.tls_certificate, settings.tls_key
+    if (certificate is None) != (key is None):
+        raise ValueError("CSOR_TLS_CERTIFICATE and CSOR_TLS_KEY are set both, or neither.")
+    if settings.tls_client_ca is not None and certificate is None:
+        raise ValueError("CSOR_TLS_CLIENT_CA needs CSOR_TLS_CERTIFICATE and CSOR_TLS_KEY.")
+    if key is not None:
+        refuse_readable(key)
 
 
 def principal_of(client: Client, granted: tuple[str, ...] | None = None) -> Principal:
     """Return whom a client acts as: with what its token was granted, else with all its own scopes."""
     role = client.role or (HOSPITAL if client.hospitals else REGISTRY)
     may = client.scopes if granted is None else granted
-    roles = frozenset({role})
     return Principal(
-        client.name, roles, hospitals=client.hospitals, scopes=may, purpose=client.purpose
+        client.name,
+        frozenset({role}),
+        hospitals=client.hospitals,
+        scopes=may,
+        purpose=client.purpose,
+        rate=client.rate,
     )
 
 
@@ -149,7 +167,7 @@ def _let_in(client: Client, door: Door, granted: tuple[str, ...] | None = None) 
 
 
 _MOST_KNOWN = 1024
-_FORWARDED = (b"forwarded", b"x-forwarded-for", b"x-real-ip", b"via")
+FORWARDED = (b"forwarded", b"x-forwarded-for", b"x-real-ip", b"via")
 """What a proxy adds to a request: the address is the proxy's then, and not that of who calls."""
 
 
@@ -193,7 +211,7 @@ class Callers:
         if self.sittings is not None and self.sittings.cookie.of(headers):
             text = "A survey's page has no access to FHIR: finish the survey in this browser first."
             raise FhirError(403, [error("forbidden", text, "http.Cookie")])
-        if any(name in headers for name in _FORWARDED):
+        if any(name in headers for name in FORWARDED):
             host = None
         if (registered := self.registered.known) is not self._clients:
             self._clients = registered

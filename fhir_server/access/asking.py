@@ -4,13 +4,12 @@ What goes wrong is a FhirError 502 that names neither the child nor a token.
 """
 
 import asyncio
-import ssl
 from collections.abc import Mapping
-from functools import cache
 from typing import Any, Protocol
 
 import httpx
 
+from fhir_server.access import outbound
 from r4.issue import FhirError, error
 from r4.json import Resource, decode
 
@@ -49,12 +48,6 @@ class RefusedError(FhirError):
         self.answered = answered
 
 
-@cache
-def tls() -> ssl.SSLContext:
-    """Read the machine's certificates once: that takes longer than a request."""
-    return ssl.create_default_context()
-
-
 async def ask(
     url: str,
     *,
@@ -78,7 +71,7 @@ async def ask(
     try:
         async with (
             asyncio.timeout(SECONDS),
-            httpx.AsyncClient(verify=tls(), timeout=SECONDS) as http,
+            outbound.client(SECONDS, proxied=True) as http,
         ):
             status, raw = await _answered(http, method, url, given)
     except (TimeoutError, httpx.HTTPError, httpx.InvalidURL):

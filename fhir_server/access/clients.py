@@ -8,6 +8,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -26,8 +27,8 @@ ROLES = (AUDITOR,)
 RESERVED = frozenset({"local", "unknown", "outcomes"})
 """Names that the audit has for others."""
 _KEYS = (
-    "name", "hospitals", "scopes", "jwks", "jwks_url", "token_sha256", "doors", "revoked", "reason", "role",
-    "purpose",
+    "name", "hospitals", "scopes", "jwks", "jwks_url", "token_sha256", "doors", "rate", "revoked",
+    "reason", "role", "purpose",
 )  # fmt: skip
 
 
@@ -38,7 +39,7 @@ class Client:
     tokens: SHA-256 of its bearer tokens, in hex. hospitals: ODS codes; none for a system of the
     registry's own. scopes: what it may ask for; None for whoever is not limited by scopes. jwks: its
     public keys as JSON, or jwks_url where they are published. role: one of ROLES, or as its hospitals
-    say. purpose: why it asks, where a request does not say.
+    say. purpose: why it asks, where a request does not say. rate: requests a second, None for the usual.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Client:
     revoked: bool = False
     role: str | None = None
     purpose: str | None = None
+    rate: float | None = None
 
     @property
     def has_keys(self) -> bool:
@@ -167,6 +169,7 @@ def _client(table: dict[str, Any], folder: Path, read: list[Path]) -> Client:
             revoked=_flag(table.get("revoked", False)),
             role=_role(table["role"]) if "role" in table else None,
             purpose=purpose.known(text(table, "purpose")) if "purpose" in table else None,
+            rate=_rate(table["rate"]) if "rate" in table else None,
         )
     except (ValueError, TypeError, OSError) as wrong:
         said = str(wrong)
@@ -229,3 +232,9 @@ def _flag(given: Any) -> bool:
     if not isinstance(given, bool):
         raise ValueError("revoked is true or false.")  # noqa: TRY004 - the operator's text is wrong
     return given
+
+
+def _rate(given: Any) -> float:
+    if isinstance(given, bool) or not isinstance(given, int | float) or not 0 < given < inf:
+        raise ValueError("rate is a number of requests a second, above 0.")
+    return float(given)

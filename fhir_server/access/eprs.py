@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, RSAKey
 
+from fhir_server.access.private import refuse_readable
+
 Key = ECKey | RSAKey
 SCOPES = (
     "openid fhirUser online_access patient/Patient.r patient/Encounter.rs patient/Condition.rs "
@@ -86,6 +88,7 @@ def _epr(table: dict[str, Any], folder: Path) -> Epr:
     if not _ODS.match(table["hospital"]):
         raise ValueError(f"the hospital {table['hospital']} is no ODS code")
     if "key" in table:
+        refuse_readable(folder / table["key"])
         given["key"] = _key((folder / table["key"]).read_bytes())
     return Epr(**given)
 

@@ -4,9 +4,7 @@ https://hl7.org/fhir/smart-app-launch/client-confidential-asymmetric.html#regist
 """
 
 import asyncio
-import ipaddress
 import re
-import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -16,8 +14,7 @@ from typing import Any
 
 import httpx
 
-from fhir_server.access import public_keys
-from fhir_server.access.asking import tls
+from fhir_server.access import outbound, public_keys
 from fhir_server.access.clients import Client
 from fhir_server.access.public_keys import Key
 from r4.json import decode
@@ -66,21 +63,24 @@ async def _fetch(
         raise UnreachableError("its URL is not https")
     try:
         async with asyncio.timeout(SECONDS):
-            address = await _address(parts.host, parts.port or 443, private_hosts)
-            return await _asked(parts, address, context or tls())
+            address = await outbound.public_address(parts.host, parts.port or 443, private_hosts)
+            return await _asked(parts, address, context)
+    except outbound.PrivateAddressError:
+        text = "its host has a private address: CSOR_JWKS_PRIVATE_HOSTS allows it"
+        raise UnreachableError(text) from None
     except (TimeoutError, OSError, httpx.HTTPError, httpx.InvalidURL) as failure:
         raise UnreachableError(f"its URL cannot be reached ({type(failure).__name__})") from None
     except (ValueError, RecursionError, ArithmeticError):
         raise UnreachableError("what its URL answers is not JSON") from None
 
 
-async def _asked(url: httpx.URL, address: str, context: ssl.SSLContext) -> Fetched:
+async def _asked(url: httpx.URL, address: str, context: ssl.SSLContext | None) -> Fetched:
     headers = {"Host": url.netloc.decode("ascii"), "Accept-Encoding": "identity"}
     headers["Accept"] = "application/jwk-set+json, application/json"
     extensions = {"sni_hostname": url.host}  # by which the certificate is checked, too
     raw = bytearray()
     async with (
-        httpx.AsyncClient(verify=context, trust_env=False, timeout=SECONDS) as http,
+        outbound.client(SECONDS, context=context) as http,
         http.stream(
             "GET", url.copy_with(host=address), headers=headers, extensions=extensions
         ) as answer,
@@ -92,25 +92,6 @@ async def _asked(url: httpx.URL, address: str, context: ssl.SSLContext) -> Fetch
             if len(raw) > LARGEST:
                 raise UnreachableError(f"what its URL answers is larger than {LARGEST} bytes")
     return Fetched(decode(bytes(raw)), remembered(answer.headers.get("cache-control", "")))
-
-
-async def _address(host: str, port: int, private_hosts: frozenset[str]) -> str:
-    """Return an address of a host; raises UnreachableError where one of them is a private one.
-
-    That address is connected to: asked again, the name might lead elsewhere.
-    """
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    addresses = [str(each[4][0]) for each in found]
-    if host.lower() not in private_hosts and not all(map(_is_public, addresses)):
-        raise UnreachableError("its host has a private address: CSOR_JWKS_PRIVATE_HOSTS allows it")
-    return addresses[0]
-
-
-def _is_public(address: str) -> bool:
-    found = ipaddress.ip_address(address.partition("%")[0])
-    mapped = getattr(found, "ipv4_mapped", None) or found
-    return bool(mapped.is_global and not mapped.is_multicast)
 
 
 def remembered(cache_control: str) -> int:

@@ -15,6 +15,7 @@ from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
 
+from fhir_server.access.private import refuse_readable
 from fhir_server.settings import Settings
 from questionnaires.seal import AUTHOR, JOSE, canonical
 from r4.issue import FhirError, error
@@ -142,6 +143,7 @@ def _public(key: ECKey) -> dict[str, Any]:
 
 
 def _read(file: Path) -> tuple[ECKey, ...]:
+    refuse_readable(file)
     try:
         blocks = [match.group() for match in _BLOCK.finditer(file.read_bytes())]
         keys = tuple(ECKey.import_key(each) for each in blocks)

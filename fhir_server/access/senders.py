@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from fhir_server.access import clients, is_local
+from fhir_server.access.private import refuse_readable
 from fhir_server.access.tables import hashes, hospitals, only, text
 from fhir_server.settings import Settings
 from r4.issue import FhirError, error
@@ -176,6 +177,8 @@ def _refuse_open(listener: Listener) -> None:
         raise ValueError(f"{place} needs both certificate and key for TLS, or neither.")
     if listener.client_ca is not None and listener.certificate is None:
         raise ValueError(f"{place} has a client_ca, and needs a certificate and key of its own.")
+    if listener.key is not None:
+        refuse_readable(listener.key)
     if listener.client_ca is None and not is_local(listener.host):
         raise ValueError(
             f"{place} can be reached from other machines, and does not ask them for certificates. "

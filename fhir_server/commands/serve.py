@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from uvicorn.loops.auto import auto_loop_factory
 
-from fhir_server.app import context, running
+from fhir_server.app import HttpServer, context, running
 from fhir_server.commands.load import load_artefacts
 from fhir_server.mllp import Server
 from fhir_server.operations.outcomes_process import InProcess
@@ -46,13 +46,13 @@ async def _serve(settings: Settings) -> None:
     made = context(settings, apart=True)
     try:
         stored = await made.database.driven(load_artefacts(made))
-        async with running(made, InProcess(settings)) as (base_url, listeners):
-            print(f"FHIR R4       {base_url}")
+        async with running(made, InProcess(settings)) as (base_url, listeners, http):
+            print(f"FHIR R4       {base_url}{' (TLS)' if http.files else ''}")
             for listener in listeners:
                 print(f"HL7 v2 MLLP   {listener.address}{' (TLS)' if listener.files else ''}")
             where = made.database.dialect.name
             print(f"database      {where} ({stored} artefacts new or changed)", flush=True)
-            loop.add_signal_handler(signal.SIGHUP, _renew, listeners)
+            loop.add_signal_handler(signal.SIGHUP, _renew, http, listeners)
             gc.freeze()  # what is loaded by now stays: collecting it again would stall every request
             gc.set_threshold(_GARBAGE)
             await stop.wait()
@@ -60,11 +60,13 @@ async def _serve(settings: Settings) -> None:
         made.database.close()
 
 
-def _renew(listeners: Sequence[Server]) -> None:
+def _renew(http: HttpServer, listeners: Sequence[Server]) -> None:
     """Show the certificates that the files hold now; where they are no good, those of before."""
-    for listener in (each for each in listeners if each.files is not None):
+    doors: list[tuple[str, HttpServer | Server]] = [("http", http)]
+    doors += [(f"mllp {each.address}", each) for each in listeners]
+    for name, door in (each for each in doors if each[1].files is not None):
         try:
-            listener.renew()
-            logger.info("mllp %s: the files for TLS are read anew", listener.address)
+            door.renew()
+            logger.info("%s: the files for TLS are read anew", name)
         except ValueError as wrong:
-            logger.error("mllp %s: %s", listener.address, wrong)  # noqa: TRY400 - the files are named
+            logger.error("%s: %s", name, wrong)  # noqa: TRY400 - the files are named

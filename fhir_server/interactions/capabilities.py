@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from fhir_server.access.public_keys import ALGORITHMS
 from fhir_server.context import Context, instant
-from fhir_server.interactions import audit_events, audit_search
+from fhir_server.interactions import audit_events, audit_search, limits
 from fhir_server.interactions.topics import TOPICS
 from fhir_server.store.search.parameters import parameters
 from mappings.fhir_message import EVENT
@@ -121,7 +121,9 @@ def capabilities(context: Context) -> Resource:
         ],
         "rest": [
             {
+                "extension": limits.extensions(context.settings),
                 "mode": "server",
+                "documentation": limits.documentation(context.settings),
                 "security": _security(context),
                 "resource": [_type(context, name) for name in definitions.resource_types()],
                 "interaction": [{"code": code} for code in SYSTEM_INTERACTIONS],

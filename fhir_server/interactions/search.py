@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from fhir_server.context import Context
 from fhir_server.interactions import audit_events, audit_search, permitted, subset
 from fhir_server.store import read as store
-from fhir_server.store.include import MOST, included
+from fhir_server.store.include import MOST, MOST_STEPS, included
 from fhir_server.store.read import Stored
 from fhir_server.store.search import order
 from fhir_server.store.search.query import Condition, Page, Query
@@ -49,7 +49,7 @@ def search(
     lenient: bool = False,
     scope: Scope | None = None,
 ) -> bytes:
-    """Return the searchset Bundle of a query, as JSON; raises FhirError 400 or 403 as `asked` does.
+    """Return the searchset Bundle of a query, as JSON; raises FhirError 400, 403 or 422 as `asked` does.
 
     Without a resource type the search is of every type, or of those that `_type` names. Where
     handling is lenient, unknown parameters are left out, and the self link does not show them.
@@ -155,7 +155,10 @@ def _entries(context: Context, query: Query, found: Sequence[Stored]) -> Iterato
     for stored in others:
         yield entry(context, stored, abridged(stored), b"include")
     if not all_of_them:
-        text = f"More than {MOST} resources would be included: ask for fewer by _count."
+        text = (
+            f"More than {MOST} resources, or more than {MOST_STEPS} steps of :iterate, would be included: "
+            "ask for fewer by _count, or in turn."
+        )
         outcome = operation_outcome([Issue("warning", "incomplete", text)])
         yield b'{"resource":%s,"search":{"mode":"outcome"}}' % encode(outcome)
 

@@ -5,7 +5,7 @@ HL7 MLLP release 1: `0B message 1C 0D`. What a message means is not known here.
 
 from fhir_server.mllp.framing import Counts, Deframer, Frame
 from fhir_server.mllp.listener import MEBIBYTE, Handle, Limits, Server, serve
-from fhir_server.mllp.tls import Files
+from fhir_server.mllp.tls import Files, context, renew
 
 __all__ = [
     "MEBIBYTE",
@@ -16,5 +16,7 @@ __all__ = [
     "Handle",
     "Limits",
     "Server",
+    "context",
+    "renew",
     "serve",
 ]

@@ -38,6 +38,8 @@ _CLOSING_SECONDS = 10.0
 
 Handle = Callable[[bytes, Peer], Reply]
 """Takes a message and who sends it; called in the order of arrival."""
+Pace = Callable[[Peer], Awaitable[None]]
+"""Waits until the next message of who sends may be taken: meanwhile its connection is not read."""
 
 _log = logging.getLogger(__name__)
 
@@ -58,6 +60,7 @@ class Limits:
     """Messages of all connections that are not worked through yet, beyond which none is read."""
     in_work_bytes: int = 256 * MEBIBYTE
     """The same, in bytes."""
+    pace: Pace | None = None
 
 
 @dataclass(slots=True)
@@ -283,6 +286,8 @@ class Server:
             while piece := await self._piece(talk.reader, stopping):
                 for frame in filter(self._is_answered, deframer.feed(piece)):
                     size = len(frame.content)
+                    if self.limits.pace is not None:
+                        await self.limits.pace(talk.peer)
                     await talk.room.enter(size)
                     talk.replies.put_nowait((await self._handed_on(frame, talk.peer), size))
         finally:

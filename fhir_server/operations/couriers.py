@@ -18,6 +18,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from fhir_server.access import outbound
+from fhir_server.access.private import refuse_readable
 from fhir_server.settings import Settings
 
 SECONDS = 20.0
@@ -111,7 +113,7 @@ class HttpCourier:
         headers = {"Authorization": self.authorization} if self.authorization else {}
         sent = {**self.more, self.to: to, self.text: body}
         try:
-            async with httpx.AsyncClient(timeout=SECONDS, follow_redirects=False) as http:
+            async with outbound.client(SECONDS, proxied=True) as http:
                 answer = await http.post(self.url, json=sent, headers=headers)
         except httpx.HTTPError as failure:
             raise OSError(type(failure).__name__) from None
@@ -162,7 +164,11 @@ def _http(table: Mapping[str, Any], beside: Path) -> Courier:
 
 def _secret(table: Mapping[str, Any], name: str, beside: Path) -> str | None:
     """Return what stands in a file that a table names; secrets have files of their own."""
-    return (beside / table[name]).read_text("utf-8").strip() if name in table else None
+    if name not in table:
+        return None
+    file: Path = beside / table[name]
+    refuse_readable(file)
+    return file.read_text("utf-8").strip()
 
 
 _MADE = {"file": _file, "smtp": _smtp, "http": _http}

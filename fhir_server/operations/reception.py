@@ -4,7 +4,8 @@ import asyncio
 import logging
 
 from fhir_server.access import REGISTRY
-from fhir_server.access.senders import Peer, Sender, Senders
+from fhir_server.access.rates import Rates, neighbourhood
+from fhir_server.access.senders import LOCAL_SENDER, Peer, Sender, Senders
 from fhir_server.context import Context, Principal
 from fhir_server.operations.acknowledge import Reply, london
 from fhir_server.operations.lanes import Lanes
@@ -26,7 +27,21 @@ class Reception:
     def __init__(self, context: Context, lanes: Lanes, senders: Senders) -> None:
         self.context, self.lanes, self.senders = context, lanes, senders
         self.policy_of = agreed(senders)
+        self.rates = Rates(context.settings)
         self._contexts: dict[str, Context] = {}
+
+    async def paced(self, peer: Peer) -> None:
+        """Wait until a sender's next message may come: whoever is not read from sends no more."""
+        try:
+            sender = self.senders.of(peer)
+        except FhirError:
+            name = f"{_UNKNOWN} {neighbourhood(peer.address)}"
+        else:
+            if sender is LOCAL_SENDER:
+                return
+            name = sender.name
+        while wait := self.rates.wait(name, peer.door):
+            await asyncio.sleep(wait)
 
     def sender(self, peer: Peer) -> Sender:
         """Return who sends; raises FhirError 403, which the audit is told of, for nobody known."""

@@ -10,6 +10,7 @@ from email.utils import parsedate_to_datetime
 
 import httpx
 
+from fhir_server.access import outbound
 from fhir_server.interactions.subscriptions import XML, Subscribed
 from fhir_server.store.read import Stored
 from r4 import xml
@@ -49,7 +50,7 @@ def client() -> httpx.AsyncClient:
     Its connections are not limited: those that wait for slow endpoints would hold up the others.
     """
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=_KEPT)
-    return httpx.AsyncClient(follow_redirects=False, trust_env=False, limits=limits)
+    return outbound.client(None, limits=limits)
 
 
 def of_version(subscribed: Subscribed, stored: Stored) -> Message:

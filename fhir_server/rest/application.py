@@ -9,8 +9,9 @@ from dataclasses import dataclass, field, replace
 from urllib.parse import unquote
 
 from fhir_server.access import EVERYBODY_MAY, STRANGER, Callers, admit, purpose
+from fhir_server.access.rates import Rates, ThrottledError
 from fhir_server.context import Context, Principal
-from fhir_server.rest import audit, confined, content_encoding, errors, negotiate, sending
+from fhir_server.rest import audit, confined, content_encoding, errors, limits, negotiate, sending
 from fhir_server.rest.answers import Answer, Asked
 from fhir_server.rest.cors import cors
 from fhir_server.rest.keeping import REPLAYED, Keeper, Refusals, write
@@ -52,10 +53,16 @@ class FhirApplication:
     """
 
     def __init__(
-        self, context: Context, callers: Callers, other: Application, signed: Signed | None = None
+        self,
+        context: Context,
+        callers: Callers,
+        other: Application,
+        rates: Rates,
+        signed: Signed | None = None,
     ) -> None:
         self.context, self.callers, self.other, self.signed = context, callers, other, signed
-        self.refusals = Refusals(context.database)
+        self.rates = rates
+        self.refusals = Refusals(context.database, context.settings.refusals_quota)
         self._contexts: dict[Principal, Context] = {}
         self._cors = cors(context.settings.cors_origins)
         self._routes = routes()
@@ -122,9 +129,10 @@ class _Exchange:
                 self.encoded and refusal.status == content_encoding.TOO_LARGE
             )
             refused = write(self.request, bytes(self.raw), encoded=self.encoded)
-            await self.keeper.refused(refused, refusal, oversize=oversize)
+            refusal = await self.keeper.refused(refused, refusal, oversize=oversize)
         with suppress(FhirError):  # what refuses tells of nothing: it may leave unrecorded
-            self._recorded(refusal.status)
+            if not isinstance(refusal, ThrottledError):  # a flood must not fill the audit
+                self._recorded(refusal.status)
         return errors.refusal(self.request, refusal, self.found.served if self.found else "")
 
     async def _answer(self, receive: Receive, told: Told) -> Answer:
@@ -177,13 +185,15 @@ class _Exchange:
         request = self.request
         try:
             found = self.door.callers.identify(request.client, request.headers, request.method)
-            said = request.headers.get(purpose.HEADER)
-            return found if said is None else replace(found, purpose=purpose.asked(said))
         except FhirError as refusal:
+            limits.ask_unknown(self.door.rates, request.client, request.headers)
             is_open = self.interaction is not None and self.interaction.code in EVERYBODY_MAY
             if refusal.status != 401 or not is_open:  # noqa: PLR2004
                 raise
             return STRANGER
+        self.door.rates.ask(found, "fhir")
+        said = request.headers.get(purpose.HEADER)
+        return found if said is None else replace(found, purpose=purpose.asked(said))
 
     async def _body(self, receive: Receive) -> bytes:
         headers, largest = self.request.headers, self.door.context.settings.max_body

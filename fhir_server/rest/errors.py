@@ -5,6 +5,7 @@ https://hl7.org/fhir/R4/http.html#Status-Codes
 
 import logging
 
+from fhir_server.access.rates import ThrottledError
 from fhir_server.access.scopes import InsufficientScopeError
 from fhir_server.rest import negotiate
 from fhir_server.rest.answers import Answer
@@ -24,7 +25,7 @@ def refusal(request: Request, failure: FhirError, served: str = "") -> Answer:
 
     `served` are the methods of the URL, which a 405 names.
     """
-    headers = dict(HEADERS.get(failure.status, {}))
+    headers = headers_of(failure)
     if failure.status == 405:  # noqa: PLR2004
         headers["Allow"] = served
     if isinstance(failure, InsufficientScopeError):
@@ -36,6 +37,13 @@ def refusal(request: Request, failure: FhirError, served: str = "") -> Answer:
         how = Wanted("json")
     content, kind = negotiate.written(how, encode(operation_outcome(failure.issues)))
     return Answer(content, failure.status, headers, kind)
+
+
+def headers_of(failure: FhirError) -> dict[str, str]:
+    """Return the headers that the status of a refusal has."""
+    if isinstance(failure, ThrottledError):
+        return {"Retry-After": str(failure.wait)}
+    return dict(HEADERS.get(failure.status, {}))
 
 
 def shown(failure: FhirError) -> Resource:

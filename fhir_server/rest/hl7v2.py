@@ -14,10 +14,11 @@ from itertools import islice
 from typing import Any
 
 from fhir_server.access import LOCAL, Callers, admit
+from fhir_server.access.rates import ThrottledError
 from fhir_server.access.senders import Peer
 from fhir_server.operations.acknowledge import Reply, london
 from fhir_server.operations.reception import Reception
-from fhir_server.rest import content_encoding, errors, sending
+from fhir_server.rest import content_encoding, errors, limits, sending
 from fhir_server.rest.answers import Answer
 from fhir_server.rest.negotiate import HL7V2
 from fhir_server.rest.request import Receive, Request, Scope, Send, body, request
@@ -80,7 +81,11 @@ class Hl7v2Application:
         try:
             principal = self.callers.identify(asked.client, asked.headers, asked.method, "hl7v2")
             admit(principal, "process-message")
+            self.reception.rates.ask(principal, "hl7v2")
+        except ThrottledError:
+            raise
         except FhirError as refusal:
+            limits.ask_unknown(self.reception.rates, asked.client, asked.headers)
             self.reception.context.audit.record(NOBODY, "process-message", status=refusal.status)
             raise
         name = None if principal == LOCAL else principal.name
@@ -111,6 +116,8 @@ class Hl7v2Application:
         answers: list[bytes] = []
         left = iter(found.messages)
         while some := list(islice(left, _AT_ONCE)):
+            for _ in some:
+                await self.reception.paced(peer)
             replies = [self.reception.receive(each, peer) for each in some]
             answers += [await _said(each) or b"" for each in replies]
         now, number = london(self.reception.context.now()), self.reception.context.new_id()
@@ -170,7 +177,7 @@ def _written(content: bytes, kind: str) -> Answer:
 def _refusal(refusal: FhirError) -> Answer:
     """Return the answer to what is no message, or nobody's: sentences that a person can read."""
     sentences = "\n".join(issue.diagnostics for issue in refusal.issues)
-    headers = dict(errors.HEADERS.get(refusal.status, {}))
+    headers = errors.headers_of(refusal)
     if refusal.status == 405:  # noqa: PLR2004
         headers["Allow"] = "POST"
     return Answer(f"{sentences}\n".encode(), refusal.status, headers, _PLAIN)

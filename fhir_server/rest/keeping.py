@@ -7,8 +7,10 @@ undo what others have written since. Nor is what its sender may not do (403): th
 
 import hashlib
 import logging
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from time import monotonic
 from urllib.parse import quote
 
 from fhir_server.context import Context, microseconds
@@ -18,7 +20,7 @@ from fhir_server.store import inbox
 from fhir_server.store.connection import Database
 from fhir_server.store.failure import place
 from fhir_server.store.inbox import Arrival, Message, SettledError, Settlement
-from r4.issue import FhirError, operation_outcome
+from r4.issue import FhirError, Issue, operation_outcome
 from r4.json import Resource, decode, encode
 
 logger = logging.getLogger("csor.rest")
@@ -30,7 +32,9 @@ BEGINNING = 64 * 1024
 _HEADERS = ("If-None-Exist", "If-Match", "Content-Type", "Content-Encoding")
 _USUAL = ("application/fhir+json", "application/json")
 _OVERSIZE = "oversize "
-_FORBIDDEN, _PRECONDITION_FAILED = 403, 412
+_UNKEPT = frozenset({403, 412, 429})
+_LOOKED = 10.0
+"""Seconds between two looks for what of a sender's refused writes has been settled elsewhere."""
 _SAFE = "%/?:@!$&'()*+,;=~|-._"
 
 
@@ -78,18 +82,40 @@ class Refusals:
     serves a database. What `replay`, which is another, has settled is looked for in vain, no more.
     """
 
-    def __init__(self, database: Database) -> None:
-        self._of: dict[str, set[str]] = {}
-        for sender, control_id in inbox.refusals(database, "http"):
-            self.add(sender, control_id)
+    def __init__(self, database: Database, quota: int) -> None:
+        self._database, self.quota = database, quota
+        self._of: dict[str, dict[str, int]] = {}
+        self._held: Counter[str] = Counter()
+        self._looked: dict[str, float] = {}
+        for sender, control_id, size in inbox.refusals(database, "http"):
+            self.add(sender, control_id, size)
 
-    def add(self, sender: str, control_id: str) -> None:
-        """Take note of a refused write."""
-        self._of.setdefault(sender, set()).add(control_id)
+    def add(self, sender: str, control_id: str, size: int) -> None:
+        """Take note of a refused write of so many bytes."""
+        listed = self._of.setdefault(sender, {})
+        self._held[sender] += size - listed.get(control_id, 0)
+        listed[control_id] = size
 
     def discard(self, sender: str, control_id: str) -> None:
         """Forget one that is settled."""
-        self._of.get(sender, set()).discard(control_id)
+        self._held[sender] -= self._of.get(sender, {}).pop(control_id, 0)
+
+    def has_room(self, arrival: Arrival) -> bool:
+        """Tell whether one more may be kept of its sender, or this one is kept already.
+
+        Before one is turned away it is looked, now and then, what `replay` and `dismiss` have settled.
+        """
+        sender, size = arrival.sender, _size(arrival)
+        if self.has(arrival) or self._held[sender] + size <= self.quota:
+            return True
+        if monotonic() - self._looked.get(sender, -_LOOKED) < _LOOKED:
+            return False
+        self._looked[sender] = monotonic()
+        self._of.pop(sender, None)
+        del self._held[sender]
+        for each, control_id, held in inbox.refusals(self._database, "http", sender):
+            self.add(each, control_id, held)
+        return self._held[sender] + size <= self.quota
 
     def has_any(self, sender: str) -> bool:
         """Tell whether a sender has refused writes."""
@@ -130,10 +156,15 @@ class Keeper:
         except Exception as failure:
             logger.error("a stored write's message is not settled: %s", place(failure))  # noqa: TRY400 - no content
 
-    async def refused(self, write: Sending, refusal: FhirError, *, oversize: bool = False) -> None:
-        """Keep a refused write; of one that is too large, its beginning."""
-        if refusal.status in (_FORBIDDEN, _PRECONDITION_FAILED) and self.replayed is None:
-            return
+    async def refused(
+        self, write: Sending, refusal: FhirError, *, oversize: bool = False
+    ) -> FhirError:
+        """Keep a refused write, of one that is too large its beginning; returns what is answered.
+
+        That is the refusal, which says so where nothing more is kept of this sender.
+        """
+        if refusal.status in _UNKEPT and self.replayed is None:
+            return refusal
         moment = microseconds(self.context.now())
         answer = encode(operation_outcome(refusal.issues))
         reason = "; ".join(issue.diagnostics for issue in refusal.issues)
@@ -144,18 +175,33 @@ class Keeper:
                 await inbox.refuse(database, settlement)
             else:
                 arrival = self._arrival(write, oversize=oversize)
-                self.refusals.add(arrival.sender, arrival.control_id)
+                if not self.refusals.has_room(arrival):
+                    return self._not_kept(refusal)
+                self.refusals.add(arrival.sender, arrival.control_id, _size(arrival))
                 await inbox.keep(database, arrival, moment, answer, reason)
         except SettledError:
-            return
+            pass
         except Exception as failure:
             logger.error("a refused write is not kept: %s", place(failure))  # noqa: TRY400 - no content
+        return refusal
+
+    def _not_kept(self, refusal: FhirError) -> FhirError:
+        """Return a refusal that says that it is not kept, and what is to be done about it."""
+        name, quota = self.context.principal.name, self.refusals.quota
+        logger.warning("a refused write of %s is not kept: it has %d bytes of them", name, quota)
+        text = (
+            f"This refused write is not kept: the {quota} bytes that are kept of {name} are full. Send "
+            "this again once it is mended; those that are kept can be sent right, or be dismissed by "
+            "the registry."
+        )
+        return FhirError(refusal.status, [*refusal.issues, Issue("warning", "throttled", text)])
 
     async def entry(self, entry: Entry, answer: Resource, refusal: FhirError | None) -> None:
         """Keep, or settle, one entry of a batch as the request that it stands for."""
         alone = Keeper(self.context, self.path, self.refusals)
         if refusal is not None:
-            await alone.refused(_of_entry(self.path.rstrip("/"), entry), refusal)
+            told = await alone.refused(_of_entry(self.path.rstrip("/"), entry), refusal)
+            answer["response"]["outcome"] = operation_outcome(told.issues)
         elif alone.settles:
             await alone.accepted(_of_entry(self.path.rstrip("/"), entry), encode(answer))
 
@@ -165,6 +211,10 @@ class Keeper:
         sha256 = hashlib.sha256(raw).hexdigest()
         sender = self.context.principal.name
         return Arrival("http", sender, f"{target} {sha256}", sha256, target, raw)
+
+
+def _size(arrival: Arrival) -> int:
+    return len(arrival.raw)
 
 
 def _of_entry(base: str, entry: Entry) -> Sending:

@@ -7,6 +7,7 @@ what comes back, after each commit, lists of (number, result, failure). The writ
 import asyncio
 import contextlib
 import logging
+import os
 import pickle
 import socket
 import subprocess
@@ -191,9 +192,10 @@ def _started(where: str) -> tuple["subprocess.Popen[bytes]", socket.socket]:
     for end in (ours, theirs):
         for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
             end.setsockopt(socket.SOL_SOCKET, option, _BUFFER)
-    command = [sys.executable, "-m", "fhir_server.store.committing", str(theirs.fileno()), where]
+    command = [sys.executable, "-m", "fhir_server.store.committing", str(theirs.fileno())]
+    around = {**os.environ, "CSOR_DATABASE": where}  # not an argument: it may hold a password
     with theirs:
-        process = subprocess.Popen(command, pass_fds=[theirs.fileno()])  # noqa: S603 - our own module
+        process = subprocess.Popen(command, pass_fds=[theirs.fileno()], env=around)  # noqa: S603 - our own module
     ours.setblocking(False)
     return process, ours
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import os
 import signal
 import socket
 import sys
@@ -13,13 +14,13 @@ _GARBAGE = 50_000
 """New objects after which cycles are looked for: jobs have none."""
 
 
-def main(descriptor: str, where: str) -> None:
+def main(descriptor: str) -> None:
     """Commit what comes over a socket, until it is closed."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(
             number, signal.SIG_IGN
         )  # what is under way is finished, and the socket closed
-    made = committer(where)
+    made = committer(os.environ["CSOR_DATABASE"])
     gc.freeze()
     gc.set_threshold(_GARBAGE)
     with socket.socket(fileno=int(descriptor)) as end, contextlib.suppress(ConnectionError):

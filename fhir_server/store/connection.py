@@ -121,6 +121,10 @@ class Database(Protocol):
         """Leave nothing in the files of what has been deleted, as far as the database can tell."""
         ...
 
+    def limit(self, seconds: float) -> None:
+        """Let queries of the calling thread, or of driven work, take no longer: FhirError 503."""
+        ...
+
     def close(self) -> None:
         """Finish the writes that are under way and close the database."""
         ...

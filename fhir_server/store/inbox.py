@@ -200,12 +200,17 @@ def refused(database: Database, arrival: Arrival) -> int | None:
     return rows[0][0] if rows else None
 
 
-def refusals(database: Database, door: str) -> list[tuple[str, str]]:
-    """List the sender and control id of each refused message of a door."""
+def refusals(
+    database: Database, door: str, sender: str | None = None
+) -> list[tuple[str, str, int]]:
+    """List the sender, control id and bytes of each refused message of a door, or of one sender there."""
+    asked, values = ("", (door,)) if sender is None else (" AND sender = ?", (door, sender))
     rows = database.read(
-        "SELECT sender, control_id FROM inbox WHERE door = ? AND status = 'refused'", (door,)
+        "SELECT sender, control_id, length(raw) FROM inbox WHERE door = ? AND status = 'refused'"
+        + asked,
+        values,
     )
-    return [(sender, control_id) for sender, control_id in rows]
+    return [(each, control_id, size) for each, control_id, size in rows]
 
 
 def _key(arrival: Arrival | Message) -> tuple[str, ...]:

@@ -21,6 +21,9 @@ from r4.json import Resource, decode
 MOST = 5000
 """Most resources that are included in one page; where there are more, the answer says so."""
 
+MOST_STEPS = 20
+"""Most steps of `:iterate`; where there are more, the answer says so."""
+
 Places = dict[tuple[str, str], None]
 
 
@@ -32,7 +35,9 @@ def included(
     known = {(stored.type, stored.id) for stored in found}
     gathered: list[Stored] = []
     layer, rules = list(found), query.includes
-    while layer and rules and len(gathered) <= MOST:
+    steps = 0
+    while layer and rules and len(gathered) <= MOST and steps < MOST_STEPS:
+        steps += 1
         following: list[Stored] = []
         for rule in rules:
             for stored in _followed(database, rule, layer, newest):
@@ -42,7 +47,8 @@ def included(
         gathered += following
         layer = following
         rules = tuple(rule for rule in query.includes if rule.iterate)
-    return gathered[:MOST], len(gathered) <= MOST
+    is_cut = len(gathered) > MOST or (steps == MOST_STEPS and bool(layer and rules))
+    return gathered[:MOST], not is_cut
 
 
 def _followed(

@@ -17,6 +17,7 @@ from sqlmodel import SQLModel
 
 from fhir_server.store.apart import ProcessWriter
 from fhir_server.store.aside import PLANNED, Aside
+from fhir_server.store.budget import took_too_long
 from fhir_server.store.connection import AT_PLACE, PLACE, Connection, Row, Rows
 from fhir_server.store.driving import Driven, is_driven, wait_for
 from fhir_server.store.gathering import Gathering
@@ -62,6 +63,7 @@ class PostgresqlDatabase:
         self._opened: list[asyncpg.Connection] = []
         self._places = asyncio.Semaphore(_READERS)
         self._gathered: dict[tuple[Any, ...], Gathering] = {}
+        self._seconds = 0.0
         self._aside = Aside("csor-aside")
         if upgraded:
             self._aside.wait(_migrated(url))
@@ -112,6 +114,10 @@ class PostgresqlDatabase:
         finally:
             aside.wait(connection.close())
 
+    def limit(self, seconds: float) -> None:
+        """Let no query of driven work take longer, on connections that are opened from now on."""
+        self._seconds = seconds
+
     async def write(self, job: Callable[[Connection], T]) -> T:
         """Run a job in the writer's next commit; returns its result once that is durable."""
         return await self._writer.write(job)
@@ -144,6 +150,8 @@ class PostgresqlDatabase:
                 connection = await self._connect()
             try:
                 found: list[Row] = await connection.fetch(_numbered(sql), *parameters)
+            except asyncpg.QueryCanceledError:
+                raise took_too_long(self._seconds) from None
             finally:
                 self._idle.append(connection)
         return found
@@ -154,7 +162,8 @@ class PostgresqlDatabase:
         return found
 
     async def _connect(self) -> asyncpg.Connection:
-        connection = await _connected(self._url, PLANNED)
+        limited = {"statement_timeout": f"{self._seconds * 1000:.0f}"}  # milliseconds; 0: no limit
+        connection = await _connected(self._url, {**PLANNED, **limited})
         self._opened.append(connection)
         return connection
 

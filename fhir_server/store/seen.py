@@ -61,6 +61,10 @@ class Seen:
         """Leave nothing in the files of what has been deleted."""
         await self.whole.overwrite()
 
+    def limit(self, seconds: float) -> None:
+        """Let queries take no longer."""
+        self.whole.limit(seconds)
+
     def close(self) -> None:
         """Close the database."""
         self.whole.close()

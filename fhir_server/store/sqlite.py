@@ -11,10 +11,12 @@ from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache, partial
 from pathlib import Path
+from time import monotonic
 from typing import Any, TypeVar
 from urllib.parse import quote
 
 from fhir_server.store.apart import ProcessWriter
+from fhir_server.store.budget import took_too_long
 from fhir_server.store.connection import AT_PLACE, Connection, Row, Rows, portions
 from fhir_server.store.group import Done, Job, prepare, run
 from fhir_server.store.indexing import TABLES
@@ -34,6 +36,8 @@ _MAPPED = 1 << 34
 _READING, _WRITING = 16384, 65536
 """KiB of pages that a connection holds: a reader's are stale with each commit, and the file is mapped."""
 
+_STEPS = 100_000
+"""Steps of SQLite's machine, a few milliseconds', between two looks at the clock."""
 _MERGED = 500
 """Pages of an inverted index that one commit merges."""
 
@@ -61,7 +65,14 @@ class SqliteDatabase:
 
     def read(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
         """Run one query and return its rows."""
-        return self._own.reader.execute(sql, parameters).fetchall()
+        own = self._own
+        own.began = monotonic()
+        try:
+            return own.reader.execute(sql, parameters).fetchall()
+        except sqlite3.OperationalError as failure:
+            if failure.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT:
+                raise took_too_long(own.seconds) from None
+            raise
 
     def read_at(self, place: int) -> list[Row]:
         """Return what stands at a place now."""
@@ -83,6 +94,10 @@ class SqliteDatabase:
             yield lambda sql, parameters=(): connection.execute(sql, parameters).fetchall()
         finally:
             connection.close()
+
+    def limit(self, seconds: float) -> None:
+        """Let no query of the calling thread take longer."""
+        self._own.limit(seconds)
 
     async def write(self, job: Callable[[Connection], T]) -> T:
         """Run a job in the writer's next commit; returns its result once that is durable."""
@@ -118,6 +133,12 @@ class _Reader(threading.local):
         opened.append(self.reader)
         self.reader.execute("PRAGMA query_only = ON")
         self.reader.execute(f"PRAGMA mmap_size = {_MAPPED}")
+        self.seconds, self.began = math.inf, 0.0
+
+    def limit(self, seconds: float) -> None:
+        """Interrupt a query of this thread that takes longer."""
+        self.seconds = seconds
+        self.reader.set_progress_handler(lambda: monotonic() - self.began > seconds, _STEPS)
 
 
 class SqliteCommitter:

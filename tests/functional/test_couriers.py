@@ -111,6 +111,7 @@ async def test_a_text_message_is_posted_as_the_provider_asks(
     tmp_path: Path, ports: dict[str, int]
 ) -> None:
     (tmp_path / "key").write_text("Bearer secret\n")
+    (tmp_path / "key").chmod(0o600)
     found = courier(settings(tmp_path, "http", http(ports["http"], authorization_file="key")))
     assert found is not None
     assert found.media == (SMS,)

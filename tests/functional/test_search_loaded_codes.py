@@ -93,7 +93,7 @@ def test_what_cannot_be_searched_by_is_refused(
 ) -> None:
     shape = registry[1]
     assert "known here" in refused(registry, f"{SNOMED}|{shape.codes[0]}0")["diagnostics"]
-    monkeypatch.setattr(criteria, "_MOST_WORDS", 20)
+    monkeypatch.setattr(criteria, "MOST_WORDS", 20)
     issue = refused(registry, f"{SNOMED}|{shape.codes[0]}")
     assert (issue["code"], "more than 20 codes" in issue["diagnostics"]) == ("too-costly", True)
     several = ",".join(f"{SNOMED}|{code}" for code in shape.codes[60:82])

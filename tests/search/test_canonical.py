@@ -159,7 +159,7 @@ def test_refuses_more_than_is_followed(
     monkeypatch.setattr(resolve, "MOST", 1)
     with pytest.raises(FhirError, match="more than 1") as refusal:
         registry.found(kind, query)
-    assert refusal.value.status == 400
+    assert refusal.value.status == 422
 
 
 @pytest.mark.parametrize(

@@ -96,10 +96,23 @@ def test_finds(registry: Registry, kind: str, expression: str, ids: set[str]) ->
         "nothing eq 1",
         "name[use eq official].given eq peter",
         "gender pr maybe",
-        "not " * 100 + "gender eq male",
     ],
 )
 def test_refuses(registry: Registry, expression: str) -> None:
     with pytest.raises(FhirError) as refusal:
         registry.bundle_of("Patient", [("_filter", expression)])
     assert refusal.value.status == 400
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "not " * 100 + "gender eq male",
+        " or ".join(["gender eq male"] * 201),
+        'name eq "' + "a" * 8000 + '"',
+    ],
+)
+def test_what_costs_too_much_is_refused_as_that(registry: Registry, expression: str) -> None:
+    with pytest.raises(FhirError) as refusal:
+        registry.bundle_of("Patient", [("_filter", expression)])
+    assert (refusal.value.status, refusal.value.issues[0].code) == (422, "too-costly")

@@ -99,7 +99,7 @@ def test_odd_characters_find_nothing_or_are_refused(
     registry: Registry, kind: str, name: str, text: str
 ) -> None:
     for value in (text, f"{text},{text}", f"{text}|{text}", f"a{text}$1"):
-        assert asked(registry, kind, [(name, value)]) in (200, 400)
+        assert asked(registry, kind, [(name, value)]) in (200, 400, 422)
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_what_is_too_much_is_refused_or_answered_soon(
     registry: Registry, kind: str, query: tuple[str, str]
 ) -> None:
     began = time.perf_counter()
-    assert asked(registry, kind, [query]) in (200, 400)
+    assert asked(registry, kind, [query]) in (200, 400, 422)
     assert time.perf_counter() - began < 5
 
 
@@ -201,7 +201,7 @@ def test_ten_thousand_values(
     began = time.perf_counter()
     listed = [value.format(number) for number in range(1, 10_001)]
     pairs = [(name, each) for each in listed] if repeated else [(name, ",".join(listed))]
-    assert asked(registry, kind, pairs) in (200, 400)
+    assert asked(registry, kind, pairs) in (200, 400, 422)
     assert time.perf_counter() - began < 20
 
 
@@ -240,4 +240,4 @@ words = st.one_of(
 def test_any_query_is_answered_or_refused(
     registry: Registry, kind: str, pairs: list[tuple[str, str]]
 ) -> None:
-    assert asked(registry, kind, pairs) in (200, 400), quote(str(pairs))
+    assert asked(registry, kind, pairs) in (200, 400, 422), quote(str(pairs))

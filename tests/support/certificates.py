@@ -26,6 +26,7 @@ class Authority:
         leaf = self._ca.issue_cert(host, not_after=expired)
         certificate, key = self._folder / f"{name}.pem", self._folder / f"{name}.key"
         leaf.private_key_pem.write_to_path(str(key))
+        key.chmod(0o600)
         for at, part in enumerate(leaf.cert_chain_pems):
             part.write_to_path(str(certificate), append=at > 0)
         return certificate, key

@@ -34,6 +34,7 @@ class Clock:
 def registry(epr: Epr, folder: Path, kind: str = "sqlite") -> Iterator[Context]:
     """Open a registry in which an EPR is registered, the registry there with a key of its own."""
     (folder / "key.pem").write_bytes(_KEY.as_pem(private=True))
+    (folder / "key.pem").chmod(0o600)
     file = registered(epr, folder / "eprs.toml")
     file.write_text(file.read_text() + 'key = "key.pem"\n')
     epr.client_key = _KEY

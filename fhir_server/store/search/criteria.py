@@ -11,6 +11,7 @@ from itertools import islice
 from fhir_server.store.search import expressions
 from fhir_server.store.search.parameters import Parameter, of_every_type, parameters
 from fhir_server.store.search.query import (
+    All,
     Chained,
     Condition,
     Criterion,
@@ -46,10 +47,13 @@ _PARTS = ("partof", "part-of")
 """The parameters by which a type says of what others of it a resource is a part."""
 OWN = ("_id", "_lastUpdated", "_list", "_text", "_content", "_has", "_filter")
 _OF_WORDS = ("token", "reference", "uri")
-_MOST_WORDS = 10_000
-_MOST_VALUES = 200
-_MOST_LINKS = 300
-_DEEPEST = 10
+MOST_WORDS = 10_000
+"""Most alternatives of a token, reference or uri, codes of a value set among them."""
+MOST_VALUES = 200
+"""Most alternatives of anything else: each is a condition of its own."""
+MOST_LINKS = 300
+"""Most links of all the chains of a query, by way of every type that they may lead to."""
+DEEPEST = 10
 """Most links of a chain: each is a query inside another."""
 
 
@@ -64,7 +68,7 @@ class Around:
 
 
 def condition(types: tuple[str, ...], name: str, value: str, around: Around) -> Condition:
-    """Read one pair; raises FhirError 400 for what is not served."""
+    """Read one pair; raises FhirError 400 for what is not served, 422 for too much."""
     if not value:
         raise bad(name, f"The search parameter {name} has no value.")
     if name.startswith("_has:"):
@@ -82,7 +86,7 @@ def condition(types: tuple[str, ...], name: str, value: str, around: Around) -> 
 def _values(name: str, value: str, of_words: bool) -> tuple[str, ...]:
     """Split alternatives; words are found together, anything else is a condition each."""
     found = tuple(split(value, ","))
-    most = _MOST_WORDS if of_words else _MOST_VALUES
+    most = MOST_WORDS if of_words else MOST_VALUES
     if len(found) > most:
         raise too_much(name, f"{name} takes at most {most} values, not {len(found)}.")
     return found
@@ -133,7 +137,7 @@ def _plain(
     if parameter.type != "token" or modifier not in ("in", "not-in", "above", "below"):
         return Criterion(parameter, modifier, values)
     codes = tuple(code for value in values for code in _codes(parameter, modifier, value, around))
-    if len(codes) > _MOST_WORDS:
+    if len(codes) > MOST_WORDS:
         raise _too_many(f"{parameter.code}:{modifier}")
     found = Criterion(parameter, "", codes)
     return Not(found) if modifier == "not-in" else found
@@ -183,14 +187,14 @@ def _hierarchy(name: str, modifier: str, value: str, terminology: Terminology) -
     if held is None or concept is None:
         raise bad(name, f"{name}={value}: a code is asked with its system, which is known here.")
     found = held.ancestors(code) if modifier == "above" else held.descendants(code)
-    codes = list(dict.fromkeys((code, concept.code, *islice(found, _MOST_WORDS))))
-    if len(codes) > _MOST_WORDS:
+    codes = list(dict.fromkeys((code, concept.code, *islice(found, MOST_WORDS))))
+    if len(codes) > MOST_WORDS:
         raise _too_many(name)
     return [token(system, each) for each in codes]
 
 
 def _too_many(name: str) -> FhirError:
-    text = f"{name} means more than {_MOST_WORDS} codes: ask for codes that mean fewer."
+    text = f"{name} means more than {MOST_WORDS} codes: ask for codes that mean fewer."
     return too_much(name, text)
 
 
@@ -204,8 +208,8 @@ def _chain(types: tuple[str, ...], name: tuple[str, str], value: str, around: Ar
     head, rest = name
     parameter, modifier = named(types, head)
     whole = f"{head}.{rest}"
-    if rest.count(".") >= _DEEPEST:
-        raise bad(whole, f"A chain has at most {_DEEPEST} links.")
+    if rest.count(".") >= DEEPEST:
+        raise too_much(whole, f"A chain has at most {DEEPEST} links.")
     _must_refer(parameter, whole)
     if modifier and modifier not in parameter.targets:
         raise bad(
@@ -225,17 +229,17 @@ def _chain(types: tuple[str, ...], name: tuple[str, str], value: str, around: Ar
             chained = Named if is_canonical(parameter) else Chained
             if chained is Chained or "url" in parameters(target):
                 links.append(chained(parameter, target, inner))
-            _check_links(whole, links)
+            check_links(whole, links)
     if not links:
         raise problem or bad(whole, f"{head} refers to nothing that can be chained.")
     return links[0] if len(links) == 1 else Either(tuple(links))
 
 
-def _check_links(name: str, links: Sequence[Condition]) -> None:
-    """Raise FhirError 400 where a chain, by way of all the types it may lead to, is too wide."""
-    if sum(_links(each) for each in links) > _MOST_LINKS:
+def check_links(name: str, links: Sequence[Condition]) -> None:
+    """Raise FhirError 422 where chains, by way of all the types they may lead to, are too wide."""
+    if sum(_links(each) for each in links) > MOST_LINKS:
         text = (
-            f"{name} leads to more than {_MOST_LINKS} types: name them, as in subject:Patient.name."
+            f"{name} leads to more than {MOST_LINKS} types: name them, as in subject:Patient.name."
         )
         raise too_much(name, text)
 
@@ -243,7 +247,9 @@ def _check_links(name: str, links: Sequence[Condition]) -> None:
 def _links(found: Condition) -> int:
     if isinstance(found, Chained | Reverse | Named | Naming):
         return 1 + _links(found.inner)
-    return sum(map(_links, found.parts)) if isinstance(found, Either) else 0
+    if isinstance(found, Not):
+        return _links(found.part)
+    return sum(map(_links, found.parts)) if isinstance(found, Either | All) else 0
 
 
 def _must_refer(parameter: Parameter, name: str) -> None:
@@ -265,8 +271,8 @@ def _reverse(types: tuple[str, ...], name: str, value: str, around: Around) -> C
     if len(parts) != 4 or parts[1] not in definitions.resource_types():  # noqa: PLR2004
         raise bad(name, f"{name} is not of the form _has:Type:reference:parameter.")
     _, source, reference, rest = parts
-    if name.count("_has:") > _DEEPEST:
-        raise bad(name, f"A chain has at most {_DEEPEST} links.")
+    if name.count("_has:") > DEEPEST:
+        raise too_much(name, f"A chain has at most {DEEPEST} links.")
     parameter, modifier = named((source,), reference)
     _must_refer(parameter, name)
     if modifier or not set(types) & set(parameter.targets):

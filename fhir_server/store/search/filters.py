@@ -19,14 +19,18 @@ from fhir_server.store.search.query import (
     Not,
     Reverse,
 )
-from fhir_server.store.search.refusal import bad
+from fhir_server.store.search.refusal import bad, too_much
 from fhir_server.store.search.texts import escape
 
 _TOKEN = re.compile(
     r'\s*(?:(?P<string>"(?:[^"\\]|\\.)*")|(?P<sign>[()\[\]])|(?P<word>[^\s()\[\]"]+))'
 )
-_LONGEST = 8000
-_DEEPEST = 20
+LONGEST = 8000
+"""Most characters of an expression."""
+DEEPEST = 20
+"""Most parentheses, and `not`s, inside one another."""
+MOST = 200
+"""Most comparisons of an expression: each is a condition of its own."""
 _PREFIXES = frozenset({"gt", "lt", "ge", "le", "sa", "eb", "ap"})
 _BY_MODIFIER = {"in": "in", "ni": "not-in", "ss": "above", "sb": "below"}
 _OF_STRINGS = {"co": "contains", "sw": "", "ew": "ends", "eq": "equals"}
@@ -40,7 +44,7 @@ class _Reader:
         self.text = text
         self.around = around
         self.tokens = _tokens(text)
-        self.at = 0
+        self.at = self.compared = 0
 
     def peek(self) -> str:
         return self.tokens[self.at] if self.at < len(self.tokens) else ""
@@ -54,7 +58,7 @@ class _Reader:
 
 
 def read(types: tuple[str, ...], text: str, around: Around) -> Condition:
-    """Read an expression; raises FhirError 400 that says what is wrong with it."""
+    """Read an expression; raises FhirError 400 that says what is wrong with it, 422 for too much."""
     reader = _Reader(types, text, around)
     found = _either(reader, 0)
     if reader.peek():
@@ -79,8 +83,8 @@ def _every(reader: _Reader, depth: int) -> Condition:
 
 
 def _one(reader: _Reader, depth: int) -> Condition:
-    if depth > _DEEPEST:
-        raise _refused(reader.text, "it is nested too deeply")
+    if depth > DEEPEST:
+        raise too_much("_filter", f"_filter is nested at most {DEEPEST} deep.")
     first = reader.take()
     if first == "not":
         part = _one(reader, depth + 1)
@@ -96,6 +100,9 @@ def _one(reader: _Reader, depth: int) -> Condition:
 def _comparison(reader: _Reader, path: str) -> Condition:
     if reader.peek() == "[":
         raise _refused(reader.text, "filters in brackets are not supported")
+    reader.compared += 1
+    if reader.compared > MOST:
+        raise too_much("_filter", f"_filter has at most {MOST} comparisons.")
     operator, value = reader.take(), reader.take()
     types, around = reader.types, reader.around
     if value.startswith('"'):
@@ -158,8 +165,8 @@ def _criterion(found: Criterion, operator: str, value: str) -> Criterion:
 
 
 def _tokens(text: str) -> list[str]:
-    if len(text) > _LONGEST:
-        raise _refused(text[:40], f"it is longer than {_LONGEST} characters")
+    if len(text) > LONGEST:
+        raise too_much("_filter", f"_filter has at most {LONGEST} characters.")
     found, at, stripped = [], 0, text.rstrip()
     while at < len(stripped):
         match = _TOKEN.match(stripped, at)

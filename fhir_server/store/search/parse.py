@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from fhir_server.store.search import filters
-from fhir_server.store.search.criteria import OWN, Around, condition, known
+from fhir_server.store.search.criteria import OWN, Around, check_links, condition, known
 from fhir_server.store.search.query import PAGE, Condition, Criterion, Ids, Query
 from fhir_server.store.search.refusal import bad, too_much
 from fhir_server.store.search.results import LARGEST_PAGE, RESULT_PARAMETERS, is_result, result
@@ -22,14 +22,14 @@ __all__ = [
 ]  # fmt: skip
 
 
-_MOST_PAIRS = 100
+MOST_PAIRS = 100
 _HALF = re.compile("[\ud800-\udfff]")
 
 
 def parse(
     resource_type: str, pairs: str | Iterable[tuple[str, str]], around: Around | None = None
 ) -> Query:
-    """Read the pairs of a query string; raises FhirError 400 for anything that is not served.
+    """Read the pairs of a query string; FhirError 400 for anything that is not served, 422 for too much.
 
     Without a resource type the search is of every type, or of those that `_type` names. Where
     handling is lenient, unknown parameters are left out, and named in `Query.ignored`.
@@ -50,13 +50,14 @@ def parse(
             result(types, name, value, fields)
         else:
             _criterion(types, (name, value), around, fields, criteria)
+    check_links("url", criteria)
     return Query(resource_type, tuple(criteria), ignored=tuple(ignored), **fields)
 
 
 def _check(pairs: list[tuple[str, str]]) -> None:
-    """Raise FhirError 400 for more pairs than are answered, and for what is no text."""
-    if len(pairs) > _MOST_PAIRS:
-        raise too_much("url", f"A query has at most {_MOST_PAIRS} parameters.")
+    """Raise FhirError 422 for more pairs than are answered, 400 for what is no text."""
+    if len(pairs) > MOST_PAIRS:
+        raise too_much("url", f"A query has at most {MOST_PAIRS} parameters.")
     for name, value in pairs:
         if not (name.isascii() and value.isascii()) and _HALF.search(name + value):
             raise bad("url", "A query is Unicode text; half a surrogate pair is none.")

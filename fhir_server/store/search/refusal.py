@@ -1,4 +1,4 @@
-"""How a search is refused: a 400 that names the parameter and what would be right."""
+"""How a search is refused: a 400 that names the parameter and what would be right, or a 422: too costly."""
 
 import difflib
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ def bad(name: str, diagnostics: str) -> FhirError:
 
 def too_much(name: str, diagnostics: str) -> FhirError:
     """Return the refusal of a query that asks for more than is answered at once."""
-    return FhirError(400, [error("too-costly", diagnostics, f"http.{name}", "search")])
+    return FhirError(422, [error("too-costly", diagnostics, f"http.{name}", "search")])
 
 
 def unknown(where: str, code: str, known: Iterable[str]) -> str:
