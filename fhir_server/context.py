@@ -17,7 +17,8 @@ from fhir_server.store.concepts.releases import Systems
 from fhir_server.store.connection import Database, reading
 from fhir_server.store.metrics import Metrics
 from fhir_server.store.packages import Held, generation
-from fhir_server.store.seen import Seen, whole
+from fhir_server.store.seen import Seen, used, whole
+from fhir_server.store.uses import Use
 from fhir_server.store.view import view
 from mappings.hl7v2 import Engine, MappingContext, own
 from outcome_engine.parameter_files.parameter_file import NONE, Parameters
@@ -197,6 +198,18 @@ class Context:
         if principal.is_narrowed:
             database = Seen(database, view(sorted(principal.hospitals)))
         return replace(self, principal=principal, database=database)
+
+    def used_for(self, use: Use) -> "Context":
+        """Return this context with the database as the registry reads it for a use.
+
+        A hospital's, and that of a session about one child, stay as they are: whoever asks treats the child.
+        That somebody is the first to object is seen within the second that recording it takes.
+        """
+        database = self.database
+        treats = self.principal.is_narrowed or self.principal.patient is not None
+        if treats or not database.objections.is_any(database.read):
+            return self
+        return replace(self, database=used(database, use))
 
     @contextmanager
     def underway(self) -> Iterator[None]:

@@ -59,12 +59,13 @@ class How(NamedTuple):
     """How entries are meant: stored once, as a signature of the server's own, told by a source.
 
     With `once`, a first entry that finds what it would create makes a plan that writes nothing. With
-    `signing`, what is signed may change.
+    `signing`, what is signed may change. objections: the state of those by which it was computed.
     """
 
     once: bool = False
     signing: bool = False
     source: Source | None = None
+    objections: int | None = None
 
 
 @dataclass(slots=True)

@@ -16,6 +16,7 @@ from fhir_server.store import (
     inbox,
     jobs,
     links,
+    objections,
     outcomes,
     renewal,
     tombstone,
@@ -269,6 +270,7 @@ def _erase(connection: Connection, theirs: _Versions) -> None:
     applied.forget(connection, places)
     custody.forget(connection, places)
     links.forget(connection, places)
+    objections.forget(connection, places)
     outcomes.forget(connection, [id for kind, id in theirs if kind == "Patient"])
 
 

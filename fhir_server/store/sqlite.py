@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote
 
+from fhir_server.store import objections
 from fhir_server.store.apart import ProcessWriter
 from fhir_server.store.connection import AT_PLACE, Connection, Row, Rows, portions
 from fhir_server.store.group import Done, Job, prepare, run
@@ -49,6 +50,7 @@ class SqliteDatabase:
             migrate(f"sqlite:///{path}")
             _prepare(path)
         self.index = Watch()
+        self.objections = objections.Watch()
         self._path = path
         self.listeners: list[Callable[[], None]] = []
         self._opened: list[sqlite3.Connection] = []

@@ -28,6 +28,7 @@ from fhir_server.store.tables.jobs import (
     SubscriptionEvent,
 )
 from fhir_server.store.tables.links import SurveyLink
+from fhir_server.store.tables.objections import Objection, ObjectionState
 from fhir_server.store.tables.outcomes import KeptOutcome, OutcomeCursor
 from fhir_server.store.tables.resources import (
     Audit,
@@ -70,6 +71,8 @@ __all__ = (
     "InboxMessage",
     "Job",
     "KeptOutcome",
+    "Objection",
+    "ObjectionState",
     "OutcomeCursor",
     "PackageResource",
     "SearchDate",
@@ -104,7 +107,7 @@ COLUMNS = {
             "resource", "content", "search_date", "search_number", "search_string",
             "search_reference", "search_identifier", "audit", "concept", "concept_name",
             "concept_edge", "concept_member", "concept_replacement", "concept_image",
-            "concept_load", "custody", "site",
+            "concept_load", "custody", "site", "objection",
         )
     },
 }  # fmt: skip
