@@ -92,6 +92,13 @@ class Settings(BaseSettings):
         default=None,
         description="TOML file that says where and how the survey sender sends: see docs/surveys.md.",
     )
+    opt_outs: Path | None = Field(
+        default=None,
+        description=(
+            "TOML file that says what a national data opt-out is an objection to here: see "
+            "docs/consent.md. Without it no list of opt-outs is gone by."
+        ),
+    )
     quality_of_life: Path | None = Field(
         default=None,
         description=(
