@@ -8,14 +8,17 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import NamedTuple
 
 import questionnaires
 from fhir_server.settings import Settings
+from fhir_server.store import suppression
 from fhir_server.store.audit import Trail
 from fhir_server.store.concepts.releases import Systems
 from fhir_server.store.connection import Database, reading
 from fhir_server.store.metrics import Metrics
+from fhir_server.store.objections import Watch
 from fhir_server.store.packages import Held, generation
 from fhir_server.store.seen import Seen, used, whole
 from fhir_server.store.uses import Use
@@ -158,6 +161,8 @@ class Context:
     """Held by the one validation that is done in a thread."""
     waiting: asyncio.Event = field(default_factory=asyncio.Event)
     """Set where an asynchronous job waits to be worked off, or removed."""
+    suppressions: Watch = field(default_factory=partial(Watch, suppression.is_any))
+    """Whether anybody was erased who may not come back."""
     metrics: Metrics = field(default_factory=Metrics)
     """What this process has counted since it started."""
     _began: list[datetime] = field(default_factory=list)

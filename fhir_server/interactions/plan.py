@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from fhir_server.access.scopes import InsufficientScopeError
 from fhir_server.context import Context, instant, microseconds
-from fhir_server.interactions import conformance, signed, subscriptions
+from fhir_server.interactions import conformance, erased, signed, subscriptions
 from fhir_server.interactions.cases import known_cases
 from fhir_server.interactions.duplicates import suspected
 from fhir_server.interactions.entries import Entry, Patch
@@ -140,6 +140,7 @@ def add(context: Context, made: Plan, target: Target) -> list[Issue]:
         _delete(made, target)
     elif target.writes and not _is_kept(made, target):
         resource, refers, issues = _resource(context, target, made)
+        issues = [*issues, *erased.refused(context, resource)]
         _refuse_change(context, made, target, resource)
         if not any(issue.is_error for issue in issues):
             _add(made, target, resource, refers)

@@ -44,12 +44,13 @@ class Denied(NamedTuple):
 
 
 class Watch:
-    """Whether anybody objects to anything: what a process has read of it.
+    """Whether anybody objects to anything, or is on another list: what a process has read of it.
 
     Once somebody does, it is asked no more: what is then read is filtered by the database itself.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, look: Callable[[Read], bool] | None = None) -> None:
+        self._look = look or is_any
         self._read_at = float("-inf")
         self._found = False
 
@@ -63,7 +64,7 @@ class Watch:
         """Tell whether anybody objects."""
         if not self._found:
             self._read_at = time.monotonic()
-            self._found = is_any(read)
+            self._found = self._look(read)
         return self._found
 
     def is_first(self, read: Read) -> bool:

@@ -19,6 +19,7 @@ from fhir_server.store import (
     objections,
     outcomes,
     renewal,
+    suppression,
     tombstone,
 )
 from fhir_server.store.batch import carry_out
@@ -48,7 +49,8 @@ class Purge:
     """Whom to purge, and what is written of it.
 
     moment in microseconds and as a FHIR instant; salt: the secret of the tombstone's hashes;
-    membership: the reference parameters by which each type belongs to a Patient.
+    membership: the reference parameters by which each type belongs to a Patient; suppression: the key by
+    which the child's identifiers are put on the suppression list, None: they are not.
     """
 
     patient: str
@@ -59,6 +61,7 @@ class Purge:
     salt: str
     membership: Mapping[str, tuple[str, ...]]
     carries: Carries
+    suppression: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +118,8 @@ def purge(connection: Connection, asked: Purge) -> Purged:
         tombstone.next_id(connection), asked.moment, asked.principal, asked.reason, counts
     )
     tombstone.bury(connection, stone, asked.salt, theirs)
+    if asked.suppression is not None:
+        suppression.suppress(connection, asked.suppression, stone.id, child.identifiers)
     key = chain.blinded(chain.salt(connection.read), "Patient", asked.patient)
     connection.insert(
         {"audit": [(asked.moment, asked.principal, "purge", "Patient", key, None, None)]}

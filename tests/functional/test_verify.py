@@ -238,6 +238,7 @@ def test_every_table_is_one_that_verify_or_a_purge_knows() -> None:
         "dead_letter",
         "outcome_cursor",
         "objection_state",
+        "suppressed",
         "audit_link",
         "audit_seal",
         "audit_salt",

@@ -37,6 +37,7 @@ from fhir_server.store.tables.resources import (
     Tombstone,
     TombstonePlace,
 )
+from fhir_server.store.tables.suppression import Suppressed
 from fhir_server.store.tables.terminology import (
     ClosureConcept,
     CodeSystemFile,
@@ -86,6 +87,7 @@ __all__ = (
     "StoredResource",
     "SubscriptionCursor",
     "SubscriptionEvent",
+    "Suppressed",
     "SurveyLink",
     "Tombstone",
     "TombstonePlace",
