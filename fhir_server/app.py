@@ -33,6 +33,7 @@ from fhir_server.operations.lanes import Lanes
 from fhir_server.operations.notify import notifying
 from fhir_server.operations.outcomes_follow import following
 from fhir_server.operations.outcomes_process import Finder, InThread
+from fhir_server.operations.outcomes_remade import remake
 from fhir_server.operations.receive import finish
 from fhir_server.operations.reception import Reception
 from fhir_server.operations.working import work_off
@@ -238,7 +239,7 @@ async def running(
         if settings.subscriptions:
             await doors.enter_async_context(notifying(made))
         if settings.outcomes:
-            await doors.enter_async_context(following(made, finder or InThread(made)))
+            await doors.enter_async_context(following(made, finder or InThread(made), remake))
         try:
             yield made.base_url, tuple(listening), server
         finally:

@@ -8,19 +8,22 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 import questionnaires
 from fhir_server.settings import Settings
+from fhir_server.store import suppression
 from fhir_server.store.audit import Trail
 from fhir_server.store.audit_row import NOBODY, Agent
 from fhir_server.store.concepts.releases import Systems
 from fhir_server.store.connection import Database, reading
 from fhir_server.store.metrics import Metrics
+from fhir_server.store.objections import Watch
 from fhir_server.store.packages import Held, generation
-from fhir_server.store.seen import Seen, whole
+from fhir_server.store.seen import Seen, used, whole
 from fhir_server.store.told import now as told_now
+from fhir_server.store.uses import Use
 from fhir_server.store.view import view
 from mappings.hl7v2 import Engine, MappingContext, own
 from outcome_engine.parameter_files.parameter_file import NONE, Parameters
@@ -178,6 +181,8 @@ class Context:
     """Held by the one validation that is done in a thread."""
     waiting: asyncio.Event = field(default_factory=asyncio.Event)
     """Set where an asynchronous job waits to be worked off, or removed."""
+    suppressions: Watch = field(default_factory=partial(Watch, suppression.is_any))
+    """Whether anybody was erased who may not come back."""
     metrics: Metrics = field(default_factory=Metrics)
     """What this process has counted since it started."""
     _began: list[datetime] = field(default_factory=list)
@@ -227,6 +232,18 @@ class Context:
     def steady(self) -> "Context":
         """Return this context with the parameters of this moment, for what must be by one set of them."""
         return replace(self, parameters=self.parameters.now())
+
+    def used_for(self, use: Use) -> "Context":
+        """Return this context with the database as the registry reads it for a use.
+
+        A hospital's, and that of a session about one child, stay as they are: whoever asks treats the child.
+        That somebody is the first to object is seen within the second that recording it takes.
+        """
+        database = self.database
+        treats = self.principal.is_narrowed or self.principal.patient is not None
+        if treats or not database.objections.is_any(database.read):
+            return self
+        return replace(self, database=used(database, use))
 
     @contextmanager
     def underway(self) -> Iterator[None]:

@@ -110,6 +110,21 @@ class Settings(BaseSettings):
         default=None,
         description="TOML file that says where and how the survey sender sends: see docs/surveys.md.",
     )
+    suppression_key: Path | None = Field(
+        default=None,
+        description=(
+            "File of the key by which children who were erased are known again: see docs/consent.md. By "
+            "default `<database file>.suppression.key`, with PostgreSQL `csor.suppression.key`; made by "
+            "the first erasure."
+        ),
+    )
+    opt_outs: Path | None = Field(
+        default=None,
+        description=(
+            "TOML file that says what a national data opt-out is an objection to here: see "
+            "docs/consent.md. Without it no list of opt-outs is gone by."
+        ),
+    )
     quality_of_life: Path | None = Field(
         default=None,
         description=(

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from fhir_server.access.scopes import InsufficientScopeError
 from fhir_server.context import Context, instant, microseconds
-from fhir_server.interactions import conformance, signed, subscriptions
+from fhir_server.interactions import conformance, erased, signed, subscriptions
 from fhir_server.interactions.cases import known_cases
 from fhir_server.interactions.duplicates import suspected
 from fhir_server.interactions.entries import Entry, Patch
@@ -59,12 +59,13 @@ class How(NamedTuple):
     """How entries are meant: stored once, as a signature of the server's own, told by a source.
 
     With `once`, a first entry that finds what it would create makes a plan that writes nothing. With
-    `signing`, what is signed may change.
+    `signing`, what is signed may change. objections: the state of those by which it was computed.
     """
 
     once: bool = False
     signing: bool = False
     source: Source | None = None
+    objections: int | None = None
 
 
 @dataclass(slots=True)
@@ -139,6 +140,7 @@ def add(context: Context, made: Plan, target: Target) -> list[Issue]:
         _delete(made, target)
     elif target.writes and not _is_kept(made, target):
         resource, refers, issues = _resource(context, target, made)
+        issues = [*issues, *erased.refused(context, resource)]
         _refuse_change(context, made, target, resource)
         if not any(issue.is_error for issue in issues):
             _add(made, target, resource, refers)

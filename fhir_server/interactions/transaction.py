@@ -29,6 +29,7 @@ from fhir_server.store.index import Named
 from fhir_server.store.jobs import Progress
 from fhir_server.store.told import recorded as recorded_with_it
 from fhir_server.store.told import telling
+from fhir_server.store.uses import READING
 from fhir_server.store.write import Commit, ConflictError, MissingError, ReferredError, RefusedError
 from r4.issue import FhirError, Issue, error, operation_outcome
 from r4.json import Resource, decode
@@ -55,6 +56,7 @@ async def transaction(  # noqa: PLR0913 - each says something else of how it is 
     settlement: Settlement | None = None,
     source: Source | None = None,
     asked: bool = False,
+    objections: int | None = None,
 ) -> Resource:
     """Store every entry of a Bundle or none, and return the transaction-response.
 
@@ -64,7 +66,9 @@ async def transaction(  # noqa: PLR0913 - each says something else of how it is 
     With `signing`, which is for the server's own signatures and corrections alone, what is signed may
     change, and what is created has the id that its resource says. GET entries are answered after the
     writes, and one that fails has its refusal as its answer.
-    With `asked`, by a caller, each entry must be admitted as a request of its own.
+    With `asked`, by a caller, each entry must be admitted as a request of its own. objections: how things
+    stood with them (`store.objections.changes`) when what is stored was computed; raises ObjectedError,
+    and stores nothing, where that has changed.
     Raises FhirError 400, 403, 409, 412, 413 or 422 with the issues of all entries, and
     SettledError where the message has been processed already.
     """
@@ -76,7 +80,7 @@ async def transaction(  # noqa: PLR0913 - each says something else of how it is 
     if signing:
         listed = [_under_its_id(entry) for entry in listed]
     writing = [entry for entry in listed if entry.method != "GET"]
-    stored = await execute(context, writing, settlement, how=How(once, signing, source))
+    stored = await execute(context, writing, settlement, how=How(once, signing, source, objections))
     if len(stored) < len(writing):
         listed = listed[: len(stored)]
     outcomes = iter(stored)
@@ -196,7 +200,10 @@ async def _execute(
         progress = recorded(made.outcomes) if recorded else None
         claims = any(guard.whole for guard in made.guards)
         if made.writes or claims or settlement is not None or progress is not None:
-            asked = Commit(made.writes, made.guards, settlement, progress, context.agent, told)
+            asked = Commit(
+                made.writes, made.guards, settlement, progress, context.agent, told,
+                objections=how.objections,
+            )  # fmt: skip
             try:
                 await commit(context.database, asked)
             except MissingError as refusal:
@@ -246,10 +253,11 @@ async def _got(context: Context, entry: Entry) -> tuple[Resource, FhirError | No
 
     async def answer() -> Resource:
         permitted.admitted(context, entry)
+        looking = context.used_for(READING)
         if entry.id is not None:
-            body = read(context, entry.type, entry.id).body
+            body = read(looking, entry.type, entry.id).body
         else:
-            body = search(context, entry.type, _pairs(entry))
+            body = search(looking, entry.type, _pairs(entry))
         return {"resource": decode(body), "response": {"status": "200 OK"}}
 
     return await _alone(context, entry, answer)

@@ -6,6 +6,7 @@ http://hl7.org/fhir/uv/deqm/OperationDefinition/care-gaps
 
 import asyncio
 from dataclasses import replace
+from functools import partial
 
 import outcome_engine
 from fhir_server.context import Context
@@ -15,6 +16,7 @@ from fhir_server.operations.evaluation_asked import NAMES as EVALUATION
 from fhir_server.operations.evaluation_asked import Asked, asked, refused
 from fhir_server.operations.evaluation_outcomes import evaluated
 from fhir_server.operations.evaluation_reports import of_children, outcome
+from fhir_server.operations.objections import undisturbed
 from fhir_server.operations.parameters import Input, Kinds, missing
 from r4.json import Resource
 
@@ -35,6 +37,10 @@ async def care_gaps(context: Context, given: Input) -> Resource:
     context = context.steady()
     statuses = _statuses(given)
     wanted: Asked = replace(asked(context, given), type="care-gaps")
+    return await undisturbed(context, partial(_care_gaps, context, wanted, statuses))
+
+
+async def _care_gaps(context: Context, wanted: Asked, statuses: frozenset[str]) -> Resource:
     found = await evaluated(context, wanted)
     reports = {
         (each["measure"], each["subject"]["reference"]): each

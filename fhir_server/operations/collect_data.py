@@ -5,6 +5,7 @@ http://hl7.org/fhir/uv/deqm/OperationDefinition/collect-data
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 
 import outcome_engine
 from fhir_server.context import Context, instant
@@ -12,9 +13,12 @@ from fhir_server.operations.evaluation_asked import NAMES as EVALUATION
 from fhir_server.operations.evaluation_asked import Asked, asked
 from fhir_server.operations.evaluation_outcomes import concerned
 from fhir_server.operations.evaluation_reports import REGISTRY
+from fhir_server.operations.objections import undisturbed
 from fhir_server.operations.parameters import Input, Kinds
 from fhir_server.operations.past import settled
 from fhir_server.store import read as store
+from fhir_server.store.seen import used
+from fhir_server.store.uses import EXTRACTING
 from r4.json import Resource, decode
 
 NAMES: Kinds = {name: kind for name, kind in EVALUATION.items() if name != "reportType"}
@@ -28,6 +32,11 @@ async def collect_data(context: Context, given: Input) -> Resource:
     and the hospitals that the cases name. Raises FhirError as `$evaluate` does.
     """
     wanted = replace(asked(context, given), type="individual")
+    return await undisturbed(context, partial(_collected, context, wanted))
+
+
+async def _collected(context: Context, wanted: Asked) -> Resource:
+    context = replace(context, database=used(context.database, EXTRACTING))
     moment = wanted.at or await settled(context)
     found: dict[str, tuple[list[str], dict[str, Resource]]] = {}
     for measure in wanted.measures:

@@ -6,6 +6,8 @@ from urllib.parse import quote
 
 from fhir_server.context import Context
 from fhir_server.interactions.targets import find, standing
+from fhir_server.store import objections
+from fhir_server.store.objections import HEALTH_RECORD, NATIONAL_DATA
 from fhir_server.store.read import Stored
 from fhir_server.store.search.texts import escape
 from mappings.hes.bundle import PERSON
@@ -17,10 +19,12 @@ from terminology.systems import NHS_NUMBER
 class Link(NamedTuple):
     """What a death links to: one Patient that stands, none or several, or one that is not the same child.
 
+    objected: it is one, and somebody objects to linking the child.
+
     element: of a contradiction, the element of the Patient that differs.
     """
 
-    kind: Literal["linked", "unlinked", "ambiguous", "contradicting"]
+    kind: Literal["linked", "unlinked", "ambiguous", "contradicting", "objected"]
     patient: Stored | None = None
     element: str = ""
 
@@ -36,6 +40,9 @@ def link(context: Context, death: Death, persons: Sequence[str]) -> Link:
     if len(patients) > 1:
         return Link("ambiguous")
     element = _contradicted(patients[0], found, death)
+    read = context.database.read
+    if not element and objections.objects(read, patients[0].id, (NATIONAL_DATA, HEALTH_RECORD)):
+        return Link("objected", patients[0])
     return Link("contradicting" if element else "linked", patients[0], element)
 
 

@@ -183,7 +183,8 @@ async def _reconciled(context: Context, job: Job, staging: Staging, state: _Stat
         await asynchronous.make_durable(file)
     return {
         "persons": {
-            name: links[name] for name in ("linked", "unlinked", "ambiguous", "contradicting")
+            name: links[name]
+            for name in ("linked", "unlinked", "ambiguous", "contradicting", "objected")
         },
         "deaths": {
             "inBoth": days["same"] - state.given, "onsOnly": state.given,
@@ -211,7 +212,7 @@ def _issues(
     for death, persons in every(staging):
         found = link(context, death, persons)
         links[found.kind] += 1
-        if found.patient is not None and found.kind == "linked":
+        if found.patient is not None and found.kind in ("linked", "objected"):
             linked.add(found.patient.id)
         for kind, issue in _compared(found, death, f"{name}, line {death.number}"):
             days[kind] += 1
@@ -229,7 +230,7 @@ def _compared(found: Link, death: Death, line: str) -> Iterator[tuple[str, Issue
     if found.kind == "ambiguous":
         text = f"{line}: several records have its number or key. Are they one child's? Merge them (A40)."
         yield "ambiguous", error("multiple-matches", text, "Patient.identifier")
-    if found.patient is None:
+    if found.patient is None or found.kind == "objected":
         return
     place = f"Patient/{found.patient.id}"
     if found.kind == "contradicting":

@@ -7,6 +7,7 @@ https://hl7.org/fhir/R4/operation-measure-evaluate-measure.html
 """
 
 import asyncio
+from functools import partial
 
 from fhir_server.context import Context
 from fhir_server.operations.evaluation_asked import Asked, asked, refused
@@ -20,6 +21,7 @@ from fhir_server.operations.evaluation_reports import (
     place_of,
     summaries,
 )
+from fhir_server.operations.objections import undisturbed
 from fhir_server.operations.parameters import Input
 from outcome_engine.reports.table import TABLES, rows
 from r4.issue import FhirError, error
@@ -35,6 +37,10 @@ async def evaluate(context: Context, given: Input, *, keep: bool) -> Resource:
     context = context.steady()
     wanted = asked(context, given)
     keep = keep and wanted.at is None
+    return await undisturbed(context, partial(_evaluated, context, wanted, keep=keep))
+
+
+async def _evaluated(context: Context, wanted: Asked, *, keep: bool) -> Resource:
     found = await evaluated(context, wanted)
     listed = [
         {"name": "return", "resource": bundle}
@@ -58,7 +64,11 @@ async def table(context: Context, given: Input, media_type: str) -> bytes:
             "A table is of summaries: it names no child. Ask for FHIR, or for reportType summary."
         )
         raise refused("not-supported", text, "reportType")
-    reports = await summaries(context, await evaluated(context, wanted))
+
+    async def work() -> list[Resource]:
+        return await summaries(context, await evaluated(context, wanted))
+
+    reports = await undisturbed(context, work)
     return await asyncio.to_thread(TABLES[media_type], list(rows(reports)))
 
 
@@ -68,9 +78,13 @@ async def evaluate_measure(context: Context, given: Input, *, keep: bool) -> Res
     wanted = asked(context, given)
     keep = keep and wanted.at is None
     _refuse_many(wanted, keep=keep)
+    return await undisturbed(context, partial(_measured, context, wanted, keep=keep))
+
+
+async def _measured(context: Context, wanted: Asked, *, keep: bool) -> Resource:
     found = await evaluated(context, wanted)
     if wanted.type == "subject-list":
-        own = await kept(context, await of_children(context, found))
+        own = await kept(context, await of_children(context, found), found.objections)
         places = {(r["measure"], r["subject"]["reference"]): place_of(context, r) for r in own}
         reports = await lists(context, found, places)
     elif wanted.type == "individual":
@@ -80,7 +94,7 @@ async def evaluate_measure(context: Context, given: Input, *, keep: bool) -> Res
     if not reports:
         text = f"{(wanted.subjects or ('',))[0]} has no case of this measure in the period."
         raise FhirError(404, [error("not-found", text)])
-    return (await kept(context, reports))[0] if keep else reports[0]
+    return (await kept(context, reports, found.objections))[0] if keep else reports[0]
 
 
 def _refuse_many(wanted: Asked, *, keep: bool) -> None:

@@ -6,6 +6,7 @@ https://hl7.org/fhir/R4/async.html
 
 from dataclasses import asdict
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from fhir_server.context import Context, instant
@@ -13,6 +14,7 @@ from fhir_server.operations import asynchronous
 from fhir_server.operations.evaluation_asked import Asked, asked
 from fhir_server.operations.evaluation_outcomes import Evaluated, evaluated
 from fhir_server.operations.evaluation_reports import bundles, outcome
+from fhir_server.operations.objections import undisturbed
 from fhir_server.operations.parameters import Input
 from fhir_server.operations.past import settled
 from fhir_server.store import jobs
@@ -43,6 +45,12 @@ async def write_evaluation(context: Context, job: Job) -> None:
     Raises GoneError where the job is cancelled meanwhile, and FhirError as `$evaluate` does.
     """
     context = context.steady()
+    manifest = await undisturbed(context, partial(_written, context, job))
+    await asynchronous.complete(context, job.id, manifest)
+
+
+async def _written(context: Context, job: Job) -> Resource:
+    """Write the files of an evaluation, and return the manifest that names them."""
     request = decode(job.request)
     wanted = _asked(request)
 
@@ -69,7 +77,7 @@ async def write_evaluation(context: Context, job: Job) -> None:
             file.write(encode(left_out) + b"\n")
             await asynchronous.make_durable(file)
         error.append(_file(context, job, "OperationOutcome", LEFT_OUT, 1))
-    manifest = {
+    return {
         "transactionTime": instant(found.moment),
         "request": request["url"],
         "requiresAccessToken": context.settings.clients is not None,
@@ -77,7 +85,6 @@ async def write_evaluation(context: Context, job: Job) -> None:
         "deleted": [],
         "error": error,
     }
-    await asynchronous.complete(context, job.id, manifest)
 
 
 def _assessed(found: Evaluated) -> int:

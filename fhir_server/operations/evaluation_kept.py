@@ -14,14 +14,18 @@ KEPT_AT_ONCE = 20
 """Reports stored by one transaction; others are served between two."""
 
 
-async def kept(context: Context, reports: Sequence[Resource]) -> list[Resource]:
-    """Store reports, and return them with their ids; not one of a Group that is not stored itself."""
+async def kept(context: Context, reports: Sequence[Resource], objections: int) -> list[Resource]:
+    """Store reports, and return them with their ids; not one of a Group that is not stored itself.
+
+    objections: how things stood with them when what is reported was read; raises ObjectedError where
+    that has changed.
+    """
     found: list[Resource] = []
     size = min(KEPT_AT_ONCE, context.settings.max_entries)
     for start in range(0, len(reports), size):
         some = reports[start : start + size]
         numbered = [_numbered(report) for report in some if is_kept(report)]
-        stored = iter(await _stored(context, numbered))
+        stored = iter(await _stored(context, numbered, objections))
         found += [next(stored) if is_kept(report) else report for report in some]
     return found
 
@@ -31,12 +35,14 @@ def is_kept(report: Resource) -> bool:
     return "reference" in report.get("subject", {"reference": ""})
 
 
-async def _stored(context: Context, numbered: Sequence[Resource]) -> list[Resource]:
+async def _stored(
+    context: Context, numbered: Sequence[Resource], objections: int
+) -> list[Resource]:
     if not numbered:
         return []
     entries = [{"resource": report, "request": _in_place(report)} for report in numbered]
     bundle = {"resourceType": "Bundle", "type": "transaction", "entry": entries}
-    response = await transaction(context, bundle)
+    response = await transaction(context, bundle, objections=objections)
     places = (entry["response"]["location"].split("/")[1] for entry in response["entry"])
     return [
         {"resourceType": "MeasureReport", "id": place, **report}

@@ -9,6 +9,8 @@ from fhir_server.context import Context, instant
 from fhir_server.operations import children, outcomes_kept
 from fhir_server.operations.evaluation_asked import Asked
 from fhir_server.operations.past import settled
+from fhir_server.store import objections
+from fhir_server.store.seen import whole
 from outcome_engine import ChildOutcome, NotAssessable
 from outcome_engine.case_mix.model import CaseMixModel
 from outcome_engine.parameter_files.parameter_file import ParameterFile
@@ -26,7 +28,8 @@ class Evaluated:
 
     moment: the data that were read are those that were stored as of it; everyone: the outcomes of all
     hospitals' children, where a Group is summarised; texts: the Narrative of each
-    child's own report, by measure and Patient, where such reports are made.
+    child's own report, by measure and Patient, where such reports are made; objections: how things
+    stood with them before anything was read (`store.objections.changes`).
     """
 
     asked: Asked
@@ -35,6 +38,7 @@ class Evaluated:
     everyone: dict[str, list[ChildOutcome | NotAssessable]] = field(default_factory=dict)
     resources: dict[str, Resource] = field(default_factory=dict)
     texts: dict[tuple[str, str], Resource] = field(default_factory=dict)
+    objections: int = 0
 
     @property
     def snapshot(self) -> str:
@@ -68,7 +72,8 @@ async def evaluated(context: Context, asked: Asked, told: Told | None = None) ->
 
     told is given the number of children done, after each. Raises FhirError like `assess`.
     """
-    found = Evaluated(asked, asked.at or await settled(context))
+    standing = objections.changes(whole(context.database).read)
+    found = Evaluated(asked, asked.at or await settled(context), objections=standing)
     if asked.type == "summary" and asked.group is not None:
         everyone = replace(asked, subjects=None, group=None, hospital=None)
         beside = Evaluated(everyone, found.moment, found.everyone)

@@ -35,7 +35,7 @@ async def bundles(context: Context, found: Evaluated, *, keep: bool) -> AsyncIte
         yield await _lists(context, found, keep=keep)
     else:
         reports = await summaries(context, found)
-        yield _bundle(context, await kept(context, reports) if keep else reports)
+        yield _bundle(context, await kept(context, reports, found.objections) if keep else reports)
 
 
 def outcome(found: Evaluated) -> Resource | None:
@@ -105,7 +105,7 @@ async def _individual(context: Context, found: Evaluated, *, keep: bool) -> Asyn
     for start in range(0, len(own), KEPT_AT_ONCE):
         some = own[start : start + KEPT_AT_ONCE]
         reports = [report for each in some for report in each]
-        stored = await kept(context, reports) if keep else reports
+        stored = await kept(context, reports, found.objections) if keep else reports
         for _, each in groupby(stored, _child):
             yield _of_one(context, found, list(each))
 
@@ -123,10 +123,10 @@ def _child(report: Resource) -> str:
 
 async def _lists(context: Context, found: Evaluated, *, keep: bool) -> Resource:
     own = await of_children(context, found)
-    own = await kept(context, own) if keep else own
+    own = await kept(context, own, found.objections) if keep else own
     places = {(report["measure"], _child(report)): place_of(context, report) for report in own}
     made = await lists(context, found, places)
-    made = await kept(context, made) if keep else made
+    made = await kept(context, made, found.objections) if keep else made
     entries = [_entry(context, place_of(context, each), each) for each in made]
     entries += [
         _entry(context, place, each) for place, each in zip(places.values(), own, strict=True)

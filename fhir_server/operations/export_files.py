@@ -5,7 +5,7 @@ https://hl7.org/fhir/uv/bulkdata/STU2/export.html#bulk-data-output-file-request
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
 from fhir_server.context import Context
@@ -19,7 +19,9 @@ from fhir_server.store.jobs import Job, Progress
 from fhir_server.store.read import Stored
 from fhir_server.store.search.keys import bounds, place
 from fhir_server.store.search.query import All, Condition, Either, Ids, Query, Updated
+from fhir_server.store.seen import used
 from fhir_server.store.told import Told, telling, tells
+from fhir_server.store.uses import EXTRACTING
 from r4.json import Resource, decode, encode
 
 PAGE = 200
@@ -55,8 +57,9 @@ class _Asked:
 async def write_export(context: Context, job: Job) -> None:
     """Write the files of an export and complete its job; one that was interrupted goes on.
 
-    Raises GoneError where the job is cancelled meanwhile.
+    Raises GoneError where the job is cancelled meanwhile, as it is where somebody comes to object.
     """
+    context = replace(context, database=used(context.database, EXTRACTING))
     asked = _asked(job)
     folder = asynchronous.make_folder(context, job.id)
     state = {"output": [], "deleted": None, **decode(job.state)}

@@ -10,6 +10,7 @@ import logging
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import httpx
 
@@ -24,7 +25,9 @@ from fhir_server.store import subscriptions as cursors
 from fhir_server.store.connection import reading
 from fhir_server.store.failure import place
 from fhir_server.store.read import Stored
+from fhir_server.store.seen import used
 from fhir_server.store.subscriptions import Cursor, DeadLetter, Event
+from fhir_server.store.uses import MEASURING
 from r4.issue import FhirError
 from r4.json import Resource, decode
 
@@ -196,7 +199,7 @@ class Follower:
     def _look(self) -> None:
         if self._subscribed is None:
             return
-        database = self.context.database
+        database = used(self.context.database, MEASURING)
         rids, until = cursors.matches(database, self._subscribed.query, self._looked, self._newest)
         self._found.extend(events_among(self.context, self._subscribed, rids))
         self._looked = until
@@ -218,9 +221,11 @@ class Follower:
     async def _deliver(self, subscribed: Subscribed) -> float:
         """Make one attempt at the next notification, and record what came of it."""
         rids = list(self._found)[: subscribed.most]
-        versions = await reading(
-            self.context.database, lambda: store.by_rid(self.context.database, rids)
-        )
+        versions = await reading(self.context.database, partial(self._versions, rids))
+        if len(versions) < len(rids):  # purged meanwhile, or somebody has come to object
+            left = {each.rid for each in versions}
+            self._found = deque(each for each in self._found if each in left or each not in rids)
+            return _AT_ONCE
         number = self._cursor.events + len(rids)
         standing = replace(self._standing(), events=number)
         failed = await self._send(message(self.context, subscribed, standing, versions))
@@ -232,6 +237,9 @@ class Follower:
         if failed is not None and self._cursor.dead >= self._most_dead():
             return await self._say("error", failed.reason)
         return _AT_ONCE
+
+    def _versions(self, rids: Sequence[int]) -> list[Stored]:
+        return store.by_rid(used(self.context.database, MEASURING), rids)
 
     async def _dealt_with(self, rids: list[int], failed: Failed | None) -> None:
         """Move the cursor behind the events, which are delivered or have become dead letters."""

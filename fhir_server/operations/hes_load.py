@@ -18,8 +18,9 @@ from fhir_server.interactions.targets import find, standing
 from fhir_server.interactions.transaction import execute
 from fhir_server.operations import asynchronous, staged
 from fhir_server.operations.hes_reading import Reading, stage, stays
-from fhir_server.store import jobs
+from fhir_server.store import jobs, objections
 from fhir_server.store.jobs import Job, Progress
+from fhir_server.store.objections import HEALTH_RECORD, NATIONAL_DATA
 from fhir_server.store.read import Stored
 from fhir_server.store.search.texts import escape
 from fhir_server.store.staging import Staging
@@ -36,6 +37,7 @@ _OFTEN = 20
 """Commits of the staging file, and persons who are not linked, after which it is said how far it is."""
 _MOST = 10_000
 """Most procedures of one child that are held against HES."""
+_PERSONS = ("linked", "unlinked", "ambiguous", "objected", "failed")
 _TOLD = 100
 """Most refusals of children's resources that the report quotes."""
 _CODES = of_measures()
@@ -113,10 +115,12 @@ class _Load:
             state = self.state.copy()
             state.after = person
             patients = self._patients(person)
-            state.counts += _what_followed(found, _death(patients))
-            state.counts[("unlinked", "linked", "ambiguous")[min(len(patients), 2)]] += 1
+            is_objected = len(patients) == 1 and self._is_objected(patients[0])
+            state.counts += _what_followed(found, None if is_objected else _death(patients))
+            became = ("unlinked", "linked", "ambiguous")[min(len(patients), 2)]
+            state.counts["objected" if is_objected else became] += 1
             unsaid += 1
-            if len(patients) == 1:
+            if len(patients) == 1 and not is_objected:
                 await self._store(patients[0], found, state)
                 unsaid = 0
                 yield _said(state)
@@ -125,6 +129,11 @@ class _Load:
                 unsaid = 0
                 await jobs.record(self.context.database, self._progress(state))
                 yield _said(state)
+
+    def _is_objected(self, patient: Stored) -> bool:
+        """Tell whether somebody objects to linking a child, or to any use of its record."""
+        read = self.context.database.read
+        return objections.objects(read, patient.id, (NATIONAL_DATA, HEALTH_RECORD))
 
     def _patients(self, person: str) -> list[Stored]:
         """Return the standing records that have a person's identifier."""
@@ -246,7 +255,7 @@ async def _write_refused(context: Context, job: Job, staging: Staging) -> None:
 def _report(context: Context, job: Job, reading: Reading, work: _Load) -> Resource:
     """Return the manifest, with the reconciliation report as its extension."""
     counts = work.state.counts
-    persons = {name: counts[name] for name in ("linked", "unlinked", "ambiguous", "failed")}
+    persons = {name: counts[name] for name in _PERSONS}
     followed = ("spells", "linkedSpells", "continuousSpells", "deathsInHospital",
                 "emergencyReadmissions", "reoperations")  # fmt: skip
     after = ("indexOperations", *(f"{_DEATHS}{within}Days" for within in _WITHIN))

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import hashlib
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -20,6 +20,7 @@ from fhir_server.context import Context, instant, microseconds
 from fhir_server.operations import outcomes_stale
 from fhir_server.operations.outcomes_process import Finder
 from fhir_server.operations.outcomes_rescored import TYPES, Affected, Asked, Rescored, is_any
+from fhir_server.store import objections
 from fhir_server.store import outcomes as store
 from fhir_server.store.failure import place
 from fhir_server.store.outcomes import Cursor, OvertakenError, Refresh
@@ -41,18 +42,24 @@ SLICE = 1000
 UNSAVED = 10_000
 """Rows that concern no child after which a position is saved all the same."""
 _SECOND = 1_000_000
+Remake = Callable[[Context], Awaitable[object]]
 
 
 @contextlib.asynccontextmanager
-async def following(context: Context, finder: Finder) -> AsyncIterator["Following"]:
-    """Keep the outcomes true until left; what is under way then is found again by the next run."""
+async def following(
+    context: Context, finder: Finder, remake: Remake | None = None
+) -> AsyncIterator["Following"]:
+    """Keep the outcomes true until left; what is under way then is found again by the next run.
+
+    remake: makes the summaries anew that count children about whom somebody objects.
+    """
     loop, news = asyncio.get_running_loop(), asyncio.Event()
 
     def committed() -> None:
         if not loop.is_closed():
             loop.call_soon_threadsafe(news.set)
 
-    follower = Following(context, finder, news)
+    follower = Following(context, finder, news, remake)
     follower.watch()
     context.database.listeners.append(committed)
     task = asyncio.create_task(follower.run())
@@ -72,6 +79,8 @@ class Following:
     context: Context
     finder: Finder
     news: asyncio.Event
+    remake: Remake | None = None
+    is_remade: bool = False
     cursors: tuple[Cursor, ...] = ()
     is_read: bool = False
     looked: int = 0
@@ -109,7 +118,7 @@ class Following:
                 await asyncio.sleep(IDLE)
             except Exception as failure:
                 logger.error("outcomes are not kept: %s", place(failure))  # noqa: TRY400 - no content
-                busy, self.is_read = False, False
+                busy, self.is_read, self.is_remade = False, False, False
                 await asyncio.sleep(IDLE)
             if busy:
                 await asyncio.sleep(0)
@@ -139,6 +148,10 @@ class Following:
         if unswept:
             await self._sweep(unswept, as_of)
             return True
+        if self.remake is not None and not self.is_remade:
+            self.is_remade = True  # another objection meanwhile has it done again
+            await self.remake(self.context)
+            return True
         return False
 
     async def _begin(self, generations: Mapping[str, str], newest: int) -> None:
@@ -146,6 +159,7 @@ class Following:
         position = self.looked if self.cursors else newest
         before = {each.measure: each for each in self.cursors}
         self.began = microseconds(self.context.now())
+        await objections.lapse(self.context.database, self.began)
         after = tuple(
             before[measure]
             if measure in before and before[measure].generation == generation
@@ -199,6 +213,7 @@ class Following:
     async def _done(self, cursors: tuple[Cursor, ...], done: Rescored) -> None:
         """Mark the summaries that are stale, then store: after a kill between both, marks are found."""
         self.marked += await outcomes_stale.mark(self.context, done.affected)
+        self.is_remade = self.is_remade and not any(each.objected for each in done.affected)
         await self._keep(cursors, done)
         self.rescored += done.children
 

@@ -13,18 +13,21 @@ import outcome_engine
 from fhir_server.operations import outcomes_body
 from fhir_server.operations.children import KINDS, READ_AT_ONCE, records, survivors
 from fhir_server.operations.past import Present, Wanted, child, concerned
+from fhir_server.store import objections
 from fhir_server.store import outcomes as store
 from fhir_server.store.connection import Database
 from fhir_server.store.outcomes import Kept
 from fhir_server.store.read import Stored, by_rid
+from fhir_server.store.seen import used
+from fhir_server.store.uses import MEASURING
 from outcome_engine import ChildOutcome, NotAssessable
 from outcome_engine.parameter_files.parameter_file import Parameters
 from r4.issue import FhirError
 from r4.json import Resource, decode
 from terminology import Terminology
 
-TYPES = ("Patient", *KINDS)
-"""The types of which an outcome is made."""
+TYPES = ("Patient", *KINDS, "Consent")
+"""The types of which an outcome is made, and those by which somebody objects to its being made."""
 _CASE = "EpisodeOfCare"
 CASES = 100
 """Cases whose children are found anew together."""
@@ -52,7 +55,8 @@ class Affected(msgspec.Struct, frozen=True):
     """That an outcome of a measure has changed, at which hospital; case_date: empty where not known.
 
     moment: microseconds, at which the newest of what changed it was stored, or it became due.
-    everywhere: that may be so of every hospital's.
+    everywhere: that may be so of every hospital's. objected: somebody objects to the use of data of the
+    child, so that what counts it is made anew.
     """
 
     measure: str
@@ -60,6 +64,7 @@ class Affected(msgspec.Struct, frozen=True):
     case_date: str
     moment: int
     everywhere: bool = False
+    objected: bool = False
 
 
 class Rescored(msgspec.Struct, frozen=True):
@@ -135,8 +140,10 @@ def left_over(database: Database, asked: Asked) -> Rescored:
 
 
 async def _found(source: Source, asked: Asked, moments: Mapping[str, int], until: int) -> Rescored:
-    present, ids = Present(source.database), moments.keys()
-    children = await survivors(present, sorted(id for id in ids if "/" not in id))
+    ids = moments.keys()
+    everybody = Present(source.database)
+    children = await survivors(everybody, sorted(id for id in ids if "/" not in id))
+    present = Present(used(source.database, MEASURING))
     members = {id for patients in children.values() for id in patients}
     before = {
         each.key: each
@@ -154,11 +161,15 @@ async def _found(source: Source, asked: Asked, moments: Mapping[str, int], until
         for _, id, _ in before.keys() | after.keys()
     }
     told = before.keys() if asked.cases else before.keys() | after.keys()
+    objecting = _objecting(source.database, {id for _, id, _ in told})
     affected = dict.fromkeys(
-        Affected(each.measure, each.hospital, each.case_date, stored[key[1]] or asked.moment)
+        Affected(
+            each.measure, each.hospital, each.case_date, stored[key[1]] or asked.moment,
+            objected=key[1] in objecting,
+        )
         for key in told
         for each in _different(before.get(key), after.get(key))
-    )
+    )  # fmt: skip
     return Rescored(
         until,
         tuple(key for key in before if key not in after),
@@ -166,6 +177,13 @@ async def _found(source: Source, asked: Asked, moments: Mapping[str, int], until
         tuple(affected),
         len(children),
     )
+
+
+def _objecting(database: Database, children: Iterable[str]) -> set[str]:
+    """Return those of some children about any of whose data somebody objects."""
+    if not database.objections.is_any_now(database.read):
+        return set()
+    return {each for each in children if objections.objects(database.read, each)}
 
 
 def _records(

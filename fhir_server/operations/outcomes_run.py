@@ -4,6 +4,7 @@ The run has processes and connections of its own, and sees one snapshot. DuckDB 
 this machine; Spark, where a master is given, wherever that is, from files in a folder that it reads too.
 """
 
+import shutil
 import time
 from concurrent.futures import Executor
 from pathlib import Path
@@ -11,9 +12,13 @@ from typing import Any, NamedTuple
 
 import outcome_engine
 from fhir_server.context import Knowledge
+from fhir_server.operations.objections import ATTEMPTS, disturbed
 from fhir_server.operations.outcomes_staged import Flattened, stage
+from fhir_server.store import objections
 from fhir_server.store.database import open_database
 from fhir_server.store.scan import Standing
+from fhir_server.store.uses import EXTRACTING, MEASURING, Use
+from fhir_server.store.write import ObjectedError
 from outcome_engine.batch import batch, spark
 from outcome_engine.batch.tables import name, of_spark
 from outcome_engine.parameter_files import parameter_file
@@ -26,7 +31,8 @@ class Run(NamedTuple):
 
     folder: where staged rows are written, empty; out: where outcomes are written, by its suffix as
     Parquet or CSV; spark: a master, as `local[2]` or `spark://host:7077`; parameters: the folder of signed
-    parameters and the file of signatories.
+    parameters and the file of signatories; objections: how things stood with them before anything was
+    read (`store.objections.changes`).
     """
 
     where: str
@@ -37,6 +43,12 @@ class Run(NamedTuple):
     out: str | None = None
     spark: str | None = None
     parameters: tuple[Path | None, Path | None] = (None, None)
+    objections: int = 0
+
+    @property
+    def use(self) -> Use:
+        """What is read for: a file of outcomes is an extract."""
+        return MEASURING if self.out is None else EXTRACTING
 
     def file(self) -> ParameterFile[Any] | None:
         """Return the parameters of the measure, if it needs any; raises FhirError where refused."""
@@ -68,17 +80,39 @@ class Split(NamedTuple):
 
 
 def run(asked: Run, executor: Executor) -> Split:
-    """Compute the outcomes of all children; raises FhirError for a measure that cannot be computed."""
+    """Compute the outcomes of all children; raises FhirError for a measure that cannot be computed.
+
+    Where somebody comes to object meanwhile, or no longer does, it begins anew; 503 where that happens
+    again and again.
+    """
     asked.file()
-    started = time.perf_counter()
-    found = stage(asked.where, asked.standing, Path(asked.folder), executor)
-    staged = time.perf_counter() - started
-    computed = executor.submit(compute, asked).result()
-    return Split(found, staged, computed)
+    for _ in range(ATTEMPTS):
+        started = time.perf_counter()
+        known = asked._replace(objections=_objections(asked.where))
+        found = stage(asked.where, asked.standing, Path(asked.folder), executor, asked.use)
+        staged = time.perf_counter() - started
+        try:
+            computed = executor.submit(compute, known).result()
+        except ObjectedError:
+            shutil.rmtree(asked.folder)
+        else:
+            return Split(found, staged, computed)
+    raise disturbed()
+
+
+def _objections(where: str) -> int:
+    database = open_database(where, upgraded=False)
+    try:
+        return objections.changes(database.read)
+    finally:
+        database.close()
 
 
 def compute(asked: Run) -> Computed:
-    """Compute from what is staged, in whatever process."""
+    """Compute from what is staged, in whatever process.
+
+    Raises ObjectedError, and writes nothing, where others object now than when it was staged.
+    """
     started, worked = time.perf_counter(), time.process_time()
     tables, keep = _in_spark(asked) if asked.spark else _in_duckdb(asked)
     loaded = time.perf_counter()
@@ -94,6 +128,8 @@ def compute(asked: Run) -> Computed:
     ).to_pyarrow()
     left_out = batch.not_assessable(tables, asked.measure, memberships).count().to_pyarrow().as_py()
     computed = time.perf_counter()
+    if _objections(asked.where) != asked.objections:
+        raise ObjectedError
     if asked.out is not None:
         _write(outcomes, Path(asked.out))
     counted = outcomes.group_by("class").aggregate([("child", "count")]).to_pylist()

@@ -21,6 +21,8 @@ from fhir_server.store import scan
 from fhir_server.store.connection import Database
 from fhir_server.store.database import open_database
 from fhir_server.store.scan import Standing
+from fhir_server.store.seen import used
+from fhir_server.store.uses import MEASURING, Use
 from outcome_engine import staging
 from outcome_engine.batch.arrow import arrow
 from outcome_engine.views.view import View, views
@@ -49,23 +51,29 @@ class Flattened(NamedTuple):
 
 
 class Job(NamedTuple):
-    """A store to stage: where it is, what stood, which Patients are another's, and where to write."""
+    """A store to stage: where it is, what stood, which Patients are another's, where to write; for what."""
 
     where: str
     standing: Standing
     survivors: Mapping[str, str]
     folder: str
+    use: Use
 
 
 _OPENED: dict[str, Database] = {}
 """The store that a process reads, opened once."""
 
 
-def stage(where: str, standing: Standing, folder: Path, executor: Executor) -> Flattened:
-    """Flatten what stood into `folder/<view>/*.parquet`, one file at least for each view."""
+def stage(
+    where: str, standing: Standing, folder: Path, executor: Executor, use: Use = MEASURING
+) -> Flattened:
+    """Flatten what stood into `folder/<view>/*.parquet`, one file at least for each view.
+
+    What somebody objects to is left out, by what it is staged for.
+    """
     database = open_database(where, upgraded=False)
     try:
-        job = Job(where, standing, survivors(database, standing), str(folder))
+        job = Job(where, standing, survivors(database, standing), str(folder), use)
         parts = list(_parts(database, standing))
     finally:
         database.close()
@@ -106,7 +114,9 @@ def flattened(job: Job, part: Part) -> Flattened:
     started = time.process_time()
     if job.where not in _OPENED:
         _OPENED[job.where] = open_database(job.where, upgraded=False)
-    found = scan.bodies(_OPENED[job.where], part.type, job.standing, (part.after, part.until))
+    found = scan.bodies(
+        used(_OPENED[job.where], job.use), part.type, job.standing, (part.after, part.until)
+    )
     read = time.process_time()
     listed = [each for each in map(decode, found) if not _is_none(each)]
     of_child = partial(_child, job.survivors)

@@ -18,6 +18,8 @@ from r4.json import Resource, decode
 from terminology.systems import CSOR
 
 STALE = f"{CSOR}/StructureDefinition/report-stale"
+OBJECTED = f"{CSOR}/StructureDefinition/report-objected"
+"""Of a stale summary that counts a child about whom somebody objects: it is to be made anew."""
 HOSPITAL = f"{CSOR}/StructureDefinition/outcome-hospital"
 PROVENANCE = f"{CSOR}/StructureDefinition/report-provenance"
 OUTCOMES = Principal("outcomes", frozenset({REGISTRY}))
@@ -34,12 +36,12 @@ async def mark(context: Context, affected: Sequence[Affected]) -> int:
     marked = 0
     for measure in dict.fromkeys(each.measure for each in affected):
         changes = [each for each in affected if each.measure == measure]
-        for report in _reports(context, measure):
+        for report in summaries(context, measure):
             marked += await _marked(context, report, changes)
     return marked
 
 
-def _reports(context: Context, measure: str) -> list[Resource]:
+def summaries(context: Context, measure: str) -> list[Resource]:
     """Return the stored reports of a measure that are not about one child."""
     criteria = urlencode({"measure": measure, "patient:missing": "true"})
     found = store.every(context.database, "MeasureReport", criteria)
@@ -48,9 +50,9 @@ def _reports(context: Context, measure: str) -> list[Resource]:
 
 async def _marked(context: Context, report: Resource, changes: Iterable[Affected]) -> bool:
     listed = list(changes)
-    while is_stale(report, listed):
-        stale = {"url": STALE, "valueInstant": instant(context.now())}
-        marked = {**report, "extension": [*report.get("extension", ()), stale]}
+    while marks := _due(report, listed):
+        said = [{"url": each, "valueInstant": instant(context.now())} for each in marks]
+        marked = {**report, "extension": [*report.get("extension", ()), *said]}
         version = f'W/"{report["meta"]["versionId"]}"'
         try:
             await update(context.asked_by(OUTCOMES), marked, report["id"], version)
@@ -68,16 +70,30 @@ async def _marked(context: Context, report: Resource, changes: Iterable[Affected
 
 def is_stale(report: Resource, changes: Iterable[Affected]) -> bool:
     """Tell whether a report that is not marked counts a child whose outcome has changed since."""
-    if report.get("type") == "individual" or any(_values(report, STALE)):
-        return False
+    return STALE in _due(report, changes)
+
+
+def _due(report: Resource, changes: Iterable[Affected]) -> list[str]:
+    """Return the marks that a report lacks, by what has changed of the children that it counts."""
+    if report.get("type") == "individual":
+        return []
+    counted = list(_counted(report, changes))
+    due = [STALE] if counted else []
+    due += [OBJECTED] if any(each.objected for each in counted) else []
+    return [each for each in due if not any(_values(report, each))]
+
+
+def _counted(report: Resource, changes: Iterable[Affected]) -> Iterator[Affected]:
+    """Yield the changes of children that a report counts and that are newer than what it was made of."""
     made = _made(report)
     hospital = next((value["reference"] for value in _values(report, HOSPITAL)), None)
-    return any(
-        (each.everywhere or hospital in (None, each.hospital))
-        and _is_of(report.get("period", {}), each.case_date)
-        and made < each.moment
-        for each in changes
-    )
+    for each in changes:
+        if (
+            (each.everywhere or hospital in (None, each.hospital))
+            and _is_of(report.get("period", {}), each.case_date)
+            and made < each.moment
+        ):
+            yield each
 
 
 def _is_of(period: Resource, case_date: str) -> bool:

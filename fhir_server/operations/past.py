@@ -15,6 +15,8 @@ from fhir_server.store import past
 from fhir_server.store import read as store
 from fhir_server.store.connection import Database
 from fhir_server.store.read import Stored
+from fhir_server.store.seen import used
+from fhir_server.store.uses import MEASURING
 from r4.json import Resource, decode
 from r4.reference import literal
 
@@ -108,10 +110,14 @@ class Past:
 
 
 async def reading(context: Context, at: datetime | None, kinds: Sequence[str]) -> Reading:
-    """Return where to read some types from: as they stand or, given a moment, as they stood at it."""
+    """Return where to read some types from: as they stand or, given a moment, as they stood at it.
+
+    Of whoever objects now, to being measured, nothing is read, of no moment.
+    """
+    database = used(context.database, MEASURING)
     if at is None:
-        return Present(context.database)
-    database, moment = context.database, microseconds(at)
+        return Present(database)
+    moment = microseconds(at)
     made = Past(database, moment, held={kind: {} for kind in kinds})
     newest = store.snapshot(database)
     first = past.first_after(database, moment)

@@ -4,6 +4,7 @@ Modelled on R6's operation Patient-purge; defined by OperationDefinition-Patient
 https://hl7.org/fhir/6.0.0-ballot3/operation-patient-purge.html
 """
 
+import asyncio
 from functools import partial
 
 import outcome_engine
@@ -16,7 +17,9 @@ from fhir_server.operations.outcomes_stale import mark
 from fhir_server.operations.parameters import Kinds
 from fhir_server.store import purge as store
 from fhir_server.store import told
+from fhir_server.store.objections import SEEN_AFTER
 from fhir_server.store.purge import Purge, Purged
+from fhir_server.store.seen import whole
 from outcome_engine.assessment.record import case_start
 from r4.issue import FhirError, Issue, error, operation_outcome
 from r4.json import Resource
@@ -24,9 +27,12 @@ from r4.json import Resource
 NAMES: Kinds = {"reason": "string"}
 
 
-async def purge(context: Context, patient: str, reason: str) -> Purged:
+async def purge(
+    context: Context, patient: str, reason: str, *, suppression: bytes | None = None
+) -> Purged:
     """Erase a child and return what was erased, once nothing of it can be read any more.
 
+    suppression: the key by which its identifiers are kept from coming back; None: they may.
     Raises FhirError 400 without a reason, 404 where there has never been such a Patient, 409 where
     something shared holds more of the child than references, 422 where the reason names the child.
     """
@@ -43,10 +49,13 @@ async def purge(context: Context, patient: str, reason: str) -> Purged:
         f"{context.new_id()}{context.new_id()}",
         parameters_of("Patient"),
         partial(carries, mappings=context.settings.mappings),
+        suppression,
     )
     await context.audit.flush()  # what was read of the child until now is masked with the rest
     purged = await context.database.write(partial(store.purge, asked=asked))
     told.recorded()
+    if suppression is not None and context.suppressions.is_first(whole(context.database).read):
+        await asyncio.sleep(SEEN_AFTER)  # by then every process knows that there is a list
     counted = _counted(context, purged)
     await context.database.overwrite()
     await sweep(context)

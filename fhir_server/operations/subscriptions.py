@@ -18,7 +18,9 @@ from fhir_server.operations.follower import message
 from fhir_server.operations.notifications import Standing, notification, status_resource
 from fhir_server.store import read as store
 from fhir_server.store import subscriptions as cursors
+from fhir_server.store.seen import used
 from fhir_server.store.subscriptions import DeadLetter
+from fhir_server.store.uses import MEASURING
 from r4.issue import FhirError, error
 from r4.json import Resource, decode
 
@@ -84,7 +86,8 @@ def events(context: Context, subscription: str, wanted: Range) -> Resource:
         raise FhirError(400, [error("value", text, "http.content")])
     content = wanted.content or payload_content(resource) or "id-only"
     found = cursors.events(context.database, subscription, since, until, MOST)
-    versions = store.by_rid(context.database, [event.rid for event in found])
+    left = used(context.database, MEASURING)
+    versions = store.by_rid(left, [event.rid for event in found])
     stored = {version.rid: version for version in versions}  # what has been purged is not told
     happened = [(event.number, stored[event.rid]) for event in found if event.rid in stored]
     return notification(context, _standing(context, resource), "query-event", happened, content)
@@ -106,9 +109,9 @@ async def send_again(context: Context, http: AsyncClient, letter: DeadLetter) ->
     except FhirError as refusal:
         return str(refusal)
     standing = replace(_standing(context, resource), events=letter.number, error=None)
-    versions = store.by_rid(context.database, [letter.rid])
+    versions = store.by_rid(used(context.database, MEASURING), [letter.rid])
     if not versions:
-        return "what it was about has been purged"
+        return "what it was about has been purged, or is objected to"
     sent = message(context, asked, standing, versions)
     failed = await rest_hook.send(http, asked, sent, context.now())
     if failed is not None:

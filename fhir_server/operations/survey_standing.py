@@ -10,14 +10,13 @@ from fhir_server.context import Context, instant
 from fhir_server.interactions.targets import find, survivor
 from fhir_server.operations.forms import one
 from fhir_server.store import read as store
+from fhir_server.store.objections import PARENT_REPORTED, STREAM
 from r4.issue import FhirError, error
 from r4.json import Resource, decode
 from terminology.systems import CSOR
 
 TASK = f"{CSOR}/CodeSystem/task"
-STREAM = f"{CSOR}/CodeSystem/data-stream"
 SURVEY, TOLD_OF_DEATH = "survey", "told-of-death"
-PARENTS = "parent-reported"
 CLOSED = "This survey is closed. There is nothing more for you to do. Thank you."
 OPEN = ("requested", "ready", "in-progress")
 _REFUTED = "rejected,cancelled,entered-in-error"
@@ -257,7 +256,7 @@ def preferred_language(person: Resource) -> str:
 def _objects(context: Context, consent: Resource) -> bool:
     """Tell whether a Consent denies what parents report, now."""
     provision = consent.get("provision", {})
-    if provision.get("type") != "deny" or PARENTS not in streams_of(consent):
+    if provision.get("type") != "deny" or PARENT_REPORTED not in streams_of(consent):
         return False
     now, period = instant(context.now()), provision.get("period", {})
     end = period.get("end", now)

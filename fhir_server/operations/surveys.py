@@ -18,8 +18,6 @@ from fhir_server.interactions.update import update
 from fhir_server.operations.forms import complete, form, one
 from fhir_server.operations.notes import noted, stored_response
 from fhir_server.operations.survey_standing import (
-    PARENTS,
-    STREAM,
     TASK,
     TOLD_OF_DEATH,
     Survey,
@@ -33,6 +31,7 @@ from fhir_server.operations.survey_standing import (
     survey,
 )
 from fhir_server.operations.survey_standing import update as updating
+from fhir_server.store.objections import HEALTH_RECORD, NATIONAL_DATA, PARENT_REPORTED, STREAM
 from fhir_server.store.read import Stored
 from questionnaires.calculation import calculated
 from questionnaires.translation import in_language, languages
@@ -45,6 +44,8 @@ from terminology.systems import CSOR
 DECISION = f"{CSOR}/sid/decision"
 _CHILD_DIED = (f"{CSOR}/CodeSystem/parent-survey", "child-died")
 _DECISIONS = ("permit", "deny")
+_ASKED = (HEALTH_RECORD, NATIONAL_DATA, PARENT_REPORTED)
+"""The streams that a parent is asked about."""
 _CODES = "http://terminology.hl7.org/CodeSystem"
 
 
@@ -163,7 +164,7 @@ async def decide(context: Context, task_id: str, sent: object) -> bool:
     now = instant(context.now())
     given = _decided(sent)
     entries = [_consent(found, code, decision, now) for code, decision in given.items()]
-    is_over = given.get(PARENTS) == "deny"
+    is_over = given.get(PARENT_REPORTED) == "deny"
     if is_over:
         entries += [cancelled(each, "objection", now) for each in open_tasks(context, found.child)]
     await transaction(context, {"resourceType": "Bundle", "type": "transaction", "entry": entries})
@@ -222,7 +223,7 @@ def _after_death(context: Context, found: Survey, response: Resource) -> list[Re
 def _refuse_undecided(context: Context, found: Survey) -> None:
     """Raise FhirError 403 before the parent has agreed that the answers are used."""
     decided = {each["code"]: each["decision"] for each in decisions(context, found)}
-    if decided[PARENTS] != "permit":
+    if decided[PARENT_REPORTED] != "permit":
         text = "Say first whether we may use your answers."
         raise FhirError(403, [error("business-rule", text, rule="consent")])
 
@@ -320,6 +321,6 @@ def _number(found: Survey, code: str) -> Resource:
 
 @cache
 def _streams() -> Sequence[tuple[str, str]]:
-    """Return code and display of each data stream."""
+    """Return code and display of each data stream that a parent is asked about."""
     own = next(each for each in artefacts.load("terminology") if each.get("url") == STREAM)
-    return tuple((each["code"], each["display"]) for each in own["concept"])
+    return tuple((e["code"], e["display"]) for e in own["concept"] if e["code"] in _ASKED)

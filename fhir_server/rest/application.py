@@ -18,6 +18,7 @@ from fhir_server.rest.keeping import REPLAYED, Keeper, Refusals, write
 from fhir_server.rest.request import Headers, Receive, Request, Scope, Send, body, request
 from fhir_server.rest.routes import Found, Interaction, routes
 from fhir_server.store.told import Told, telling
+from fhir_server.store.uses import MEASURING, READING, Use
 from r4.issue import FhirError, error
 
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -41,6 +42,18 @@ UNKEPT = READS | {"$purge"}
 Nor does what a session writes: its page holds the note still, and a replay would not be confined; nor,
 for that, what a hospital's client writes, which sends it again.
 """
+USES: Mapping[str, Use] = {
+    **dict.fromkeys(
+        (
+            "read", "vread", "history-instance", "history-type", "history-system", "search-type",
+            "search-system", "search-compartment", "$everything", "$document", "$pdf", "$mdm",
+            "$populate", "$extract",
+        ),
+        READING,
+    ),
+    **dict.fromkeys(("$lastn", "$stats", "$grade"), MEASURING),
+}  # fmt: skip
+"""What the registry reads for, by what it is asked for: what somebody objects to is not read for that."""
 _SAFE = frozenset({"GET", "HEAD"})
 _MOST_KNOWN = 1024
 """Most principals whose contexts are kept: one client has another for each choice of scopes."""
@@ -175,6 +188,8 @@ class _Exchange:
             raise FhirError(405, [error("not-supported", text, "http.method")])
         admit(self.principal, self.interaction.code, _type(found.parameters))
         context = door.asked_by(self.principal)
+        if self.interaction.code in USES:
+            context = context.used_for(USES[self.interaction.code])
         confined = context.principal.patient is not None or context.principal.is_narrowed
         if self.interaction.code not in UNKEPT and not confined:
             self.keeper = Keeper(context, request.path, door.refusals, self.replayed)

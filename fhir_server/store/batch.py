@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from fhir_server.store import applied, custody, inbox, jobs, permission, renewal
+from fhir_server.store import applied, custody, inbox, jobs, objections, permission, renewal
 from fhir_server.store.audit_row import Agent, row
 from fhir_server.store.connection import Connection, Row
 from fhir_server.store.index import Named
@@ -29,6 +29,7 @@ from fhir_server.store.write import (
     ConflictError,
     Guard,
     MissingError,
+    ObjectedError,
     ReferredError,
     RefusedError,
     Write,
@@ -42,6 +43,7 @@ _MOST_REFERRING = 5
 Refusal = (
     ConflictError
     | MissingError
+    | ObjectedError
     | ReferredError
     | RefusedError
     | inbox.SettledError
@@ -49,7 +51,8 @@ Refusal = (
 )
 
 _REFUSALS = (
-    ConflictError, MissingError, ReferredError, RefusedError, inbox.SettledError, jobs.GoneError,
+    ConflictError, MissingError, ObjectedError, ReferredError, RefusedError, inbox.SettledError,
+    jobs.GoneError,
 )  # fmt: skip
 
 
@@ -80,6 +83,7 @@ class _Batch:
         self.children: set[int] = set()
         self.organizations: set[int] = set()
         self.followed: dict[int, custody.Followed] = {}
+        self.consents: dict[int, objections.Denied | None] = {}
         self.words: dict[str, dict[str, frozenset[int]]] = defaultdict(dict)
         self.superseded: dict[int, int] = {}
         self.audit: list[Row] = []
@@ -108,6 +112,7 @@ class _Batch:
             for named, write in own.items():
                 if write.deleted:
                     self._unreferred(named, own)
+            self._undisturbed(commit)
             if commit.settlement is not None:
                 inbox.settle(self.connection, commit.settlement)
             if commit.progress is not None:
@@ -129,6 +134,13 @@ class _Batch:
             return None
         self.flush()
         return permission.permitted(self.connection, commit.view, commit, written, told)
+
+    def _undisturbed(self, commit: Commit) -> None:
+        """Raise ObjectedError where somebody objects, or no longer does, since what is stored was read."""
+        if commit.objections is not None:
+            self.flush()
+            if objections.changes(self.connection.read) != commit.objections:
+                raise ObjectedError
 
     def _follows(self, write: Write) -> None:
         previous = self.current.get((write.type, write.id))
@@ -239,6 +251,8 @@ class _Batch:
                 self.changed[named] = (first, whose)
         if write.type in custody.CONCERNING:
             self._concern(each, previous, whose)
+        if write.type == "Consent":
+            self.consents[place(*named)] = objections.denied(each.resource or {}, write.updated)
         self.writes[self.next] = (each, whose)
         if self.found:
             self.words[write.type][write.id] = frozenset(each.rows.words)
@@ -287,9 +301,18 @@ class _Batch:
         self.writes, self.superseded, self.audit = {}, {}, []
         self.children |= custody.changed(self.connection, self.followed)
         custody.renew(self.connection, self.children, self.organizations)
+        self._object()
         moved(self.connection, self.changed)
         self.children, self.organizations, self.changed = set(), set(), {}
         self.followed = {}
+
+    def _object(self) -> None:
+        """Go by what is objected to since: by Consents, and by who is one person."""
+        if self.children and objections.is_any(self.connection.read):
+            objections.renew(self.connection, self.children)
+        if self.consents:
+            objections.decide(self.connection, self.consents)
+            self.consents = {}
 
 
 def _children(write: Write, whose: Whose, previous: _Version | None) -> set[int]:

@@ -74,6 +74,22 @@ class Index(Protocol):
         ...
 
 
+class Objections(Protocol):
+    """Whether anybody objects to any use of data."""
+
+    def is_any(self, read: Callable[..., Sequence[Row]], /) -> bool:
+        """Tell whether anybody does, or did so a second ago."""
+        ...
+
+    def is_any_now(self, read: Callable[..., Sequence[Row]], /) -> bool:
+        """Tell whether anybody does."""
+        ...
+
+    def is_first(self, read: Callable[..., Sequence[Row]], /) -> bool:
+        """Tell whether anybody does and this process did not know of it."""
+        ...
+
+
 class Database(Protocol):
     """An open database: `read` for queries, `write` for jobs of the next commit."""
 
@@ -84,6 +100,11 @@ class Database(Protocol):
     @property
     def index(self) -> Index:
         """Say whether the index may be asked."""
+        ...
+
+    @property
+    def objections(self) -> Objections:
+        """Say whether anybody objects to any use of data."""
         ...
 
     def read(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:

@@ -12,8 +12,8 @@ from fhir_server.store.index import Rows
 from r4 import artefacts
 from r4.json import encode
 
-_FORM = "7"
-"""Raised whenever the same resource would get other rows."""
+_FORM = "8"
+"""Raised whenever the same resource would get other rows, or more than rows is told of it."""
 
 TABLES = (
     "search_date", "search_number", "search_string", "search_reference", "search_identifier",

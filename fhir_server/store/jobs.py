@@ -124,6 +124,11 @@ def cancel_all(connection: Connection) -> None:
     )
 
 
+def cancel_reading(connection: Connection) -> None:
+    """Cancel, in the caller's transaction, the jobs that write what is stored into files, or have."""
+    connection.execute("UPDATE job SET status = 'cancelled' WHERE kind IN ('export', 'evaluate')")
+
+
 async def remove(database: Database, job_id: str) -> None:
     """Remove a job whose files are removed."""
     await database.write(partial(_remove, job_id=job_id))

@@ -6,7 +6,7 @@ registry's, and so are earlier versions of what has become another one's: less i
 
 from collections.abc import Iterable, Mapping
 
-from fhir_server.store import custody
+from fhir_server.store import custody, objections
 from fhir_server.store.connection import Connection
 from fhir_server.store.owners import Indexed, owners, stored
 from fhir_server.store.search.keys import place
@@ -24,8 +24,9 @@ _NEWEST = (
 
 
 def tell(connection: Connection, found: Mapping[int, Indexed]) -> None:
-    """Record of a slice of rows whose they are by themselves."""
+    """Record of a slice of rows whose they are by themselves, and what Consents deny."""
     newest = _newest(connection, found)
+    _object(connection, found)
     others = stored(connection, sorted(set(newest.values()) - set(found)), rowless=True)
     told = {rid: _of_itself(each) for rid, each in {**found, **others}.items()}
     _record(
@@ -49,6 +50,22 @@ def _of_itself(each: Indexed) -> Whose:
     if each.resource is None or asks(each.resource, each.refers):
         return REGISTRYS
     return whose(each.resource, each.refers, {})
+
+
+def _object(connection: Connection, found: Mapping[int, Indexed]) -> None:
+    consents = [rid for rid, each in found.items() if each.write.type == "Consent"]
+    if not consents:
+        return
+    among = connection.dialect.among("rid", consents)
+    sql = f"SELECT rid FROM resource WHERE {among.text} AND superseded IS NULL"
+    current = [found[row[0]] for row in connection.read(sql, among.parameters)]
+    objections.decide(
+        connection,
+        {
+            place(*each.named): objections.denied(each.resource or {}, each.write.updated)
+            for each in current
+        },
+    )
 
 
 def _newest(connection: Connection, rids: Iterable[int]) -> dict[int, int]:
@@ -123,4 +140,5 @@ def _hand_over(connection: Connection, after: int) -> int | None:
     )
     of = {kind: [row[2] for row in rows if row[1] == kind] for kind in ("Patient", "Organization")}
     custody.renew(connection, of["Patient"], of["Organization"])
+    objections.renew(connection, of["Patient"])
     return rows[-1][0] if rows else None

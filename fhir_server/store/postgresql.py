@@ -15,6 +15,7 @@ import asyncpg
 from sqlalchemy.dialects import postgresql
 from sqlmodel import SQLModel
 
+from fhir_server.store import objections
 from fhir_server.store.apart import ProcessWriter
 from fhir_server.store.aside import PLANNED, Aside
 from fhir_server.store.budget import took_too_long
@@ -45,7 +46,7 @@ _LOCK = 4
 """The advisory lock of whoever writes resources: 4 and 1; migrations take 4 and 0."""
 
 
-_PURGED = ("resource", "content", "search_text", *TABLES, "inbox", "audit", "outcome")
+_PURGED = ("resource", "content", "search_text", *TABLES, "inbox", "audit", "outcome", "objection")
 """The tables from which a purge takes rows."""
 
 
@@ -57,6 +58,7 @@ class PostgresqlDatabase:
     def __init__(self, url: str, *, upgraded: bool = True, apart: bool = False) -> None:
         self._url = url
         self.index = Watch()
+        self.objections = objections.Watch()
         self._tidier = _Tidier(url)
         self.listeners: list[Callable[[], None]] = [self._tidier.committed]
         self._idle: list[asyncpg.Connection] = []

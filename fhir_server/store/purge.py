@@ -16,8 +16,10 @@ from fhir_server.store import (
     inbox,
     jobs,
     links,
+    objections,
     outcomes,
     renewal,
+    suppression,
     tombstone,
 )
 from fhir_server.store.audit_row import Agent, row
@@ -48,7 +50,8 @@ class Purge:
     """Whom to purge, and what is written of it.
 
     moment in microseconds and as a FHIR instant; salt: the secret of the tombstone's hashes;
-    membership: the reference parameters by which each type belongs to a Patient.
+    membership: the reference parameters by which each type belongs to a Patient; suppression: the key by
+    which the child's identifiers are put on the suppression list, None: they are not.
     """
 
     patient: str
@@ -59,6 +62,7 @@ class Purge:
     salt: str
     membership: Mapping[str, tuple[str, ...]]
     carries: Carries
+    suppression: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +119,8 @@ def purge(connection: Connection, asked: Purge) -> Purged:
         tombstone.next_id(connection), asked.moment, asked.agent.name, asked.reason, counts
     )
     tombstone.bury(connection, stone, asked.salt, theirs)
+    if asked.suppression is not None:
+        suppression.suppress(connection, asked.suppression, stone.id, child.identifiers)
     known = chain.salt(connection.read)
     what = ("purge", "Patient", chain.blinded(known, "Patient", asked.patient))
     made = row(asked.moment, asked.agent, what, (None, None))
@@ -271,6 +277,7 @@ def _erase(connection: Connection, theirs: _Versions) -> None:
     applied.forget(connection, places)
     custody.forget(connection, places)
     links.forget(connection, places)
+    objections.forget(connection, places)
     outcomes.forget(connection, [id for kind, id in theirs if kind == "Patient"])
 
 

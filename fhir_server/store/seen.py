@@ -1,4 +1,7 @@
-"""A database as one hospital sees it; whoever is given it can read no more (`store.view`)."""
+"""A database as one hospital sees it, or as it is left for a use; whoever is given it reads no more.
+
+What that is, `store.view` says.
+"""
 
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
@@ -6,16 +9,25 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from fhir_server.store.connection import AT_PLACE, PLACE, Connection, Database, Index, Row
+from fhir_server.store.connection import (
+    AT_PLACE,
+    PLACE,
+    Connection,
+    Database,
+    Index,
+    Objections,
+    Row,
+)
 from fhir_server.store.group import CarriedOut
 from fhir_server.store.search.dialect import Dialect
+from fhir_server.store.uses import Use, both
 from fhir_server.store.view import View, narrowed
 
 T = TypeVar("T")
 
 
 class Seen:
-    """A database as hospitals see it; `whole` is that which it is of."""
+    """A database as hospitals see it, or as it is read for a use; `whole` is that which it is of."""
 
     def __init__(self, whole: Database, seen: View) -> None:
         self.whole, self.view = whole, seen
@@ -26,6 +38,11 @@ class Seen:
     def index(self) -> Index:
         """Say whether the index may be asked."""
         return self.whole.index
+
+    @property
+    def objections(self) -> Objections:
+        """Say whether anybody objects to any use of data."""
+        return self.whole.objections
 
     def read(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
         """Run one query and return its rows."""
@@ -48,7 +65,7 @@ class Seen:
 
     async def write(self, job: Callable[[Connection], T]) -> T:
         """Run a job; a commit is checked to be the hospitals' own."""
-        if isinstance(job, CarriedOut):
+        if isinstance(job, CarriedOut) and self.view.hospitals is not None:
             own = msgspec.structs.replace(job.commit, view=self.view)
             job = CarriedOut(own)  # type: ignore[assignment]
         return await self.whole.write(job)
@@ -70,9 +87,23 @@ class Seen:
         self.whole.close()
 
     def _narrowed(self, sql: str) -> str:
-        return narrowed(sql, self.view, self.dialect.versions)
+        return narrowed(sql, self.view, self.dialect.name)
 
 
 def whole(database: Database) -> Database:
     """Return all of a database, of which a hospital may see a part."""
     return database.whole if isinstance(database, Seen) else database
+
+
+def used(database: Database, use: Use) -> Database:
+    """Return a database as the registry reads it for a use: all of it, where nobody objects to any.
+
+    A hospital's is returned as it is: it holds what may be disclosed to the hospital. One that is read
+    for another use holds what is left for both.
+    """
+    if not isinstance(database, Seen):
+        is_any = database.objections.is_any_now(database.read)
+        return Seen(database, View(None, use)) if is_any else database
+    if database.view.use is None:
+        return database
+    return Seen(database.whole, View(None, both(database.view.use, use)))

@@ -15,6 +15,7 @@ from time import monotonic
 from typing import Any, TypeVar
 from urllib.parse import quote
 
+from fhir_server.store import objections
 from fhir_server.store.apart import ProcessWriter
 from fhir_server.store.budget import took_too_long
 from fhir_server.store.connection import AT_PLACE, Connection, Row, Rows, portions
@@ -53,6 +54,7 @@ class SqliteDatabase:
             migrate(f"sqlite:///{path}")
             _prepare(path)
         self.index = Watch()
+        self.objections = objections.Watch()
         self._path = path
         self.listeners: list[Callable[[], None]] = []
         self._opened: list[sqlite3.Connection] = []

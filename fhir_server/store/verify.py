@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from fhir_server.store import custody
+from fhir_server.store import custody, objections
 from fhir_server.store.connection import Row
 from fhir_server.store.index import EMPTY, Rows, referred, rows
 from fhir_server.store.indexing import TABLES, index_rows
@@ -141,6 +141,10 @@ def _structure(read: Read, dialect: Dialect) -> Iterator[Problem]:
         for one, other in sorted(held ^ derived)[:_MOST]:
             wrong = "follows from nothing" if (one, other) in held else "is not there"
             yield Problem(f"{table}, {one} of {other}", wrong)
+    objected, told = objections.held(read), objections.everyone(reader)
+    for one in sorted(objected ^ told, key=lambda row: row[:3])[:_MOST]:
+        wrong = "follows from nothing" if one in objected else "is not there"
+        yield Problem(f"objection, {one[1]} of {one[0]}", wrong)
     for where, sender in read(
         "SELECT a.place, a.sender FROM applied AS a WHERE NOT EXISTS"
         f" (SELECT 1 FROM resource AS r WHERE r.place = a.place) LIMIT {_MOST}"

@@ -1,4 +1,6 @@
-"""What hospitals see, as SQL: versions that are their own children's, their own or everybody's.
+"""What is seen, as SQL: hospitals see their own children's versions, their own and everybody's.
+
+What somebody objects to is left out for whoever reads for that use (ADR 0064).
 
 Every statement that reads versions reads them from a relation of the table's name that holds those
 alone, so that nothing is found, counted, sorted or followed that is not seen; what it finds is what it
@@ -14,9 +16,10 @@ from typing import Any
 import msgspec
 
 from fhir_server.store.connection import Connection, Row
-from fhir_server.store.search.dialect import Dialect
+from fhir_server.store.search.dialect import POSTGRESQL, SQLITE, Dialect
 from fhir_server.store.search.keys import key
 from fhir_server.store.search.values import asked
+from fhir_server.store.uses import READING, Use, undisclosed, unused
 from terminology.systems import ODS_ORGANIZATION
 
 _READ = re.compile(r"\b(?:FROM|JOIN)\s+([a-z_]+)")
@@ -31,9 +34,14 @@ _BESIDE = _OPEN | {
 
 
 class View(msgspec.Struct, frozen=True):
-    """What is seen: by which hospitals, each the word of its ODS code among identifiers."""
+    """What is seen: by which hospitals, or for which use.
 
-    hospitals: tuple[int, ...]
+    hospitals: each the word of its ODS code among identifiers; None: not by hospitals, but by the
+    registry. use: what the registry reads for.
+    """
+
+    hospitals: tuple[int, ...] | None
+    use: Use | None = None
 
 
 def view(codes: Sequence[str]) -> View:
@@ -42,8 +50,10 @@ def view(codes: Sequence[str]) -> View:
     return View(tuple(sorted(words)))
 
 
-def is_seen(seen: View, at: str) -> str:
-    """Return SQL for: the version `at`, or a place that is in its column `whose`, is seen."""
+def _is_seen(seen: View, at: str, dialect: Dialect) -> str:
+    """Return SQL for: the version `at` is seen."""
+    if seen.hospitals is None:
+        return unused(seen.use or READING, at, dialect)
     if not seen.hospitals:
         return f"{at}.whose IS NULL"
     listed = ", ".join(map(str, seen.hospitals))
@@ -52,12 +62,16 @@ def is_seen(seen: View, at: str) -> str:
         f" ON s.organization = c.organization WHERE c.whose = {at}.whose AND s.hospital IN ({listed}))"
         f" OR EXISTS (SELECT 1 FROM site AS s WHERE s.organization = {at}.whose"
         f" AND s.hospital IN ({listed})))"
+        f" AND {undisclosed(listed, at, dialect)}"
     )
 
 
+_DIALECTS = {each.name: each for each in (SQLITE, POSTGRESQL)}
+
+
 @lru_cache(maxsize=4096)
-def narrowed(sql: str, seen: View, table: str) -> str:
-    """Return a statement that reads what is seen alone; `table` is what it narrows.
+def narrowed(sql: str, seen: View, name: str) -> str:
+    """Return a statement that reads what is seen alone; name: that of the database's dialect.
 
     Raises ValueError for one that reads what no hospital may.
     """
@@ -67,7 +81,8 @@ def narrowed(sql: str, seen: View, table: str) -> str:
         raise ValueError(f"no hospital may read {', '.join(sorted(closed))}")
     if not reads_versions:
         return sql
-    relation = f"SELECT v.* FROM {table} AS v WHERE {is_seen(seen, 'v')}"
+    dialect = _DIALECTS[name]
+    relation = f"SELECT v.* FROM {dialect.versions} AS v WHERE {_is_seen(seen, 'v', dialect)}"
     return f"WITH resource AS NOT MATERIALIZED ({relation}) {sql}"
 
 
@@ -80,7 +95,7 @@ class SeenConnection:
 
     def read(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
         """Run a statement and return its rows."""
-        return self._connection.read(narrowed(sql, self._view, self.dialect.versions), parameters)
+        return self._connection.read(narrowed(sql, self._view, self.dialect.name), parameters)
 
     def read_each(self, sql: str, parameters: Sequence[Any], column: int, /) -> list[Row]:
         """Run a statement about several keys and return its rows."""

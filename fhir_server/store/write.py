@@ -45,7 +45,8 @@ class Commit(msgspec.Struct, frozen=True):
 
     agent: who writes, for the audit. A settlement, how far a job has come, and when which sender
     told what (`applied`) are recorded in the same transaction. A view says that hospitals write, which
-    see this much and may write of their own children alone.
+    see this much and may write of their own children alone. objections: the state of those by which what
+    is stored was computed (`objections.changes`), which must not have changed.
     """
 
     writes: Sequence[Write]
@@ -55,6 +56,7 @@ class Commit(msgspec.Struct, frozen=True):
     agent: Agent = NOBODY
     applied: Sequence[Applied] = ()
     view: View | None = None
+    objections: int | None = None
 
 
 class ConflictError(Exception):
@@ -63,6 +65,10 @@ class ConflictError(Exception):
 
 class MissingError(Exception):
     """References lead to resources that are not here; `args[0]` lists their types and ids."""
+
+
+class ObjectedError(Exception):
+    """Somebody objects, or objects no longer, since what would be stored was computed: compute anew."""
 
 
 class ReferredError(Exception):

@@ -12,6 +12,7 @@ import pytest
 from fhir_server.commands.deaths import deaths as command
 from fhir_server.context import Context
 from fhir_server.interactions.merge import TOLD_BY_DISCHARGE
+from fhir_server.interactions.update import update
 from fhir_server.operations import asynchronous, deaths_load, hes_load, staged
 from fhir_server.settings import Settings
 from fhir_server.store import jobs
@@ -30,6 +31,7 @@ from tests.support.deaths import (
     provenances,
     stored,
 )
+from tests.support.objections import consent
 
 Work = Callable[[Context], Coroutine[Any, Any, None]]
 Run = Callable[[Work], None]
@@ -64,7 +66,7 @@ def test_a_linked_child_is_given_the_day_and_nobody_is_created(
         await child(made, "c", "9990000034")
         report, said = await loaded(made, listed, keys)
         assert report["persons"] == {
-            "linked": 2, "unlinked": 1, "ambiguous": 0, "contradicting": 0,
+            "linked": 2, "unlinked": 1, "ambiguous": 0, "contradicting": 0, "objected": 0,
         }  # fmt: skip
         assert report["deaths"] == {
             "inBoth": 0, "onsOnly": 2, "registryOnly": 0, "different": 0, "failed": 0,
@@ -125,6 +127,21 @@ def test_another_day_is_never_overwritten_and_is_told(run: Run, file: Callable[.
     run(work)
 
 
+def test_who_objects_to_linking_is_not_linked(
+    run: Run, file: Callable[..., Path], bridge: Callable[..., Path]
+) -> None:
+    async def work(made: Context) -> None:
+        await child(made, "a", "9990000026")
+        told = consent("c", "a", "national-data")
+        await update(made, told, "c")
+        report, said = await loaded(made, file("r1|20210207|9990000026|"), bridge())
+        assert (report["persons"]["linked"], report["persons"]["objected"]) == (0, 1)
+        assert said == []
+        assert "deceasedDateTime" not in stored(made, "a")
+
+    run(work)
+
+
 def test_who_is_another_child_by_birth_or_number_is_not_linked(
     run: Run, file: Callable[..., Path], bridge: Callable[..., Path]
 ) -> None:
@@ -138,7 +155,7 @@ def test_who_is_another_child_by_birth_or_number_is_not_linked(
         await child(made, "c", hes="P3")
         report, said = await loaded(made, listed, bridge("r2|P2", "r3|P3"))
         assert report["persons"] == {
-            "linked": 0, "unlinked": 0, "ambiguous": 1, "contradicting": 2,
+            "linked": 0, "unlinked": 0, "ambiguous": 1, "contradicting": 2, "objected": 0,
         }  # fmt: skip
         assert "line 2: Patient/a is found by its key, but Patient.birthDate is another" in said[0]
         assert "line 3: Patient/b is found by its key, but Patient.identifier is another" in said[1]

@@ -28,6 +28,7 @@ from r4.issue import FhirError
 from r4.json import decode
 from tests.support import hes
 from tests.support.bulk import patient
+from tests.support.objections import consent
 from tests.support.server import ROOT
 
 Work = Callable[[Context], Coroutine[Any, Any, None]]
@@ -93,7 +94,9 @@ def test_spells_of_children_of_the_registry_are_stored_and_of_nobody_else(
         await update(made, child("c1", "C"), "c1")
         await update(made, child("c2", "C"), "c2")
         report = await loaded(made, file)
-        assert report["persons"] == {"linked": 1, "unlinked": 1, "ambiguous": 1, "failed": 0}
+        assert report["persons"] == {
+            "linked": 1, "unlinked": 1, "ambiguous": 1, "objected": 0, "failed": 0,
+        }  # fmt: skip
         assert report["rows"] == {
             "read": 6, "refused": 1, "duplicates": 0, "lacking": {"unfinished": 1}, "episodes": 4,
         }  # fmt: skip
@@ -119,6 +122,21 @@ def test_spells_of_children_of_the_registry_are_stored_and_of_nobody_else(
         assert operation["encounter"] == {"reference": f"Encounter/{first['id']}"}
         (provenance,) = stored(made, "Provenance")
         assert len(provenance["target"]) == 6
+
+    run(work)
+
+
+def test_who_objects_to_linking_is_not_linked(run: Run, tmp_path: Path) -> None:
+    file = written(tmp_path / "apc.txt", stay("A", "1", 1), stay("B", "2", 1))
+
+    async def work(made: Context) -> None:
+        await update(made, child("a", "A"), "a")
+        await update(made, child("b", "B"), "b")
+        await update(made, consent("c", "a", "national-data"), "c")
+        report = await loaded(made, file)
+        assert (report["persons"]["linked"], report["persons"]["objected"]) == (1, 1)
+        subjects = {each["subject"]["reference"] for each in stored(made, "Encounter")}
+        assert subjects == {"Patient/b"}
 
     run(work)
 

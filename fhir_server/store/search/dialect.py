@@ -77,6 +77,10 @@ class Dialect(Protocol):
         """Return SQL for: the bytes of a column hold one of several texts."""
         ...
 
+    def has(self, column: str, needle: bytes) -> str:
+        """Return SQL for: the bytes of a column hold a text, which stands in the SQL itself."""
+        ...
+
     def identified(self, columns: str, words: Sequence[int], most: int) -> list[Sql]:
         """Return what finds the newest current rows `r` that have an identifier, of each of several.
 
@@ -165,6 +169,10 @@ class Sqlite:
         """Look through the bytes."""
         return Sql(" OR ".join([f"instr({column}, ?) > 0"] * len(needles)), tuple(needles))
 
+    def has(self, column: str, needle: bytes) -> str:
+        """Look through the bytes."""
+        return f"instr({column}, X'{needle.hex()}') > 0"
+
     def identified(self, columns: str, words: Sequence[int], most: int) -> list[Sql]:
         """Ask for some words with each statement, so that few are prepared."""
         parts = [words[at : at + _TOGETHER] for at in range(0, len(words), _TOGETHER)]
@@ -252,6 +260,10 @@ class Postgresql:
         """Look through the bytes."""
         each = f"position(?::bytea in {column}) > 0"
         return Sql(" OR ".join([each] * len(needles)), tuple(needles))
+
+    def has(self, column: str, needle: bytes) -> str:
+        """Look through the bytes."""
+        return f"position('\\x{needle.hex()}'::bytea in {column}) > 0"
 
     def identified(self, columns: str, words: Sequence[int], most: int) -> list[Sql]:
         """Ask for all words at once: the statement is planned as one search would be."""

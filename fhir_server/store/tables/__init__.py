@@ -34,6 +34,7 @@ from fhir_server.store.tables.jobs import (
     SubscriptionEvent,
 )
 from fhir_server.store.tables.links import SurveyLink
+from fhir_server.store.tables.objections import Objection, ObjectionState
 from fhir_server.store.tables.outcomes import KeptOutcome, OutcomeCursor
 from fhir_server.store.tables.resources import (
     Audit,
@@ -42,6 +43,7 @@ from fhir_server.store.tables.resources import (
     Tombstone,
     TombstonePlace,
 )
+from fhir_server.store.tables.suppression import Suppressed
 from fhir_server.store.tables.terminology import (
     ClosureConcept,
     CodeSystemFile,
@@ -78,6 +80,8 @@ __all__ = (
     "InboxMessage",
     "Job",
     "KeptOutcome",
+    "Objection",
+    "ObjectionState",
     "OutcomeCursor",
     "PackageResource",
     "SearchDate",
@@ -91,6 +95,7 @@ __all__ = (
     "StoredResource",
     "SubscriptionCursor",
     "SubscriptionEvent",
+    "Suppressed",
     "SurveyLink",
     "Tombstone",
     "TombstonePlace",
@@ -112,7 +117,7 @@ COLUMNS = {
             "resource", "content", "search_date", "search_number", "search_string",
             "search_reference", "search_identifier", "audit", "audit_child", "concept", "concept_name",
             "concept_edge", "concept_member", "concept_replacement", "concept_image",
-            "concept_load", "custody", "site",
+            "concept_load", "custody", "site", "objection",
         )
     },
 }  # fmt: skip
