@@ -27,6 +27,7 @@ from fhir_server.commands import (
     parameters,
     purge,
     reindex,
+    scorecard,
     serve,
     surveys,
     unload,
@@ -91,7 +92,7 @@ def parser() -> argparse.ArgumentParser:
     letters.add_argument("--replay", type=int, nargs="+", metavar="N", help="their numbers")
     letters.set_defaults(run=lambda given: dead_letters.dead_letters(Settings(), given.replay))
     outcomes.add_arguments(add("outcomes", "Compute outcomes for every child of the store."))
-    for each in (client, verify_document, surveys, parameters, case_mix, choice):
+    for each in (client, scorecard, verify_document, surveys, parameters, case_mix, choice):
         each.add_arguments(add)
     reference = add("docs", "Write docs/reference, or check that it is current.")
     reference.add_argument("--check", action="store_true")

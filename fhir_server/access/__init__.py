@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from fhir_server.access import hospital, scopes
 from fhir_server.access.clients import Client, Clients, Door, clients
+from fhir_server.access.integrator import INTEGRATOR, INTEGRATOR_MAY
 from fhir_server.access.sessions import Sessions
 from fhir_server.access.tokens import Tokens
 from fhir_server.context import HOSPITAL, Principal
@@ -248,5 +249,7 @@ def _may(principal: Principal, interaction: str, resource_type: str | None) -> b
     if principal.roles & {REGISTRY, HOSPITAL}:
         return True
     if SURGEON in principal.roles and resource_type in SURGEON_MAY.get(interaction, ()):
+        return True
+    if INTEGRATOR in principal.roles and interaction in INTEGRATOR_MAY:
         return True
     return PARENT in principal.roles and interaction in PARENT_MAY

@@ -9,7 +9,15 @@ from urllib.parse import unquote
 
 from fhir_server.access import EVERYBODY_MAY, STRANGER, Callers, admit
 from fhir_server.context import Context, Principal
-from fhir_server.rest import audit, confined, content_encoding, errors, negotiate, sending
+from fhir_server.rest import (
+    audit,
+    confined,
+    content_encoding,
+    errors,
+    integrators,
+    negotiate,
+    sending,
+)
 from fhir_server.rest.answers import Answer, Asked
 from fhir_server.rest.cors import cors
 from fhir_server.rest.keeping import REPLAYED, Keeper, Refusals, write
@@ -27,7 +35,7 @@ READS = frozenset(
         "$validate", "$extract", "$status", "$events", "$export", "$import", "$bulk",
         "$lastn", "$stats", "$grade", "$validate-code", "$expand", "$lookup", "$translate", "$subsumes",
         "$closure", "$convert", "$carry-over", "$assemble", "$populate",
-        "$document", "$pdf", "$mdm", "$collect-data", "$care-gaps",
+        "$scorecard", "$document", "$pdf", "$mdm", "$collect-data", "$care-gaps",
         "$data-requirements",
     }
 )  # fmt: skip
@@ -117,6 +125,8 @@ class _Exchange:
             )
             refused = write(self.request, bytes(self.raw), encoded=self.encoded)
             await self.keeper.refused(refused, refusal, oversize=oversize)
+        elif self.raw and self.keeper is None:
+            await integrators.told(self.door.context, self.principal, self._asked(), refusal)
         self._recorded(refusal.status)
         return errors.refusal(self.request, refusal, self.found.served if self.found else "")
 
@@ -185,12 +195,15 @@ class _Exchange:
             self.encoded = False
         return bytes(self.raw)
 
+    def _asked(self) -> tuple[str | None, str | None]:
+        """Return the code of the interaction that is asked for, and the type in its path."""
+        code = self.interaction.code if self.interaction else None
+        return code, self.found.parameters.get("type") if self.found else None
+
     def _recorded(self, status: int) -> None:
-        found, interaction = self.found, self.interaction
-        parameters = found.parameters if found else {}
-        place = (parameters.get("type"), parameters.get("id"))
+        code, kind = self._asked()
+        place = (kind, self.found.parameters.get("id") if self.found else None)
         name = self.principal.name if self.principal else audit.NOBODY
-        code = interaction.code if interaction else None
         audit.record(self.door.context, name, code, place, status)
 
 

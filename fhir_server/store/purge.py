@@ -17,6 +17,7 @@ from fhir_server.store import (
     jobs,
     links,
     outcomes,
+    refusals,
     renewal,
     tombstone,
 )
@@ -108,6 +109,7 @@ def purge(connection: Connection, asked: Purge) -> Purged:
     _renew(connection, asked, shared, changes)
     for number in numbers:
         connection.execute("DELETE FROM inbox WHERE id = ?", (number,))
+    refusals.forget(connection)
     jobs.cancel_all(connection)  # files of an export may hold the child
     counts = dict(sorted(Counter(kind for kind, _ in theirs).items()))
     stone = Tombstone(

@@ -29,6 +29,7 @@ from fhir_server.store.tables.jobs import (
 )
 from fhir_server.store.tables.links import SurveyLink
 from fhir_server.store.tables.outcomes import KeptOutcome, OutcomeCursor
+from fhir_server.store.tables.refusals import Refusal
 from fhir_server.store.tables.resources import (
     Audit,
     Content,
@@ -72,6 +73,7 @@ __all__ = (
     "KeptOutcome",
     "OutcomeCursor",
     "PackageResource",
+    "Refusal",
     "SearchDate",
     "SearchIdentifier",
     "SearchIndex",

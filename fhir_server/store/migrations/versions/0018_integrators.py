@@ -1,0 +1,30 @@
+"""What integrators are shown of their traffic: when a message came again, and why writes were refused."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0018"
+down_revision = "0017"
+
+
+def upgrade() -> None:
+    """Add when a message came again, and the table of refusals."""
+    op.add_column("inbox", sa.Column("repeated", sa.BigInteger(), nullable=True))
+    op.create_table(
+        "refusal",
+        sa.Column("id", sa.Integer(), primary_key=True)
+        if op.get_bind().dialect.name == "sqlite"
+        else sa.Column("id", sa.BigInteger(), sa.Identity(), primary_key=True),
+        sa.Column("moment", sa.BigInteger(), nullable=False),
+        sa.Column("principal", sa.String(), nullable=False),
+        sa.Column("interaction", sa.String(), nullable=False),
+        sa.Column("type", sa.String(), nullable=True),
+        sa.Column("reason", sa.String(), nullable=False),
+    )
+    op.create_index("ix_refusal_principal", "refusal", ["principal", "id"])
+
+
+def downgrade() -> None:
+    """Take them away."""
+    op.drop_table("refusal")
+    op.drop_column("inbox", "repeated")
