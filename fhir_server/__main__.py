@@ -27,6 +27,7 @@ from fhir_server.commands import (
     parameters,
     purge,
     reindex,
+    sandbox,
     scorecard,
     serve,
     surveys,
@@ -65,6 +66,9 @@ def parser() -> argparse.ArgumentParser:
     demonstrate = add("demo", "Serve, simulate three years, evaluate, and keep serving.")
     demo.add_arguments(demonstrate)
     demonstrate.set_defaults(run=demo.demo)
+    playground = add("sandbox", "Serve fictitious children to vendors, who register themselves.")
+    sandbox.add_arguments(playground)
+    playground.set_defaults(run=sandbox.sandbox)
     simulated = add("simulate", "Send a synthetic registry to a server, by its public doors.")
     simulate.add_arguments(simulated)
     simulated.set_defaults(run=_simulate)

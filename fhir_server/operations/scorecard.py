@@ -41,6 +41,11 @@ class Client:
     doors: frozenset[Door]
     application: str | None = None
 
+    @property
+    def is_held_to_hospitals(self) -> bool:
+        """Whether it sends by a registered connection, which speaks for its own hospitals alone."""
+        return bool(self.connections - {traffic.ANYBODY})
+
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
@@ -93,7 +98,7 @@ def scorecard(database: Database, client: Client, moment: int) -> Scorecard:
         _line(found, each, door, way)
         for each in scenarios()
         for door, way in each.ways.items()
-        if door in client.doors
+        if door in client.doors and (not way.foreign or client.is_held_to_hospitals)
     )
     return Scorecard(client, moment, lines)
 

@@ -125,4 +125,5 @@ def test_without_senders_msh_3_tells_who_sends(tmp_path: Path) -> None:
         assert send(server, message("1", "A28")) == ["AA"]
         assert states(server, "Wren-EPR")["identity"] == "passed"
         assert states(server, "Wren")["identity"] == "open"
+        assert "beyond" not in states(server, "Wren"), "nobody is held to a hospital here"
         assert states(server, "local")["identity"] == "passed"

@@ -37,6 +37,7 @@ from fhir_server.store.tables.resources import (
     Tombstone,
     TombstonePlace,
 )
+from fhir_server.store.tables.sandbox import Sandbox
 from fhir_server.store.tables.terminology import (
     ClosureConcept,
     CodeSystemFile,
@@ -74,6 +75,7 @@ __all__ = (
     "OutcomeCursor",
     "PackageResource",
     "Refusal",
+    "Sandbox",
     "SearchDate",
     "SearchIdentifier",
     "SearchIndex",

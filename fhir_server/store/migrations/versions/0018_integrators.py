@@ -1,4 +1,4 @@
-"""What integrators are shown of their traffic: when a message came again, and why writes were refused."""
+"""What integrators are shown: when a message came again, why writes were refused; and a sandbox's mark."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,7 +8,7 @@ down_revision = "0017"
 
 
 def upgrade() -> None:
-    """Add when a message came again, and the table of refusals."""
+    """Add when a message came again, the table of refusals, and that of the mark."""
     op.add_column("inbox", sa.Column("repeated", sa.BigInteger(), nullable=True))
     op.create_table(
         "refusal",
@@ -22,9 +22,13 @@ def upgrade() -> None:
         sa.Column("reason", sa.String(), nullable=False),
     )
     op.create_index("ix_refusal_principal", "refusal", ["principal", "id"])
+    op.create_table(
+        "sandbox", sa.Column("since", sa.BigInteger(), primary_key=True, autoincrement=False)
+    )
 
 
 def downgrade() -> None:
     """Take them away."""
+    op.drop_table("sandbox")
     op.drop_table("refusal")
     op.drop_column("inbox", "repeated")
