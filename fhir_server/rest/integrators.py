@@ -9,7 +9,7 @@ from fhir_server.operations.scorecard import scorecard as derived
 from fhir_server.operations.scorecard_client import shown
 from fhir_server.operations.scorecard_report import report
 from fhir_server.rest.answers import Answer, Asked
-from fhir_server.store import refusals
+from fhir_server.store import refusals, traffic
 from fhir_server.store.failure import place
 from fhir_server.store.refusals import Refusal
 from fhir_server.store.seen import whole
@@ -30,7 +30,8 @@ async def scorecard(context: Context, asked: Asked) -> Answer:
     body = asked.resource() if asked.raw else None
     given = parameters.given(asked.pairs, body, NAMES)
     principal = context.principal
-    await context.audit.flush()  # what was answered a moment ago is in it
+    await context.audit.flush()
+    await traffic.written(context.database)
     async with context.validating:
         client = await asyncio.to_thread(
             shown, context, principal, given.get("client", principal.name)

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from fhir_server.store import read, refusals
-from fhir_server.store.connection import Database
+from fhir_server.store.connection import Connection, Database
 from fhir_server.store.read import Stored
 from fhir_server.store.refusals import Refusal
 
@@ -45,6 +45,15 @@ class Sent:
     target: str
     reason: str | None
     repeated: int | None
+
+
+async def written(database: Database) -> None:
+    """Wait until all that is being written at this moment is there: commits come in their order."""
+    await database.write(_nothing)
+
+
+def _nothing(_: Connection) -> None:
+    """Change nothing."""
 
 
 def accesses(database: Database, names: Collection[str]) -> list[Access]:
