@@ -213,15 +213,22 @@ def _came_again(found: _Traffic) -> Iterator[Attempt]:
 
 
 def _mended_writes(found: _Traffic) -> Iterator[Attempt]:
-    """Yield each refused write; it is mended by what of its type was stored after it."""
-    written = [each for each in found.accesses if each.version is not None]
+    """Yield each refused write; it is mended by what of its type was stored after it.
+
+    By their moments: a refusal comes into the audit a tenth of a second late.
+    """
+    written = sorted(
+        (each for each in found.accesses if each.version is not None), key=lambda each: each.moment
+    )
     for each in found.accesses:
         if each.interaction not in _WRITES or each.status not in _MENDABLE:
             continue
-        after = [one for one in written if one.id > each.id and each.type in (None, one.type)]
-        if after:
-            by = f"{_request(each)}, then {_request(after[-1])}"
-            yield Attempt(after[-1].moment, by)
+        mended = next(
+            (o for o in written if o.moment > each.moment and each.type in (None, o.type)), None
+        )
+        if mended is not None:
+            by = f"{_request(each)}, then {_request(mended)}"
+            yield Attempt(mended.moment, by)
         else:
             yield Attempt(each.moment, _request(each), _why(found.refusals, each))
 

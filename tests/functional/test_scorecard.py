@@ -128,6 +128,7 @@ async def everything(mine: Vendor) -> None:
     child = f"Patient/{first.json()['id']}"
     wrong = await mine.send("POST", "Patient", patient("9990000019"))
     assert wrong.status_code == 422
+    mine.found.clock.forward(1)
     other = await mine.stored(patient(OTHER))
     stay = await mine.stored(visit(child))
     ward = await mine.stored({"resourceType": "Location", "name": "Ward"})
@@ -282,3 +283,14 @@ async def test_a_purge_leaves_nothing_of_why_writes_were_refused(tmp_path: Path)
         answer: httpx.Response = await registry.send("POST", f"{child}/$purge", asked)
         assert answer.status_code == 200, answer.text
         assert found.made.database.read(reasons) == []
+
+
+async def test_what_is_mended_at_once_counts_though_its_refusal_is_recorded_later(
+    tmp_path: Path,
+) -> None:
+    async with backend(tmp_path) as found:
+        mine = await vendor(found, "everything")
+        assert (await mine.send("POST", "Patient", patient("9990000019"))).status_code == 422
+        found.clock.forward(0.01)
+        await mine.stored(patient())
+        assert (await mine.results())["FHIR: mended"][0] == "pass"

@@ -7,6 +7,7 @@ import pytest
 
 from fhir_server.operations.scorecard import Scorecard, scorecard
 from fhir_server.operations.scorecard_client import client
+from tests.support.databases import KINDS
 from tests.support.mllp import acknowledged, answers, register
 from tests.support.server import Served, served
 
@@ -84,13 +85,16 @@ def send(server: Served, *messages: bytes) -> list[str]:
     return [acknowledged(each)[0] for each in found]
 
 
-def test_a_sender_shows_every_scenario(tmp_path: Path, registered: Path) -> None:
-    with served(tmp_path, hl7v2_senders=registered) as server:
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_sender_shows_every_scenario(tmp_path: Path, registered: Path, kind: str) -> None:
+    with served(tmp_path, kind, hl7v2_senders=registered) as server:
         register(server, "RTH", "RGT")
         assert set(states(server, "tunnel").values()) == {"open"}
         codes = [send(server, each)[0] for each in EVERYTHING]
         assert codes == ["AA"] * 7 + ["AE"] + ["AA"] * 3 + ["AE"]
         shown = states(server, "tunnel")
+        told = server.http.get("/TestReport/$scorecard?client=tunnel").json()
+        assert (told["result"], told["score"]) == ("pass", 100)
     assert len(shown) == 12
     assert set(shown.values()) == {"passed"}
 
