@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 PACKAGES := r4 terminology profiles questionnaires mappings outcome_engine fhir_server
 
 .DEFAULT_GOAL := help
-.PHONY: help setup web demo serve test test-all check lint types architecture docs fix bench bench-parts lock audit sbom image clean
+.PHONY: help setup web demo sandbox serve test test-all check lint types architecture docs fix bench bench-parts lock audit sbom image clean
 
 help:            ## List the commands
 	@grep -E '^[a-z-]+: .*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -28,6 +28,10 @@ web: setup       ## Build the pages that are served beside /fhir
 demo: setup      ## Simulate three years of ten hospitals, evaluate, show the results and keep serving
 	@$(BIN)/python web/build.py --optional
 	@$(BIN)/python -m fhir_server demo
+
+sandbox: setup   ## Serve fictitious children to vendors, who register their clients themselves
+	@$(BIN)/python web/build.py --optional
+	@$(BIN)/python -m fhir_server sandbox
 
 serve: setup     ## Serve FHIR on 127.0.0.1:8000/fhir and HL7 v2 (MLLP) on 127.0.0.1:2575
 	@$(BIN)/python web/build.py --optional
@@ -82,4 +86,4 @@ image: setup     ## Build the container image (needs Docker)
 	@docker build -t csor .
 
 clean:           ## Remove what the commands above have made
-	rm -rf $(VENV) .build .demo r4/definitions/compiled fhir_server/rest/compiled dist
+	rm -rf $(VENV) .build .demo .sandbox r4/definitions/compiled fhir_server/rest/compiled dist

@@ -30,6 +30,8 @@ from fhir_server.commands import (
     parameters,
     purge,
     reindex,
+    sandbox,
+    scorecard,
     serve,
     surveys,
     unload,
@@ -67,6 +69,9 @@ def parser() -> argparse.ArgumentParser:
     demonstrate = add("demo", "Serve, simulate three years, evaluate, and keep serving.")
     demo.add_arguments(demonstrate)
     demonstrate.set_defaults(run=demo.demo)
+    playground = add("sandbox", "Serve fictitious children to vendors, who register themselves.")
+    sandbox.add_arguments(playground)
+    playground.set_defaults(run=sandbox.sandbox)
     simulated = add("simulate", "Send a synthetic registry to a server, by its public doors.")
     simulate.add_arguments(simulated)
     simulated.set_defaults(run=_simulate)
@@ -96,6 +101,7 @@ def parser() -> argparse.ArgumentParser:
     outcomes.add_arguments(add("outcomes", "Compute outcomes for every child of the store."))
     for each in (
         client,
+        scorecard,
         verify_document,
         surveys,
         objection,

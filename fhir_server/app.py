@@ -37,7 +37,7 @@ from fhir_server.operations.outcomes_remade import remake
 from fhir_server.operations.receive import finish
 from fhir_server.operations.reception import Reception
 from fhir_server.operations.working import work_off
-from fhir_server.rest import keys, launch, oauth, openapi, pages, surveys
+from fhir_server.rest import keys, launch, oauth, openapi, pages, registration, surveys
 from fhir_server.rest.application import FhirApplication
 from fhir_server.rest.hl7v2 import Hl7v2Application
 from fhir_server.rest.limits import Limited
@@ -51,6 +51,7 @@ from fhir_server.store.connection import reading
 from fhir_server.store.database import open_database
 from fhir_server.store.failure import place
 from fhir_server.store.renewal import renew, under_way
+from fhir_server.store.sandbox import is_sandbox
 from mappings import layers
 from outcome_engine.parameter_files.watched import Watched
 
@@ -183,6 +184,7 @@ def application(made: Context, reception: Reception | None = None) -> FhirApplic
     app.router.routes.extend([*pages.routes(made), *keys.routes(made)])
     launching = launch.Door(made, sessions)
     app.router.routes.extend([*launching.routes(), *asking.routes(), *giving.routes()])
+    app.router.routes.extend(registration.Door(made).routes())
     app.router.routes.extend(openapi.routes(app.router.routes))
     rates = reception.rates if reception is not None else Rates(made.settings)
     made.metrics.watch(
@@ -191,6 +193,26 @@ def application(made: Context, reception: Reception | None = None) -> FhirApplic
     limited = Limited(app, rates)
     beside = limited if reception is None else Hl7v2Application(reception, callers, limited)
     return FhirApplication(made, callers, beside, rates, launching.signed)
+
+
+def refuse(made: Context) -> None:
+    """Raise ValueError where a door would be open to anybody, or the file of keys is useless.
+
+    And unless a sandbox is served as one, and nothing else is.
+    """
+    refuse_open_doors(made.settings)
+    made.jwks()
+    marked = is_sandbox(made.database)
+    if made.settings.sandbox and not marked:
+        raise ValueError(
+            "CSOR_SANDBOX is set, and this database is no sandbox: `python -m fhir_server sandbox` has "
+            "one of its own."
+        )
+    if marked and not made.settings.sandbox:
+        raise ValueError(
+            "this database is a sandbox, whose children are fictitious: `python -m fhir_server sandbox` "
+            "serves it."
+        )
 
 
 @asynccontextmanager
@@ -205,8 +227,7 @@ async def running(
     file of keys that sign documents is useless; where it is not there yet, it is made.
     """
     settings = made.settings
-    refuse_open_doors(settings)
-    made.jwks()
+    refuse(made)
     senders = registered_senders(settings)
     lanes = Lanes()
     reception = Reception(made, lanes, senders)

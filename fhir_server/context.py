@@ -178,7 +178,7 @@ class Context:
     """Held by the one write that is tried again; `alone` while no other one may begin."""
     alone: asyncio.Lock = field(default_factory=asyncio.Lock)
     validating: asyncio.Lock = field(default_factory=asyncio.Lock)
-    """Held by the one validation that is done in a thread."""
+    """Held by the one validation, or scorecard, that is done in a thread."""
     waiting: asyncio.Event = field(default_factory=asyncio.Event)
     """Set where an asynchronous job waits to be worked off, or removed."""
     suppressions: Watch = field(default_factory=partial(Watch, suppression.is_any))

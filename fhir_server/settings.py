@@ -67,6 +67,13 @@ class Settings(BaseSettings):
             "docs/clients.md."
         ),
     )
+    sandbox: bool = Field(
+        default=False,
+        description=(
+            "Whether vendors register themselves: with the database of `python -m fhir_server sandbox` "
+            "alone, which is not served otherwise. See docs/sandbox.md."
+        ),
+    )
     jwks_private_hosts: str = Field(
         default="",
         description=(

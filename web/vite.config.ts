@@ -8,7 +8,11 @@ const expressions = fileURLToPath(new URL('src/form/expressions.ts', import.meta
 const without = /^@fontsource\//;
 
 // What each page needs beside the entry: its HTML names it, so that it is fetched before any script runs.
-const pages = { note: ['/src/note/page.tsx', '/src/note/editor.tsx'], survey: ['/src/survey/page.tsx'] };
+const pages = {
+  note: ['/src/note/page.tsx', '/src/note/editor.tsx'],
+  survey: ['/src/survey/page.tsx'],
+  integrator: ['/src/integrator/page.tsx']
+};
 
 /** Write an HTML file for each page, which is index.html with the page's own chunks and styles named. */
 function heads(): Plugin {

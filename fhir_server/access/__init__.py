@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from fhir_server.access import auditor, hospital, scopes
 from fhir_server.access.auditor import AUDITOR
 from fhir_server.access.clients import Client, Clients, Door, clients
+from fhir_server.access.integrator import INTEGRATOR, INTEGRATOR_MAY
 from fhir_server.access.private import refuse_readable
 from fhir_server.access.sessions import Sessions
 from fhir_server.access.tokens import Tokens
@@ -272,5 +273,7 @@ def _may(principal: Principal, interaction: str, resource_type: str | None) -> b
     if AUDITOR in principal.roles and auditor.may(interaction, resource_type):
         return True
     if SURGEON in principal.roles and resource_type in SURGEON_MAY.get(interaction, ()):
+        return True
+    if INTEGRATOR in principal.roles and interaction in INTEGRATOR_MAY:
         return True
     return PARENT in principal.roles and interaction in PARENT_MAY

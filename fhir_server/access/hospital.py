@@ -78,6 +78,7 @@ HOSPITAL_MAY: Mapping[str, Rule] = {
     "$evaluate": Rule(False, _REPORTS),
     "$collect-data": Rule(False, _REPORTS),
     "$care-gaps": Rule(False, _REPORTS),
+    "$scorecard": Rule(True, "A client is told of its own traffic alone."),
     "$status": Rule(False, _TOPICS),
     "$events": Rule(False, _TOPICS),
 }

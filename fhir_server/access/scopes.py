@@ -54,6 +54,7 @@ NEEDS: Mapping[str, tuple[Need, ...]] = {
     "patch": (("u", TYPE),),
     "delete": (("d", TYPE),),
     "transaction": (),
+    "$scorecard": (),
     "$validate": (("r", TYPE),),
     "$lastn": (("s", TYPE),),
     "$validate-code": _OF_TERMS,

@@ -116,6 +116,12 @@ class Senders:
             raise _unknown(peer)
         return found.sender
 
+    def of_client(self, name: str) -> tuple[Sender, ...]:
+        """Return the senders that have a name, or that are the HTTP client of that name."""
+        return tuple(
+            each.sender for each in self.known or () if name in (each.sender.name, each.client)
+        )
+
     def _known_by(self, peer: Peer) -> _Known | None:
         if peer.client is not None:
             return self._clients.get(peer.client)

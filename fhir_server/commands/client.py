@@ -1,21 +1,15 @@
 """`client`: register machine clients, list them, revoke them, give them other tokens or keys."""
 
 import argparse
-import hashlib
-import secrets
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from fhir_server.access import clients, public_keys
+from fhir_server.access import client_file, clients, registration
 from fhir_server.access.clients import DOORS, Client
 from fhir_server.app import served_at
-from fhir_server.commands import client_file
 from fhir_server.settings import Settings
 from r4.json import decode
-
-_PUBLIC = ("kty", "kid", "use", "alg", "crv", "x", "y", "n", "e")
-"""What is kept of a key: nothing else of it is looked at."""
 
 
 def add_arguments(add: Callable[[str, str], argparse.ArgumentParser]) -> None:
@@ -57,20 +51,16 @@ def _file(settings: Settings) -> Path:
 
 def _add(settings: Settings, given: argparse.Namespace) -> None:
     file = _file(settings)
-    entry: dict[str, Any] = {"name": given.name}
-    token = None
-    if given.hospital:
-        entry["hospitals"] = given.hospital
-    if given.scopes:
-        entry["scopes"] = given.scopes
-    if given.token:
-        token, entry["token_sha256"] = _token()
-    else:
-        entry |= _keys(given)
-    if given.door:
-        entry["doors"] = given.door
-    if given.reason:
-        entry["reason"] = given.reason
+    token, made = registration.token() if given.token else (None, None)
+    entry = registration.entry(
+        given.name,
+        hospitals=given.hospital,
+        scopes=given.scopes,
+        token_sha256=made,
+        **({} if given.token else _keys(given)),
+        doors=given.door,
+        reason=given.reason,
+    )
     client_file.write(file, client_file.added(client_file.read(file), entry))
     print(f"{given.name} is registered in {file}. Send its vendor:\n")
     print(_letter(served_at(settings), _found(file, given.name), token))
@@ -82,7 +72,7 @@ def _list(settings: Settings) -> None:
         whose = " ".join(sorted(each.hospitals)) or "registry"
         doors = " ".join(door for door in DOORS if door in each.doors)
         scopes = "everything" if each.scopes is None else " ".join(each.scopes)
-        print("\t".join((each.name, state, whose, _known_by(each), doors, scopes)))
+        print("\t".join((each.name, state, whose, registration.known_by(each), doors, scopes)))
 
 
 def _revoke(settings: Settings, name: str) -> None:
@@ -108,7 +98,7 @@ def _rotate(settings: Settings, given: argparse.Namespace) -> None:
     elif given.jwks is not None or given.jwks_url is not None:
         changes = {"jwks": None, "jwks_url": None, **_keys(given)}
     else:
-        token, made = _token()
+        token, made = registration.token()
         changes = {"token_sha256": [made, *before.tokens[:1]]}
     client_file.write(file, client_file.changed(text, given.name, changes))
     print(f"{given.name} has changed in {file}. Send its vendor:\n")
@@ -124,53 +114,17 @@ def _found(file: Path, name: str) -> Client:
     return next(each for each in clients(file) if each.name == name)
 
 
-def _token() -> tuple[str, str]:
-    """Make a token; returns it, and its SHA-256."""
-    token = secrets.token_urlsafe(32)
-    return token, hashlib.sha256(token.encode()).hexdigest()
-
-
 def _keys(given: argparse.Namespace) -> dict[str, Any]:
     """Return what the file holds of the keys that are given; raises ValueError for useless ones."""
     if given.jwks_url is not None:
         return {"jwks_url": given.jwks_url}
     try:
-        jwks = decode(given.jwks.read_bytes())
-        public_keys.public(jwks)
+        return {"jwks": registration.keys(decode(given.jwks.read_bytes()))}
     except ValueError as wrong:
         raise ValueError(f"{given.jwks}: {wrong}") from None
-    kept = [{name: key[name] for name in _PUBLIC if name in key} for key in jwks["keys"]]
-    return {"jwks": {"keys": kept}}
-
-
-def _known_by(client: Client) -> str:
-    """Say what a client is known by, and no secret."""
-    parts = []
-    if client.jwks_url is not None:
-        parts.append(client.jwks_url)
-    if client.jwks is not None:
-        parts.append(f"keys {', '.join(str(key.kid) for key in public_keys.of_json(client.jwks))}")
-    if client.tokens:
-        parts.append(f"{len(client.tokens)} bearer token{'s' * (len(client.tokens) > 1)}")
-    return "; ".join(parts)
 
 
 def _letter(base: str, client: Client, token: str | None) -> str:
     """Return what a vendor needs to know."""
-    root = base.removesuffix("/fhir")
-    lines = {"FHIR base URL": base}
-    if token is not None:
-        lines["bearer token"] = f"{token} (shown this once)"
-    if client.has_keys:
-        lines |= {
-            "configuration": f"{base}/.well-known/smart-configuration",
-            "token endpoint": f"{root}/token",
-            "client_id": f"{client.name} (iss and sub of the assertion)",
-            "known by": _known_by(client),
-            "sign by": f"{', '.join(public_keys.ALGORITHMS)}; aud is the token endpoint",
-        }
-    lines["scopes"] = "everything" if client.scopes is None else " ".join(client.scopes)
-    if client.hospitals:
-        lines["hospitals"] = " ".join(sorted(client.hospitals))
-    lines["how"] = "docs/clients.md"
+    lines = registration.letter(base, client, token)
     return "\n".join(f"  {name:<16}{value}" for name, value in lines.items())

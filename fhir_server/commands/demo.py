@@ -9,7 +9,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -24,11 +23,11 @@ from rich.console import Console
 import outcome_engine
 from fhir_server import simulate
 from fhir_server.app import clock
-from fhir_server.commands import demo_page, demo_results, parameters
+from fhir_server.commands import demo_page, demo_results, parameters, server_process
 from fhir_server.commands.demo_results import CORE, SURVIVAL, TREATMENT_SUCCESS
+from fhir_server.commands.server_process import base
 from fhir_server.settings import Settings
 
-START_SECONDS = 120
 PACKAGES = (
     "r4", "terminology", "profiles", "questionnaires", "mappings", "outcome_engine", "fhir_server",
 )  # fmt: skip
@@ -79,7 +78,7 @@ def demo(given: argparse.Namespace) -> int:
                 "3/5 Fitting a case-mix model; signing what is made up, for the demo alone"
             )
             _sign(folder, options)
-            _end(server)
+            server_process.end(server)
             server = _serve(settings, folder)
         found = _results(console, settings, options)
         finished.write_text(json.dumps(wanted))
@@ -91,24 +90,19 @@ def demo(given: argparse.Namespace) -> int:
         console.print("Serving; press Ctrl+C to stop.")
         return server.wait()
     finally:
-        _end(server)
+        server_process.end(server)
 
 
 def _results(
     console: Console, settings: Settings, options: simulate.Options
 ) -> demo_results.Results:
-    with httpx.Client(base_url=_base(settings), timeout=300) as http:
+    with httpx.Client(base_url=base(settings), timeout=300) as http:
         console.print("4/5 Evaluating every child and hospital by three measures")
         found = demo_results.gathered(http, _evaluate(http, options))
     console.print("5/5 Results", end="\n\n")
     demo_results.show(console, found)
     _where(console, settings)
     return found
-
-
-def _end(server: "subprocess.Popen[bytes]") -> None:
-    server.terminate()
-    server.wait()
 
 
 def _software() -> str:
@@ -123,46 +117,18 @@ def _software() -> str:
 
 def _options(settings: Settings, folder: Path, size: float) -> simulate.Options:
     return simulate.Options(
-        fhir=_base(settings), mllp=f"127.0.0.1:{settings.mllp_port}", size=size,
+        fhir=base(settings), mllp=f"127.0.0.1:{settings.mllp_port}", size=size,
         ledger=folder / "ledger.ndjson",
     )  # fmt: skip
 
 
-def _base(settings: Settings) -> str:
-    return f"http://127.0.0.1:{settings.fhir_port}/fhir"
-
-
 def _serve(settings: Settings, folder: Path) -> "subprocess.Popen[bytes]":
     """Start the server as a process of its own; raises OSError where it does not come up."""
-    for port in (settings.fhir_port, settings.mllp_port):
-        _refuse_taken(port)
-    environment = {**os.environ, "CSOR_DATABASE": str(folder / "csor.db")}
+    environment = {"CSOR_DATABASE": str(folder / "csor.db")}
     if (folder / "signatories.json").exists():
         environment["CSOR_PARAMETERS"] = str(folder / "parameters")
         environment["CSOR_SIGNATORIES"] = str(folder / "signatories.json")
-    server = subprocess.Popen([sys.executable, "-m", "fhir_server", "serve"], env=environment)
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and server.poll() is None:
-        try:
-            health = f"http://127.0.0.1:{settings.fhir_port}/health"
-            if httpx.get(health, timeout=2).is_success:
-                time.sleep(0.1)
-                if server.poll() is None:
-                    return server
-        except httpx.TransportError:
-            time.sleep(0.1)
-    server.kill()
-    raise OSError("the server did not come up; what it said stands above")
-
-
-def _refuse_taken(port: int) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            text = f"port {port} is taken; CSOR_FHIR_PORT and CSOR_MLLP_PORT choose others"
-            raise OSError(text) from None
+    return server_process.start(settings, environment)
 
 
 def _sign(folder: Path, options: simulate.Options) -> None:
@@ -227,14 +193,14 @@ def _reports(
 
 def _where(console: Console, settings: Settings) -> None:
     """Say where to look; addresses stay whole, however narrow the terminal is."""
-    base = _base(settings)
+    root = base(settings)
     console.print("\nTo look at:")
     for url in (
-        f"{base}/metadata?_pretty=true",
-        f"{base}/MeasureReport?_summary=count",
-        f"{base}/MeasureReport?_count=1&_pretty=true",
-        f"{base}/Composition?_count=1&_pretty=true",
-        f"{base}/Questionnaire/operative-note-hirschsprung?_pretty=true",
+        f"{root}/metadata?_pretty=true",
+        f"{root}/MeasureReport?_summary=count",
+        f"{root}/MeasureReport?_count=1&_pretty=true",
+        f"{root}/Composition?_count=1&_pretty=true",
+        f"{root}/Questionnaire/operative-note-hirschsprung?_pretty=true",
     ):
         console.print(f"  {url}", soft_wrap=True)
     console.print(f"  HL7 v2 (MLLP): 127.0.0.1:{settings.mllp_port}")

@@ -92,6 +92,7 @@ OPERATIONS = {
         "care-gaps": f"{_OWN}/Measure-care-gaps",
         "data-requirements": f"{_OWN}/Measure-data-requirements",
     },
+    "TestReport": {"scorecard": f"{_OWN}/TestReport-scorecard"},
     "Subscription": {
         "status": f"{_BACKPORT}/OperationDefinition/backport-subscription-status",
         "events": f"{_BACKPORT}/OperationDefinition/backport-subscription-events",

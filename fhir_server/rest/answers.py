@@ -190,6 +190,8 @@ async def create(context: Context, asked: Asked) -> Answer:
     """POST [type], with If-None-Exist."""
     criteria = asked.header("if-none-exist")
     outcome = await create_interaction.create(context, asked.of_type(), criteria)
+    if outcome.status != CREATED:
+        _found_again(context, outcome.type, outcome.id)
     return _outcome(context, asked, outcome)
 
 
@@ -258,8 +260,14 @@ async def transaction(context: Context, asked: Asked) -> Answer:
         raise FhirError(400, [error("invalid", text, "Bundle.type")])
     if kind == "batch":
         answered = asked.keeper.entry if asked.keeper else None
-        return Answer(encode(await transaction_interaction.batch(context, bundle, answered)))
-    return Answer(encode(await transaction_interaction.transaction(context, bundle, asked=True)))
+        response = await transaction_interaction.batch(context, bundle, answered)
+    else:
+        response = await transaction_interaction.transaction(context, bundle, asked=True)
+    for entry, told in zip(bundle.get("entry", ()), response["entry"], strict=False):
+        found = told["response"].get("location", "").split("/")
+        if entry["request"]["method"] == "POST" and told["response"]["status"] == FOUND:
+            _found_again(context, found[0], found[1])
+    return Answer(encode(response))
 
 
 def _stored(asked: Asked, stored: Stored) -> Answer:
@@ -318,7 +326,14 @@ def _said(asked: Asked, text: str, headers: Mapping[str, str] | None = None) -> 
     return Answer(encode(said), 200, headers or {})
 
 
-CREATED = 201
+def _found_again(context: Context, kind: str, key: str) -> None:
+    """Record a create that has stored nothing, as what it would create was there: no version tells of it."""
+    context.audit.record(context.agent, "create", kind, key, OK)
+
+
+OK, CREATED = 200, 201
+FOUND = "200 OK"
+"""The status of an entry that has found what it would create."""
 
 
 def _version(version: int, updated: int) -> dict[str, str]:

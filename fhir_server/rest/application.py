@@ -11,7 +11,16 @@ from urllib.parse import unquote
 from fhir_server.access import EVERYBODY_MAY, STRANGER, Callers, admit, purpose
 from fhir_server.access.rates import Rates, ThrottledError
 from fhir_server.context import Context, Principal
-from fhir_server.rest import audit, confined, content_encoding, errors, limits, negotiate, sending
+from fhir_server.rest import (
+    audit,
+    confined,
+    content_encoding,
+    errors,
+    integrators,
+    limits,
+    negotiate,
+    sending,
+)
 from fhir_server.rest.answers import Answer, Asked
 from fhir_server.rest.cors import cors
 from fhir_server.rest.keeping import REPLAYED, Keeper, Refusals, write
@@ -31,7 +40,7 @@ READS = frozenset(
         "$validate", "$extract", "$status", "$events", "$export", "$import", "$bulk",
         "$lastn", "$stats", "$grade", "$validate-code", "$expand", "$lookup", "$translate", "$subsumes",
         "$closure", "$convert", "$carry-over", "$assemble", "$populate",
-        "$document", "$pdf", "$mdm", "$collect-data", "$care-gaps",
+        "$scorecard", "$document", "$pdf", "$mdm", "$collect-data", "$care-gaps",
         "$data-requirements",
     }
 )  # fmt: skip
@@ -143,6 +152,8 @@ class _Exchange:
             )
             refused = write(self.request, bytes(self.raw), encoded=self.encoded)
             refusal = await self.keeper.refused(refused, refusal, oversize=oversize)
+        elif self.raw and self.keeper is None:
+            await integrators.told(self.door.context, self.principal, self._asked(), refusal)
         with suppress(FhirError):  # what refuses tells of nothing: it may leave unrecorded
             if not isinstance(refusal, ThrottledError):  # a flood must not fill the audit
                 self._recorded(refusal.status)
@@ -220,12 +231,15 @@ class _Exchange:
             self.encoded = False
         return bytes(self.raw)
 
+    def _asked(self) -> tuple[str | None, str | None]:
+        """Return the code of the interaction that is asked for, and the type in its path."""
+        code = self.interaction.code if self.interaction else None
+        return code, self.found.parameters.get("type") if self.found else None
+
     def _recorded(self, status: int) -> None:
-        found, interaction = self.found, self.interaction
-        parameters = found.parameters if found else {}
-        place = (parameters.get("type"), parameters.get("id"))
-        code = interaction.code if interaction else None
-        is_form = interaction is not None and interaction.path.endswith("/_search")
+        code, kind = self._asked()
+        place = (kind, self.found.parameters.get("id") if self.found else None)
+        is_form = self.interaction is not None and self.interaction.path.endswith("/_search")
         query = audit.criteria(self.request.query, bytes(self.raw) if is_form else b"")
         audit.record(self.door.context, (self.principal, code), place, status, query)
 

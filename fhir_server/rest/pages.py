@@ -18,7 +18,13 @@ from fhir_server.context import Context
 from fhir_server.rest import content_encoding
 
 COMPILED = Path(__file__).parent / "compiled"
-PATHS = {"/": "index.html", "/note": "note.html", "/survey": "survey.html"}
+PATHS = {
+    "/": "index.html",
+    "/note": "note.html",
+    "/survey": "survey.html",
+    "/integrators": "integrator.html",
+    "/scorecard": "integrator.html",
+}
 """The HTML file of each page: the files differ in what they name to be fetched at once."""
 
 _NONCE_PLACE = '<meta name="csp-nonce" content="" />'

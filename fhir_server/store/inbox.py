@@ -173,6 +173,7 @@ def _receive(connection: Connection, arrival: Arrival, received: int) -> Message
         ((number, namesakes),) = connection.read(_KNOWN, (*key, *key))
     if number is None:
         return _Kept(_insert(connection, arrival, received), bool(namesakes))
+    connection.execute("UPDATE inbox SET repeated = ? WHERE id = ?", (received, number))
     return Message(*connection.read(f"SELECT {COLUMNS} FROM inbox WHERE id = ?", (number,))[0])
 
 

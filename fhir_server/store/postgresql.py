@@ -46,7 +46,9 @@ _LOCK = 4
 """The advisory lock of whoever writes resources: 4 and 1; migrations take 4 and 0."""
 
 
-_PURGED = ("resource", "content", "search_text", *TABLES, "inbox", "audit", "outcome", "objection")
+_PURGED = (
+    "resource", "content", "search_text", *TABLES, "inbox", "audit", "outcome", "objection", "refusal",
+)  # fmt: skip
 """The tables from which a purge takes rows."""
 
 

@@ -18,6 +18,7 @@ from fhir_server.store import (
     links,
     objections,
     outcomes,
+    refusals,
     renewal,
     suppression,
     tombstone,
@@ -113,6 +114,7 @@ def purge(connection: Connection, asked: Purge) -> Purged:
     _renew(connection, asked, shared, changes)
     for number in numbers:
         connection.execute("DELETE FROM inbox WHERE id = ?", (number,))
+    refusals.forget(connection)
     jobs.cancel_all(connection)  # files of an export may hold the child
     counts = dict(sorted(Counter(kind for kind, _ in theirs).items()))
     stone = Tombstone(

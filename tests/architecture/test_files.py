@@ -100,5 +100,7 @@ def test_the_wheel_holds_the_seven_packages_with_their_artefacts() -> None:
 
 
 def test_what_is_built_is_not_committed() -> None:
-    built = [f for f in tracked() if {"compiled", ".venv", ".build", ".demo"} & set(f.parts)]
+    built = [
+        f for f in tracked() if {"compiled", ".venv", ".build", ".demo", ".sandbox"} & set(f.parts)
+    ]
     assert named(built) == []

@@ -8,7 +8,7 @@ import pytest
 
 from fhir_server.__main__ import main
 from fhir_server.access import clients, identify, token_hash
-from fhir_server.commands.client_file import changed
+from fhir_server.access.client_file import changed
 from r4.issue import FhirError
 from tests.support.backend import ELLIPTIC, JWKS, RSA, public
 

@@ -1,5 +1,6 @@
 """Day one of docs/clients.md: each block of it runs as it stands there, against a server on a socket."""
 
+import json
 import os
 import re
 import shutil
@@ -38,7 +39,7 @@ def run(block: str, folder: Path, port: int) -> str:
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the examples are written for curl")
 def test_it_runs_as_it_stands(tmp_path: Path) -> None:
-    key, register, token, child, refused, library = blocks()
+    key, register, token, child, refused, library, scorecard = blocks()
     port = free_port()
     run(key, tmp_path, port)
     letter = run(register, tmp_path, port)
@@ -52,5 +53,8 @@ def test_it_runs_as_it_stands(tmp_path: Path) -> None:
         assert "403 Forbidden" in answer
         assert 'error="insufficient_scope", scope="system/Encounter.s"' in answer
         assert run(library, tmp_path, port) == "1\n"
+        shown = json.loads(run(scorecard, tmp_path, port))
+        results = [each["action"][0]["assert"]["result"] for each in shown["test"]]
+        assert (shown["result"], results.count("pass")) == ("pending", 5)
         accesses = server.http.get("/Patient?_summary=count")
         assert accesses.json()["total"] == 1

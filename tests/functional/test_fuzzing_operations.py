@@ -83,6 +83,7 @@ KINDS: dict[str, Kinds] = {
     "$process-message": fhir_message.NAMES,
     "$process-response": {**process_response.NAMES, **process_response.OF_A_FORM},
     "$purge": {},
+    "$scorecard": {"client": "string"},
     "$sign": sign.NAMES,
     "$stats": TEXTS,
     "$status": dict.fromkeys(["id", "status"], "string"),

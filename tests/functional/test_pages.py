@@ -47,7 +47,7 @@ def door(folder: Path, built: Path, **given: str) -> tuple[Context, httpx.AsyncC
 async def pages(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
     assets = tmp_path / "built" / "assets"
     assets.mkdir(parents=True)
-    for name in ("index", "note", "survey"):
+    for name in ("index", "note", "survey", "integrator"):
         (tmp_path / "built" / f"{name}.html").write_text(HTML.replace("CSOR", f"CSOR {name}"))
     (tmp_path / "built" / "secret.txt").write_text("not an asset")
     (assets / "index-A1.js").write_text(SCRIPT)
@@ -75,6 +75,8 @@ async def test_each_page_has_a_file_of_its_own(pages: httpx.AsyncClient) -> None
         ("/note", "note"),
         ("/note?response=1", "note"),
         ("/survey", "survey"),
+        ("/integrators", "integrator"),
+        ("/scorecard", "integrator"),
     ):
         answer = await pages.get(path)
         assert answer.status_code == 200, path

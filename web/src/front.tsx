@@ -24,6 +24,10 @@ export function Front() {
         <section>
           <h2>For systems</h2>
           <p>
+            <a href="/integrators">Register a client</a>, and see by its{' '}
+            <a href="/scorecard">scorecard</a> what it has shown.
+          </p>
+          <p>
             The FHIR R4 endpoint is <a href="/fhir/metadata">/fhir</a>; its{' '}
             <a href="/fhir/metadata">CapabilityStatement</a> says what it does.
           </p>

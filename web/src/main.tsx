@@ -8,6 +8,7 @@ import './style.css';
 // Each page is loaded apart: the front page, and a parent's phone, fetch nothing that only a surgeon needs.
 const Note = lazy(() => import('./note/page'));
 const Survey = lazy(() => import('./survey/page'));
+const Integrator = lazy(() => import('./integrator/page'));
 
 const nonce = document.querySelector<HTMLMetaElement>('meta[name="csp-nonce"]')?.content;
 const cache = createCache({ key: 'csor', nonce: nonce || undefined, prepend: true });
@@ -18,6 +19,9 @@ function Page() {
       return <Note />;
     case '/survey':
       return <Survey />;
+    case '/integrators':
+    case '/scorecard':
+      return <Integrator />;
     default:
       return <Front />;
   }

@@ -36,6 +36,7 @@ from fhir_server.store.tables.jobs import (
 from fhir_server.store.tables.links import SurveyLink
 from fhir_server.store.tables.objections import Objection, ObjectionState
 from fhir_server.store.tables.outcomes import KeptOutcome, OutcomeCursor
+from fhir_server.store.tables.refusals import Refusal
 from fhir_server.store.tables.resources import (
     Audit,
     Content,
@@ -43,6 +44,7 @@ from fhir_server.store.tables.resources import (
     Tombstone,
     TombstonePlace,
 )
+from fhir_server.store.tables.sandbox import Sandbox
 from fhir_server.store.tables.suppression import Suppressed
 from fhir_server.store.tables.terminology import (
     ClosureConcept,
@@ -84,6 +86,8 @@ __all__ = (
     "ObjectionState",
     "OutcomeCursor",
     "PackageResource",
+    "Refusal",
+    "Sandbox",
     "SearchDate",
     "SearchIdentifier",
     "SearchIndex",

@@ -41,3 +41,4 @@ class InboxMessage(SQLModel, table=True):
     attempts: int | None = Field(default=None, sa_type=BigInteger)
     note: str | None = None
     waits_for: int | None = Field(default=None, sa_type=BigInteger)
+    repeated: int | None = Field(default=None, sa_type=BigInteger)
