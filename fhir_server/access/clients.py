@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from fhir_server.access import public_keys, scopes
 from fhir_server.access.tables import hashes, hospitals, only, text
+from fhir_server.context import ANALYST
 from r4.json import decode, encode
 
 logger = logging.getLogger("csor.access")
@@ -24,6 +25,7 @@ RESERVED = frozenset({"local", "unknown", "outcomes"})
 """Names that the audit has for others."""
 _KEYS = (
     "name", "hospitals", "scopes", "jwks", "jwks_url", "token_sha256", "doors", "revoked", "reason",
+    "role",
 )  # fmt: skip
 
 
@@ -32,8 +34,9 @@ class Client:
     """A registered client: its name, and what it is known by.
 
     tokens: SHA-256 of its bearer tokens, in hex. hospitals: ODS codes; none for a system of the
-    registry's own. scopes: what it may ask for; None for whoever is not limited by scopes. jwks: its
-    public keys as JSON, or jwks_url where they are published.
+    registry's own. role: ANALYST, or None for what follows from the hospitals. scopes: what it may ask
+    for; None for whoever is not limited by scopes. jwks: its public keys as JSON, or jwks_url where they
+    are published.
     """
 
     name: str
@@ -44,6 +47,7 @@ class Client:
     jwks_url: str | None = None
     doors: frozenset[str] = frozenset(DOORS)
     revoked: bool = False
+    role: str | None = None
 
     @property
     def has_keys(self) -> bool:
@@ -158,6 +162,7 @@ def _client(table: dict[str, Any], folder: Path, read: list[Path]) -> Client:
             jwks_url=_url(text(table, "jwks_url")) if "jwks_url" in table else None,
             doors=_doors(table.get("doors", list(DOORS))),
             revoked=_flag(table.get("revoked", False)),
+            role=_role(table["role"]) if "role" in table else None,
         )
     except (ValueError, TypeError, OSError) as wrong:
         said = str(wrong)
@@ -174,6 +179,8 @@ def _refuse_useless(client: Client, whose: str) -> None:
         raise ValueError(
             f"{whose} cannot be known by anything: give jwks_url, jwks or token_sha256."
         )
+    if client.role is not None and client.hospitals:
+        raise ValueError(f"{whose} is an {client.role}, and so no hospital's: it sees every child.")
     if client.jwks is not None and client.jwks_url is not None:
         raise ValueError(f"{whose} has jwks and jwks_url: its keys are in one place.")
     if client.has_keys and client.scopes is None:
@@ -202,6 +209,12 @@ def _doors(listed: Any) -> frozenset[str]:
     if not isinstance(listed, list) or not listed or not set(listed) <= set(DOORS):
         raise ValueError(f"doors is a list of {' and '.join(DOORS)}.")
     return frozenset(listed)
+
+
+def _role(given: Any) -> str:
+    if given != ANALYST:
+        raise ValueError(f"role is {ANALYST}, or left out.")
+    return ANALYST
 
 
 def _flag(given: Any) -> bool:

@@ -9,7 +9,15 @@ from urllib.parse import unquote
 
 from fhir_server.access import EVERYBODY_MAY, STRANGER, Callers, admit
 from fhir_server.context import Context, Principal
-from fhir_server.rest import audit, confined, content_encoding, errors, negotiate, sending
+from fhir_server.rest import (
+    audit,
+    confined,
+    content_encoding,
+    errors,
+    negotiate,
+    pseudonymised,
+    sending,
+)
 from fhir_server.rest.answers import Answer, Asked
 from fhir_server.rest.cors import cors
 from fhir_server.rest.keeping import REPLAYED, Keeper, Refusals, write
@@ -127,7 +135,9 @@ class _Exchange:
         if not is_safe:  # what cannot be answered is refused before it is stored
             negotiate.wanted(self.request)
         asked = Asked(self.request, parameters, raw, self.keeper)
-        if context.principal.patient is not None:
+        if context.principal.is_analyst:
+            answer = await pseudonymised.answer(context, interaction, asked)
+        elif context.principal.patient is not None:
             answer = await self._confined(context, interaction, asked)
         else:
             answer = await interaction.answer(context, asked)
@@ -162,6 +172,8 @@ class _Exchange:
         confined = context.principal.patient is not None or context.principal.is_narrowed
         if self.interaction.code not in UNKEPT and not confined:
             self.keeper = Keeper(context, request.path, door.refusals, self.replayed)
+        if context.principal.is_analyst:
+            self.found = found = pseudonymised.named(context, self.interaction, found)
         return self.interaction, found.parameters, context
 
     def _caller(self) -> Principal:
