@@ -4,6 +4,7 @@ Each child's dates lie within a few weeks, and years apart from all other childr
 date is a true one by chance.
 """
 
+import asyncio
 import json
 import random
 import re
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from fhir_server.context import Principal
+from fhir_server.operations.working import work_off
+from fhir_server.rest.reading import resource
 from fhir_server.settings import Settings
 from tests.support.hospitals import ODS, Asking
 
@@ -90,7 +93,7 @@ def secrets(node: Any, key: str = "") -> Iterable[str]:
 def child(number: int, chance: random.Random, hospital: str) -> Child:
     """Return a child of a hospital (`Organization/…`), with texts and dates of its own everywhere."""
     key = f"child-{number}-{chance.randrange(10**9)}"
-    born = date(1600 + 8 * number, 1, 6) + timedelta(chance.randrange(20))
+    born = date(1850 + 8 * number, 1, 6) + timedelta(chance.randrange(20))
 
     def word(what: str) -> str:
         return f"{what}-{number}-{chance.randrange(10**9)}"
@@ -187,10 +190,40 @@ class Registry:
             following = links["next"].partition("/fhir")[2] if "next" in links else None
         return listed
 
+    def exported(self, url: str, who: str = ANALYST) -> tuple[str, dict[str, list[dict[str, Any]]]]:
+        """Export, and return the path of the job and the resources of each type."""
+        begun = self.get(url, who, headers={"Prefer": "respond-async"})
+        assert begun.status_code == 202, begun.text
+        job = begun.headers["Content-Location"].partition("/fhir")[2]
+        manifest = self.waited(job, who)
+        found = {}
+        for each in manifest["output"]:
+            lines = self.get(each["url"].partition("/fhir")[2], who).text.splitlines()
+            found[each["type"]] = [json.loads(line) for line in lines]
+            assert len(lines) == each["count"]
+        return job, found
+
+    def waited(self, job: str, who: str = ANALYST) -> Any:
+        """Have the jobs worked off until one is over; returns its manifest."""
+        return self.ask.runner.run(_worked(self.ask, who, job))
+
     def told(self, answer: Any) -> str:
         """Return all that an answer says: body, headers and links."""
         headers = "\n".join(f"{name}: {value}" for name, value in answer.headers.items())
         return f"{headers}\n{answer.text}"
+
+
+async def _worked(ask: Asking, who: str, job: str) -> Any:
+    working = asyncio.create_task(work_off(ask.made, resource))
+    try:
+        while True:
+            found = await ask.http.get(f"/fhir{job}", headers={"X-Client": who})
+            if found.status_code != 202:
+                assert found.status_code == 200, found.text
+                return found.json()
+            await asyncio.sleep(0.02)
+    finally:
+        working.cancel()
 
 
 def filled(ask: Asking, many: int, seed: int) -> Registry:
