@@ -17,8 +17,8 @@ from terminology.systems import CSOR
 _HOSPITALS = f"{CSOR}/StructureDefinition/outcome-hospital"
 _DISCLOSED = f"{CSOR}/StructureDefinition/outcome-disclosure"
 _LEAVES = (
-    "extension", "status", "type", "measure", "subject", "date", "reporter", "period",
-    "improvementNotation", "group",
+    "extension", "status", "type", "measure", "date", "reporter", "period", "improvementNotation",
+    "group",
 )  # fmt: skip
 _DROPPED = frozenset({"display", "identifier", "subjectResults"})
 

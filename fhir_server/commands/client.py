@@ -11,6 +11,7 @@ from fhir_server.access import clients, public_keys
 from fhir_server.access.clients import DOORS, Client
 from fhir_server.app import served_at
 from fhir_server.commands import client_file
+from fhir_server.context import ANALYST
 from fhir_server.settings import Settings
 from r4.json import decode
 
@@ -31,6 +32,9 @@ def add_arguments(add: Callable[[str, str], argparse.ArgumentParser]) -> None:
     adding.add_argument("--scopes", help="as 'system/Patient.rs system/Observation.cu'")
     adding.add_argument(
         "--hospital", action="append", metavar="ODS", help="whose system it is; several times"
+    )
+    adding.add_argument(
+        "--role", choices=[ANALYST], help="an analyst's, which sees every child in pseudonyms"
     )
     adding.add_argument("--door", action="append", choices=DOORS, help="by default every one")
     adding.add_argument("--reason", help="why, for whoever reads the file next")
@@ -61,6 +65,8 @@ def _add(settings: Settings, given: argparse.Namespace) -> None:
     token = None
     if given.hospital:
         entry["hospitals"] = given.hospital
+    if given.role:
+        entry["role"] = given.role
     if given.scopes:
         entry["scopes"] = given.scopes
     if given.token:
@@ -79,7 +85,7 @@ def _add(settings: Settings, given: argparse.Namespace) -> None:
 def _list(settings: Settings) -> None:
     for each in clients(_file(settings)):
         state = "revoked" if each.revoked else "registered"
-        whose = " ".join(sorted(each.hospitals)) or "registry"
+        whose = " ".join(sorted(each.hospitals)) or each.role or "registry"
         doors = " ".join(door for door in DOORS if door in each.doors)
         scopes = "everything" if each.scopes is None else " ".join(each.scopes)
         print("\t".join((each.name, state, whose, _known_by(each), doors, scopes)))
