@@ -94,7 +94,11 @@ class AnalystView:
         return pseudonym_reports.leaving(report, self.refer)
 
     def _days_of(self, child: int) -> int:
-        """Return by how many days a child's dates are earlier: Patients that are linked are one child."""
+        """Return by how many days a child's dates are earlier: Patients that are linked are one child.
+
+        Raises FhirError 503 while the index, which says who is linked, is being made anew.
+        """
+        self._database.index.refuse(self._database)
         return self.pseudonyms.days(min(persons(self._database, [child])[0]))
 
     def _knows(self, system: str, code: str) -> bool:

@@ -121,6 +121,13 @@ def test_a_policy_says_what_is_wrong_with_it(tmp_path: Path, line: str, said: st
         read_policy(file)
 
 
+def test_the_policy_of_the_document_is_one_and_says_that_it_is_fictitious(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[3] / "docs" / "analysts.md").read_text()
+    file = tmp_path / "policy.toml"
+    file.write_text(text.partition("```toml\n")[2].partition("```")[0])
+    assert "fictitious" in read_policy(file).approved
+
+
 def test_a_policy_lacks_nothing(tmp_path: Path) -> None:
     file = tmp_path / "policy.toml"
     for left_out in POLICY.splitlines():
