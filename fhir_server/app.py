@@ -20,6 +20,7 @@ from fhir_server import mllp
 from fhir_server.access import LOCAL, Callers, Clients, refuse_open_doors
 from fhir_server.access.jwks import fetcher
 from fhir_server.access.keys import Keys, signing_key
+from fhir_server.access.pseudonyms import refuse_useless
 from fhir_server.access.rates import Rates
 from fhir_server.access.senders import Listener
 from fhir_server.access.senders import senders as registered_senders
@@ -108,6 +109,7 @@ def context(
     """
     forms = quality_of_life.forms(settings.quality_of_life, instant(now()))
     engine = layers.engine(settings.mappings)  # a fault in it must leave nothing open
+    refuse_useless(settings)
     parameters = Watched(settings.parameters, settings.signatories)
     database = open_database(settings.database, apart=apart)
     signing = Keys(signing_key(settings))

@@ -37,6 +37,8 @@ from terminology import Terminology
 
 HOSPITAL = "hospital"
 """The role of a hospital's own systems, which see its children alone."""
+ANALYST = "analyst"
+"""The role of whoever sees every child and is not told who it is (`rest.pseudonymised`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,11 @@ class Principal:
     def is_narrowed(self) -> bool:
         """Whether it is one that sees a part alone: of a hospital's, whatever else it may be."""
         return HOSPITAL in self.roles
+
+    @property
+    def is_analyst(self) -> bool:
+        """Whether it is one that is answered in pseudonyms, whatever else it may be."""
+        return ANALYST in self.roles
 
 
 def agent_of(principal: Principal | None) -> Agent:

@@ -89,6 +89,20 @@ class Settings(BaseSettings):
             "`csor.signing.pem`; made where it is not there."
         ),
     )
+    pseudonym_key: Path | None = Field(
+        default=None,
+        description=(
+            "File of the secrets by which analysts are shown pseudonyms; made where it is not there. "
+            "Without it there is no role of analyst: see docs/analysts.md."
+        ),
+    )
+    pseudonym_policy: Path | None = Field(
+        default=None,
+        description=(
+            "TOML file that says how far dates are shifted, and what of birth dates and postcodes "
+            "analysts are shown. Without it there is no role of analyst: see docs/analysts.md."
+        ),
+    )
     epr_servers: Path | None = Field(
         default=None,
         description=(

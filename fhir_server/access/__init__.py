@@ -5,7 +5,7 @@ act for the registry as a whole, as far as their scopes reach. A surgeon whom an
 session, by its cookie, and may do with one child's note what `SURGEON_MAY` lists. A parent who has opened
 a survey has a sitting, by another cookie, and may do what `PARENT_MAY` lists, none of which is FHIR. A
 hospital's own system may do what `hospital.HOSPITAL_MAY` lists, and sees its own children alone
-(`store.view`).
+(`store.view`). An analyst may do what `analyst.ANALYST_MAY` lists, and is answered in pseudonyms.
 """
 
 import hashlib
@@ -14,14 +14,14 @@ import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import urlsplit
 
-from fhir_server.access import auditor, hospital, scopes
+from fhir_server.access import analyst, auditor, hospital, scopes
 from fhir_server.access.auditor import AUDITOR
 from fhir_server.access.clients import Client, Clients, Door, clients
 from fhir_server.access.integrator import INTEGRATOR, INTEGRATOR_MAY
 from fhir_server.access.private import refuse_readable
 from fhir_server.access.sessions import Sessions
 from fhir_server.access.tokens import Tokens
-from fhir_server.context import HOSPITAL, Principal
+from fhir_server.context import ANALYST, HOSPITAL, Principal
 from fhir_server.settings import Settings
 from r4.issue import FhirError, error
 
@@ -255,6 +255,8 @@ def admit(principal: Principal, interaction: str, resource_type: str | None = No
     """
     if interaction in EVERYBODY_MAY and resource_type is None:
         return
+    if principal.is_analyst and (why := analyst.refused(interaction, resource_type)):
+        raise FhirError(403, [error("forbidden", f"{principal.name}: {why}")])
     if HOSPITAL in principal.roles and (why := hospital.refused(interaction, resource_type)):
         raise FhirError(403, [error("forbidden", f"{principal.name}: {why}")])
     if not _may(principal, interaction, resource_type):
@@ -268,7 +270,7 @@ def admit(principal: Principal, interaction: str, resource_type: str | None = No
 
 def _may(principal: Principal, interaction: str, resource_type: str | None) -> bool:
     """Tell whether one of a principal's roles lets it do an interaction on a type."""
-    if principal.roles & {REGISTRY, HOSPITAL}:
+    if principal.roles & {REGISTRY, HOSPITAL, ANALYST}:
         return True
     if AUDITOR in principal.roles and auditor.may(interaction, resource_type):
         return True

@@ -16,13 +16,14 @@ from urllib.parse import urlsplit
 from fhir_server.access import public_keys, purpose, scopes
 from fhir_server.access.auditor import AUDITOR
 from fhir_server.access.tables import hashes, hospitals, only, text
+from fhir_server.context import ANALYST
 from r4.json import decode, encode
 
 logger = logging.getLogger("csor.access")
 
 Door = Literal["fhir", "hl7v2"]
 DOORS: tuple[Door, ...] = ("fhir", "hl7v2")
-ROLES = (AUDITOR,)
+ROLES = (ANALYST, AUDITOR)
 """Roles that a client may have instead of the registry's or a hospital's."""
 RESERVED = frozenset({"local", "unknown", "outcomes"})
 """Names that the audit has for others."""
@@ -194,12 +195,10 @@ def _refuse_useless(client: Client, whose: str) -> None:
         raise ValueError(
             f"{whose} cannot be known by anything: give jwks_url, jwks or token_sha256."
         )
+    if client.role is not None and client.hospitals:
+        raise ValueError(f"{whose} is an {client.role}, and so no hospital's: it sees every child.")
     if client.jwks is not None and client.jwks_url is not None:
         raise ValueError(f"{whose} has jwks and jwks_url: its keys are in one place.")
-    if client.role is not None and client.hospitals:
-        raise ValueError(
-            f"{whose} has a role and hospitals: a hospital's client has no other role."
-        )
     if client.has_keys and client.scopes is None:
         raise ValueError(f"{whose} has keys, and needs the scopes that it may ask for.")
 

@@ -157,14 +157,17 @@ def _read(file: Path) -> tuple[ECKey, ...]:
 
 
 def _make(file: Path) -> None:
-    """Write a new key, whole or not at all: of two processes that begin together, one does."""
-    key = ECKey.generate_key(_CURVE, private=True)
+    write_once(file, ECKey.generate_key(_CURVE, private=True).as_pem(private=True))
+
+
+def write_once(file: Path, content: bytes) -> None:
+    """Write a file of secrets, whole or not at all: of two processes that begin together, one does."""
     file.parent.mkdir(parents=True, exist_ok=True)
     draft = file.with_name(f"{file.name}.{secrets.token_hex(8)}")
     descriptor = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as out:
-            out.write(key.as_pem(private=True))
+            out.write(content)
             out.flush()
             os.fsync(out.fileno())
         try:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from fhir_server.access import client_file, clients, registration
-from fhir_server.access.clients import DOORS, Client
+from fhir_server.access.clients import DOORS, ROLES, Client
 from fhir_server.app import served_at
 from fhir_server.settings import Settings
 from r4.json import decode
@@ -25,6 +25,9 @@ def add_arguments(add: Callable[[str, str], argparse.ArgumentParser]) -> None:
     adding.add_argument("--scopes", help="as 'system/Patient.rs system/Observation.cu'")
     adding.add_argument(
         "--hospital", action="append", metavar="ODS", help="whose system it is; several times"
+    )
+    adding.add_argument(
+        "--role", choices=ROLES, help="an analyst's (every child, in pseudonyms) or an auditor's"
     )
     adding.add_argument("--door", action="append", choices=DOORS, help="by default every one")
     adding.add_argument("--reason", help="why, for whoever reads the file next")
@@ -55,6 +58,7 @@ def _add(settings: Settings, given: argparse.Namespace) -> None:
     entry = registration.entry(
         given.name,
         hospitals=given.hospital,
+        role=given.role,
         scopes=given.scopes,
         token_sha256=made,
         **({} if given.token else _keys(given)),
@@ -69,7 +73,7 @@ def _add(settings: Settings, given: argparse.Namespace) -> None:
 def _list(settings: Settings) -> None:
     for each in clients(_file(settings)):
         state = "revoked" if each.revoked else "registered"
-        whose = " ".join(sorted(each.hospitals)) or "registry"
+        whose = " ".join(sorted(each.hospitals)) or each.role or "registry"
         doors = " ".join(door for door in DOORS if door in each.doors)
         scopes = "everything" if each.scopes is None else " ".join(each.scopes)
         print("\t".join((each.name, state, whose, registration.known_by(each), doors, scopes)))

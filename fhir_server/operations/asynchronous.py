@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from fhir_server.access import REGISTRY
-from fhir_server.context import HOSPITAL, Context, Principal, microseconds
+from fhir_server.access.pseudonyms import in_use
+from fhir_server.context import ANALYST, HOSPITAL, Context, Principal, microseconds
 from fhir_server.settings import Settings
 from fhir_server.store import jobs
 from fhir_server.store.jobs import Job, Kind, Progress
@@ -25,6 +26,8 @@ HOSPITALS = "hospitals"
 """Where a job's request says for which hospitals alone it is worked off."""
 PURPOSE = "purposeOfUse"
 """Where it says why it was asked for."""
+PSEUDONYMS = "pseudonyms"
+"""Where a job's request says by which pseudonyms an analyst has asked for it."""
 FHIR_NDJSON = "application/fhir+ndjson"
 NDJSON = (FHIR_NDJSON, "application/ndjson", "ndjson")
 
@@ -46,6 +49,8 @@ async def accept(context: Context, kind: Kind, request: Resource, job_id: str = 
         request = {**request, HOSPITALS: sorted(context.principal.hospitals)}
     if context.principal.purpose is not None:
         request = {**request, PURPOSE: context.principal.purpose}
+    if context.principal.is_analyst:
+        request = {**request, PSEUDONYMS: in_use(context.settings).version}
     job = Job(job_id, kind, "accepted", name, moment, None, encode(request), b"{}")
     await jobs.add(context.database, job, context.agent)
     context.waiting.set()
@@ -163,9 +168,11 @@ def _known(context: Context, job_id: str) -> Job:
 
 
 def who_asked(job: Job) -> Principal:
-    """Return for whom a job is worked off: for the hospitals of whoever asked, or for the registry."""
+    """Return for whom a job is worked off: an analyst, the hospitals of whoever asked, or the registry."""
     request = decode(job.request)
     hospitals, purpose = request.get(HOSPITALS), request.get(PURPOSE)
+    if PSEUDONYMS in request:
+        return Principal(job.principal, frozenset({ANALYST}), purpose=purpose)
     if hospitals is None:
         return Principal(job.principal, frozenset({REGISTRY}), purpose=purpose)
     of = frozenset(hospitals)
@@ -173,10 +180,15 @@ def who_asked(job: Job) -> Principal:
 
 
 def _is_open(principal: Principal, job: Job) -> bool:
-    """Tell whether somebody may be told of a job: a hospital's client of its own, while they are its own."""
-    if not principal.is_narrowed:
+    """Tell whether somebody may be told of a job: a hospital's client of its own, while they are its own.
+
+    An analyst is told of its own, and of none that it asked for as somebody else.
+    """
+    if not principal.is_narrowed and not principal.is_analyst:
         return True
     asked = who_asked(job)
+    if principal.is_analyst:
+        return asked.is_analyst and asked.name == principal.name
     return (
         asked.is_narrowed
         and asked.name == principal.name

@@ -19,6 +19,7 @@ from fhir_server.rest import (
     integrators,
     limits,
     negotiate,
+    pseudonymised,
     sending,
 )
 from fhir_server.rest.answers import Answer, Asked
@@ -166,7 +167,9 @@ class _Exchange:
         if not is_safe:  # what cannot be answered is refused before it is stored
             negotiate.wanted(self.request)
         asked = Asked(self.request, parameters, raw, self.keeper)
-        if context.principal.patient is not None:
+        if context.principal.is_analyst:
+            answer = await pseudonymised.answer(context, interaction, asked)
+        elif context.principal.patient is not None:
             answer = await self._confined(context, interaction, asked)
         else:
             answer = await interaction.answer(context, asked)
@@ -204,6 +207,8 @@ class _Exchange:
         confined = context.principal.patient is not None or context.principal.is_narrowed
         if self.interaction.code not in UNKEPT and not confined:
             self.keeper = Keeper(context, request.path, door.refusals, self.replayed)
+        if context.principal.is_analyst:
+            self.found = found = pseudonymised.named(context, self.interaction, found)
         return self.interaction, found.parameters, context
 
     def _caller(self) -> Principal:

@@ -44,6 +44,16 @@ async def _export(context: Context, asked: Asked, scope: Scope, path: str) -> An
     return accepted(context, await export_operation(context, scope, given, url, lenient=lenient))
 
 
+async def export_of(
+    context: Context, asked: Asked, level: str, given: list[tuple[str, str]]
+) -> Answer:
+    """Answer a GET $export of a level ("" or "Patient") with parameters that were made of the request's."""
+    _preferences(asked)
+    path = f"{level}/$export".removeprefix("/")
+    url = f"{context.base_url}/{path}" + (f"?{urlencode(asked.pairs)}" if asked.query else "")
+    return accepted(context, await export_operation(context, Scope(level), given, url))
+
+
 async def import_(context: Context, asked: Asked) -> Answer:
     """POST $import, with NDJSON in the body or Parameters that name files."""
     _preferences(asked)

@@ -41,6 +41,16 @@ def stretch(database: Database, query: Query, after: int, many: int) -> list[Pla
     return sorted((row[0], row[1]) for row in rows)
 
 
+def matching(database: Database, query: Query, most: int) -> list[Place]:
+    """Return the current matches of a query of words and ids, `most` at most, in no order.
+
+    Raises FhirError 503 while the index is being made anew.
+    """
+    database.index.refuse(database)
+    sql = plan.select(database.dialect, replace(query, count=most), "r.rid, r.place")
+    return [(row[0], row[1]) for row in database.read(sql.text, sql.parameters)]
+
+
 def of_patients(
     database: Database,
     kind: tuple[str, Sequence[str]],

@@ -67,6 +67,17 @@ def test_a_client_with_keys_is_added_and_its_vendor_told_what_it_needs(
         assert said in letter
 
 
+def test_an_analyst_is_added_by_its_role_and_listed_by_it(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("add", "study", "--token", "--role", "analyst", "--scopes", "system/*.rs")
+    (client,) = clients(file)
+    assert client.role == "analyst"
+    capsys.readouterr()
+    run("list")
+    assert "study\tregistered\tanalyst" in capsys.readouterr().out
+
+
 def test_a_token_is_shown_once_and_only_its_hash_is_kept(
     file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
