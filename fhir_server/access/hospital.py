@@ -27,6 +27,7 @@ _TOPICS = "Subscriptions are the registry's: they are notified of all children."
 
 HOSPITAL_MAY: Mapping[str, Rule] = {
     "capabilities": Rule(True, _OPEN),
+    "smart-configuration": Rule(True, _OPEN),
     "read": Rule(True, _SEES),
     "vread": Rule(True, _SEES),
     "history-instance": Rule(True, _SEES),
