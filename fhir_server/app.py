@@ -33,7 +33,7 @@ from fhir_server.operations.outcomes_process import Finder, InThread
 from fhir_server.operations.receive import finish
 from fhir_server.operations.reception import Reception
 from fhir_server.operations.working import work_off
-from fhir_server.rest import keys, launch, oauth, pages, surveys
+from fhir_server.rest import keys, launch, oauth, pages, sign_in, sign_in_development, surveys
 from fhir_server.rest.application import FhirApplication
 from fhir_server.rest.hl7v2 import Hl7v2Application
 from fhir_server.rest.metrics import metrics
@@ -165,7 +165,11 @@ def application(made: Context, reception: Reception | None = None) -> FhirApplic
     app.add_route("/metrics", metrics(made, callers))
     app.router.routes.extend([*pages.routes(made), *keys.routes(made)])
     launching = launch.Door(made, sessions)
+    signing_in = sign_in.Door(made, sessions, fetch)
     app.router.routes.extend([*launching.routes(), *asking.routes(), *giving.routes()])
+    app.router.routes.extend(signing_in.routes())
+    if made.settings.demo:
+        app.router.routes.extend(sign_in_development.Door(made, callers).routes())
     beside = Hl7v2Application(reception, callers, app) if reception is not None else app
     return FhirApplication(made, callers, beside, launching.signed)
 

@@ -5,7 +5,8 @@ act for the registry as a whole, as far as their scopes reach. A surgeon whom an
 session, by its cookie, and may do with one child's note what `SURGEON_MAY` lists. A parent who has opened
 a survey has a sitting, by another cookie, and may do what `PARENT_MAY` lists, none of which is FHIR. A
 hospital's own system may do what `hospital.HOSPITAL_MAY` lists, and sees its own children alone
-(`store.view`).
+(`store.view`). People who have signed in (`oidc`) have a session by the same cookie as surgeons; those of
+a hospital may do what `roles.READER_MAY` lists of that.
 """
 
 import hashlib
@@ -14,8 +15,9 @@ import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import urlsplit
 
-from fhir_server.access import hospital, scopes
+from fhir_server.access import hospital, roles, scopes
 from fhir_server.access.clients import Client, Clients, Door, clients
+from fhir_server.access.roles import PARENT, REGISTRY, SURGEON
 from fhir_server.access.sessions import Sessions
 from fhir_server.access.tokens import Tokens
 from fhir_server.context import HOSPITAL, Principal
@@ -28,7 +30,6 @@ __all__ = [
     "principal_of", "refuse_open_doors", "token_hash",
 ]  # fmt: skip
 
-REGISTRY, SURGEON, PARENT = "registry", "surgeon", "parent"
 LOCAL = Principal("local", frozenset({REGISTRY}))
 STRANGER = Principal("unknown", frozenset())
 """Whoever is not known: may read what everybody may."""
@@ -234,6 +235,8 @@ def admit(principal: Principal, interaction: str, resource_type: str | None = No
         return
     if HOSPITAL in principal.roles and (why := hospital.refused(interaction, resource_type)):
         raise FhirError(403, [error("forbidden", f"{principal.name}: {why}")])
+    if why := roles.unread(principal.roles, interaction):
+        raise FhirError(403, [error("forbidden", f"{principal.name} may not {interaction}: {why}")])
     if not _may(principal, interaction, resource_type):
         on = f" on {resource_type}" if resource_type else ""
         raise FhirError(

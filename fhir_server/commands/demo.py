@@ -136,7 +136,7 @@ def _serve(settings: Settings, folder: Path) -> "subprocess.Popen[bytes]":
     """Start the server as a process of its own; raises OSError where it does not come up."""
     for port in (settings.fhir_port, settings.mllp_port):
         _refuse_taken(port)
-    environment = {**os.environ, "CSOR_DATABASE": str(folder / "csor.db")}
+    environment = {**os.environ, "CSOR_DATABASE": str(folder / "csor.db"), "CSOR_DEMO": "true"}
     if (folder / "signatories.json").exists():
         environment["CSOR_PARAMETERS"] = str(folder / "parameters")
         environment["CSOR_SIGNATORIES"] = str(folder / "signatories.json")
@@ -235,6 +235,7 @@ def _where(console: Console, settings: Settings) -> None:
         f"{base}/MeasureReport?_count=1&_pretty=true",
         f"{base}/Composition?_count=1&_pretty=true",
         f"{base}/Questionnaire/operative-note-hirschsprung?_pretty=true",
+        f"{base.removesuffix('/fhir')}/sign-in (as one of the fictitious people: nobody is checked)",
     ):
         console.print(f"  {url}", soft_wrap=True)
     console.print(f"  HL7 v2 (MLLP): 127.0.0.1:{settings.mllp_port}")

@@ -39,6 +39,8 @@ Nor does what a session writes: its page holds the note still, and a replay woul
 for that, what a hospital's client writes, which sends it again.
 """
 _SAFE = frozenset({"GET", "HEAD"})
+_STORING = frozenset({"$evaluate", "$export"})
+"""What stores something though it may be asked with GET: another site's page could have a session do it."""
 _MOST_KNOWN = 1024
 """Most principals whose contexts are kept: one client has another for each choice of scopes."""
 
@@ -167,8 +169,10 @@ class _Exchange:
     def _caller(self) -> Principal:
         """Find out who asks; nobody has to be known for what everybody may read."""
         request = self.request
+        stores = self.interaction is not None and self.interaction.code in _STORING
+        method = "POST" if stores else request.method
         try:
-            return self.door.callers.identify(request.client, request.headers, request.method)
+            return self.door.callers.identify(request.client, request.headers, method)
         except FhirError as refusal:
             is_open = self.interaction is not None and self.interaction.code in EVERYBODY_MAY
             if refusal.status != 401 or not is_open:  # noqa: PLR2004
