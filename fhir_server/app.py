@@ -16,6 +16,7 @@ from fastapi import FastAPI
 
 from fhir_server import mllp
 from fhir_server.access import LOCAL, Callers, Clients, refuse_open_doors
+from fhir_server.access.grants import Grants
 from fhir_server.access.jwks import fetcher
 from fhir_server.access.keys import Keys, signing_key
 from fhir_server.access.senders import Listener
@@ -33,7 +34,16 @@ from fhir_server.operations.outcomes_process import Finder, InThread
 from fhir_server.operations.receive import finish
 from fhir_server.operations.reception import Reception
 from fhir_server.operations.working import work_off
-from fhir_server.rest import keys, launch, oauth, pages, sign_in, sign_in_development, surveys
+from fhir_server.rest import (
+    authorize,
+    keys,
+    launch,
+    oauth,
+    pages,
+    sign_in,
+    sign_in_development,
+    surveys,
+)
 from fhir_server.rest.application import FhirApplication
 from fhir_server.rest.hl7v2 import Hl7v2Application
 from fhir_server.rest.metrics import metrics
@@ -158,16 +168,17 @@ def application(made: Context, reception: Reception | None = None) -> FhirApplic
 
     sessions = Sessions(made.now, made.base_url, embedded=bool(made.settings.epr_origins))
     asking = surveys.Door(made)
-    tokens = Tokens(made.now)
+    tokens, grants = Tokens(made.now), Grants(made.now)
     callers = Callers(Clients(made.settings.clients), sessions, asking.sittings, tokens)
     fetch = fetcher(made.settings.jwks_private_hosts)
-    giving = oauth.Door(made, callers, tokens, fetch)
+    giving = oauth.Door(made, callers, oauth.Giving(tokens, grants), fetch)
     app.add_route("/metrics", metrics(made, callers))
     app.router.routes.extend([*pages.routes(made), *keys.routes(made)])
     launching = launch.Door(made, sessions)
     signing_in = sign_in.Door(made, sessions, fetch)
     app.router.routes.extend([*launching.routes(), *asking.routes(), *giving.routes()])
     app.router.routes.extend(signing_in.routes())
+    app.router.routes.extend(authorize.Door(made, callers, sessions, grants).routes())
     if made.settings.demo:
         app.router.routes.extend(sign_in_development.Door(made, callers).routes())
     beside = Hl7v2Application(reception, callers, app) if reception is not None else app

@@ -19,7 +19,7 @@ from fhir_server.access import hospital, roles, scopes
 from fhir_server.access.clients import Client, Clients, Door, clients
 from fhir_server.access.roles import PARENT, REGISTRY, SURGEON
 from fhir_server.access.sessions import Sessions
-from fhir_server.access.tokens import Tokens
+from fhir_server.access.tokens import Token, Tokens
 from fhir_server.context import HOSPITAL, Principal
 from fhir_server.settings import Settings
 from r4.issue import FhirError, error
@@ -85,7 +85,12 @@ def refuse_open_doors(settings: Settings) -> None:
 
 
 def principal_of(client: Client, granted: tuple[str, ...] | None = None) -> Principal:
-    """Return whom a client acts as: with what its token was granted, else with all its own scopes."""
+    """Return whom a client acts as: with what its token was granted, else with all its own scopes.
+
+    An app has no role of its own: it acts for people.
+    """
+    if client.is_app:
+        return Principal(client.name, frozenset(), scopes=())
     role = HOSPITAL if client.hospitals else REGISTRY
     may = client.scopes if granted is None else granted
     return Principal(client.name, frozenset({role}), hospitals=client.hospitals, scopes=may)
@@ -135,14 +140,16 @@ def unknown_token() -> FhirError:
     return FhirError(401, [error("login", text)])
 
 
-def _let_in(client: Client, door: Door, granted: tuple[str, ...] | None = None) -> Principal:
+def _let_in(client: Client, door: Door, token: Token | None = None) -> Principal:
     """Return whom a client acts as; raises FhirError 401 where it is revoked, 403 at a door not its own."""
     if client.revoked:
         raise unknown_token()
     if door not in client.doors:
         text = f"{client.name} is not registered for this door ({door})."
         raise FhirError(403, [error("forbidden", text)])
-    return principal_of(client, granted)
+    if token is not None and token.grant is not None:
+        return token.grant.principal(token.scopes)
+    return principal_of(client, None if token is None else token.scopes)
 
 
 _MOST_KNOWN = 1024
@@ -201,7 +208,7 @@ class Callers:
             if granted is not None:
                 if registered.get(granted.client.name) != granted.client:
                     raise unknown_token()
-                return _let_in(granted.client, door, granted.scopes)
+                return _let_in(granted.client, door, granted)
         digest = None if authorization is None else hashlib.sha256(authorization).digest()
         key = (host, digest, headers.get(b"host"), headers.get(b"origin"), door)
         found = self._known.get(key)

@@ -25,8 +25,8 @@ from r4.issue import FhirError, error
 
 _CONFIGURATION = "/.well-known/openid-configuration"
 _REMEMBERED = timedelta(minutes=5)
-_HERE = re.compile(r"/(?![/\\])[!-\[\]-~]*")
-"""A place on this server: a path from its root, and no host."""
+_HERE = re.compile(r"/(?![/\\])[!-\[\]-~]{0,8192}")
+"""A place on this server: a path from its root, and no host; kept while somebody signs in."""
 
 
 class Endpoints(NamedTuple):

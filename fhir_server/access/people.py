@@ -32,11 +32,15 @@ class Rule:
 
 
 class Person(NamedTuple):
-    """Somebody who has signed in: who asks from now on, in which role, and how pages call them."""
+    """Somebody who has signed in: who asks from now on, in which role, how pages call them.
+
+    subject: how the provider does.
+    """
 
     principal: Principal
     role: str
     display: str
+    subject: str
 
 
 def name_of(provider: str, claims: Mapping[str, Any]) -> str:
@@ -64,7 +68,8 @@ def person(provider: str, rules: Sequence[Rule], claims: Mapping[str, Any]) -> P
     role, hospitals = next(iter(found.items()))
     principal = Principal(name, OF_PEOPLE[role], hospitals=frozenset(hospitals))
     said = claims.get("name")
-    return Person(principal, role, said if isinstance(said, str) and said else name)
+    display = said if isinstance(said, str) and said else name
+    return Person(principal, role, display, str(claims["sub"]))
 
 
 def _hospitals(rule: Rule, claims: Mapping[str, Any]) -> frozenset[str] | None:

@@ -11,6 +11,9 @@ REGISTRY, SURGEON, PARENT = "registry", "surgeon", "parent"
 AUDITOR, ANALYST, INTEGRATOR = "auditor", "analyst", "integrator"
 LEAD, HOSPITAL_ANALYST = "hospital-lead", "hospital-analyst"
 
+APP = "app"
+"""Beside a person's roles: an app acts for that person."""
+
 OF_PEOPLE: Mapping[str, frozenset[str]] = {
     "steward": frozenset({REGISTRY}),
     "auditor": frozenset({AUDITOR}),
@@ -25,6 +28,7 @@ OF_HOSPITALS = frozenset({"hospital-lead", "hospital-analyst"})
 
 _READERS: Mapping[str, str] = {
     LEAD: "people of a hospital read; what it sends, its registered systems write.",
+    APP: "an app reads, whatever its user may do.",
     HOSPITAL_ANALYST: "people of a hospital read; what it sends, its registered systems write.",
 }
 READER_MAY = frozenset(
@@ -35,7 +39,7 @@ READER_MAY = frozenset(
         "$lookup", "$subsumes", "$expand", "$translate",
     }
 )  # fmt: skip
-"""What people of hospitals may do: each answers, and stores nothing."""
+"""What people of hospitals, and apps, may do: each answers, and stores nothing."""
 
 
 def unread(roles: frozenset[str], interaction: str) -> str:

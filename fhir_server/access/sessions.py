@@ -71,8 +71,9 @@ class Session:
     """One person's use of the pages: who, on which child, since when, and what the launch told.
 
     told: the members of `GET /session` that the launch, or the sign-in, decided. grant: what the EPR has
-    granted. leave: where the browser ends the sign-in at its provider, too. csrf: what an unsafe request
-    repeats. written: what became of each document that was given to the EPR.
+    granted. leave: where the browser ends the sign-in at its provider, too. ended: whether the person has
+    ended it. csrf: what an unsafe request repeats. written: what became of each document that was given
+    to the EPR.
     """
 
     principal: Principal
@@ -81,6 +82,7 @@ class Session:
     began: datetime
     used: datetime
     leave: str | None = field(default=None, repr=False)
+    ended: bool = False
     csrf: str = field(default_factory=lambda: secrets.token_urlsafe(_SECRET))
     written: list[Resource] = field(default_factory=list)
 
@@ -154,8 +156,9 @@ class Sessions:
 
     def end(self, headers: Headers) -> None:
         """End the session of a request, if it brings one."""
-        if (value := self.cookie.of(headers)) is not None:
-            self._open.pop(_digest(value), None)
+        value = self.cookie.of(headers)
+        if value is not None and (found := self._open.pop(_digest(value), None)) is not None:
+            found.ended = True
 
     def refuse_other_pages(self, headers: Headers) -> None:
         """Raise FhirError 403 unless a page of this server sends a request.

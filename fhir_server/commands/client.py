@@ -24,10 +24,14 @@ def add_arguments(add: Callable[[str, str], argparse.ArgumentParser]) -> None:
     actions = top.add_subparsers(required=True, metavar="action")
     adding = actions.add_parser("add", help="register a client, and say what its vendor needs")
     adding.add_argument("name", help="its client_id, and how the audit names it")
-    known_by = adding.add_mutually_exclusive_group(required=True)
+    known_by = adding.add_mutually_exclusive_group()
     known_by.add_argument("--jwks-url", metavar="URL", help="where it publishes its public keys")
     known_by.add_argument("--jwks", type=Path, metavar="FILE", help="its public keys, as JWKS")
     known_by.add_argument("--token", action="store_true", help="make a bearer token, shown once")
+    adding.add_argument(
+        "--redirect-uri", action="append", metavar="URL",
+        help="of an app, which acts for people: where it has them sent back to; several times",
+    )  # fmt: skip
     adding.add_argument("--scopes", help="as 'system/Patient.rs system/Observation.cu'")
     adding.add_argument(
         "--hospital", action="append", metavar="ODS", help="whose system it is; several times"
@@ -63,9 +67,11 @@ def _add(settings: Settings, given: argparse.Namespace) -> None:
         entry["hospitals"] = given.hospital
     if given.scopes:
         entry["scopes"] = given.scopes
+    if given.redirect_uri:
+        entry["redirect_uris"] = given.redirect_uri
     if given.token:
         token, entry["token_sha256"] = _token()
-    else:
+    elif given.jwks is not None or given.jwks_url is not None:
         entry |= _keys(given)
     if given.door:
         entry["doors"] = given.door
@@ -152,6 +158,8 @@ def _known_by(client: Client) -> str:
         parts.append(f"keys {', '.join(str(key.kid) for key in public_keys.of_json(client.jwks))}")
     if client.tokens:
         parts.append(f"{len(client.tokens)} bearer token{'s' * (len(client.tokens) > 1)}")
+    if client.is_app:
+        parts.append(f"app at {' '.join(client.redirect_uris)}")
     return "; ".join(parts)
 
 
@@ -169,8 +177,16 @@ def _letter(base: str, client: Client, token: str | None) -> str:
             "known by": _known_by(client),
             "sign by": f"{', '.join(public_keys.ALGORITHMS)}; aud is the token endpoint",
         }
+    if client.is_app:
+        lines |= {
+            "configuration": f"{base}/.well-known/smart-configuration",
+            "begins at": f"{root}/authorize (aud is the FHIR base URL; PKCE with S256)",
+            "token endpoint": f"{root}/token",
+            "client_id": client.name,
+            "known by": _known_by(client),
+        }
     lines["scopes"] = "everything" if client.scopes is None else " ".join(client.scopes)
     if client.hospitals:
         lines["hospitals"] = " ".join(sorted(client.hospitals))
-    lines["how"] = "docs/clients.md"
+    lines["how"] = "docs/smart.md" if client.is_app else "docs/clients.md"
     return "\n".join(f"  {name:<16}{value}" for name, value in lines.items())

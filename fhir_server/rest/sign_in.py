@@ -113,7 +113,7 @@ class Door:
 
     def _opened(self, found: SignedIn, name: str) -> Response:
         who = found.person.principal
-        told = _told(found.person, self.sign_ins.providers[name].title)
+        told = _told(found.person, self.sign_ins.providers[name])
         value, _ = self.sessions.open(who, told, leave=found.leave)
         self.context.audit.record(who.name, "sign-in", status=200)
         cookie = self.sessions.cookie.given(value)
@@ -148,13 +148,14 @@ _NOBODY = (
 )
 
 
-def _told(person: Person, title: str) -> Resource:
+def _told(person: Person, provider: Provider) -> Resource:
     """Return what `GET /session` tells of a person."""
+    number = {"system": provider.issuer, "value": person.subject}
     return {
-        "user": {"display": person.display},
+        "user": {"display": person.display, "identifier": number},
         "role": person.role,
         "hospitals": sorted(person.principal.hospitals),
-        "provider": title,
+        "provider": provider.title,
     }
 
 

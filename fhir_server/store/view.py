@@ -15,7 +15,7 @@ import msgspec
 
 from fhir_server.store.connection import Connection, Row
 from fhir_server.store.search.dialect import Dialect
-from fhir_server.store.search.keys import key
+from fhir_server.store.search.keys import key, place
 from fhir_server.store.search.values import asked
 from terminology.systems import ODS_ORGANIZATION
 
@@ -31,19 +31,33 @@ _BESIDE = _OPEN | {
 
 
 class View(msgspec.Struct, frozen=True):
-    """What is seen: by which hospitals, each the word of its ODS code among identifiers."""
+    """What is seen: by which hospitals, each the word of its ODS code among identifiers.
+
+    is_every: whether all of them, and the registry. child: the place of the one Patient of whose record
+    alone anything is seen, beside what is everybody's.
+    """
 
     hospitals: tuple[int, ...]
+    is_every: bool = False
+    child: int | None = None
 
 
-def view(codes: Sequence[str]) -> View:
-    """Return what the hospitals of ODS codes see."""
-    words = (key("Organization", "identifier", asked(ODS_ORGANIZATION, code)) for code in codes)
-    return View(tuple(sorted(words)))
+def view(codes: Sequence[str] | None, child: str | None = None) -> View:
+    """Return what the hospitals of ODS codes see, None for all; of one child alone, as `Patient/1`."""
+    words = (key("Organization", "identifier", asked(ODS_ORGANIZATION, c)) for c in codes or ())
+    only = None if child is None else place("Patient", child.partition("/")[2])
+    return View(tuple(sorted(words)), codes is None, only)
 
 
 def is_seen(seen: View, at: str) -> str:
     """Return SQL for: the version `at`, or a place that is in its column `whose`, is seen."""
+    if seen.child is None:
+        return _is_the_hospitals(seen, at)
+    its = f"({at}.whose IS NULL OR {at}.whose = {seen.child})"
+    return its if seen.is_every else f"({its} AND {_is_the_hospitals(seen, at)})"
+
+
+def _is_the_hospitals(seen: View, at: str) -> str:
     if not seen.hospitals:
         return f"{at}.whose IS NULL"
     listed = ", ".join(map(str, seen.hospitals))

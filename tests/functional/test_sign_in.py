@@ -75,7 +75,14 @@ class TestSigningIn:
 
     @pytest.mark.parametrize(
         "elsewhere",
-        ["https://evil.example", "//evil.example", "/\\evil.example", "sign-in", "/a\nb"],
+        [
+            "https://evil.example",
+            "//evil.example",
+            "/\\evil.example",
+            "sign-in",
+            "/a\nb",
+            "/" + "a" * 9000,
+        ],
     )
     async def test_leads_nowhere_else(self, seat: Browser, elsewhere: str) -> None:
         answer = await seat.http.get("/sign-in/hospital", params={"next": elsewhere})
