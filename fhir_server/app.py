@@ -18,6 +18,7 @@ from fastapi import FastAPI
 
 from fhir_server import mllp
 from fhir_server.access import LOCAL, Callers, Clients, refuse_open_doors
+from fhir_server.access.grants import Grants
 from fhir_server.access.jwks import fetcher
 from fhir_server.access.keys import Keys, signing_key
 from fhir_server.access.pseudonyms import refuse_useless
@@ -38,13 +39,24 @@ from fhir_server.operations.outcomes_remade import remake
 from fhir_server.operations.receive import finish
 from fhir_server.operations.reception import Reception
 from fhir_server.operations.working import work_off
-from fhir_server.rest import keys, launch, oauth, openapi, pages, registration, surveys
+from fhir_server.rest import (
+    authorize,
+    keys,
+    launch,
+    oauth,
+    openapi,
+    pages,
+    registration,
+    sign_in,
+    sign_in_development,
+    surveys,
+)
 from fhir_server.rest.application import FhirApplication
 from fhir_server.rest.hl7v2 import Hl7v2Application
 from fhir_server.rest.limits import Limited
 from fhir_server.rest.metrics import metrics
 from fhir_server.rest.reading import resource
-from fhir_server.rest.transport import Arriving, protocol
+from fhir_server.rest.transport import Arriving, headers, protocol
 from fhir_server.settings import Settings
 from fhir_server.store import inbox
 from fhir_server.store.audit import Trail
@@ -52,7 +64,6 @@ from fhir_server.store.connection import reading
 from fhir_server.store.database import open_database
 from fhir_server.store.failure import place
 from fhir_server.store.renewal import renew, under_way
-from fhir_server.store.sandbox import is_sandbox
 from mappings import layers
 from outcome_engine.parameter_files.watched import Watched
 
@@ -178,15 +189,20 @@ def application(made: Context, reception: Reception | None = None) -> FhirApplic
     made.database.limit(made.settings.query_seconds)
     sessions = Sessions(made.now, made.base_url, embedded=bool(made.settings.epr_origins))
     asking = surveys.Door(made)
-    tokens = Tokens(made.now)
+    tokens, grants = Tokens(made.now), Grants(made.now)
     callers = Callers(Clients(made.settings.clients), sessions, asking.sittings, tokens)
     fetch = fetcher(made.settings.jwks_private_hosts)
-    giving = oauth.Door(made, callers, tokens, fetch)
+    giving = oauth.Door(made, callers, oauth.Giving(tokens, grants), fetch)
     app.add_route("/metrics", metrics(made, callers))
     app.router.routes.extend([*pages.routes(made), *keys.routes(made)])
     launching = launch.Door(made, sessions)
+    signing_in = sign_in.Door(made, sessions, fetch)
     app.router.routes.extend([*launching.routes(), *asking.routes(), *giving.routes()])
     app.router.routes.extend(registration.Door(made).routes())
+    app.router.routes.extend(signing_in.routes())
+    app.router.routes.extend(authorize.Door(made, callers, sessions, grants).routes())
+    if made.settings.demo:
+        app.router.routes.extend(sign_in_development.Door(made, callers).routes())
     app.router.routes.extend(openapi.routes(app.router.routes))
     rates = reception.rates if reception is not None else Rates(made.settings)
     made.metrics.watch(
@@ -204,17 +220,7 @@ def refuse(made: Context) -> None:
     """
     refuse_open_doors(made.settings)
     made.jwks()
-    marked = is_sandbox(made.database)
-    if made.settings.sandbox and not marked:
-        raise ValueError(
-            "CSOR_SANDBOX is set, and this database is no sandbox: `python -m fhir_server sandbox` has "
-            "one of its own."
-        )
-    if marked and not made.settings.sandbox:
-        raise ValueError(
-            "this database is a sandbox, whose children are fictitious: `python -m fhir_server sandbox` "
-            "serves it."
-        )
+    registration.refuse_other(made)
 
 
 @asynccontextmanager
@@ -292,16 +298,10 @@ def _server(made: Context, reception: Reception) -> "HttpServer":
         application(made, reception), settings.fhir_host, settings.fhir_port,
         log_level="warning", access_log=False, lifespan="off",
         proxy_headers=False, server_header=False, ws="none", http=protocol(arriving),
-        headers=_headers(made.base_url),
+        headers=headers(made.base_url),
         ssl_context_factory=None if encrypted is None else lambda *_: encrypted,
     )  # fmt: skip
     return HttpServer(config, files, encrypted)
-
-
-def _headers(base_url: str) -> list[tuple[str, str]]:
-    """Return the headers of every answer: where there is https, a browser keeps to it for a year."""
-    is_https = base_url.startswith("https://")
-    return [("strict-transport-security", "max-age=31536000")] if is_https else []
 
 
 def _watch(made: Context, listening: Sequence[mllp.Server]) -> None:

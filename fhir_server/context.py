@@ -49,7 +49,8 @@ class Principal:
     is signs as `practitioner` and for `hospital`, local references as well. hospitals: ODS codes whose
     children the role of a hospital's system sees and writes for. scopes: the SMART scopes that were
     granted; None for whoever is not limited by scopes. purpose: why it asks, a code of v3-ActReason. rate:
-    requests a second, None for the usual.
+    requests a second, None for the usual. only: the one Patient, as `Patient/1`, of whose record alone an app
+    sees anything that was launched with it.
     """
 
     name: str
@@ -61,11 +62,12 @@ class Principal:
     scopes: tuple[str, ...] | None = None
     purpose: str | None = None
     rate: float | None = None
+    only: str | None = None
 
     @property
     def is_narrowed(self) -> bool:
-        """Whether it is one that sees a part alone: of a hospital's, whatever else it may be."""
-        return HOSPITAL in self.roles
+        """Whether it is one that sees a part alone: a hospital's, or a child's, whatever else it may be."""
+        return HOSPITAL in self.roles or self.only is not None
 
     @property
     def is_analyst(self) -> bool:
@@ -233,7 +235,8 @@ class Context:
         """Return this context for another principal; a hospital's sees a part of the database."""
         database = whole(self.database)
         if principal.is_narrowed:
-            database = Seen(database, view(sorted(principal.hospitals)))
+            hospitals = sorted(principal.hospitals) if HOSPITAL in principal.roles else None
+            database = Seen(database, view(hospitals, principal.only))
         return replace(self, principal=principal, database=database)
 
     def steady(self) -> "Context":

@@ -77,8 +77,9 @@ class Settings(BaseSettings):
     jwks_private_hosts: str = Field(
         default="",
         description=(
-            "Hosts, separated by commas, from which the keys of clients (jwks_url) may be fetched "
-            "though they have private addresses: see docs/clients.md."
+            "Hosts, separated by commas, from which the keys of clients (jwks_url) may be fetched, and at "
+            "which identity providers may be asked, though they have private addresses: see "
+            "docs/clients.md."
         ),
     )
     signing_key: Path | None = Field(
@@ -108,6 +109,20 @@ class Settings(BaseSettings):
         description=(
             "TOML file of the hospitals' EPRs that may launch the pages of the registry by SMART: see "
             "docs/smart.md. Without it, none."
+        ),
+    )
+    identity_providers: Path | None = Field(
+        default=None,
+        description=(
+            "TOML file of the identity providers (OpenID Connect) by which people sign in, and of their "
+            "roles: see docs/people.md. Without it, nobody does."
+        ),
+    )
+    demo: bool = Field(
+        default=False,
+        description=(
+            "Set by `make demo` alone: fictitious people sign in, and nobody is checked. The server does "
+            "not start with it but on 127.0.0.1, nor beside CSOR_IDENTITY_PROVIDERS."
         ),
     )
     epr_origins: str | None = Field(

@@ -6,6 +6,8 @@ session, by its cookie, and may do with one child's note what `SURGEON_MAY` list
 a survey has a sitting, by another cookie, and may do what `PARENT_MAY` lists, none of which is FHIR. A
 hospital's own system may do what `hospital.HOSPITAL_MAY` lists, and sees its own children alone
 (`store.view`). An analyst may do what `analyst.ANALYST_MAY` lists, and is answered in pseudonyms.
+People who have signed in (`oidc`) have a session by the same cookie as surgeons; those of a hospital may
+do what `roles.READER_MAY` lists of that.
 """
 
 import hashlib
@@ -14,13 +16,14 @@ import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import urlsplit
 
-from fhir_server.access import analyst, auditor, hospital, scopes
+from fhir_server.access import analyst, auditor, hospital, roles, scopes
 from fhir_server.access.auditor import AUDITOR
 from fhir_server.access.clients import Client, Clients, Door, clients
 from fhir_server.access.integrator import INTEGRATOR, INTEGRATOR_MAY
 from fhir_server.access.private import refuse_readable
+from fhir_server.access.roles import PARENT, REGISTRY, SURGEON
 from fhir_server.access.sessions import Sessions
-from fhir_server.access.tokens import Tokens
+from fhir_server.access.tokens import Token, Tokens
 from fhir_server.context import ANALYST, HOSPITAL, Principal
 from fhir_server.settings import Settings
 from r4.issue import FhirError, error
@@ -32,7 +35,6 @@ __all__ = [
     "principal_of", "refuse_open_doors", "token_hash",
 ]  # fmt: skip
 
-REGISTRY, SURGEON, PARENT = "registry", "surgeon", "parent"
 LOCAL = Principal("local", frozenset({REGISTRY}))
 STRANGER = Principal("unknown", frozenset())
 """Whoever is not known: may read what everybody may."""
@@ -100,7 +102,12 @@ def refuse_half_tls(settings: Settings) -> None:
 
 
 def principal_of(client: Client, granted: tuple[str, ...] | None = None) -> Principal:
-    """Return whom a client acts as: with what its token was granted, else with all its own scopes."""
+    """Return whom a client acts as: with what its token was granted, else with all its own scopes.
+
+    An app has no role of its own: it acts for people.
+    """
+    if client.is_app:
+        return Principal(client.name, frozenset(), scopes=())
     role = client.role or (HOSPITAL if client.hospitals else REGISTRY)
     may = client.scopes if granted is None else granted
     return Principal(
@@ -157,14 +164,16 @@ def unknown_token() -> FhirError:
     return FhirError(401, [error("login", text)])
 
 
-def _let_in(client: Client, door: Door, granted: tuple[str, ...] | None = None) -> Principal:
+def _let_in(client: Client, door: Door, token: Token | None = None) -> Principal:
     """Return whom a client acts as; raises FhirError 401 where it is revoked, 403 at a door not its own."""
     if client.revoked:
         raise unknown_token()
     if door not in client.doors:
         text = f"{client.name} is not registered for this door ({door})."
         raise FhirError(403, [error("forbidden", text)])
-    return principal_of(client, granted)
+    if token is not None and token.grant is not None:
+        return token.grant.principal(token.scopes)
+    return principal_of(client, None if token is None else token.scopes)
 
 
 _MOST_KNOWN = 1024
@@ -223,7 +232,7 @@ class Callers:
             if granted is not None:
                 if registered.get(granted.client.name) != granted.client:
                     raise unknown_token()
-                return _let_in(granted.client, door, granted.scopes)
+                return _let_in(granted.client, door, granted)
         digest = None if authorization is None else hashlib.sha256(authorization).digest()
         key = (host, digest, headers.get(b"host"), headers.get(b"origin"), door)
         found = self._known.get(key)
@@ -259,6 +268,8 @@ def admit(principal: Principal, interaction: str, resource_type: str | None = No
         raise FhirError(403, [error("forbidden", f"{principal.name}: {why}")])
     if HOSPITAL in principal.roles and (why := hospital.refused(interaction, resource_type)):
         raise FhirError(403, [error("forbidden", f"{principal.name}: {why}")])
+    if why := roles.unread(principal.roles, interaction):
+        raise FhirError(403, [error("forbidden", f"{principal.name} may not {interaction}: {why}")])
     if not _may(principal, interaction, resource_type):
         on = f" on {resource_type}" if resource_type else ""
         raise FhirError(

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from fhir_server.access import public_keys, purpose, scopes
+from fhir_server.access import app_scopes, public_keys, purpose, scopes
 from fhir_server.access.auditor import AUDITOR
+from fhir_server.access.eprs import is_safe
 from fhir_server.access.tables import hashes, hospitals, only, text
 from fhir_server.context import ANALYST
 from r4.json import decode, encode
@@ -28,8 +29,8 @@ ROLES = (ANALYST, AUDITOR)
 RESERVED = frozenset({"local", "unknown", "outcomes"})
 """Names that the audit has for others."""
 _KEYS = (
-    "name", "hospitals", "scopes", "jwks", "jwks_url", "token_sha256", "doors", "rate", "revoked",
-    "reason", "role", "purpose",
+    "name", "hospitals", "scopes", "jwks", "jwks_url", "token_sha256", "redirect_uris", "doors", "rate",
+    "revoked", "reason", "role", "purpose",
 )  # fmt: skip
 
 
@@ -41,6 +42,7 @@ class Client:
     registry's own. scopes: what it may ask for; None for whoever is not limited by scopes. jwks: its
     public keys as JSON, or jwks_url where they are published. role: one of ROLES, or as its hospitals
     say. purpose: why it asks, where a request does not say. rate: requests a second, None for the usual.
+    redirect_uris: of an app, which acts for people who sign in; where it may send them back to.
     """
 
     name: str
@@ -54,6 +56,12 @@ class Client:
     role: str | None = None
     purpose: str | None = None
     rate: float | None = None
+    redirect_uris: tuple[str, ...] = ()
+
+    @property
+    def is_app(self) -> bool:
+        """Whether it acts for people, and never for itself."""
+        return bool(self.redirect_uris)
 
     @property
     def has_keys(self) -> bool:
@@ -163,7 +171,7 @@ def _client(table: dict[str, Any], folder: Path, read: list[Path]) -> Client:
             name,
             tokens=hashes(table.get("token_sha256", ()), "token_sha256", whose, _HASHED),
             hospitals=hospitals(table["hospitals"], whose) if "hospitals" in table else frozenset(),
-            scopes=scopes.registered(text(table, "scopes")) if "scopes" in table else None,
+            scopes=_scopes(table),
             jwks=_jwks(table["jwks"], folder, read) if "jwks" in table else None,
             jwks_url=_url(text(table, "jwks_url")) if "jwks_url" in table else None,
             doors=_doors(table.get("doors", list(DOORS))),
@@ -171,6 +179,7 @@ def _client(table: dict[str, Any], folder: Path, read: list[Path]) -> Client:
             role=_role(table["role"]) if "role" in table else None,
             purpose=purpose.known(text(table, "purpose")) if "purpose" in table else None,
             rate=_rate(table["rate"]) if "rate" in table else None,
+            redirect_uris=_redirects(table["redirect_uris"]) if "redirect_uris" in table else (),
         )
     except (ValueError, TypeError, OSError) as wrong:
         said = str(wrong)
@@ -191,9 +200,16 @@ _HASHED = 'printf %s "$TOKEN" | sha256sum'
 
 
 def _refuse_useless(client: Client, whose: str) -> None:
-    if not (client.tokens or client.has_keys or client.revoked):
+    if client.is_app:
+        if client.tokens or client.hospitals or client.scopes is None:
+            raise ValueError(
+                f"{whose} is an app, and sees what its user sees: it has scopes, and neither hospitals "
+                "nor token_sha256."
+            )
+    elif not (client.tokens or client.has_keys or client.revoked):
         raise ValueError(
-            f"{whose} cannot be known by anything: give jwks_url, jwks or token_sha256."
+            f"{whose} cannot be known by anything: give jwks_url, jwks, token_sha256 or, for an app, "
+            "redirect_uris."
         )
     if client.role is not None and client.hospitals:
         raise ValueError(f"{whose} is an {client.role}, and so no hospital's: it sees every child.")
@@ -201,6 +217,26 @@ def _refuse_useless(client: Client, whose: str) -> None:
         raise ValueError(f"{whose} has jwks and jwks_url: its keys are in one place.")
     if client.has_keys and client.scopes is None:
         raise ValueError(f"{whose} has keys, and needs the scopes that it may ask for.")
+
+
+def _scopes(table: dict[str, Any]) -> tuple[str, ...] | None:
+    if "scopes" not in table:
+        return None
+    written = text(table, "scopes")
+    is_app = "redirect_uris" in table
+    return app_scopes.registered(written) if is_app else scopes.registered(written)
+
+
+def _redirects(listed: Any) -> tuple[str, ...]:
+    if not isinstance(listed, list) or not listed:
+        raise ValueError("redirect_uris is a list of URLs.")
+    for each in listed:
+        if not isinstance(each, str) or not each.isascii() or not each.isprintable():
+            raise ValueError(f"redirect_uris has {each!r}, which is no URL.")
+        if urlsplit(each).fragment or " " in each or not is_safe(each):
+            text = "is an https URL (http on one machine alone) without fragment"
+            raise ValueError(f"each of redirect_uris {text}, not {each}.")
+    return tuple(listed)
 
 
 def _jwks(given: Any, folder: Path, read: list[Path]) -> bytes:

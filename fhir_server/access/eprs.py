@@ -89,12 +89,12 @@ def _epr(table: dict[str, Any], folder: Path) -> Epr:
         raise ValueError(f"the hospital {table['hospital']} is no ODS code")
     if "key" in table:
         refuse_readable(folder / table["key"])
-        given["key"] = _key((folder / table["key"]).read_bytes())
+        given["key"] = private_key((folder / table["key"]).read_bytes())
     return Epr(**given)
 
 
-def _key(pem: bytes) -> Key:
-    """Read a private key that SMART lets a client have: RSA, or elliptic on P-384."""
+def private_key(pem: bytes) -> Key:
+    """Read a private key that SMART lets a client have, RSA or elliptic on P-384; raises ValueError."""
     try:
         return RSAKey.import_key(pem)
     except (JoseError, ValueError, TypeError):

@@ -1,4 +1,4 @@
-"""Who an EPR says launched: its identity token, verified; and the assertion of who the registry is.
+"""Who an EPR, or an identity provider, says somebody is: its identity token, verified; and our assertion.
 
 https://openid.net/specs/openid-connect-core-1_0.html#IDTokenValidation,
 https://hl7.org/fhir/smart-app-launch/client-confidential-asymmetric.html
@@ -24,11 +24,12 @@ _LIFE = 240
 
 
 class Expected(NamedTuple):
-    """Who must have issued a token, for whom, and in answer to what."""
+    """Who must have issued a token, for whom, and in answer to what; who: the issuer in words."""
 
     issuer: str
     audience: str
     nonce: str
+    who: str = "the hospital's system"
 
 
 def claims(
@@ -51,11 +52,11 @@ def claims(
         held.validate(found)
     except (JoseError, ValueError, TypeError, KeyError) as wrong:
         reason = wrong.error if isinstance(wrong, JoseError) else "not a signed token"
-        text = f"The identity that the hospital's system gives does not hold ({reason})."
+        text = f"The identity that {expected.who} gives does not hold ({reason})."
         raise FhirError(502, [error("security", text)]) from None
-    others = found["aud"] if isinstance(found["aud"], list) else []
-    if len(others) > 1 and found.get("azp") != expected.audience:
-        text = "The identity that the hospital's system gives is another application's too."
+    party = None if _is_for_many(found["aud"]) else expected.audience
+    if found.get("azp", party) != expected.audience:
+        text = f"The identity that {expected.who} gives is another application's too."
         raise FhirError(502, [error("security", text)])
     return found
 
@@ -72,6 +73,10 @@ def assertion(key: Key, client_id: str, audience: str, now: datetime) -> str:
         "jti": secrets.token_urlsafe(16),
     }
     return jwt.encode(header, made, key, [algorithm])
+
+
+def _is_for_many(audience: object) -> bool:
+    return isinstance(audience, list) and len(audience) > 1
 
 
 def _is_usable(key: object) -> bool:

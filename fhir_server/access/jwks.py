@@ -1,4 +1,4 @@
-"""The public keys of clients that publish them at a URL: fetched so that no one is asked who must not be.
+"""What is published at a URL, clients' keys above all: fetched so that no one is asked who must not be.
 
 https://hl7.org/fhir/smart-app-launch/client-confidential-asymmetric.html#registering-a-client-communicating-public-keys
 """
@@ -6,11 +6,11 @@ https://hl7.org/fhir/smart-app-launch/client-confidential-asymmetric.html#regist
 import asyncio
 import re
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import httpx
 
@@ -21,7 +21,7 @@ from r4.json import decode
 
 SECONDS = 5.0
 LARGEST = 64 * 1024
-"""Most bytes of a JWKS."""
+"""Most bytes of an answer."""
 USUAL, LEAST, LONGEST = 300, 60, 3600
 """Seconds that a JWKS is remembered: where nothing is said, at least, and at most."""
 AGAIN = timedelta(seconds=60)
@@ -31,40 +31,52 @@ _OK = 200
 
 
 class UnreachableError(Exception):
-    """A JWKS cannot be had; says why."""
+    """What is published cannot be had; says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """A JWKS as its URL answers it, and for how many seconds it may be remembered."""
+    """What a URL answers, as JSON, and for how many seconds it may be remembered."""
 
-    jwks: Any
+    content: Any
     seconds: int
 
 
-Fetch = Callable[[str], Awaitable[Fetched]]
+class Fetch(Protocol):
+    """Asks a URL, by POST where there is a form, as the bearer of a token where there is one."""
+
+    async def __call__(
+        self, url: str, *, form: Mapping[str, str] | None = None, token: str | None = None
+    ) -> Fetched:
+        """Return what it answers; raises UnreachableError."""
+        ...
 
 
 def fetcher(private_hosts: str, context: ssl.SSLContext | None = None) -> Fetch:
-    """Return what fetches a JWKS by https; private_hosts, by commas, may have private addresses."""
+    """Return what asks by https; private_hosts, by commas, may have private addresses."""
     listed = frozenset(each.strip().lower() for each in private_hosts.split(",") if each.strip())
     return partial(_fetch, private_hosts=listed, context=context)
 
 
 async def _fetch(
-    url: str, *, private_hosts: frozenset[str], context: ssl.SSLContext | None
+    url: str,
+    *,
+    form: Mapping[str, str] | None = None,
+    token: str | None = None,
+    private_hosts: frozenset[str],
+    context: ssl.SSLContext | None,
 ) -> Fetched:
-    """Fetch a JWKS: no redirect, no proxy, no compression, one address that was looked at before.
+    """Ask a URL: no redirect, no proxy, no compression, one address that was looked at before.
 
     Raises UnreachableError.
     """
-    parts = httpx.URL(url)
-    if parts.scheme != "https":
-        raise UnreachableError("its URL is not https")
     try:
+        parts = httpx.URL(url)
+        if parts.scheme != "https":
+            raise UnreachableError("its URL is not https")
         async with asyncio.timeout(SECONDS):
             address = await outbound.public_address(parts.host, parts.port or 443, private_hosts)
-            return await _asked(parts, address, context)
+            return await _answered(_Asked(parts, address, form, token), context)
     except outbound.PrivateAddressError:
         text = "its host has a private address: CSOR_JWKS_PRIVATE_HOSTS allows it"
         raise UnreachableError(text) from None
@@ -74,16 +86,27 @@ async def _fetch(
         raise UnreachableError("what its URL answers is not JSON") from None
 
 
-async def _asked(url: httpx.URL, address: str, context: ssl.SSLContext | None) -> Fetched:
-    headers = {"Host": url.netloc.decode("ascii"), "Accept-Encoding": "identity"}
+class _Asked(NamedTuple):
+    """What is asked, and at which address of its host."""
+
+    url: httpx.URL
+    address: str
+    form: Mapping[str, str] | None
+    token: str | None
+
+
+async def _answered(asked: _Asked, context: ssl.SSLContext | None) -> Fetched:
+    headers = {"Host": asked.url.netloc.decode("ascii"), "Accept-Encoding": "identity"}
     headers["Accept"] = "application/jwk-set+json, application/json"
-    extensions = {"sni_hostname": url.host}  # by which the certificate is checked, too
+    if asked.token is not None:
+        headers["Authorization"] = f"Bearer {asked.token}"
+    method, url = "GET" if asked.form is None else "POST", asked.url.copy_with(host=asked.address)
+    extensions = {"sni_hostname": asked.url.host}  # by which the certificate is checked, too
+    given: dict[str, Any] = {"data": asked.form, "headers": headers, "extensions": extensions}
     raw = bytearray()
     async with (
         outbound.client(SECONDS, context=context) as http,
-        http.stream(
-            "GET", url.copy_with(host=address), headers=headers, extensions=extensions
-        ) as answer,
+        http.stream(method, url, **given) as answer,
     ):
         if answer.status_code != _OK or "content-encoding" in answer.headers:
             raise UnreachableError(f"its URL answers {answer.status_code}, not a plain 200")
@@ -150,4 +173,4 @@ class KeySets:
         except UnreachableError as failure:
             return _Held((), str(failure), now, now + AGAIN)
         until = now + timedelta(seconds=fetched.seconds)
-        return _Held(public_keys.usable(fetched.jwks), "", now, until)
+        return _Held(public_keys.usable(fetched.content), "", now, until)

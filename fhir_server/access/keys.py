@@ -17,7 +17,7 @@ from joserfc.jwk import ECKey
 
 from fhir_server.access.private import refuse_readable
 from fhir_server.settings import Settings
-from questionnaires.seal import AUTHOR, JOSE, canonical
+from questionnaires.seal import AUTHOR, JOSE, Seal, canonical
 from r4.issue import FhirError, error
 from r4.json import Resource, decode
 
@@ -52,6 +52,12 @@ class Keys:
     def jwks(self) -> Resource:
         """Return the public keys, by which anybody verifies; raises ValueError as `seal` does."""
         return {"keys": [_public(key) for key in self._keys]}
+
+
+def compact(content: bytes, seal: Seal) -> str:
+    """Return bytes as a compact JWS with its payload, signed by the key that seals."""
+    head, _, signature = seal(content).split(".")
+    return f"{head}.{urlsafe_b64encode(content).rstrip(b'=').decode()}.{signature}"
 
 
 def signing_key(settings: Settings) -> Path:

@@ -5,10 +5,7 @@ by a cookie, and to one launch by `state` and `nonce`, each good for one use wit
 https://hl7.org/fhir/smart-app-launch/app-launch.html
 """
 
-import hashlib
-import hmac
 import secrets
-from base64 import urlsafe_b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -19,12 +16,10 @@ from fhir_server.access import identity_token
 from fhir_server.access.asking import Ask
 from fhir_server.access.eprs import Epr, is_safe
 from fhir_server.access.identity_token import Expected
+from fhir_server.access.pending import Pending, challenge
 from r4.issue import FhirError, error
 from r4.reference import Literal, literal
 
-WITHIN = timedelta(minutes=10)
-"""How long a launch may take, its user's sign-in included."""
-_MOST = 10_000
 _REMEMBERED = timedelta(minutes=5)
 _SHORT = 300
 """Seconds that an access token is good for where its answer does not say."""
@@ -42,13 +37,11 @@ class Endpoints(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class _Pending:
-    """A launch on its way: what its answer must fit. browser: the SHA-256 of the cookie's value."""
+class _Launch:
+    """A launch on its way: what its answer must fit."""
 
     epr: Epr
     endpoints: Endpoints
-    browser: bytes
-    began: datetime
     nonce: str = field(default_factory=lambda: secrets.token_urlsafe(32), repr=False)
     verifier: str = field(default_factory=lambda: secrets.token_urlsafe(48), repr=False)
 
@@ -76,7 +69,7 @@ class Launches:
         self, now: Callable[[], datetime], eprs: Mapping[str, Epr], redirect: str, ask: Ask
     ) -> None:
         self._now, self._eprs, self._redirect, self._ask = now, eprs, redirect, ask
-        self._pending: dict[str, _Pending] = {}
+        self._pending: Pending[_Launch] = Pending(now)
         self._configured: dict[str, tuple[datetime, Endpoints]] = {}
 
     async def begin(self, issuer: str, launch: str | None, browser: str | None) -> tuple[str, str]:
@@ -90,21 +83,13 @@ class Launches:
             text = "This system is not registered here, so it cannot open the registry's pages."
             raise FhirError(403, [error("forbidden", text, "http.iss")])
         endpoints = await self._endpoints(epr)
-        now = self._now()
-        known = {each.browser for each in self._pending.values()}
-        if browser is None or _digest(browser) not in known:
-            browser = secrets.token_urlsafe(32)
-        pending, state = _Pending(epr, endpoints, _digest(browser), now), secrets.token_urlsafe(32)
-        self._pending = {k: p for k, p in self._pending.items() if now < p.began + WITHIN}
-        while len(self._pending) >= _MOST:
-            del self._pending[next(iter(self._pending))]
-        self._pending[state] = pending
+        pending = _Launch(epr, endpoints)
+        state, browser = self._pending.add(pending, browser)
         query = self._query(pending, state, launch)
         joint = "&" if "?" in endpoints.authorize else "?"
         return f"{endpoints.authorize}{joint}{query}", browser
 
-    def _query(self, pending: _Pending, state: str, launch: str | None) -> str:
-        challenge = hashlib.sha256(pending.verifier.encode()).digest()
+    def _query(self, pending: _Launch, state: str, launch: str | None) -> str:
         how = {"launch": launch} if launch is not None else {}
         began = "launch" if launch is not None else "launch/patient"
         return urlencode(
@@ -116,7 +101,7 @@ class Launches:
                 "state": state,
                 "aud": pending.epr.issuer,
                 "nonce": pending.nonce,
-                "code_challenge": urlsafe_b64encode(challenge).rstrip(b"=").decode(),
+                "code_challenge": challenge(pending.verifier),
                 "code_challenge_method": "S256",
                 **how,
             }
@@ -128,13 +113,8 @@ class Launches:
         Raises FhirError 403 for a state that is unknown, used, too old or another browser's, and where
         the EPR refused; 502 where what it says does not hold.
         """
-        pending = self._pending.pop(asked.get("state", ""), None)
-        is_fresh = pending is not None and self._now() < pending.began + WITHIN
-        if (
-            pending is None
-            or not is_fresh
-            or not hmac.compare_digest(pending.browser, _digest(browser or ""))
-        ):
+        pending = self._pending.take(asked.get("state", ""), browser)
+        if pending is None:
             text = "This launch is not known, was used already, or took too long. Launch again."
             raise FhirError(403, [error("expired", text, "http.state")])
         if asked.get("iss", pending.epr.issuer) not in (
@@ -170,7 +150,7 @@ class Launches:
         grant.refresh = _text(answer, "refresh_token") or grant.refresh
         grant.expires = self._now() + _life(answer)
 
-    async def _granted(self, pending: _Pending, answer: Mapping[str, Any]) -> Grant:
+    async def _granted(self, pending: _Launch, answer: Mapping[str, Any]) -> Grant:
         access, token = _text(answer, "access_token"), _text(answer, "id_token")
         if access is None or token is None or str(answer.get("token_type")).lower() != "bearer":
             raise _wrong("The hospital's system gave no token, or did not say who the user is.")
@@ -253,10 +233,6 @@ def _life(answer: Mapping[str, Any]) -> timedelta:
 def _text(answer: Mapping[str, Any], name: str) -> str | None:
     found = answer.get(name)
     return found if isinstance(found, str) and found else None
-
-
-def _digest(value: str) -> bytes:
-    return hashlib.sha256(value.encode("latin-1", "replace")).digest()
 
 
 def _wrong(text: str) -> FhirError:

@@ -6,7 +6,6 @@ browser sends: nothing that only follows the link spends it, and no log has it.
 
 import hashlib
 import re
-from base64 import urlsafe_b64encode
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
 
-from fhir_server.access.keys import ALGORITHM
+from fhir_server.access.keys import ALGORITHM, compact
 from questionnaires.seal import Seal
 from r4.json import Resource, decode, encode
 
@@ -56,9 +55,7 @@ def written(link: Link, seal: Seal) -> str:
         "task": link.task,
         "use": _USE,
     }
-    content = encode(said)
-    head, _, signature = seal(content).split(".")
-    return f"{head}.{urlsafe_b64encode(content).rstrip(b'=').decode()}.{signature}"
+    return compact(encode(said), seal)
 
 
 def read(token: object, jwks: Resource, now: datetime) -> Link | None:

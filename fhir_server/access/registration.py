@@ -38,6 +38,8 @@ def known_by(client: Client) -> str:
         parts.append(f"keys {', '.join(str(key.kid) for key in public_keys.of_json(client.jwks))}")
     if client.tokens:
         parts.append(f"{len(client.tokens)} bearer token{'s' * (len(client.tokens) > 1)}")
+    if client.is_app:
+        parts.append(f"app at {' '.join(client.redirect_uris)}")
     return "; ".join(parts)
 
 
@@ -47,7 +49,15 @@ def letter(base: str, client: Client, made: str | None) -> dict[str, str]:
     lines = {"FHIR base URL": base}
     if made is not None:
         lines["bearer token"] = f"{made} (shown this once)"
-    if client.has_keys:
+    if client.is_app:
+        lines |= {
+            "configuration": f"{base}/.well-known/smart-configuration",
+            "begins at": f"{root}/authorize (aud is the FHIR base URL; PKCE with S256)",
+            "token endpoint": f"{root}/token",
+            "client_id": client.name,
+            "known by": known_by(client),
+        }
+    elif client.has_keys:
         lines |= {
             "configuration": f"{base}/.well-known/smart-configuration",
             "token endpoint": f"{root}/token",
@@ -58,7 +68,7 @@ def letter(base: str, client: Client, made: str | None) -> dict[str, str]:
     lines["scopes"] = "everything" if client.scopes is None else _listed(client.scopes)
     if client.hospitals:
         lines["hospitals"] = _listed(sorted(client.hospitals))
-    lines["how"] = "docs/clients.md"
+    lines["how"] = "docs/smart.md" if client.is_app else "docs/clients.md"
     return lines
 
 

@@ -18,7 +18,10 @@ EVERY = "*"
 TYPE = ""
 """The type in the path, in a need; every type where the path has none."""
 _SCOPE = re.compile(r"(?P<whose>\w+)/(?P<type>\*|\w+)\.(?P<letters>[\w*]+)(?:\?(?P<query>.+))?")
-_FIRST_VERSION = {"read": "rs", "write": "cud", "*": "cruds"}
+ANYBODYS = ("system", "user", "patient")
+"""Whose resources a scope may be about."""
+FIRST_VERSION = {"read": "rs", "write": "cud", "*": "cruds"}
+"""What SMART 1 wrote, as the letters of SMART 2."""
 
 Need = tuple[str, str]
 """Letters, and of which type."""
@@ -26,14 +29,18 @@ Need = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """`system/Type.letters?query`: what may be done with the resources of a type that a query finds."""
+    """`system/Type.letters?query`: what may be done with the resources of a type that a query finds.
+
+    whose: `system`, or `user` and `patient` where an app acts for somebody.
+    """
 
     type: str
     letters: str
     query: str = ""
+    whose: str = "system"
 
     def __str__(self) -> str:
-        return f"system/{self.type}.{self.letters}" + (f"?{self.query}" if self.query else "")
+        return f"{self.whose}/{self.type}.{self.letters}" + (f"?{self.query}" if self.query else "")
 
 
 _READING, _ALL = (("rs", EVERY),), ((LETTERS, EVERY),)
@@ -95,20 +102,20 @@ class InsufficientScopeError(FhirError):
         self.scope = " ".join(str(each) for each in needed)
 
 
-def parse(written: str) -> Scope:
+def parse(written: str, whose: tuple[str, ...] = ("system",)) -> Scope:
     """Read a scope of a client; raises ValueError that says how to write it."""
     found = _SCOPE.fullmatch(written)
-    if found is None or found["whose"] != "system":
-        raise ValueError(f"{written} is no scope of a client: write system/Patient.rs, say.")
+    if found is None or found["whose"] not in whose:
+        raise ValueError(f"{written} is no scope of a client: write {whose[0]}/Patient.rs, say.")
     kind, letters = found["type"], found["letters"]
     if kind != EVERY and kind not in definitions.resource_types():
         raise ValueError(f"{written}: {kind} is no resource type of FHIR R4.")
-    if letters in _FIRST_VERSION:
-        wanted = f"system/{kind}.{_FIRST_VERSION[letters]}"
+    if letters in FIRST_VERSION:
+        wanted = f"{found['whose']}/{kind}.{FIRST_VERSION[letters]}"
         raise ValueError(f"{written} is a scope of SMART 1: write {wanted}.")
     if letters != "".join(each for each in LETTERS if each in letters):
         raise ValueError(f"{written}: the letters after the type are some of {LETTERS}, in order.")
-    return Scope(kind, letters, found["query"] or "")
+    return Scope(kind, letters, found["query"] or "", found["whose"])
 
 
 def registered(written: str) -> tuple[str, ...]:
@@ -131,7 +138,7 @@ def granted(mine: Iterable[str], asked: str) -> tuple[str, ...]:
         str(both)
         for one in wanted
         for other in map(parse, mine)
-        if (both := _both(one, other)) is not None
+        if (both := shared(one, other)) is not None
     ]
     if not found:
         said = " ".join(mine)
@@ -139,19 +146,20 @@ def granted(mine: Iterable[str], asked: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def _both(one: Scope, other: Scope) -> Scope | None:
+def shared(one: Scope, other: Scope) -> Scope | None:
+    """Return what two scopes have in common, or None; nothing of one that is asked for with a query."""
     letters = "".join(each for each in one.letters if each in other.letters)
     kinds = {one.type, other.type} - {EVERY}
     if one.query or not letters or len(kinds) > 1:
         return None
-    return Scope(kinds.pop() if kinds else EVERY, letters)
+    return Scope(kinds.pop() if kinds else EVERY, letters, whose=one.whose)
 
 
 @lru_cache(maxsize=1024)
 def _letters(scopes: tuple[str, ...]) -> Mapping[str, frozenset[str]]:
     """Map each type to its letters; of a scope with a query, none: it would be kept by nobody."""
     found: dict[str, frozenset[str]] = {}
-    for each in map(parse, scopes):
+    for each in (parse(written, ANYBODYS) for written in scopes):
         if not each.query:
             found[each.type] = found.get(each.type, frozenset()) | frozenset(each.letters)
     return found
@@ -184,6 +192,7 @@ def require_each(name: str, scopes: tuple[str, ...], needs: Iterable[Need]) -> N
 
 
 def _missing(scopes: tuple[str, ...], needs: Iterable[Need]) -> Iterator[Scope]:
+    whose = scopes[0].partition("/")[0] if scopes else "system"
     for letters, kind in dict.fromkeys(needs):
         if not covers(scopes, letters, kind):
-            yield Scope(kind, letters)
+            yield Scope(kind, letters, whose=whose)

@@ -70,8 +70,10 @@ def cookie(base_url: str, *, embedded: bool, purpose: str = "") -> Cookie:
 class Session:
     """One person's use of the pages: who, on which child, since when, and what the launch told.
 
-    told: the members of `GET /session` that the launch decided. grant: what the EPR has granted. csrf:
-    what an unsafe request repeats. written: what became of each document that was given to the EPR.
+    told: the members of `GET /session` that the launch, or the sign-in, decided. grant: what the EPR has
+    granted. leave: where the browser ends the sign-in at its provider, too. ended: whether the person has
+    ended it. csrf: what an unsafe request repeats. written: what became of each document that was given
+    to the EPR.
     """
 
     principal: Principal
@@ -79,6 +81,8 @@ class Session:
     grant: Grant | None
     began: datetime
     used: datetime
+    leave: str | None = field(default=None, repr=False)
+    ended: bool = False
     csrf: str = field(default_factory=lambda: secrets.token_urlsafe(_SECRET))
     written: list[Resource] = field(default_factory=list)
 
@@ -109,14 +113,18 @@ class Sessions:
         self._open: dict[bytes, Session] = {}
 
     def open(
-        self, principal: Principal, told: Resource, grant: Grant | None = None
+        self,
+        principal: Principal,
+        told: Resource,
+        grant: Grant | None = None,
+        leave: str | None = None,
     ) -> tuple[str, Session]:
         """Begin a session; returns the cookie's value, which is known to nobody else, and the session."""
         now, value = self._now(), secrets.token_urlsafe(_SECRET)
         self._open = {key: each for key, each in self._open.items() if now < each.expires}
         while len(self._open) >= _MOST:  # the one that was used longest ago gives way
             del self._open[min(self._open, key=lambda key: self._open[key].used)]
-        session = Session(principal, told, grant, now, now)
+        session = Session(principal, told, grant, now, now, leave)
         self._open[_digest(value)] = session
         return value, session
 
@@ -135,7 +143,10 @@ class Sessions:
         session = self._open.get(key)
         if session is None or now >= session.expires:
             self._open.pop(key, None)
-            text = "This session has ended. Open the note from the hospital's system again."
+            text = (
+                "This session has ended. Open the note from the hospital's system again, or sign in "
+                "again at /sign-in."
+            )
             raise FhirError(401, [error("expired", text, "http.Cookie")])
         if method not in ("GET", "HEAD"):
             self._refuse_forged(session, headers)
@@ -145,8 +156,9 @@ class Sessions:
 
     def end(self, headers: Headers) -> None:
         """End the session of a request, if it brings one."""
-        if (value := self.cookie.of(headers)) is not None:
-            self._open.pop(_digest(value), None)
+        value = self.cookie.of(headers)
+        if value is not None and (found := self._open.pop(_digest(value), None)) is not None:
+            found.ended = True
 
     def refuse_other_pages(self, headers: Headers) -> None:
         """Raise FhirError 403 unless a page of this server sends a request.

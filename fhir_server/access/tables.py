@@ -22,11 +22,16 @@ def text(table: Mapping[str, Any], name: str) -> str:
     return value
 
 
+def is_ods(code: str) -> bool:
+    """Tell whether a text has the form of an ODS code."""
+    return _ODS.match(code) is not None
+
+
 def hospitals(listed: Any, whose: str) -> frozenset[str]:
     """Return a list of ODS codes as a set; raises ValueError; whose: as `the sender oxford`."""
     if not isinstance(listed, list) or not listed:
         raise ValueError(f"hospitals of {whose} must be a list of ODS codes.")
-    if wrong := [each for each in listed if not (isinstance(each, str) and _ODS.match(each))]:
+    if wrong := [each for each in listed if not (isinstance(each, str) and is_ods(each))]:
         raise ValueError(f"hospitals of {whose} has `{wrong[0]}`, which is no ODS code.")
     return frozenset(listed)
 

@@ -18,10 +18,14 @@ def add_arguments(add: Callable[[str, str], argparse.ArgumentParser]) -> None:
     actions = top.add_subparsers(required=True, metavar="action")
     adding = actions.add_parser("add", help="register a client, and say what its vendor needs")
     adding.add_argument("name", help="its client_id, and how the audit names it")
-    known_by = adding.add_mutually_exclusive_group(required=True)
+    known_by = adding.add_mutually_exclusive_group()
     known_by.add_argument("--jwks-url", metavar="URL", help="where it publishes its public keys")
     known_by.add_argument("--jwks", type=Path, metavar="FILE", help="its public keys, as JWKS")
     known_by.add_argument("--token", action="store_true", help="make a bearer token, shown once")
+    adding.add_argument(
+        "--redirect-uri", action="append", metavar="URL",
+        help="of an app, which acts for people: where it has them sent back to; several times",
+    )  # fmt: skip
     adding.add_argument("--scopes", help="as 'system/Patient.rs system/Observation.cu'")
     adding.add_argument(
         "--hospital", action="append", metavar="ODS", help="whose system it is; several times"
@@ -60,8 +64,9 @@ def _add(settings: Settings, given: argparse.Namespace) -> None:
         hospitals=given.hospital,
         role=given.role,
         scopes=given.scopes,
+        redirect_uris=given.redirect_uri,
         token_sha256=made,
-        **({} if given.token else _keys(given)),
+        **_keys_of(given),
         doors=given.door,
         reason=given.reason,
     )
@@ -116,6 +121,12 @@ def _rotate(settings: Settings, given: argparse.Namespace) -> None:
 
 def _found(file: Path, name: str) -> Client:
     return next(each for each in clients(file) if each.name == name)
+
+
+def _keys_of(given: argparse.Namespace) -> dict[str, Any]:
+    """Return the keys of who has any: not of who has a token, nor of an app that has none."""
+    has_keys = given.jwks is not None or given.jwks_url is not None
+    return _keys(given) if not given.token and (has_keys or not given.redirect_uri) else {}
 
 
 def _keys(given: argparse.Namespace) -> dict[str, Any]:

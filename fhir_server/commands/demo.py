@@ -124,7 +124,7 @@ def _options(settings: Settings, folder: Path, size: float) -> simulate.Options:
 
 def _serve(settings: Settings, folder: Path) -> "subprocess.Popen[bytes]":
     """Start the server as a process of its own; raises OSError where it does not come up."""
-    environment = {"CSOR_DATABASE": str(folder / "csor.db")}
+    environment = {"CSOR_DATABASE": str(folder / "csor.db"), "CSOR_DEMO": "true"}
     if (folder / "signatories.json").exists():
         environment["CSOR_PARAMETERS"] = str(folder / "parameters")
         environment["CSOR_SIGNATORIES"] = str(folder / "signatories.json")
@@ -201,6 +201,7 @@ def _where(console: Console, settings: Settings) -> None:
         f"{root}/MeasureReport?_count=1&_pretty=true",
         f"{root}/Composition?_count=1&_pretty=true",
         f"{root}/Questionnaire/operative-note-hirschsprung?_pretty=true",
+        f"{root.removesuffix('/fhir')}/sign-in (as one of the fictitious people: nobody is checked)",
     ):
         console.print(f"  {url}", soft_wrap=True)
     console.print(f"  HL7 v2 (MLLP): 127.0.0.1:{settings.mllp_port}")

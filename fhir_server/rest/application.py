@@ -65,6 +65,8 @@ USES: Mapping[str, Use] = {
 }  # fmt: skip
 """What the registry reads for, by what it is asked for: what somebody objects to is not read for that."""
 _SAFE = frozenset({"GET", "HEAD"})
+_STORING = frozenset({"$evaluate", "$export"})
+"""What stores something though it may be asked with GET: another site's page could have a session do it."""
 _MOST_KNOWN = 1024
 """Most principals whose contexts are kept: one client has another for each choice of scopes."""
 
@@ -214,8 +216,10 @@ class _Exchange:
     def _caller(self) -> Principal:
         """Find out who asks; nobody has to be known for what everybody may read."""
         request = self.request
+        stores = self.interaction is not None and self.interaction.code in _STORING
+        method = "POST" if stores else request.method
         try:
-            found = self.door.callers.identify(request.client, request.headers, request.method)
+            found = self.door.callers.identify(request.client, request.headers, method)
         except FhirError as refusal:
             limits.ask_unknown(self.door.rates, request.client, request.headers)
             is_open = self.interaction is not None and self.interaction.code in EVERYBODY_MAY

@@ -6,7 +6,6 @@ https://hl7.org/fhir/smart-app-launch/app-launch.html
 """
 
 from html import escape
-from http import HTTPStatus
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
@@ -16,12 +15,14 @@ from starlette.routing import BaseRoute, Route
 from fhir_server.access import is_local
 from fhir_server.access.asking import Ask, ask
 from fhir_server.access.eprs import eprs
-from fhir_server.access.launch import WITHIN, Launches
+from fhir_server.access.launch import Launches
+from fhir_server.access.pending import WITHIN
 from fhir_server.access.sessions import Headers, Session, Sessions, cookie
 from fhir_server.context import Context, agent_of, instant
 from fhir_server.operations import chart, launched
 from fhir_server.operations.write_back import WriteBacks
 from fhir_server.rest.errors import HEADERS, logger, shown
+from fhir_server.rest.sheet import SECRET, sheet
 from fhir_server.store.audit_row import NOBODY
 from fhir_server.store.failure import place
 from fhir_server.store.search.keys import place as place_of
@@ -29,7 +30,6 @@ from r4.issue import FhirError, error
 from r4.json import encode
 
 _FHIR = "application/fhir+json"
-_SECRET = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
 _PAGE = "note"
 
 
@@ -76,7 +76,7 @@ class Door:
         except Exception as failure:
             return self._page(failure, "launch")
         kept = self.browser.given(browser, int(WITHIN.total_seconds()))
-        return Response(None, 302, {**_SECRET, "Location": place, "Set-Cookie": kept})
+        return Response(None, 302, {**SECRET, "Location": place, "Set-Cookie": kept})
 
     async def callback(self, request: Request) -> Response:
         """GET /callback?code=…&state=…: open the session, and the note's page."""
@@ -93,7 +93,7 @@ class Door:
         value, session = self.sessions.open(opened.principal, opened.told, grant)
         self._record(session, "launch", 200)
         page = f"{urlsplit(self.context.base_url).path.removesuffix('/fhir')}/{_PAGE}"
-        given = {**_SECRET, "Location": page, "Set-Cookie": self.sessions.cookie.given(value)}
+        given = {**SECRET, "Location": page, "Set-Cookie": self.sessions.cookie.given(value)}
         return Response(None, 302, given)
 
     async def session(self, request: Request) -> Response:
@@ -105,39 +105,45 @@ class Door:
             found = self._found(request, use=False)
         except FhirError as refusal:
             return _refusal(refusal)
-        context = self.context.asked_by(found.principal)
-        body = {
-            **found.told,
-            "response": await context.database.driven(launched.draft(context, found.told)),
-            "csrf": found.csrf,
-            "expires": instant(found.expires),
-            "written": found.written,
-        }
+        body = {**found.told, "csrf": found.csrf, "expires": instant(found.expires)}
+        if found.principal.patient is not None:
+            context = self.context.asked_by(found.principal)
+            body["response"] = await context.database.driven(launched.draft(context, found.told))
+            body["written"] = found.written
         self._record(found, "session", 200)
-        return Response(encode(body), 200, _SECRET, "application/json")
+        return Response(encode(body), 200, SECRET, "application/json")
 
     async def finish(self, request: Request) -> Response:
-        """DELETE /session: end it, so that nobody who uses the browser next finds it."""
+        """DELETE /session: end it, so that nobody who uses the browser next finds it.
+
+        Where the browser can sign out of its identity provider, too, `endSession` says at which URL.
+        """
         try:
             found = self._found(request)
         except FhirError as refusal:
             return _refusal(refusal)
         self.sessions.end(dict(request.scope["headers"]))
-        self._record(found, "finish", 204)
-        return Response(None, 204, {**_SECRET, "Set-Cookie": self.sessions.cookie.taken()})
+        status = 204 if found.leave is None else 200
+        self._record(found, "finish", status)
+        headers = {**SECRET, "Set-Cookie": self.sessions.cookie.taken()}
+        if found.leave is None:
+            return Response(None, status, headers)
+        return Response(encode({"endSession": found.leave}), status, headers, "application/json")
 
     def _found(self, request: Request, *, use: bool = True) -> Session:
         headers = dict(request.scope["headers"])
         found = self.sessions.asked_by(headers, request.method, use=use)
         if found is None:
-            text = "There is no session. Open the note from the hospital's system."
+            text = "There is no session. Open the note from the hospital's system, or sign in at /sign-in."
             raise FhirError(401, [error("login", text, "http.Cookie")])
         return found
 
     def _record(self, session: Session, interaction: str, status: int) -> None:
         child = (session.principal.patient or "").rpartition("/")[2]
-        what = (interaction, "Patient", child, status)
-        told = {place_of("Patient", child)}
+        what = (
+            (interaction, "Patient", child, status) if child else (interaction, None, None, status)
+        )
+        told = {place_of("Patient", child)} if child else set()
         self.context.audit.record(agent_of(session.principal), *what, children=told)
 
     def _page(self, failure: Exception, interaction: str) -> Response:
@@ -149,23 +155,10 @@ class Door:
             status, said = 500, ["The registry failed; nothing was stored. It has been logged."]
         self.context.audit.record(NOBODY, interaction, status=status)
         sentences = "".join(f"<p>{escape(each)}</p>" for each in said)
-        body = (
-            '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-            '<meta name="viewport" content="width=device-width"><title>The note was not '
-            "opened</title></head><body><main><h1>The note was not opened</h1>"
-            f"{sentences}</main></body></html>"
-        )
-        origins = " ".join(
-            (self.context.settings.epr_origins or "'none'").replace(",", " ").split()
-        )
-        headers = {
-            **_SECRET,
-            "Content-Security-Policy": f"default-src 'none'; frame-ancestors {origins}",
-            "X-Content-Type-Options": "nosniff",
-        }
-        return Response(body, HTTPStatus(status), headers, "text/html")
+        origins = (self.context.settings.epr_origins or "").replace(",", " ").split()
+        return sheet("The note was not opened", sentences, status, ancestors=origins)
 
 
 def _refusal(refusal: FhirError) -> Response:
-    headers = {**_SECRET, **HEADERS.get(refusal.status, {})}
+    headers = {**SECRET, **HEADERS.get(refusal.status, {})}
     return Response(encode(shown(refusal)), refusal.status, headers, _FHIR)

@@ -1,24 +1,39 @@
-"""The token endpoint of SMART Backend Services, with introspection and revocation, beside the FHIR endpoint.
+"""The token endpoint of SMART, for systems and for apps, with introspection and revocation.
 
-https://hl7.org/fhir/smart-app-launch/backend-services.html, RFC 7662, RFC 7009
+https://hl7.org/fhir/smart-app-launch/backend-services.html,
+https://hl7.org/fhir/smart-app-launch/app-launch.html#obtain-access-token, RFC 7662, RFC 7009
 """
 
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
+from typing import NamedTuple
 from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from fhir_server.access import REGISTRY, Callers, principal_of, scopes, token_hash
+from fhir_server.access import (
+    REGISTRY,
+    STRANGER,
+    Callers,
+    bearer,
+    principal_of,
+    scopes,
+    token_hash,
+)
 from fhir_server.access.assertions import KIND, WINDOW, Assertions, OAuthError
 from fhir_server.access.clients import Client
+from fhir_server.access.grants import Grant, Grants, SpentError
+from fhir_server.access.id_tokens import id_token
 from fhir_server.access.jwks import Fetch, KeySets
-from fhir_server.access.tokens import LIFE, Tokens
+from fhir_server.access.roles import APP
+from fhir_server.access.tokens import APP_LIFE, LIFE, Tokens
 from fhir_server.context import Context, Principal
 from fhir_server.interactions.capabilities import endpoints
+from fhir_server.rest.cors import cors
 from fhir_server.rest.errors import logger
+from fhir_server.rest.request import request as plain
 from fhir_server.store.audit_row import NOBODY, Agent
 from fhir_server.store.failure import place
 from r4.issue import FhirError
@@ -35,11 +50,20 @@ Answers = Callable[[Request, Form], Awaitable[tuple[str, Mapping[str, object] | 
 """Answers a form: returns who asked, for the audit, and what is answered, which may be nothing."""
 
 
+class Giving(NamedTuple):
+    """What is given: access tokens, and what people have granted to apps."""
+
+    tokens: Tokens
+    grants: Grants
+
+
 class Door:
     """Gives tokens to clients that prove who they are, tells whose a token is, and ends it."""
 
-    def __init__(self, made: Context, callers: Callers, tokens: Tokens, fetch: Fetch) -> None:
-        self.context, self.callers, self.tokens = made, callers, tokens
+    def __init__(self, made: Context, callers: Callers, giving: Giving, fetch: Fetch) -> None:
+        self.context, self.callers = made, callers
+        self.tokens, self.grants = giving
+        self._cors = cors(made.settings.cors_origins)
         audience = endpoints(made)["token"]
         keys = KeySets(fetch, made.now)
         self.assertions = Assertions(callers.registered, keys, audience, made.now)
@@ -53,11 +77,17 @@ class Door:
         ]
 
     async def token(self, request: Request, form: Form) -> tuple[str, Mapping[str, object]]:
-        """POST /token: give a token for an assertion, with what of the scopes is the client's."""
-        if form.get("grant_type") != _GRANT:
-            text = f"The grant_type that is supported is {_GRANT}."
+        """POST /token: give a system a token for an assertion, an app one for what a person has granted."""
+        grant_type = form.get("grant_type")
+        if grant_type in ("authorization_code", "refresh_token"):
+            return await self._for_app(request, form)
+        if grant_type != _GRANT:
+            text = f"The grant_type is {_GRANT}, or authorization_code or refresh_token for an app."
             raise OAuthError("unsupported_grant_type", text)
         client = await self._client(request, form)
+        if client.is_app:
+            text = "An app acts for people alone: it begins at the authorization_endpoint."
+            raise OAuthError("unauthorized_client", text, client.name)
         try:
             given = scopes.granted(client.scopes or (), form.get("scope", ""))
         except ValueError as wrong:
@@ -68,6 +98,67 @@ class Door:
             "expires_in": int(LIFE.total_seconds()),
             "scope": " ".join(given),
         }
+
+    async def _for_app(self, request: Request, form: Form) -> tuple[str, Mapping[str, object]]:
+        """Return what an app gets for a code, or for a refresh token with as many scopes or fewer."""
+        client = await self._app(request, form)
+        try:
+            if form["grant_type"] == "refresh_token":
+                grant = self.grants.refreshed(form.get("refresh_token", ""), client)
+                wanted = form.get("scope", " ".join(grant.scopes)).split()
+                given = tuple(each for each in grant.scopes if each in wanted)
+            else:
+                named = [form.get(each, "") for each in ("code", "redirect_uri", "code_verifier")]
+                grant = self.grants.redeemed(named[0], client, named[1], named[2])
+                wanted, given = list(grant.scopes), grant.scopes
+        except SpentError as spent:
+            raise OAuthError("invalid_grant", str(spent), client.name) from None
+        if len(given) < len(set(wanted)) or not given:
+            text = f"More is asked for than was granted: {' '.join(grant.scopes)}."
+            raise OAuthError("invalid_scope", text, client.name)
+        return grant.principal(given).name, self._granted(grant, given)
+
+    def _granted(self, grant: Grant, given: tuple[str, ...]) -> Mapping[str, object]:
+        """Return the answer that gives an app its tokens."""
+        told: dict[str, object] = {
+            "access_token": self.tokens.issue(grant.client, given, grant),
+            "token_type": "Bearer",
+            "expires_in": int(APP_LIFE.total_seconds()),
+            "scope": " ".join(given),
+        }
+        if grant.patient is not None:
+            told["patient"] = grant.patient
+        if grant.is_offline:
+            told["refresh_token"] = self.grants.refresh(grant)
+        if "openid" in given:
+            issuer = self.context.base_url.removesuffix("/fhir")
+            told["id_token"] = id_token(grant, issuer, self.context.now(), self.context.seal)
+        return told
+
+    async def _app(self, request: Request, form: Form) -> Client:
+        """Return which app asks: by its key, or by its name alone where it has none.
+
+        One that refreshes need not even say its name: SMART asks it for the token alone.
+        """
+        if "client_assertion" in form:
+            found = await self._client(request, form)
+        else:
+            name = form.get("client_id", "")
+            if "client_id" not in form and "refresh_token" in form:
+                grant = self.grants.of(token_hash(form["refresh_token"]))
+                name = grant.client.name if grant is not None else ""
+            named = self.callers.registered.known.get(name)
+            if named is None or named.revoked or not named.is_app:
+                text = "No app with this client_id is registered here."
+                raise OAuthError("invalid_client", text)
+            if named.has_keys:
+                text = f"Send a client_assertion, with the client_assertion_type {KIND}."
+                raise OAuthError("invalid_client", text, named.name)
+            found = named
+        if not found.is_app:
+            text = "A system acts for itself, by the grant_type client_credentials."
+            raise OAuthError("unauthorized_client", text, found.name)
+        return found
 
     async def introspect(self, request: Request, form: Form) -> tuple[str, Mapping[str, object]]:
         """POST /introspect: tell a client of its own token, and the registry of anybody's."""
@@ -89,6 +180,7 @@ class Door:
             told["scope"] = " ".join(given)
         if found is not None:
             told |= {"iat": _seconds(found.issued), "exp": _seconds(found.expires)}
+            told |= _of_grant(found.grant, self.context.base_url)
         return caller.name, told
 
     async def revoke(self, request: Request, form: Form) -> tuple[str, None]:
@@ -96,6 +188,10 @@ class Door:
         caller = await self._caller(request, form)
         digest = _hash(form, caller)
         found = self.tokens.of(digest)
+        if found is None and (grant := self.grants.of(digest)) is not None:
+            if _is_told(caller, grant.client):
+                grant.ended = True
+            return caller.name, None
         client = found.client if found else self._holder(digest)
         if client is not None and not _is_told(caller, client):
             text = "This token is another client's."
@@ -119,17 +215,26 @@ class Door:
         return found
 
     async def _caller(self, request: Request, form: Form) -> Principal:
-        """Return who asks about a token: by an assertion, a bearer token, or on this machine."""
+        """Return who asks about a token: by an assertion, a bearer token, or on this machine.
+
+        An app without a key is told of by its name alone: it has the token that it asks about.
+        """
+        headers = dict(request.scope["headers"])
         if "client_assertion" in form:
             return principal_of(await self._client(request, form))
+        if "client_id" in form and b"authorization" not in headers:
+            return principal_of(await self._app(request, form))
         host = request.client.host if request.client else None
         try:
-            found = self.callers.identify(host, dict(request.scope["headers"]), "POST")
+            found = self.callers.identify(host, headers, "POST")
         except FhirError as refusal:
             text = "Send the bearer token of a client, or a client_assertion."
             raise OAuthError("invalid_client", text, status=refusal.status) from None
         if found.patient is not None:
             raise OAuthError("invalid_client", "A session has no tokens.", status=403)
+        if APP in found.roles:
+            held = self.tokens.of(bearer(headers[b"authorization"].decode("latin-1")))
+            found = principal_of(held.client) if held is not None else STRANGER
         return found
 
     def _holder(self, digest: str) -> Client | None:
@@ -144,7 +249,7 @@ class Door:
     def _answering(self, name: str, answer: Answers) -> Callable[[Request], Awaitable[Response]]:
         """Return what answers one route: JSON, never to be kept; who asked is recorded, refusals too."""
 
-        async def answering(request: Request) -> Response:
+        async def answered(request: Request) -> Response:
             try:
                 who, told = await answer(request, await _form(request))
             except OAuthError as refusal:
@@ -156,6 +261,11 @@ class Door:
             self.context.audit.record(Agent(who), name, status=200)
             content = b"" if told is None else encode(told)
             return Response(content, 200, _SECRET, None if told is None else "application/json")
+
+        async def answering(request: Request) -> Response:
+            found = await answered(request)
+            found.headers.update(self._cors.headers(plain(request.scope)))
+            return found
 
         return answering
 
@@ -203,6 +313,20 @@ def _is_told(caller: Principal, client: Client) -> bool:
     """Tell whether a caller may know of a client's tokens: its own, or the registry's system any."""
     is_registry = REGISTRY in caller.roles and caller.scopes is None
     return is_registry or caller.name == client.name
+
+
+def _of_grant(grant: Grant | None, base_url: str) -> dict[str, object]:
+    """Return what is told of whom an app acts for, and of the child that was chosen."""
+    if grant is None:
+        return {}
+    told: dict[str, object] = {
+        "sub": grant.subject,
+        "iss": base_url.removesuffix("/fhir"),
+        "aud": base_url,
+        "fhirUser": grant.user,
+        "patient": grant.patient,
+    }
+    return {name: value for name, value in told.items() if value is not None}
 
 
 def _seconds(moment: datetime) -> int:

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from fhir_server.access.oidc_development import NOTICE
 from fhir_server.context import Context
 from fhir_server.rest import content_encoding
 
@@ -62,11 +63,12 @@ def routes(made: Context) -> list[BaseRoute]:
     folder = made.settings.pages or COMPILED
     origins = (made.settings.epr_origins or "").replace(",", " ").split()
     ancestors = " ".join(origins) or "'none'"
-    shown = [Route(path, _page(folder / name, ancestors)) for path, name in PATHS.items()]
+    notice = f'<p role="note">{NOTICE}</p>' if made.settings.demo else ""
+    shown = [Route(path, _page(folder / name, ancestors, notice)) for path, name in PATHS.items()]
     return [*shown, Route("/assets/{name}", _asset(folder / "assets"))]
 
 
-def _page(file: Path, ancestors: str) -> Callable[[Request], Awaitable[Response]]:
+def _page(file: Path, ancestors: str, notice: str) -> Callable[[Request], Awaitable[Response]]:
     async def page(_: Request) -> Response:
         """Answer with the HTML file, a nonce of its own in it; 503 in plain words where none is built."""
         headers = {**_HEADERS, "Cache-Control": "no-store"}
@@ -77,7 +79,8 @@ def _page(file: Path, ancestors: str) -> Callable[[Request], Awaitable[Response]
         nonce = secrets.token_urlsafe(16)
         headers["Content-Security-Policy"] = _POLICY.format(nonce=nonce, ancestors=ancestors)
         given = _NONCE_PLACE.replace('content=""', f'content="{nonce}"')
-        return HTMLResponse(html.replace(_NONCE_PLACE, given), 200, headers)
+        html = html.replace(_NONCE_PLACE, given).replace("<body>", f"<body>{notice}")
+        return HTMLResponse(html, 200, headers)
 
     return page
 

@@ -23,6 +23,7 @@ from fhir_server.interactions.search import search
 from fhir_server.rest.errors import logger, shown
 from fhir_server.store.audit_row import Agent
 from fhir_server.store.failure import place
+from fhir_server.store.sandbox import is_sandbox
 from r4.issue import FhirError, error
 from r4.json import Resource, decode, encode
 
@@ -221,3 +222,18 @@ def _registered(context: Context, asked: Asked) -> dict[str, object]:
     found = next(each for each in clients(file) if each.name == asked.name)
     letter = registration.letter(context.base_url, found, token)
     return {"client": asked.name, "token": token, "letter": letter}
+
+
+def refuse_other(context: Context) -> None:
+    """Raise ValueError unless a sandbox is served as one, and nothing else is."""
+    marked = is_sandbox(context.database)
+    if context.settings.sandbox and not marked:
+        raise ValueError(
+            "CSOR_SANDBOX is set, and this database is no sandbox: `python -m fhir_server sandbox` has "
+            "one of its own."
+        )
+    if marked and not context.settings.sandbox:
+        raise ValueError(
+            "this database is a sandbox, whose children are fictitious: `python -m fhir_server sandbox` "
+            "serves it."
+        )

@@ -208,3 +208,9 @@ class _Gathering:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
+
+
+def headers(base_url: str) -> list[tuple[str, str]]:
+    """Return the headers of every answer: where there is https, a browser keeps to it for a year."""
+    is_https = base_url.startswith("https://")
+    return [("strict-transport-security", "max-age=31536000")] if is_https else []

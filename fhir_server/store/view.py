@@ -17,7 +17,7 @@ import msgspec
 
 from fhir_server.store.connection import Connection, Row
 from fhir_server.store.search.dialect import POSTGRESQL, SQLITE, Dialect
-from fhir_server.store.search.keys import key
+from fhir_server.store.search.keys import key, place
 from fhir_server.store.search.values import asked
 from fhir_server.store.uses import READING, Use, undisclosed, unused
 from terminology.systems import ODS_ORGANIZATION
@@ -34,29 +34,40 @@ _BESIDE = _OPEN | {
 
 
 class View(msgspec.Struct, frozen=True):
-    """What is seen: by which hospitals, or for which use.
+    """What is seen: by which hospitals, or for which use; and of which child.
 
     hospitals: each the word of its ODS code among identifiers; None: not by hospitals, but by the
-    registry. use: what the registry reads for.
+    registry. use: what the registry reads for. child: the place of the one Patient of whose record
+    alone anything is seen, beside what is everybody's.
     """
 
     hospitals: tuple[int, ...] | None
     use: Use | None = None
+    child: int | None = None
 
 
-def view(codes: Sequence[str]) -> View:
-    """Return what the hospitals of ODS codes see."""
-    words = (key("Organization", "identifier", asked(ODS_ORGANIZATION, code)) for code in codes)
-    return View(tuple(sorted(words)))
+def view(codes: Sequence[str] | None, child: str | None = None) -> View:
+    """Return what the hospitals of ODS codes see, None for all; of one child alone, as `Patient/1`."""
+    words = (key("Organization", "identifier", asked(ODS_ORGANIZATION, c)) for c in codes or ())
+    only = None if child is None else place("Patient", child.partition("/")[2])
+    return View(None if codes is None else tuple(sorted(words)), child=only)
 
 
 def _is_seen(seen: View, at: str, dialect: Dialect) -> str:
     """Return SQL for: the version `at` is seen."""
     if seen.hospitals is None:
-        return unused(seen.use or READING, at, dialect)
-    if not seen.hospitals:
+        found = unused(seen.use or READING, at, dialect)
+    else:
+        found = _is_the_hospitals(seen.hospitals, at, dialect)
+    if seen.child is None:
+        return found
+    return f"(({at}.whose IS NULL OR {at}.whose = {seen.child}) AND {found})"
+
+
+def _is_the_hospitals(hospitals: tuple[int, ...], at: str, dialect: Dialect) -> str:
+    if not hospitals:
         return f"{at}.whose IS NULL"
-    listed = ", ".join(map(str, seen.hospitals))
+    listed = ", ".join(map(str, hospitals))
     return (
         f"({at}.whose IS NULL OR EXISTS (SELECT 1 FROM custody AS c JOIN site AS s"
         f" ON s.organization = c.organization WHERE c.whose = {at}.whose AND s.hospital IN ({listed}))"

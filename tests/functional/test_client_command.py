@@ -49,6 +49,55 @@ def shown(capsys: pytest.CaptureFixture[str]) -> str:
     return found[1]
 
 
+def test_an_app_is_added_by_where_it_has_people_sent_back_to(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    back = "https://app.example/callback"
+    run("add", "growth", "--redirect-uri", back, "--scopes", "launch/patient patient/*.rs")
+    (found,) = clients(file)
+    assert (found.redirect_uris, found.is_app, found.has_keys) == ((back,), True, False)
+    told = capsys.readouterr().out
+    for each in ("https://registry.example/authorize", f"app at {back}", "docs/smart.md"):
+        assert each in told
+    run("add", "ward-list", "--redirect-uri", back, "--jwks", "keys.json", "--scopes", "user/*.rs")
+    assert clients(file)[1].has_keys
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["--redirect-uri", "http://app.example/", "--scopes", "user/*.rs"], "https URL"),
+        (["--redirect-uri", "https://app.example/#a", "--scopes", "user/*.rs"], "without fragment"),
+        (
+            ["--redirect-uri", "https://app.example/", "--scopes", "system/*.rs"],
+            "patient/Patient.rs",
+        ),
+        (["--redirect-uri", "https://app.example/", "--scopes", "user/*.cruds"], "apps read"),
+        (["--redirect-uri", "https://app.example/", "--scopes", "openid"], "scope of resources"),
+        (["--redirect-uri", "https://app.example/"], "it has scopes"),
+        (["--redirect-uri", "https://app.example/", "--scopes", "user/*.rs", "--token"], "neither"),
+        (
+            [
+                "--redirect-uri",
+                "https://app.example/",
+                "--scopes",
+                "user/*.rs",
+                "--hospital",
+                "RTH",
+            ],
+            "neither",
+        ),
+        (["--scopes", "system/*.rs"], "cannot be known by anything"),
+    ],
+)
+def test_an_app_that_is_none_is_not_added(
+    file: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], reason: str
+) -> None:
+    assert main(["client", "add", "growth", *arguments]) == 1
+    assert reason in capsys.readouterr().err
+    assert not file.exists()
+
+
 def test_a_client_with_keys_is_added_and_its_vendor_told_what_it_needs(
     file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
