@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequen
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from typing import Any, TypeVar
 
 import uvicorn
@@ -99,14 +98,6 @@ def served_at(settings: Settings) -> str:
     return settings.base_url or f"{scheme}://{host}:{settings.fhir_port}/fhir"
 
 
-def journals(settings: Settings) -> Path:
-    """Return the folder of the audit's journals: the operator's, or one beside the database."""
-    if settings.audit_journal is not None:
-        return settings.audit_journal
-    beside = "csor" if "://" in settings.database else settings.database
-    return Path(f"{beside}.journal")
-
-
 def context(
     settings: Settings,
     *,
@@ -133,7 +124,7 @@ def context(
         settings=settings,
         base_url=served_at(settings),
         principal=LOCAL,
-        audit=Trail(database, now, journals(settings)),
+        audit=Trail(database, now, settings.journals),
         seal=signing.seal,
         jwks=signing.jwks,
         parameters=parameters,

@@ -316,3 +316,9 @@ class Settings(BaseSettings):
         default=None,
         description="Folder below which `$import` may read `file://` URLs; without it, none is read.",
     )
+
+    @property
+    def journals(self) -> Path:
+        """The folder of the audit's journals: the operator's, or one beside the database."""
+        beside = "csor" if "://" in self.database else self.database
+        return self.audit_journal or Path(f"{beside}.journal")
