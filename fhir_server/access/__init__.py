@@ -17,11 +17,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import urlsplit
 
 from fhir_server.access import analyst, auditor, hospital, roles, scopes
-from fhir_server.access.auditor import AUDITOR
 from fhir_server.access.clients import Client, Clients, Door, clients
-from fhir_server.access.integrator import INTEGRATOR, INTEGRATOR_MAY
+from fhir_server.access.integrator import INTEGRATOR_MAY
 from fhir_server.access.private import refuse_readable
-from fhir_server.access.roles import PARENT, REGISTRY, SURGEON
+from fhir_server.access.roles import AUDITOR, INTEGRATOR, PARENT, REGISTRY, SURGEON
 from fhir_server.access.sessions import Sessions
 from fhir_server.access.tokens import Token, Tokens
 from fhir_server.context import ANALYST, HOSPITAL, Principal

@@ -6,7 +6,6 @@ asked (`interactions.audit_events`).
 
 from collections.abc import Mapping
 
-AUDITOR = "auditor"
 _EVENTS = frozenset({"AuditEvent"})
 AUDITOR_MAY: Mapping[str, frozenset[str | None]] = {
     "capabilities": frozenset({None}),

@@ -14,8 +14,8 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from fhir_server.access import app_scopes, public_keys, purpose, scopes
-from fhir_server.access.auditor import AUDITOR
 from fhir_server.access.eprs import is_safe
+from fhir_server.access.roles import AUDITOR
 from fhir_server.access.tables import hashes, hospitals, only, text
 from fhir_server.context import ANALYST
 from r4.json import decode, encode

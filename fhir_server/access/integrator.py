@@ -6,9 +6,9 @@ to them.
 
 from collections.abc import Iterable
 
+from fhir_server.access.roles import INTEGRATOR, REGISTRY
 from fhir_server.context import Principal
 
-REGISTRY, INTEGRATOR = "registry", "integrator"
 INTEGRATOR_MAY = frozenset({"$scorecard"})
 """What a person of this role may do."""
 

@@ -5,10 +5,10 @@ What each role of a program may do stands in `access` and `access.hospital`.
 
 from collections.abc import Mapping
 
-from fhir_server.context import HOSPITAL
+from fhir_server.context import ANALYST, HOSPITAL
 
 REGISTRY, SURGEON, PARENT = "registry", "surgeon", "parent"
-AUDITOR, ANALYST, INTEGRATOR = "auditor", "analyst", "integrator"
+AUDITOR, INTEGRATOR = "auditor", "integrator"
 LEAD, HOSPITAL_ANALYST = "hospital-lead", "hospital-analyst"
 
 APP = "app"

@@ -21,6 +21,7 @@ from fhir_server.interactions import history as history_interaction
 from fhir_server.interactions import patch as patch_interaction
 from fhir_server.interactions import read as read_interaction
 from fhir_server.interactions import search as search_interaction
+from fhir_server.interactions import smart_configuration as smart
 from fhir_server.interactions import transaction as transaction_interaction
 from fhir_server.interactions import update as update_interaction
 from fhir_server.interactions.compartment import Owner
@@ -131,7 +132,7 @@ async def capabilities(context: Context, asked: Asked) -> Answer:
 
 async def smart_configuration(context: Context, _: Asked) -> Answer:
     """GET .well-known/smart-configuration, which is JSON and no resource."""
-    told = capabilities_interaction.smart_configuration(context)
+    told = smart.smart_configuration(context)
     return Answer(encode(told), media_type="application/json")
 
 

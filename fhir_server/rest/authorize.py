@@ -17,9 +17,9 @@ from fhir_server.access.authorizing import Asked, SentBackError, asked, denied, 
 from fhir_server.access.grants import Grant, Grants
 from fhir_server.access.sessions import Session, Sessions
 from fhir_server.context import Context
-from fhir_server.interactions.capabilities import openid_configuration
 from fhir_server.interactions.read import read
 from fhir_server.interactions.search import search
+from fhir_server.interactions.smart_configuration import openid_configuration
 from fhir_server.operations import launched
 from fhir_server.operations.fhir_user import fhir_user
 from fhir_server.rest.errors import logger

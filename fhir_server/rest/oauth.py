@@ -30,7 +30,7 @@ from fhir_server.access.jwks import Fetch, KeySets
 from fhir_server.access.roles import APP
 from fhir_server.access.tokens import APP_LIFE, LIFE, Tokens
 from fhir_server.context import Context, Principal
-from fhir_server.interactions.capabilities import endpoints
+from fhir_server.interactions.smart_configuration import endpoints
 from fhir_server.rest.cors import cors
 from fhir_server.rest.errors import logger
 from fhir_server.rest.request import request as plain

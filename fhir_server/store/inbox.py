@@ -206,12 +206,10 @@ def refusals(
 ) -> list[tuple[str, str, int]]:
     """List the sender, control id and bytes of each refused message of a door, or of one sender there."""
     asked, values = ("", (door,)) if sender is None else (" AND sender = ?", (door, sender))
-    rows = database.read(
-        "SELECT sender, control_id, length(raw) FROM inbox WHERE door = ? AND status = 'refused'"
-        + asked,
-        values,
-    )
-    return [(each, control_id, size) for each, control_id, size in rows]
+    sql = "SELECT sender, control_id, length(raw) FROM inbox WHERE door = ? AND status = 'refused'"
+    return [
+        (each, control_id, size) for each, control_id, size in database.read(sql + asked, values)
+    ]
 
 
 def _key(arrival: Arrival | Message) -> tuple[str, ...]:

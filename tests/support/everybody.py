@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 
 from fhir_server.access import PARENT, REGISTRY, STRANGER, SURGEON
+from fhir_server.access.roles import APP, OF_PEOPLE
 from fhir_server.context import HOSPITAL, Context, Principal
 from r4.json import Resource
 from tests.support.hospitals import NORTH
@@ -24,6 +25,12 @@ ROLES = {
         f"Organization/{key('north', 'Organization')}",
     ),
     "parent": Principal("parent", frozenset({PARENT}), _MIA),
+    "hospital's lead": Principal("lead", OF_PEOPLE["hospital-lead"], hospitals=frozenset({NORTH})),
+    "app of a steward": Principal(
+        "app", frozenset({REGISTRY, APP}), scopes=("patient/*.rs",), only=_MIA
+    ),
+    "auditor": Principal("auditor", OF_PEOPLE["auditor"]),
+    "integrator": Principal("integrator", OF_PEOPLE["integrator"], hospitals=frozenset({NORTH})),
     "stranger": STRANGER,
 }
 """Everybody who can be known, each confined to the north or to its child where that is so."""
