@@ -191,6 +191,7 @@ class TestKeys:
         new = ECKey.generate_key("P-384")
         file = tmp_path / "rotated.pem"
         file.write_bytes(new.as_pem(private=True) + old.as_pem(private=False))
+        file.chmod(0o600)
         rotated = Keys(file)
         verify(document, rotated.jwks())
         again = sealed(document, rotated.seal, document["signature"]["who"], NOW)
@@ -208,6 +209,7 @@ class TestKeys:
                 "broken": b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
             }[held]
         )
+        file.chmod(0o600)
         with pytest.raises(ValueError, match=r"signing\.pem"):
             Keys(file).jwks()
 

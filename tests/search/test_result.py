@@ -94,10 +94,11 @@ def test_includes(registry: Registry, kind: str, query: str, expected: set[str])
     assert included(registry.bundle(kind, query)) == expected
 
 
+@pytest.mark.parametrize("limit", ["MOST", "MOST_STEPS"])
 def test_an_answer_says_when_it_does_not_include_everything(
-    registry: Registry, monkeypatch: pytest.MonkeyPatch
+    registry: Registry, monkeypatch: pytest.MonkeyPatch, limit: str
 ) -> None:
-    monkeypatch.setattr(include, "MOST", 1)
+    monkeypatch.setattr(include, limit, 1)
     query = "_id=heron&_include=Patient:organization&_include:iterate=Organization:partof"
     bundle = registry.bundle("Patient", query)
     assert len(entries(bundle, "include")) == 1
