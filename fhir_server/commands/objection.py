@@ -7,8 +7,10 @@ from collections.abc import Callable
 from fhir_server.app import alone
 from fhir_server.context import Context
 from fhir_server.operations import objections_recorded as operation
+from fhir_server.operations.survey_standing import streams_of
 from fhir_server.settings import Settings
 from fhir_server.store.objections import STREAMS
+from r4.json import Resource
 
 
 def add_arguments(add: Callable[[str, str], argparse.ArgumentParser]) -> None:
@@ -63,8 +65,6 @@ def list_(settings: Settings, patient: str | None) -> None:
     print(f"{len(listed)} objections")
 
 
-def _line(consent: dict[str, object]) -> str:
-    patient = consent["patient"]
-    about = patient["reference"] if isinstance(patient, dict) else ""
-    streams = ",".join(operation.streams(consent))
+def _line(consent: Resource) -> str:
+    about, streams = consent["patient"].get("reference", "-"), ",".join(sorted(streams_of(consent)))
     return f"Consent/{consent['id']}\t{about}\t{streams}\t{consent.get('dateTime', '-')}"

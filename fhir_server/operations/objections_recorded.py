@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from fhir_server.context import Context, instant
 from fhir_server.interactions.transaction import transaction
 from fhir_server.interactions.update import update
+from fhir_server.operations.survey_standing import streams_of
 from fhir_server.store import read as store
 from fhir_server.store.objections import STREAM, STREAMS
 from r4.issue import FhirError, error
@@ -88,16 +89,6 @@ def objections(context: Context, patient: str | None = None) -> Iterator[Resourc
         yield decode(stored.body)
 
 
-def streams(consent: Resource) -> list[str]:
-    """Return the streams that a Consent is about."""
-    return [
-        coding["code"]
-        for code in consent.get("provision", {}).get("code", ())
-        for coding in code.get("coding", ())
-        if coding.get("system") == STREAM
-    ]
-
-
 def _objects(consent: Resource) -> bool:
     is_denial = consent.get("provision", {}).get("type") == "deny"
-    return consent.get("status") == "active" and is_denial and bool(streams(consent))
+    return consent.get("status") == "active" and is_denial and bool(streams_of(consent))

@@ -10,7 +10,6 @@ from fhir_server.store.objections import (
     NATIONAL_DATA,
     PARENT_REPORTED,
     RESEARCH_EXTRACT,
-    SURGEON_FEEDBACK,
 )
 from fhir_server.store.search.dialect import Dialect
 from terminology.systems import CSOR
@@ -40,8 +39,6 @@ MEASURING = Use((HEALTH_RECORD,))
 """Measures, comparisons, statistics, and what subscribers are told."""
 EXTRACTING = Use((HEALTH_RECORD, RESEARCH_EXTRACT))
 """Records of children that leave the registry, in exports and files."""
-FEEDBACK = Use((HEALTH_RECORD, SURGEON_FEEDBACK))
-"""Results of single surgeons."""
 
 
 def both(one: Use, other: Use) -> Use:

@@ -9,7 +9,7 @@ import pytest
 
 from fhir_server.__main__ import main
 from fhir_server.app import alone, context
-from fhir_server.context import Context
+from fhir_server.context import Context, Principal
 from fhir_server.operations import (
     evaluation_kept,
     evaluation_reports,
@@ -26,7 +26,10 @@ from fhir_server.operations.outcomes_stale import OBJECTED, STALE
 from fhir_server.operations.past import settled
 from fhir_server.settings import Settings
 from fhir_server.store import outcomes as store
-from fhir_server.store import read
+from fhir_server.store import read, subscriptions
+from fhir_server.store.search.parse import parse
+from fhir_server.store.seen import used
+from fhir_server.store.uses import MEASURING, READING
 from r4.json import decode
 from tests.functional.test_evaluate import MEASURE, patient, result, retired, stoma
 from tests.functional.test_outcomes_as_of import stored
@@ -325,3 +328,24 @@ def test_a_run_over_the_store_leaves_out_who_objects_also_while_it_runs(
     assert outcomes() == ["b"]
     monkeypatch.setattr(outcomes_run, "stage", disturbed)
     assert outcomes() == []
+
+
+@pytest.mark.postgresql_slow
+def test_subscribers_are_told_no_more_and_a_surgeon_of_the_child_reads_on(empty: Settings) -> None:
+    async def work(made: Context) -> None:
+        await changes(made, *PEOPLE)
+        cases, surgeon = parse("EpisodeOfCare", ""), Principal("x", frozenset(), "Patient/a")
+
+        def told() -> set[str]:
+            database = used(made.database, MEASURING)
+            rids, _ = subscriptions.matches(database, cases, 0, read.snapshot(made.database))
+            return {each.id for each in read.by_rid(database, rids)}
+
+        assert told() == {"ca", "cb"}
+        await record(made, "a", "health-record", "A parent")
+        assert told() == {"cb"}
+        shown = made.asked_by(surgeon).used_for(READING).database
+        assert read.current(shown, "EpisodeOfCare", "ca") is not None
+        assert read.current(made.used_for(READING).database, "EpisodeOfCare", "ca") is None
+
+    run(empty, work)
