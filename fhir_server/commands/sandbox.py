@@ -5,6 +5,7 @@ It has a folder of its own, and in it a database that is marked as a sandbox fro
 
 import argparse
 import asyncio
+import os
 import shutil
 import signal
 from datetime import date
@@ -25,6 +26,14 @@ name = "sandbox"
 revoked = true
 reason = "the file must have an entry"
 """
+_DATABASE = "csor.db"
+_KEPT = frozenset(
+    {
+        "CSOR_FHIR_HOST", "CSOR_FHIR_PORT", "CSOR_BASE_URL", "CSOR_MLLP", "CSOR_MLLP_HOST",
+        "CSOR_MLLP_PORT", "CSOR_CORS_ORIGINS", "CSOR_PAGES",
+    }
+)  # fmt: skip
+"""The settings that count: a registry's keys, senders and couriers are not a sandbox's."""
 _SIZE = 0.05
 """Of the usual cohort of a year: about 30 children of ten hospitals."""
 
@@ -47,7 +56,9 @@ def sandbox(given: argparse.Namespace) -> int:
     settings, folder = Settings(), given.folder
     server_process.refuse_taken(settings)
     folder.mkdir(parents=True, exist_ok=True)
-    database, ready, clients = (folder / name for name in ("csor.db", "ready", "clients.toml"))
+    database, filled, clients = (
+        folder / name for name in (_DATABASE, f"{_DATABASE}.filled", "clients.toml")
+    )
     claimed(database)
     if given.reset:
         remove(folder)
@@ -56,14 +67,16 @@ def sandbox(given: argparse.Namespace) -> int:
         clients.write_text(_FIRST)
         clients.chmod(0o600)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # the server must end with us
+    others = {name for name in os.environ if name.upper().startswith("CSOR_")} - _KEPT
     environment = {
+        **dict.fromkeys(others),
         "CSOR_SANDBOX": "true",
         "CSOR_DATABASE": str(database),
         "CSOR_CLIENTS": str(clients),
     }
     server = server_process.start(settings, environment)
     try:
-        _fill(settings, ready)
+        _fill(settings, filled)
         _where(settings, folder)
         return 0 if given.exit else server.wait()
     finally:
@@ -80,17 +93,17 @@ def claimed(database: Path) -> None:
 
 
 def remove(folder: Path) -> None:
-    """Delete what a sandbox holds of children; who is registered there stays so."""
-    for each in folder.iterdir():
+    """Delete a sandbox's database and what lies beside it; who is registered there stays so."""
+    for each in folder.glob(f"{_DATABASE}*"):
         if each.is_dir():
             shutil.rmtree(each)
-        elif each.name != "clients.toml":
+        else:
             each.unlink()
 
 
-def _fill(settings: Settings, ready: Path) -> None:
+def _fill(settings: Settings, filled: Path) -> None:
     """Have fictitious children in it, once."""
-    if ready.exists():
+    if filled.exists():
         return
     console = Console()
     console.print("Simulating some children of ten hospitals; all people are fictitious")
@@ -99,7 +112,7 @@ def _fill(settings: Settings, ready: Path) -> None:
         start=date(2025, 1, 1), years=1, size=_SIZE,
     )  # fmt: skip
     console.print(f"{simulate.run(options, console).answered} messages were answered")
-    ready.touch()
+    filled.touch()
 
 
 def _where(settings: Settings, folder: Path) -> None:

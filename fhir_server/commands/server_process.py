@@ -19,10 +19,14 @@ def base(settings: Settings) -> str:
     return f"http://127.0.0.1:{settings.fhir_port}/fhir"
 
 
-def start(settings: Settings, changed: Mapping[str, str]) -> "subprocess.Popen[bytes]":
-    """Start a server with some environment variables changed; raises OSError where it does not come up."""
+def start(settings: Settings, changed: Mapping[str, str | None]) -> "subprocess.Popen[bytes]":
+    """Start a server with some environment variables changed, or taken away (None).
+
+    Raises OSError where it does not come up.
+    """
     refuse_taken(settings)
-    environment = {**os.environ, **changed}
+    given = {**os.environ, **changed}
+    environment = {name: value for name, value in given.items() if value is not None}
     server = subprocess.Popen([sys.executable, "-m", "fhir_server", "serve"], env=environment)
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and server.poll() is None:

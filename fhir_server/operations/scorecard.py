@@ -33,7 +33,7 @@ _IN_THE_ANSWER = "It was refused: the OperationOutcome of the answer says what t
 class Client:
     """Whose traffic it is: its name, the connections by which it sends HL7 v2, and its doors.
 
-    application: MSH-3, where nobody is registered as a sender and that alone tells who sends.
+    application: MSH-3, in a sandbox, where nobody is registered as a sender: no proof of who sends.
     """
 
     name: str

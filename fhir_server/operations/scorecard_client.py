@@ -28,13 +28,11 @@ def client(settings: Settings, name: str) -> tuple[Client, frozenset[str]] | Non
     if known is not None:
         hospitals |= known.hospitals
         doors |= {door for door in DOORS if door in known.doors and door != _HL7V2}
-    is_told_by_application = (
-        known is not None and _HL7V2 in known.doors and settings.hl7v2_senders is None
-    )
-    if is_told_by_application:
+    application = None
+    if settings.sandbox and known is not None and _HL7V2 in known.doors:
+        application = name
         doors.add(_HL7V2)
     connections = frozenset(each.name for each in sending)
-    application = name if is_told_by_application else None
     return Client(name, connections, frozenset(doors), application), hospitals
 
 

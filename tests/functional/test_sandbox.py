@@ -172,15 +172,17 @@ def test_a_database_that_holds_anything_becomes_no_sandbox(tmp_path: Path) -> No
 def test_a_reset_leaves_who_is_registered(tmp_path: Path, file: Path) -> None:
     marked(tmp_path)
     (tmp_path / "csor.db.bulk").mkdir()
+    (tmp_path / "somebody's").touch()
     remove(tmp_path)
-    assert [each.name for each in tmp_path.iterdir()] == ["clients.toml"]
+    assert {each.name for each in tmp_path.iterdir()} == {"clients.toml", "somebody's"}
 
 
 @pytest.mark.slow
 def test_the_command_has_fictitious_children_and_is_reset(tmp_path: Path) -> None:
     environment = {
         **os.environ, "CSOR_FHIR_PORT": str(free_port()), "CSOR_MLLP_PORT": str(free_port()),
-        "PYTHONPATH": str(ROOT),
+        "PYTHONPATH": str(ROOT), "CSOR_SIGNING_KEY": str(tmp_path / "the registry's.pem"),
+        "CSOR_HL7V2_SENDERS": "nowhere.toml",
     }  # fmt: skip
 
     def run(*more: str) -> subprocess.CompletedProcess[str]:
@@ -200,6 +202,7 @@ def test_the_command_has_fictitious_children_and_is_reset(tmp_path: Path) -> Non
     first = run()
     assert first.returncode == 0, first.stderr
     assert "every child in it is fictitious" in first.stdout
+    assert not (tmp_path / "the registry's.pem").exists(), "nor does any other setting count"
     assert "Simulating" not in run().stdout
     assert "Simulating" in run("--reset").stdout
 

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from fhir_server.commands.sandbox import claimed
 from fhir_server.operations.scorecard import Scorecard, scorecard
 from fhir_server.operations.scorecard_client import client
-from tests.support.databases import KINDS
+from tests.support.databases import KINDS, new_database
 from tests.support.mllp import acknowledged, answers, register
 from tests.support.server import Served, served
 
@@ -115,7 +116,8 @@ def test_a_refused_message_fails_with_its_reason(tmp_path: Path, registered: Pat
     assert line.attempt.by == "ADT^A28 C1 (number 1)"
 
 
-def test_without_senders_msh_3_tells_who_sends(tmp_path: Path) -> None:
+@pytest.mark.parametrize("sandbox", [True, False])
+def test_msh_3_tells_who_sends_in_a_sandbox_alone(tmp_path: Path, sandbox: bool) -> None:
     clients = tmp_path / "clients.toml"
     names = ("Wren-EPR", "Wren")
     clients.write_text(
@@ -124,10 +126,15 @@ def test_without_senders_msh_3_tells_who_sends(tmp_path: Path) -> None:
             for at, each in enumerate(names)
         )
     )
-    with served(tmp_path, clients=clients) as server:
+    if sandbox:
+        claimed(Path(new_database("sqlite", tmp_path)))
+    with served(tmp_path, clients=clients, sandbox=sandbox) as server:
         register(server, "RTH")
         assert send(server, message("1", "A28")) == ["AA"]
-        assert states(server, "Wren-EPR")["identity"] == "passed"
-        assert states(server, "Wren")["identity"] == "open"
-        assert "beyond" not in states(server, "Wren"), "nobody is held to a hospital here"
         assert states(server, "local")["identity"] == "passed"
+        shown = [states(server, name) for name in names]
+    if sandbox:
+        assert [each["identity"] for each in shown] == ["passed", "open"]
+        assert "beyond" not in shown[0], "nobody is held to a hospital here"
+    else:
+        assert shown == [{}, {}]
