@@ -1,4 +1,4 @@
-"""A child who was erased at the family's request does not come back by the next message (ADR 0066)."""
+"""A child who was erased at the family's request does not come back by the next message (ADR 0059)."""
 
 import os
 from collections.abc import Iterator

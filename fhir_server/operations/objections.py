@@ -1,4 +1,4 @@
-"""What is computed from many children while somebody objects is computed anew (ADR 0065)."""
+"""What is computed from many children while somebody objects is computed anew (ADR 0058)."""
 
 from collections.abc import Awaitable, Callable
 from typing import TypeVar

@@ -1,6 +1,6 @@
 """What an objection leaves out, as SQL: of what the registry reads for a use, and of what hospitals see.
 
-ADR 0064 says why. The words of streams and types are constants of this module.
+ADR 0057 says why. The words of streams and types are constants of this module.
 """
 
 import msgspec
