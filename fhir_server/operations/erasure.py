@@ -14,6 +14,7 @@ from fhir_server.interactions.update import update
 from fhir_server.operations.purge import purge
 from fhir_server.store import read as store
 from fhir_server.store import suppression
+from fhir_server.store.audit_row import Agent, row
 from fhir_server.store.connection import Connection
 from fhir_server.store.purge import Purged
 from r4.issue import FhirError, error
@@ -73,14 +74,14 @@ async def lift(context: Context, tombstone: int) -> int:
     """Let a child who was erased come back, as the family has asked; returns how many identifiers may."""
     return await context.database.write(
         partial(_lift, tombstone=tombstone, moment=microseconds(context.now()),
-                principal=context.principal.name)
+                agent=context.agent)
     )  # fmt: skip
 
 
-def _lift(connection: Connection, tombstone: int, moment: int, principal: str) -> int:
+def _lift(connection: Connection, tombstone: int, moment: int, agent: Agent) -> int:
     many = suppression.lift(connection, tombstone)
-    row = (moment, principal, "erasure-lift", None, str(tombstone), None, None)
-    connection.insert({"audit": [row]})
+    made = row(moment, agent, ("erasure-lift", None, str(tombstone)), (None, None))
+    connection.insert({"audit": [made]})
     return many
 
 

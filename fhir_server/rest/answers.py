@@ -191,8 +191,6 @@ async def create(context: Context, asked: Asked) -> Answer:
     """POST [type], with If-None-Exist."""
     criteria = asked.header("if-none-exist")
     outcome = await create_interaction.create(context, asked.of_type(), criteria)
-    if outcome.status != CREATED:
-        _found_again(context, outcome.type, outcome.id)
     return _outcome(context, asked, outcome)
 
 

@@ -207,9 +207,7 @@ def refusals(
     """List the sender, control id and bytes of each refused message of a door, or of one sender there."""
     asked, values = ("", (door,)) if sender is None else (" AND sender = ?", (door, sender))
     sql = "SELECT sender, control_id, length(raw) FROM inbox WHERE door = ? AND status = 'refused'"
-    return [
-        (each, control_id, size) for each, control_id, size in database.read(sql + asked, values)
-    ]
+    return [tuple(row) for row in database.read(sql + asked, values)]
 
 
 def _key(arrival: Arrival | Message) -> tuple[str, ...]:

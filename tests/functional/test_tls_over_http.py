@@ -190,6 +190,6 @@ class TestSecrets:
         """Secrets stand in files that a setting names: an environment is shown to child processes."""
         named = ("password", "secret", "token", "authorization", "key")
         suspect = {name for name in Settings.model_fields if any(each in name for each in named)}
-        assert suspect == {"signing_key", "tls_key"}
+        assert suspect == {"pseudonym_key", "signing_key", "suppression_key", "tls_key"}
         for name in suspect:
             assert "Path" in str(Settings.model_fields[name].annotation)

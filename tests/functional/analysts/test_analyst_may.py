@@ -62,7 +62,7 @@ def test_a_client_is_an_analyst_by_the_file_and_then_no_hospitals(tmp_path: Path
     with pytest.raises(ValueError, match="no hospital's"):
         clients(file)
     file.write_text(entry.replace('"analyst"', '"registry"'))
-    with pytest.raises(ValueError, match="role is analyst"):
+    with pytest.raises(ValueError, match="role is one of analyst, auditor"):
         clients(file)
 
 
