@@ -23,6 +23,7 @@ from fhir_server.interactions.smart_configuration import openid_configuration
 from fhir_server.operations import launched
 from fhir_server.operations.fhir_user import fhir_user
 from fhir_server.rest.errors import logger
+from fhir_server.rest.form import form
 from fhir_server.rest.sheet import SECRET, sheet
 from fhir_server.rest.sign_in import PATH as SIGN_IN
 from fhir_server.rest.sign_in_development import ABOVE
@@ -35,11 +36,8 @@ from r4.json import Resource, decode, encode
 PATH = "/authorize"
 _MOST = 20
 """Most children that are listed to choose from."""
-_LARGEST = 64 * 1024
 _LONGEST = 100
 """Most characters of a name that is looked for, or of an id."""
-
-Pairs = Sequence[tuple[str, str]]
 
 
 class Door:
@@ -68,7 +66,8 @@ class Door:
     async def ask(self, request: Request) -> Response:
         """GET /authorize: the page on which a person decides; whoever has not signed in does so first."""
         try:
-            pairs = _pairs(request.scope["query_string"])
+            query = request.scope["query_string"].decode("latin-1")
+            pairs = parse_qsl(query, keep_blank_values=True)
             wanted = asked(pairs, self.callers.registered.known, self.context.base_url)
             session = self._session(request)
             if session is None:
@@ -84,13 +83,13 @@ class Door:
     async def decide(self, request: Request) -> Response:
         """POST /authorize: what the person has decided; sends the browser back to the app."""
         try:
-            form = await _form(request)
-            pairs = tuple(form)
+            pairs = await form(request)
+            sent = dict(pairs)
             wanted = asked(pairs, self.callers.registered.known, self.context.base_url)
-            session = self._deciding(request, dict(form))
+            session = self._deciding(request, sent)
             self._refuse_role(session, wanted)
-            self._refuse_denied(wanted, dict(form).get("decision"))
-            return await self._granted(session, wanted, dict(form).get("patient", ""))
+            self._refuse_denied(wanted, sent.get("decision"))
+            return await self._granted(session, wanted, sent.get("patient", ""))
         except Exception as failure:
             return self._failed(failure)
 
@@ -110,22 +109,22 @@ class Door:
         place = with_query(wanted.redirect, answer)
         return Response(None, 303, {**SECRET, "Location": place})
 
-    def _session(self, request: Request, *, use: bool = True) -> Session | None:
+    def _session(self, request: Request) -> Session | None:
         """Return the session of whoever has signed in, or None; a surgeon's, of one note, is none."""
         try:
-            found = self.sessions.asked_by(dict(request.scope["headers"]), use=use)
+            found = self.sessions.asked_by(dict(request.scope["headers"]))
         except FhirError:
             return None
         return found if found is not None and found.principal.patient is None else None
 
-    def _deciding(self, request: Request, form: Mapping[str, str]) -> Session:
+    def _deciding(self, request: Request, sent: Mapping[str, str]) -> Session:
         """Return the session that a decision is of; raises FhirError 403 where a page of ours sent none."""
         session = self._session(request)
         if session is None:
             text = "Your session has ended. Go back to the app, and begin again."
             raise FhirError(403, [error("expired", text)])
         self.sessions.refuse_other_pages(dict(request.scope["headers"]))
-        if not hmac.compare_digest(form.get("csrf", "").encode(), session.csrf.encode()):
+        if not hmac.compare_digest(sent.get("csrf", "").encode(), session.csrf.encode()):
             text = (
                 "This page is not of the session that the browser has now. Begin again in the app."
             )
@@ -233,18 +232,3 @@ def _choice(child: Resource) -> str:
         f'<label><input type="radio" name="patient" value="{escape(child["id"])}" required> '
         f"{escape(said)}</label>"
     )
-
-
-def _pairs(raw: bytes) -> Pairs:
-    return parse_qsl(raw.decode("latin-1"), keep_blank_values=True)
-
-
-async def _form(request: Request) -> Pairs:
-    """Read a form; raises FhirError 413 for a large one."""
-    raw = bytearray()
-    async for piece in request.stream():
-        raw += piece
-        if len(raw) > _LARGEST:
-            text = f"The form is larger than {_LARGEST} bytes."
-            raise FhirError(413, [error("too-long", text)])
-    return _pairs(bytes(raw))

@@ -7,7 +7,6 @@ https://hl7.org/fhir/smart-app-launch/app-launch.html#obtain-access-token, RFC 7
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import NamedTuple
-from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -33,6 +32,7 @@ from fhir_server.context import Context, Principal
 from fhir_server.interactions.smart_configuration import endpoints
 from fhir_server.rest.cors import cors
 from fhir_server.rest.errors import logger
+from fhir_server.rest.form import form
 from fhir_server.rest.request import request as plain
 from fhir_server.store.audit_row import NOBODY, Agent
 from fhir_server.store.failure import place
@@ -40,9 +40,6 @@ from r4.issue import FhirError
 from r4.json import encode
 
 _SECRET = {"Cache-Control": "no-store", "Pragma": "no-cache"}
-_FORM = "application/x-www-form-urlencoded"
-_LARGEST = 64 * 1024
-_MOST_FIELDS = 20
 _GRANT = "client_credentials"
 
 Form = Mapping[str, str]
@@ -285,19 +282,11 @@ class Door:
 
 async def _form(request: Request) -> Form:
     """Read a form; raises OAuthError `invalid_request` for another body, a large one, or twins."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    raw = bytearray()
-    async for piece in request.stream():
-        raw += piece
-        if len(raw) > _LARGEST:
-            text = f"The form is larger than {_LARGEST} bytes."
-            raise OAuthError("invalid_request", text, status=413)
-    if kind != _FORM:
-        raise OAuthError("invalid_request", f"Send a form: Content-Type {_FORM}.")
     try:
-        pairs = parse_qsl(raw.decode("utf-8"), keep_blank_values=True, max_num_fields=_MOST_FIELDS)
-    except ValueError:
-        raise OAuthError("invalid_request", "The form cannot be read.") from None
+        pairs = await form(request)
+    except FhirError as wrong:
+        text = wrong.issues[0].diagnostics
+        raise OAuthError("invalid_request", text, status=wrong.status) from None
     if len(dict(pairs)) < len(pairs):
         raise OAuthError("invalid_request", "A parameter of the form is there twice.")
     return dict(pairs)

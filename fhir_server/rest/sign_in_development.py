@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from html import escape
-from urllib.parse import parse_qsl
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -12,6 +11,7 @@ from fhir_server.access import Callers
 from fhir_server.access.oidc_development import NOTICE, PATH, PEOPLE, Development
 from fhir_server.access.roles import OF_HOSPITALS
 from fhir_server.context import Context
+from fhir_server.rest.form import form
 from fhir_server.rest.sheet import SECRET, sheet
 from r4.issue import FhirError
 from r4.json import encode
@@ -20,7 +20,6 @@ ABOVE = f'<p class="notice" role="note">{NOTICE}</p>'
 """What stands on every page of the sign-in in the demo."""
 _KNOWN_BY = (b"cookie", b"authorization")
 """Headers by which somebody elsewhere could be known, too."""
-_LARGEST = 64 * 1024
 _TITLE = "Who do you want to be?"
 
 Answers = Callable[[Request], Awaitable[Response]]
@@ -81,14 +80,14 @@ class Door:
 
     async def chosen(self, request: Request) -> Response:
         """POST /authorize: somebody is chosen."""
-        asked = await _form(request)
+        asked = dict(await form(request))
         who, hospital = asked.pop("who", ""), asked.pop("hospital", "").strip()
         place = self.provider.chosen(asked, who, hospital)
         return Response(None, 303, {**SECRET, "Location": place})
 
     async def token(self, request: Request) -> Response:
         """POST /token: an identity token for a code."""
-        return _json(self.provider.token(await _form(request)))
+        return _json(self.provider.token(dict(await form(request))))
 
     async def end(self, _: Request) -> Response:
         """GET /end: there is no session here to end."""
@@ -110,15 +109,6 @@ class Door:
                 return sheet("Nobody is signed in", ABOVE + said, refusal.status)
 
         return answering
-
-
-async def _form(request: Request) -> dict[str, str]:
-    raw = bytearray()
-    async for piece in request.stream():
-        raw += piece
-        if len(raw) > _LARGEST:
-            break
-    return dict(parse_qsl(raw[:_LARGEST].decode("latin-1"), keep_blank_values=True))
 
 
 def _json(told: Mapping[str, object]) -> Response:

@@ -156,8 +156,12 @@ class TestToken:
         answer = await epr.http.post("/token", content=b"a" * 70_000, headers=form)
         assert answer.status_code == 413
         assert (await epr.http.get("/token")).status_code == 405
-        answer = await epr.ask(grant_type="authorization_code")
-        assert answer.json()["error"] == "unsupported_grant_type"
+        for grant, error in (
+            ("password", "unsupported_grant_type"),
+            ("authorization_code", "unauthorized_client"),
+        ):
+            answer = await epr.ask(grant_type=grant)
+            assert (answer.status_code, answer.json()["error"]) == (400, error)
         assertion = epr.assertion()
         for form in ({"client_assertion_type": "other"}, {"client_assertion_type": None}):
             answer = await epr.ask(assertion, **form)

@@ -58,7 +58,10 @@ class TestSigningIn:
         told = (await seat.http.get("/session")).json()
         del told["csrf"]
         assert told == {
-            "user": {"display": "Fictitious Person"},
+            "user": {
+                "display": "Fictitious Person",
+                "identifier": {"system": ISSUER, "value": "4711"},
+            },
             "role": "steward",
             "hospitals": [],
             "provider": "Fictitious hospital",
