@@ -20,7 +20,7 @@ from fhir_server.access import analyst, auditor, hospital, roles, scopes
 from fhir_server.access.clients import Client, Clients, Door, clients
 from fhir_server.access.integrator import INTEGRATOR_MAY
 from fhir_server.access.private import refuse_readable
-from fhir_server.access.roles import AUDITOR, INTEGRATOR, PARENT, REGISTRY, SURGEON
+from fhir_server.access.roles import APP, AUDITOR, INTEGRATOR, PARENT, REGISTRY, SURGEON
 from fhir_server.access.sessions import Sessions
 from fhir_server.access.tokens import Token, Tokens
 from fhir_server.context import ANALYST, HOSPITAL, Principal
@@ -267,6 +267,9 @@ def admit(principal: Principal, interaction: str, resource_type: str | None = No
         raise FhirError(403, [error("forbidden", f"{principal.name}: {why}")])
     if HOSPITAL in principal.roles and (why := hospital.refused(interaction, resource_type)):
         raise FhirError(403, [error("forbidden", f"{principal.name}: {why}")])
+    if APP in principal.roles and resource_type == "AuditEvent":
+        text = f"{principal.name}: the audit is for the registry's people, and no app."
+        raise FhirError(403, [error("forbidden", text)])
     if why := roles.unread(principal.roles, interaction):
         raise FhirError(403, [error("forbidden", f"{principal.name} may not {interaction}: {why}")])
     if not _may(principal, interaction, resource_type):

@@ -28,7 +28,7 @@ from fhir_server.rest.keeping import REPLAYED, Keeper, Refusals, write
 from fhir_server.rest.request import Headers, Receive, Request, Scope, Send, body, request
 from fhir_server.rest.routes import Found, Interaction, routes
 from fhir_server.store.told import Told, telling
-from fhir_server.store.uses import MEASURING, READING, Use
+from fhir_server.store.uses import EXTRACTING, MEASURING, READING, Use
 from r4.issue import FhirError, error
 
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -205,7 +205,8 @@ class _Exchange:
         admit(self.principal, self.interaction.code, _type(found.parameters))
         context = door.asked_by(self.principal)
         if self.interaction.code in USES:
-            context = context.used_for(USES[self.interaction.code])
+            use = EXTRACTING if self.principal.is_analyst else USES[self.interaction.code]
+            context = context.used_for(use)
         confined = context.principal.patient is not None or context.principal.is_narrowed
         if self.interaction.code not in UNKEPT and not confined:
             self.keeper = Keeper(context, request.path, door.refusals, self.replayed)

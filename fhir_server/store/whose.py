@@ -10,6 +10,7 @@ from typing import Any
 from fhir_server.store.search.keys import place
 from r4.json import Resource
 from r4.reference import literal
+from terminology.systems import CSOR
 
 Named = tuple[str, str]
 Whose = int | None
@@ -32,6 +33,8 @@ ABOUT_NOBODY = frozenset({
     "TerminologyCapabilities", "ValueSet",
 })  # fmt: skip
 """The types whose resources are everybody's, unless they refer to somebody's."""
+_OF_HOSPITAL = f"{CSOR}/StructureDefinition/outcome-hospital"
+"""Says of which hospital a summary is that the nation's evaluation has made."""
 ALONE = frozenset({"AuditEvent", "Bundle", "Group", "Subscription"})
 """What is the registry's alone, whatever it says; a document follows the Provenance of its signature."""
 _FAMILY = frozenset({"Patient", "RelatedPerson"})
@@ -86,12 +89,16 @@ def _of_many(report: Resource, refers: Sequence[Named]) -> Whose:
     kinds = {kind for kind, _ in refers}
     if report.get("type") != "summary" or _holds_somebody(report) or kinds - ABOUT_NOBODY:
         return REGISTRYS
-    for element in ("subject", "reporter"):
-        if said := _reference(report.get(element)):
+    extensions = report.get("extension") or ()
+    of = [each.get("valueReference") for each in extensions if each.get("url") == _OF_HOSPITAL]
+    for told in (*of, report.get("subject"), report.get("reporter")):
+        if said := _reference(told):
             found = literal(said)
             is_here = found is not None and found.base is None
             own = found is not None and is_here and found.type == "Organization"
             return place("Organization", found.id) if found and own else REGISTRYS
+        if told in of:
+            return REGISTRYS
     return EVERYBODYS
 
 

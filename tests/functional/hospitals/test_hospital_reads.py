@@ -9,6 +9,7 @@ from fhir_server.operations.working import work_off
 from fhir_server.rest.reading import resource
 from tests.support.hospitals import (
     NORTH,
+    ODS,
     REGISTRY,
     SEALED,
     SOUTH,
@@ -142,3 +143,23 @@ async def _worked(ask: Asking, job: str) -> Any:
             await asyncio.sleep(0.02)
     finally:
         working.cancel()
+
+
+def test_a_hospitals_summary_of_the_nations_evaluation_is_that_hospitals(
+    ask: Asking, ward: Ward
+) -> None:
+    found = ask.get(REGISTRY, f"/Organization?identifier={ODS}|{SOUTH}").json()
+    south = f"Organization/{found['entry'][0]['resource']['id']}"
+    report = {
+        "resourceType": "MeasureReport", "status": "complete", "type": "summary",
+        "measure": "https://csor.example/fhir/Measure/hirschsprung-core-outcome",
+        "period": {"start": "2024-01-01", "end": "2024-12-31"},
+        "reporter": {"display": "The registry"},
+    }  # fmt: skip
+    about = "https://csor.example/fhir/StructureDefinition/outcome-hospital"
+    for of, seen in (({"reference": south}, {SOUTH}), ({"display": "unknown"}, set())):
+        told = {**report, "extension": [{"url": about, "valueReference": of}]}
+        made = ask(REGISTRY, "POST", "/MeasureReport", json=told)
+        assert made.status_code == 201, made.text
+        url = f"/MeasureReport/{made.json()['id']}"
+        assert {each for each in (NORTH, SOUTH) if ask.get(each, url).status_code == 200} == seen
