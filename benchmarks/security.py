@@ -41,7 +41,8 @@ _CLIENT = """
 name = "{name}"
 token_sha256 = "{digest}"
 scopes = "system/*.cruds"
-hospitals = {hospitals}
+rate = 1000000
+{hospitals}
 """
 
 
@@ -74,7 +75,7 @@ def main() -> None:
 def _clients(folder: Path) -> Path:
     """Write the file of the clients; each one's token is its name."""
     file = folder / "clients.toml"
-    named = {REGISTRY: "[]", HOSPITAL: f'["{ODS}"]'}
+    named = {REGISTRY: "", HOSPITAL: f'hospitals = ["{ODS}"]'}
     file.write_text(
         "".join(
             _CLIENT.format(
