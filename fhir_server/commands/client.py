@@ -124,9 +124,9 @@ def _found(file: Path, name: str) -> Client:
 
 
 def _keys_of(given: argparse.Namespace) -> dict[str, Any]:
-    """Return the keys of who has any: not of who has a token, nor of an app that has none."""
+    """Return the keys of who has any; who can be known by nothing, the file of clients refuses."""
     has_keys = given.jwks is not None or given.jwks_url is not None
-    return _keys(given) if not given.token and (has_keys or not given.redirect_uri) else {}
+    return _keys(given) if has_keys and not given.token else {}
 
 
 def _keys(given: argparse.Namespace) -> dict[str, Any]:

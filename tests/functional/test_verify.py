@@ -231,7 +231,7 @@ def test_every_table_is_one_that_verify_or_a_purge_knows() -> None:
     known = {"resource", "content", "search_date", "search_number", "search_string",
              "search_reference", "search_identifier", "search_index", "audit", "tombstone",
              "tombstone_place", "inbox", "job", "applied", "survey_link", "outcome",
-             "custody", "site", "objection"}  # fmt: skip
+             "custody", "site", "objection", "refusal", "audit_child"}  # fmt: skip
     numbers_alone = {
         "subscription",
         "subscription_event",
@@ -242,6 +242,8 @@ def test_every_table_is_one_that_verify_or_a_purge_knows() -> None:
         "audit_link",
         "audit_seal",
         "audit_salt",
+        "audit_journal",
+        "sandbox",
     }  # row ids and hashes, no names
     definitions_alone = {"package_resource", "closure_concept"} | {
         name
