@@ -1,6 +1,7 @@
 """Our population is that of npm's @aehrc/sdc-populate, answer for answer, on our forms and the guide's."""
 
 import tomllib
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,7 @@ def ours(case: Resource) -> Answers:
         subject={"reference": f"Patient/{case['patient']['id']}"},
         contexts=contexts,
         find=lambda query: case["found"].get(query.partition("?")[0], []),
-        now="2026-11-23T10:00:00.000Z",
+        now=datetime.now().astimezone().isoformat(timespec="milliseconds"),  # as the library says
     )
     return guide.answers(made.response)
 

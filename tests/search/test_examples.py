@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from fhir_server.interactions import audit_events
 from fhir_server.store.search.parameters import Parameter, parameters
 from r4.json import Resource
 from tests.profiles.corpus import examples
@@ -46,6 +47,8 @@ def test_sql_finds_what_a_naive_search_finds(registry: Registry, stored: Stored)
     wrong: list[str] = []
     asked: set[tuple[str, str, str]] = set()
     for kind, resources in stored.items():
+        if kind == audit_events.TYPE:  # is searched by what the audit knows
+            continue
         for parameter in parameters(kind).values():
             if parameter.type in ("composite", "special"):
                 continue

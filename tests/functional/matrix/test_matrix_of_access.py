@@ -17,6 +17,9 @@ from tests.support.everybody import ROLES, Door
 from tests.support.sides import SIDES, UNKNOWN, is_sealed, key, seal
 
 CONFINED = [role for role in ROLES if role != "registry"]
+FIRST = "hospital"
+"""Whose whole matrix is asked in every run of the tests; the others' take as long, and are asked in all."""
+OTHERS = [role for role in CONFINED if role != FIRST]
 _PROJECTED = {"AuditEvent"}
 """Types that are never read from where resources are stored."""
 _TOLD_OF_ALL = {("auditor", "AuditEvent")}
@@ -210,7 +213,9 @@ def test_a_hospital_sees_its_own_child(door: Door) -> None:
     assert {"Patient", "Encounter", "Observation", "Procedure", "Condition"} <= seen
 
 
-@pytest.mark.parametrize("role", CONFINED)
+@pytest.mark.parametrize(
+    "role", [FIRST, *(pytest.param(r, marks=pytest.mark.slow) for r in OTHERS)]
+)
 def test_no_interaction_of_any_type_crosses(door: Door, role: str) -> None:
     before = versions(door, "south")
     found = [
