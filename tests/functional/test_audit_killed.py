@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from secrets import SystemRandom
 
@@ -75,11 +76,16 @@ def rows(where: str) -> int:
 
 
 def writer_of(pid: int) -> int:
-    """Return the process that commits for a server."""
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        for child in (task / "children").read_text().split():
-            if b"fhir_server.store.committing" in Path(f"/proc/{child}/cmdline").read_bytes():
-                return int(child)
+    """Return the process that commits for a server; after one was killed, the next, once needed."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        with suppress(FileNotFoundError, ProcessLookupError):  # of what ends meanwhile
+            for task in Path(f"/proc/{pid}/task").iterdir():
+                for child in (task / "children").read_text().split():
+                    called = Path(f"/proc/{child}/cmdline").read_bytes()
+                    if b"fhir_server.store.committing" in called:
+                        return int(child)
+        time.sleep(0.01)
     raise AssertionError("the server has no writer")
 
 
