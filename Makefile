@@ -5,6 +5,9 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PACKAGES := r4 terminology profiles questionnaires mappings outcome_engine fhir_server
 
+# Without bytecode, each of the many processes that the tests start would compile every module anew.
+export PYTHONDONTWRITEBYTECODE :=
+
 .DEFAULT_GOAL := help
 .PHONY: help setup web demo sandbox serve test test-all check lint types architecture docs fix bench bench-parts lock audit sbom image clean
 
