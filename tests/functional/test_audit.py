@@ -149,7 +149,7 @@ def test_what_cannot_be_written_waits_and_nobody_hears_of_it(settings: Settings)
         assert rows(made) == [("read", "a", 200)]
 
 
-@pytest.mark.postgresql_slow
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_killed_server_has_recorded_every_write_that_it_answered(
     kind: str, tmp_path: Path

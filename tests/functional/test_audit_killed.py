@@ -18,6 +18,8 @@ from fhir_server.store import audit
 from tests.support.databases import KINDS, opened
 from tests.support.server import Process
 
+pytestmark = pytest.mark.postgresql_slow
+
 CLIENTS = 4
 CHILD = {"resourceType": "Patient", "id": "a", "name": [{"family": "Wren"}]}
 

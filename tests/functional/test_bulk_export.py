@@ -255,7 +255,7 @@ def test_what_is_written_meanwhile_is_in_no_export(registry: Served) -> None:
         writer.join()
 
 
-@pytest.mark.postgresql_slow
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_export_survives_the_death_of_the_server(kind: str, tmp_path: Path) -> None:
     process = Process(tmp_path, kind)

@@ -214,7 +214,7 @@ def test_an_export_imported_elsewhere_gives_the_same_resources(
         assert without_meta(there) == without_meta(lines(server.http, output))
 
 
-@pytest.mark.postgresql_slow
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_import_goes_on_after_the_death_of_the_server(kind: str, tmp_path: Path) -> None:
     """Killed again and again, it ends as if it had not been: each line counted once, stored once."""

@@ -61,6 +61,7 @@ def test_the_demo_leaves_a_report_for_the_nation_each_hospital_and_each_child(fi
     assert individual["evaluatedResource"]
 
 
+@pytest.mark.slow
 def test_a_second_demo_keeps_the_registry_of_the_first(
     finished, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

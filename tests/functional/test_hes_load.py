@@ -287,7 +287,7 @@ def test_one_process_carries_out_a_load_and_no_server_does(run: Run, tmp_path: P
     run(work)
 
 
-@pytest.mark.postgresql_slow
+@pytest.mark.slow
 def test_a_load_that_was_killed_ends_as_if_it_had_not_been(
     settings: Settings, run: Run, tmp_path: Path
 ) -> None:

@@ -97,7 +97,7 @@ load_terminology.load_terminology(
 """
 
 
-@pytest.mark.postgresql_slow
+@pytest.mark.slow
 def test_a_killed_load_goes_on_where_it_was(
     where: str, written: tuple[Path, snomed_shaped.Shape], tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

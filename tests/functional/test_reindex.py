@@ -169,7 +169,7 @@ def test_an_empty_database_has_no_index_to_renew(tmp_path: Path) -> None:
         database.close()
 
 
-@pytest.mark.postgresql_slow
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_command_beside_a_running_server_is_killed_and_the_server_ends_it(
     kind: str, tmp_path: Path

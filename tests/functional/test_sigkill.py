@@ -18,6 +18,8 @@ from fhir_server.store.database import open_database
 from tests.support.databases import KINDS
 from tests.support.server import Process
 
+pytestmark = pytest.mark.postgresql_slow
+
 KILLS = 3
 
 
