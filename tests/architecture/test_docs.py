@@ -134,6 +134,24 @@ def test_the_readme_shows_the_two_commands_and_its_targets_have_help() -> None:
         )
 
 
+def test_the_readme_lists_every_command_and_every_target_that_has_help() -> None:
+    readme = (ROOT / "README.md").read_text()
+    [line] = [each for each in readme.splitlines() if "lists the server's own commands" in each]
+    listed = re.findall(r"`([a-z-]+)`", line.partition("commands:")[2].partition(". ")[0])
+    assert set(listed) == server_commands()
+    targets = re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    described = re.findall(r"^\| `make ([a-z-]+)` \|", readme, re.MULTILINE)
+    assert set(targets) - set(described) == {"help", "setup"}
+
+
+@all_documents
+def test_every_decision_that_is_linked_bears_its_own_number(document: Path) -> None:
+    links = re.findall(
+        r"\[(?:ADR )?(\d+)\]\((?:[\w./]*/)?(\d{4})-[\w-]+\.md\)", document.read_text()
+    )
+    assert [(said, number) for said, number in links if int(said) != int(number)] == []
+
+
 def test_every_decision_has_its_four_parts_and_its_own_number() -> None:
     records = sorted((ROOT / "docs" / "adr").glob("*.md"))
     assert [int(record.name[:4]) for record in records] == list(range(1, len(records) + 1))
