@@ -74,8 +74,8 @@ bench-parts: setup ## Measure the parts, beside other libraries, as ratios
 
 lock: setup      ## Lock the dependencies anew
 	@$(BIN)/python -m pip install --quiet uv
-	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes pyproject.toml -o requirements.lock
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --extra build --extra choice --extra spark --extra dev pyproject.toml -o requirements-dev.lock
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes -c requirements-dev.lock pyproject.toml -o requirements.lock
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes hardening/requirements.in -o hardening/requirements.lock
 
 audit: setup     ## Look dependencies and code through: pip-audit, npm audit, bandit

@@ -52,6 +52,20 @@ def text(day: int) -> str:
     return date.fromordinal(day + EPOCH).isoformat()
 
 
+def said(written: str | None) -> str:
+    """Write a date or dateTime as it is read aloud, as far as it is known; what is none, as it stands."""
+    if written is None:
+        return "not dated"
+    try:
+        found = parse_date(written)
+    except ValueError:
+        return written
+    if found.month is None:
+        return str(found.year)
+    month = f"{date(found.year, found.month, 1):%B} {found.year}"
+    return month if found.day is None else f"{found.day} {month}"
+
+
 def day_of(written: str) -> int:
     """Return the day of a full date; raises ValueError for what is none."""
     return date.fromisoformat(written).toordinal() - EPOCH

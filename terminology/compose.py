@@ -33,11 +33,6 @@ class Members:
     rules: dict[str, Rule] = field(default_factory=dict)
     doubts: dict[str, tuple[Doubt, str]] = field(default_factory=dict)
 
-    @property
-    def is_enumerable(self) -> bool:
-        """Tell whether the codes are all of them."""
-        return not self.undecided and not self.is_open and not self.rules
-
     def holds(self, system: str | None, code: str) -> bool | None:
         """Tell whether a code is in the set; None where that cannot be decided. No system: any.
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from xml.etree import ElementTree
 
 from fhir_server.commands.demo_results import ALL, ByHospital, Results
-from outcome_engine.assessment.explain import said
+from outcome_engine.civil import said
 from terminology.systems import CSOR
 
 _HEAD = """\

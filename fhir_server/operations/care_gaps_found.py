@@ -7,6 +7,7 @@ from fhir_server.context import Context, instant
 from fhir_server.interactions.targets import find
 from fhir_server.operations.survey_standing import MANY, about, open_tasks, stopped
 from outcome_engine import ChildOutcome
+from outcome_engine.civil import said
 from outcome_engine.definitions.definition import outline
 from r4.json import Resource, decode
 from r4.reference import walk
@@ -59,7 +60,7 @@ def _of_outcome(outcome: ChildOutcome) -> Iterator[Gap]:
     if event is not None and outcome.index_date is None:
         lacking.insert(0, (event.title, event.title))
     for title, missing in lacking:
-        since = f" since {outcome.due_on}" if outcome.due_on else ""
+        since = f" since {said(outcome.due_on)}" if outcome.due_on else ""
         yield Gap(OUTCOME, title, f"Due{since}. Missing: {missing}.")
     if not lacking:
         yield Gap(OUTCOME, "Outcome", outcome.statement)
@@ -72,7 +73,7 @@ def _of_surveys(context: Context, child: Resource) -> Iterator[Gap]:
     if not overdue or stopped(context, child) is not None:
         return
     for task in overdue:
-        text = f"The parents' survey was to be answered by {_last(task, today)}."
+        text = f"The parents' survey was to be answered by {said(_last(task, today))}."
         yield Gap(SURVEY, "Parents' survey", text, (f"Task/{task['id']}",))
 
 
@@ -97,7 +98,7 @@ def _of_note(
         for stored in find(context, kind, asked, MANY)[1]:
             if any(each["reference"] in wanted for each in walk(decode(stored.body))):
                 return
-    text = f"No operative note of the index operation of {outcome.index_date} is stored."
+    text = f"No operative note of the index operation of {said(outcome.index_date)} is stored."
     yield Gap(NOTE, "Operative note", text, names)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from outcome_engine import civil
 from outcome_engine.assessment import score_found
 from outcome_engine.assessment.care import Care, elsewhere
 from outcome_engine.assessment.record import Record, case_start, hospital, read, reference
@@ -302,7 +303,7 @@ def _statement(
 ) -> str:
     if reason == "adverse-outcome" and len(deciding) == 1 and deciding[0].status == "met":
         finding = deciding[0]
-        when = f" ({finding.date[:10]})" if finding.date else ""
+        when = f" ({civil.said(finding.date)})" if finding.date else ""
         return f"{finding.rule.title}: {finding.description}{when}."
     decides = step is not child.definition.class_rules[-1]
     if decides or reason in ("adverse-outcome", "every-outcome-known"):
@@ -312,9 +313,12 @@ def _statement(
     open_rules = [each.rule.missing for each in findings if each.status in ("unknown", "not-due")]
     missing = "; ".join(index + open_rules)
     if reason == "not-yet-due":
-        when = child.due_on or f"a date that cannot be told: {_undated(child)} is missing"
+        unknown = f"a date that cannot be told: {_undated(child)} is missing"
+        when = civil.said(child.due_on) if child.due_on else unknown
         return f"Not due before {when}. Open: {missing}."
-    since = f" since {child.due_on}" if child.due_on else f"; {_undated(child)} is missing"
+    since = (
+        f" since {civil.said(child.due_on)}" if child.due_on else f"; {_undated(child)} is missing"
+    )
     return f"Due{since}. Missing: {missing}."
 
 

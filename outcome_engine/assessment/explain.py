@@ -5,7 +5,6 @@ Nothing is computed here that the outcome does not hold; the sentences say it wi
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 from typing import Any
 
 from outcome_engine import civil
@@ -88,10 +87,10 @@ def explain(
 def _headline(outcome: ChildOutcome) -> str:
     named = {"good": "good", "bad": "bad", "not-yet-known": "not yet known"}
     kind = named.get(outcome.outcome_class, outcome.outcome_class)
-    born = f", born {said(outcome.birth_date)}" if outcome.birth_date else ""
-    index = f"; index operation {said(outcome.index_date)}" if outcome.index_date else ""
+    born = f", born {civil.said(outcome.birth_date)}" if outcome.birth_date else ""
+    index = f"; index operation {civil.said(outcome.index_date)}" if outcome.index_date else ""
     return (
-        f"{outcome.patient}{born}{index}: outcome {kind} as of {said(outcome.as_of)}, "
+        f"{outcome.patient}{born}{index}: outcome {kind} as of {civil.said(outcome.as_of)}, "
         f"by {outcome.measure}."
     )
 
@@ -104,7 +103,7 @@ def _decides_alone(outcome: ChildOutcome) -> bool:
 def _of_evidence(outcome: ChildOutcome, shown: Shown) -> str:
     since = _since(outcome, shown.date)
     where = f" at {shown.elsewhere}" if shown.elsewhere else ""
-    return f"{shown.reference}: {shown.said}, {said(shown.date)}{since}{where}."
+    return f"{shown.reference}: {shown.said}, {civil.said(shown.date)}{since}{where}."
 
 
 def _since(outcome: ChildOutcome, when: str | None) -> str:
@@ -145,7 +144,7 @@ def _others(outcome: ChildOutcome) -> list[str]:
             found.append(f"{words}: {_listed(those)}.")
     waiting = [each for each in outcome.findings if each.status == "not-due"]
     if waiting:
-        until = f" before {said(outcome.due_on)}" if outcome.due_on else ""
+        until = f" before {civil.said(outcome.due_on)}" if outcome.due_on else ""
         found.append(f"Not due{until}: {_listed(waiting)}.")
     return found
 
@@ -165,7 +164,7 @@ def _unread(
 
 def _listed(findings: Iterable[Finding], *, dated: bool = False) -> str:
     return "; ".join(
-        f"{each.rule.title} ({said(each.date)})" if dated and each.date else each.rule.title
+        f"{each.rule.title} ({civil.said(each.date)})" if dated and each.date else each.rule.title
         for each in findings
     )
 
@@ -174,7 +173,7 @@ def _attributed(outcome: ChildOutcome, elsewhere: Sequence[Elsewhere]) -> list[s
     if not elsewhere:
         return []
     places = "; ".join(
-        f"{each.reference} at {each.hospital}, {said(each.date)}" for each in elsewhere
+        f"{each.reference} at {each.hospital}, {civil.said(each.date)}" for each in elsewhere
     )
     return [f"Care at another hospital, attributed to {outcome.hospital}: {places}."]
 
@@ -248,16 +247,6 @@ def _start(resource: Resource) -> str | None:
         if isinstance(value, str):
             return value
     return None
-
-
-def said(when: str | None) -> str:
-    """Write a date or dateTime as it is read aloud, as far as it is known."""
-    if when is None:
-        return "not dated"
-    if len(when) < _DAY:
-        return when
-    day = date.fromisoformat(when[:_DAY])
-    return f"{day.day} {day:%B %Y}"
 
 
 def _counted(number: int, unit: str) -> str:

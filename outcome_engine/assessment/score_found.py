@@ -6,6 +6,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
+from outcome_engine import civil
 from outcome_engine.methods.preference_draws import Probabilities
 from outcome_engine.methods.treatment_success import MICRO, Light
 from outcome_engine.parameter_files.parameter_file import ParameterFile
@@ -131,14 +132,14 @@ def _unknown(
     due: bool,
 ) -> list[str]:
     if not due:
-        return [f"Not due before {due_on}."]
+        return [f"Not due before {civil.said(due_on)}."]
     rules = file.content.parameters.missing_data_rule
     missing = [
         titles[rule.attribute].lower()
         for rule in rules
         if rule.value is None and values[rule.attribute] is None
     ]
-    return [f"Due since {due_on}. Missing: {'; '.join(missing)}."]
+    return [f"Due since {civil.said(due_on)}. Missing: {'; '.join(missing)}."]
 
 
 def _shown(name: str, value: int) -> str:

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 from outcome_engine.assessment.assess import ChildOutcome, Finding
-from outcome_engine.assessment.explain import Explanation, explain, said
+from outcome_engine.assessment.explain import Explanation, explain
+from outcome_engine.civil import said
 from r4.json import Resource
 from terminology import Terminology
 

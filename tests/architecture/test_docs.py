@@ -1,8 +1,10 @@
 """What the documents name exists: commands, paths, settings and links."""
 
+import pkgutil
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from fhir_server.settings import Settings
 ROOT = Path(__file__).parent.parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 TOP = {entry.name for entry in ROOT.iterdir() if entry.is_dir() and not entry.name.startswith(".")}
+PACKAGES = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["mypy"]["packages"]
 CODE = re.compile(r"`([^`\n]+)`")
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]+\]\(([^)\s]+)\)")
@@ -61,6 +64,25 @@ def test_every_make_target_is_in_the_makefile(document: Path) -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     named = set(re.findall(r"^\s*make ((?:[a-z-]+ ?)+)$", commands(document), re.MULTILINE))
     assert {target for names in named for target in names.split()} - targets == set()
+
+
+@all_documents
+def test_every_module_and_what_is_named_of_it_is_there(document: Path) -> None:
+    text = commands(document)
+    named = set(re.findall(rf"(?<![\w./-])(?:{'|'.join(PACKAGES)})(?:\.[a-z_]\w*)+", text))
+    named -= {name for name in named if name.rpartition(".")[2] in {"md", "py", "toml", "tgz"}}
+    for module, imported in re.findall(r"^from ([\w.]+) import ([\w, ]+)$", text, re.MULTILINE):
+        if module.partition(".")[0] in PACKAGES:
+            named |= {f"{module}.{name}" for name in imported.split(", ")}
+    assert [name for name in sorted(named) if not is_there(name)] == []
+
+
+def is_there(name: str) -> bool:
+    try:
+        pkgutil.resolve_name(name)
+    except (ImportError, AttributeError):
+        return False
+    return True
 
 
 @all_documents
@@ -132,6 +154,24 @@ def test_the_readme_shows_the_two_commands_and_its_targets_have_help() -> None:
         assert re.search(rf"^{target}:.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE) or (
             target in {"lint", "types", "architecture", "docs"}
         )
+
+
+def test_the_readme_lists_every_command_and_every_target_that_has_help() -> None:
+    readme = (ROOT / "README.md").read_text()
+    [line] = [each for each in readme.splitlines() if "lists the server's own commands" in each]
+    listed = re.findall(r"`([a-z-]+)`", line.partition("commands:")[2].partition(". ")[0])
+    assert set(listed) == server_commands()
+    targets = re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    described = re.findall(r"^\| `make ([a-z-]+)` \|", readme, re.MULTILINE)
+    assert set(targets) - set(described) == {"help", "setup"}
+
+
+@all_documents
+def test_every_decision_that_is_linked_bears_its_own_number(document: Path) -> None:
+    links = re.findall(
+        r"\[(?:ADR )?(\d+)\]\((?:[\w./]*/)?(\d{4})-[\w-]+\.md\)", document.read_text()
+    )
+    assert [(said, number) for said, number in links if int(said) != int(number)] == []
 
 
 def test_every_decision_has_its_four_parts_and_its_own_number() -> None:

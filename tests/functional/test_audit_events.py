@@ -23,7 +23,6 @@ from tests.support.databases import KINDS
 from tests.support.server import Served, put, served
 
 BALP = "https://profiles.ihe.net/ITI/BALP/StructureDefinition/IHE.BasicAudit"
-DICOM = "http://dicom.nema.org/resources/ontology/DCM"
 TOKENS = {"auditor": "an auditor's token", "rn1": "a hospital's token", "research": "a token"}
 CLIENTS = """
 [[client]]

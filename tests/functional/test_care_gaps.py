@@ -87,8 +87,8 @@ def test_each_rule_that_is_due_and_not_known_is_named_and_a_missing_note(registr
     assert gaps(registry) == [("outcome-unknown", URINARY), ("note-missing", "Operative note")]
     (bundle,) = asked(registry)
     first, second = of_type(bundle, "DetectedIssue")
-    assert first["detail"].startswith("Due since ")
-    assert "Missing: " in first["detail"]
+    assert first["detail"].startswith("Due since 20 January 2023. Missing: ")
+    assert second["detail"].startswith("No operative note of the index operation of 10 April 2018 ")
     assert second["implicated"] == [{"reference": "Procedure/pull-through"}]
 
 

@@ -24,6 +24,7 @@ from tests.functional.test_fhir_messages import child, message
 from tests.support.feed import Feed, admit, feed
 from tests.support.server import Served, served
 
+ROOT = Path(__file__).parent.parent.parent
 _LINE = re.compile(r'([a-z_]+)(\{(?:[a-z]+="(?:[^"\\\n]|\\.)*",?)+\})? ([0-9.e+-]+|\+Inf)')
 
 
@@ -186,6 +187,13 @@ def test_a_server_tells_of_its_door_and_its_requests(server: Served) -> None:
     assert found["csor_mllp_handshakes_failed_total"] == 0
     assert found["csor_lanes_busy"] == 0
     assert found['csor_requests_total{method="GET",status="4xx"}'] >= 1
+
+
+def test_every_series_is_explained_to_operators(server: Served) -> None:
+    page = (ROOT / "docs" / "operations.md").read_text()
+    answered = httpx.get(f"{server.base_url.removesuffix('/fhir')}/metrics").text
+    series = set(re.findall(r"^# TYPE (\w+)", answered, re.MULTILINE))
+    assert series == set(re.findall(r"`(csor_\w+)`", page))
 
 
 async def test_a_message_in_work_is_a_busy_lane(registry: Feed) -> None:

@@ -73,7 +73,7 @@ def test_a_bad_outcome_is_told_with_its_dates_and_where_care_was(registry: Serve
     headline, statement, shown, rule, *others, elsewhere = read(text)
     assert headline.startswith("Patient/a, born 1 March 2012: outcome bad as of ")
     assert statement.startswith("Permanent stoma at 5 years or over: ")
-    assert statement.endswith("(2018-05-01).")
+    assert statement.endswith("(1 May 2018).")
     assert shown.startswith("Observation/o-a: ")
     assert shown.endswith(": yes, 1 May 2018 (at 6 years of age).")
     assert rule.startswith("Rule: Permanent stoma at 5 years or over. Source: ")

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 import outcome_engine
+from outcome_engine import civil
 from outcome_engine.assessment.explain import explain
 from outcome_engine.reports.text import report_text
 from r4.fhirpath.narrative import is_safe
@@ -73,6 +74,21 @@ def test_it_tells_what_else_is_met_and_what_is_not_known(explained, change):
     text = explained("due-survey-incomplete").text()
     assert "Not known: Urinary incontinence at 5 years or over." in text
     assert "\nNot due before 1 September 2026: Death;" in explained("not-yet-due").text()
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("2018-04-13", "13 April 2018"),
+        ("2018-04-13T23:30:00+01:00", "13 April 2018"),
+        ("2018-04", "April 2018"),
+        ("2018", "2018"),
+        ("in spring", "in spring"),
+        (None, "not dated"),
+    ],
+)
+def test_a_date_is_said_as_one_reads_it_and_as_far_as_it_is_known(written, said):
+    assert civil.said(written) == said
 
 
 def test_of_a_score_it_tells_the_nearest_cut_and_how_sure_the_classes_are(terminology):

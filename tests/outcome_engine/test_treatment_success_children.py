@@ -135,7 +135,9 @@ def test_where_nothing_may_be_assumed_the_outcome_is_not_known(told):
     assert outcome.score is None
     assert outcome.observation is None
     assert outcome.populations == {"initial-population"}
-    assert outcome.statement == f"Due since 2019-01-23. Missing: quality of life. {ILLUSTRATIVE}"
+    assert (
+        outcome.statement == f"Due since 23 January 2019. Missing: quality of life. {ILLUSTRATIVE}"
+    )
 
 
 @pytest.mark.parametrize(
@@ -148,7 +150,7 @@ def test_nothing_is_told_before_the_horizon(told, start, kind):
     assert outcome.outcome_class == kind
     if kind == "not-yet-known":
         assert outcome.reason == "not-yet-due"
-        assert outcome.statement == f"Not due before 2024-07-01. {ILLUSTRATIVE}"
+        assert outcome.statement == f"Not due before 1 July 2024. {ILLUSTRATIVE}"
         assert outcome.score is None
         assert outcome.populations == {"initial-population", "measure-population-exclusion"}
 

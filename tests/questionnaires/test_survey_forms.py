@@ -23,8 +23,6 @@ TOPICS = {
 }
 WITH_STOMA = {"hirschsprung", "gastroschisis", "necrotising-enterocolitis"}
 each_survey = pytest.mark.parametrize("survey", TOPICS.values(), ids=TOPICS)
-NEXT = {"yes", "something-else"}
-"""Answers that open a further question."""
 
 
 def answered(survey: Resource, chosen: dict[str, Any]) -> Resource:

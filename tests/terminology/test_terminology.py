@@ -269,5 +269,6 @@ def test_an_unknown_concept_map_is_not_found():
 
 
 def test_every_value_set_of_the_standard_compiles():
-    listed = [url for url in definitions.urls("ValueSet") if STANDARD.members(url).is_enumerable]
+    compiled = [STANDARD.members(url) for url in definitions.urls("ValueSet")]
+    listed = [each for each in compiled if not (each.undecided or each.is_open or each.rules)]
     assert len(listed) > 1200
