@@ -225,8 +225,11 @@ async def browser(
     folder: Path, monkeypatch: pytest.MonkeyPatch, text: str | None = PROVIDERS, **settings: Any
 ) -> AsyncIterator[Browser]:
     """Serve with a file of providers, to a browser on another machine, until left."""
-    (folder / "secret").write_text(f"{SECRET}\n")
-    (folder / "own.pem").write_bytes(OWN_KEY.as_pem(private=True))
+    for name, content in (("secret", SECRET.encode()), ("own.pem", OWN_KEY.as_pem(private=True))):
+        file = folder / name
+        if not file.exists():
+            file.write_bytes(content)
+            file.chmod(0o600)
     file, clock = folder / "providers.toml", Clock()
     file.write_text(text or "")
     identity = Identity(clock)
