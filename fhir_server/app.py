@@ -183,7 +183,8 @@ def application(made: Context, reception: Reception | None = None) -> FhirApplic
     tokens, grants = Tokens(made.now), Grants(made.now)
     callers = Callers(Clients(made.settings.clients), sessions, asking.sittings, tokens)
     fetch = fetcher(made.settings.jwks_private_hosts)
-    giving = oauth.Door(made, callers, oauth.Giving(tokens, grants), fetch)
+    rates = reception.rates if reception is not None else Rates(made.settings)
+    giving = oauth.Door(made, callers, oauth.Giving(tokens, grants), fetch, rates)
     app.add_route("/metrics", metrics(made, callers))
     app.router.routes.extend([*pages.routes(made), *keys.routes(made)])
     launching = launch.Door(made, sessions)
@@ -195,7 +196,6 @@ def application(made: Context, reception: Reception | None = None) -> FhirApplic
     if made.settings.demo:
         app.router.routes.extend(sign_in_development.Door(made, callers).routes())
     app.router.routes.extend(openapi.routes(app.router.routes))
-    rates = reception.rates if reception is not None else Rates(made.settings)
     made.metrics.watch(
         "csor_throttled_total", "counter", "Requests refused with 429.", lambda: rates.refused
     )

@@ -247,8 +247,16 @@ class Settings(BaseSettings):
         default=200.0,
         gt=0,
         description=(
-            "Requests a second from one address that nobody is known by: `/token`, `/fhir/metadata`, the "
-            "pages, wrong tokens. What comes by a proxy counts as one address."
+            "Requests a second from one address that nobody is known by: `/fhir/metadata`, the pages, wrong "
+            "tokens. What comes by a proxy counts as one address."
+        ),
+    )
+    rate_limit_sign_in: float = Field(
+        default=10.0,
+        gt=0,
+        description=(
+            "Requests a second from one address by which somebody gets in: `/sign-in`, `/launch`, "
+            "`/authorize`, `/token` and what is beside them; counted as the others are."
         ),
     )
     refusals_quota: int = Field(
