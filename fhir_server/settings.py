@@ -118,6 +118,21 @@ class Settings(BaseSettings):
             "roles: see docs/people.md. Without it, nobody does."
         ),
     )
+    session_idle_minutes: float = Field(
+        default=30.0,
+        gt=0,
+        le=24 * 60,
+        description="Minutes after which a session of a person or a surgeon ends that is not used.",
+    )
+    session_hours: float = Field(
+        default=12.0,
+        gt=0,
+        le=24,
+        description=(
+            "Hours after which a session of a person or a surgeon ends, used or not, with all that was "
+            "granted to apps in it."
+        ),
+    )
     demo: bool = Field(
         default=False,
         description=(

@@ -28,6 +28,7 @@ from fhir_server.access.id_tokens import id_token
 from fhir_server.access.jwks import Fetch, KeySets
 from fhir_server.access.rates import Rates, ThrottledError
 from fhir_server.access.roles import APP
+from fhir_server.access.sessions import Login
 from fhir_server.access.tokens import APP_LIFE, LIFE, Tokens
 from fhir_server.context import Context, Principal
 from fhir_server.interactions.smart_configuration import endpoints
@@ -56,6 +57,11 @@ class Giving(NamedTuple):
 
     tokens: Tokens
     grants: Grants
+
+    def log_out(self, ended: Login) -> None:
+        """End what apps were given by whose sign-in has ended at its provider."""
+        self.tokens.log_out(ended)
+        self.grants.log_out(ended)
 
 
 class Door:

@@ -17,7 +17,7 @@ from starlette.routing import BaseRoute, Route
 
 from fhir_server.access import PARENT, admit
 from fhir_server.access.links import Attempts, Link, read
-from fhir_server.access.sessions import Session, Sessions
+from fhir_server.access.sessions import Lasting, Session, Sessions
 from fhir_server.context import Context, Principal, agent_of, microseconds
 from fhir_server.operations import surveys
 from fhir_server.operations.couriers import courier
@@ -51,7 +51,7 @@ class Door:
 
     def __init__(self, made: Context) -> None:
         self.context = made
-        self.sittings = Sessions(made.now, made.base_url, purpose="survey", proved=False)
+        self.sittings = Sessions(made.now, made.base_url, Lasting(), purpose="survey", proved=False)
         self.attempts = Attempts(made.now)
         self.courier = courier(made.settings)
         self.plan = plan_of(made, made.settings.surveys) if made.settings.surveys else None
