@@ -8,7 +8,7 @@ import ssl
 import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar
 
@@ -24,7 +24,7 @@ from fhir_server.access.pseudonyms import refuse_useless
 from fhir_server.access.rates import Rates
 from fhir_server.access.senders import Listener
 from fhir_server.access.senders import senders as registered_senders
-from fhir_server.access.sessions import Sessions
+from fhir_server.access.sessions import Lasting, Sessions
 from fhir_server.access.tokens import Tokens
 from fhir_server.context import Context, Knowledge, instant, microseconds
 from fhir_server.interactions.capabilities import release
@@ -178,24 +178,28 @@ def application(made: Context, reception: Reception | None = None) -> FhirApplic
         return {"status": "ok", "inbox": held}
 
     made.database.limit(made.settings.query_seconds)
-    sessions = Sessions(made.now, made.base_url, embedded=bool(made.settings.epr_origins))
+    settings = made.settings
+    lasting = Lasting(
+        timedelta(minutes=settings.session_idle_minutes), timedelta(hours=settings.session_hours)
+    )
+    sessions = Sessions(made.now, made.base_url, lasting, embedded=bool(settings.epr_origins))
     asking = surveys.Door(made)
-    tokens, grants = Tokens(made.now), Grants(made.now)
-    callers = Callers(Clients(made.settings.clients), sessions, asking.sittings, tokens)
+    given = oauth.Giving(Tokens(made.now), Grants(made.now))
+    callers = Callers(Clients(made.settings.clients), sessions, asking.sittings, given.tokens)
     fetch = fetcher(made.settings.jwks_private_hosts)
-    giving = oauth.Door(made, callers, oauth.Giving(tokens, grants), fetch)
+    rates = reception.rates if reception is not None else Rates(made.settings)
+    giving = oauth.Door(made, callers, given, fetch, rates)
     app.add_route("/metrics", metrics(made, callers))
     app.router.routes.extend([*pages.routes(made), *keys.routes(made)])
     launching = launch.Door(made, sessions)
-    signing_in = sign_in.Door(made, sessions, fetch)
+    signing_in = sign_in.Door(made, sessions, given, fetch)
     app.router.routes.extend([*launching.routes(), *asking.routes(), *giving.routes()])
     app.router.routes.extend(registration.Door(made).routes())
     app.router.routes.extend(signing_in.routes())
-    app.router.routes.extend(authorize.Door(made, callers, sessions, grants).routes())
+    app.router.routes.extend(authorize.Door(made, callers, sessions, given.grants).routes())
     if made.settings.demo:
         app.router.routes.extend(sign_in_development.Door(made, callers).routes())
     app.router.routes.extend(openapi.routes(app.router.routes))
-    rates = reception.rates if reception is not None else Rates(made.settings)
     made.metrics.watch(
         "csor_throttled_total", "counter", "Requests refused with 429.", lambda: rates.refused
     )

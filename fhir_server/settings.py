@@ -118,6 +118,21 @@ class Settings(BaseSettings):
             "roles: see docs/people.md. Without it, nobody does."
         ),
     )
+    session_idle_minutes: float = Field(
+        default=30.0,
+        gt=0,
+        le=24 * 60,
+        description="Minutes after which a session of a person or a surgeon ends that is not used.",
+    )
+    session_hours: float = Field(
+        default=12.0,
+        gt=0,
+        le=24,
+        description=(
+            "Hours after which a session of a person or a surgeon ends, used or not, with all that was "
+            "granted to apps in it."
+        ),
+    )
     demo: bool = Field(
         default=False,
         description=(
@@ -247,8 +262,16 @@ class Settings(BaseSettings):
         default=200.0,
         gt=0,
         description=(
-            "Requests a second from one address that nobody is known by: `/token`, `/fhir/metadata`, the "
-            "pages, wrong tokens. What comes by a proxy counts as one address."
+            "Requests a second from one address that nobody is known by: `/fhir/metadata`, the pages, wrong "
+            "tokens. What comes by a proxy counts as one address."
+        ),
+    )
+    rate_limit_sign_in: float = Field(
+        default=10.0,
+        gt=0,
+        description=(
+            "Requests a second from one address by which somebody gets in: `/sign-in`, `/launch`, "
+            "`/authorize`, `/token` and what is beside them; counted as the others are."
         ),
     )
     refusals_quota: int = Field(

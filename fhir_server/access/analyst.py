@@ -85,11 +85,6 @@ DATED = "Dates are shifted for each child: a search by {name} would tell of the 
 HIDDEN = "An analyst may not search {kind} by {name}; by: {known}."
 
 
-def may(interaction: str, resource_type: str | None = None) -> bool:
-    """Tell whether an analyst may do an interaction on a type."""
-    return not refused(interaction, resource_type)
-
-
 def refused(interaction: str, resource_type: str | None = None) -> str:
     """Say why an analyst may not do an interaction on a type; "" where it may."""
     rule = ANALYST_MAY.get(interaction)

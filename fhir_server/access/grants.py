@@ -15,7 +15,7 @@ from fhir_server.access import app_scopes
 from fhir_server.access.clients import Client
 from fhir_server.access.pending import challenge
 from fhir_server.access.roles import APP
-from fhir_server.access.sessions import LONGEST, Session
+from fhir_server.access.sessions import Login, Session
 from fhir_server.context import Principal
 
 CODE_LIFE = timedelta(seconds=60)
@@ -53,6 +53,10 @@ class Grant:
     def subject(self) -> str:
         """The person, for apps: the same for each of them, and no number of the provider's."""
         return hashlib.sha256(self.session.principal.name.encode()).hexdigest()
+
+    def log_out(self, ended: Login) -> None:
+        """End it, if it was made in a session whose sign-in has ended at its provider."""
+        self.ended = self.ended or self.session.is_of(ended)
 
     def principal(self, scopes: tuple[str, ...]) -> Principal:
         """Return whom the app acts as, with scopes of the grant."""
@@ -126,7 +130,7 @@ class Grants:
     def refresh(self, grant: Grant) -> str:
         """Return a refresh token for a grant, good once, and no longer than a session is."""
         now, value = self._now(), secrets.token_urlsafe(32)
-        until = grant.session.began + LONGEST
+        until = grant.session.latest
         held = {k: r for k, r in self._refreshes.items() if now < r.until and not r.grant.ended}
         while len(held) >= _MOST:
             del held[next(iter(held))]
@@ -147,6 +151,12 @@ class Grants:
             raise SpentError("This refresh_token has expired: let the user sign in again.")
         found.is_used = True
         return found.grant
+
+    def log_out(self, ended: Login) -> None:
+        """End what was granted by whose sign-in has ended at its provider, offline access too."""
+        codes, refreshes = self._codes.values(), self._refreshes.values()
+        for grant in (*(each.grant for each in codes), *(each.grant for each in refreshes)):
+            grant.log_out(ended)
 
     def of(self, digest: str) -> Grant | None:
         """Return the grant of a refresh token, by its SHA-256 in hex; None where there is none."""

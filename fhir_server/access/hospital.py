@@ -85,11 +85,6 @@ HOSPITAL_MAY: Mapping[str, Rule] = {
 _WRITING = frozenset({"create", "update", "patch"})
 
 
-def may(interaction: str, resource_type: str | None = None) -> bool:
-    """Tell whether a hospital's system may do an interaction on a type."""
-    return not refused(interaction, resource_type)
-
-
 def refused(interaction: str, resource_type: str | None = None) -> str:
     """Say why a hospital's system may not do an interaction on a type; "" where it may."""
     if resource_type == "AuditEvent":

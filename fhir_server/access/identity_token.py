@@ -24,28 +24,33 @@ _LIFE = 240
 
 
 class Expected(NamedTuple):
-    """Who must have issued a token, for whom, and in answer to what; who: the issuer in words."""
+    """Who must have issued a token, for whom, and in answer to what; who: the issuer in words.
+
+    nonce: None where it answers nothing, as a logout token, which must have none.
+    """
 
     issuer: str
     audience: str
-    nonce: str
+    nonce: str | None
     who: str = "the hospital's system"
 
 
 def claims(
     token: str, keys: Mapping[str, Any], expected: Expected, now: datetime
 ) -> Mapping[str, Any]:
-    """Return the claims of an identity token; raises FhirError 502 where anything in it does not hold."""
+    """Return the claims of a provider's token; raises FhirError 502 where anything in it does not hold."""
     listed = keys.get("keys")
     usable = [each for each in listed if _is_usable(each)] if isinstance(listed, list) else []
+    nonce = {"essential": True, "value": expected.nonce}
+    answers: dict[str, Any] = {} if expected.nonce is None else {"nonce": nonce}
     held = jwt.JWTClaimsRegistry(
         now=int(now.timestamp()),
         leeway=_LEEWAY,
         iss={"essential": True, "value": expected.issuer},
         aud={"essential": True, "value": expected.audience},
-        nonce={"essential": True, "value": expected.nonce},
         exp={"essential": True},
         iat={"essential": True},
+        **answers,
     )
     try:
         found = jwt.decode(token, KeySet.import_key_set({"keys": usable}), list(ALGORITHMS)).claims
@@ -54,6 +59,9 @@ def claims(
         reason = wrong.error if isinstance(wrong, JoseError) else "not a signed token"
         text = f"The identity that {expected.who} gives does not hold ({reason})."
         raise FhirError(502, [error("security", text)]) from None
+    if expected.nonce is None and "nonce" in found:
+        text = f"The token that {expected.who} gives answers a sign-in."
+        raise FhirError(502, [error("security", text)])
     party = None if _is_for_many(found["aud"]) else expected.audience
     if found.get("azp", party) != expected.audience:
         text = f"The identity that {expected.who} gives is another application's too."

@@ -16,6 +16,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
 
 from fhir_server.access.keys import ALGORITHM, compact
+from fhir_server.access.rates import neighbourhood
 from questionnaires.seal import Seal
 from r4.json import Resource, decode, encode
 
@@ -87,7 +88,7 @@ class Attempts:
 
     def allow(self, address: str) -> bool:
         """Tell whether an address may try another link now, which counts as one that it has tried."""
-        now = self._now()
+        now, address = self._now(), neighbourhood(address)
         if len(self._tried) >= _MOST_ADDRESSES:
             self._tried = {one: t for one, t in self._tried.items() if now - t[-1] < WITHIN}
         tried = self._tried.setdefault(address, deque(maxlen=MOST))

@@ -5,6 +5,7 @@ browser by a cookie, and to one sign-in by `state` and `nonce`, each good for on
 https://openid.net/specs/openid-connect-core-1_0.html#CodeFlowAuth, https://www.rfc-editor.org/rfc/rfc9700
 """
 
+import asyncio
 import re
 import secrets
 from collections.abc import Callable, Mapping
@@ -15,12 +16,14 @@ from urllib.parse import urlencode
 
 from fhir_server.access import identity_token, people
 from fhir_server.access.assertions import KIND
+from fhir_server.access.back_channel import Logouts
 from fhir_server.access.eprs import is_safe
 from fhir_server.access.identity_token import Expected
-from fhir_server.access.jwks import Fetch, UnreachableError
+from fhir_server.access.jwks import AGAIN, Fetch, UnreachableError
 from fhir_server.access.oidc_providers import Provider
 from fhir_server.access.pending import Pending, challenge
 from fhir_server.access.people import Person
+from fhir_server.access.sessions import Login
 from r4.issue import FhirError, error
 
 _CONFIGURATION = "/.well-known/openid-configuration"
@@ -53,11 +56,12 @@ class _SignIn:
 
 
 class SignedIn(NamedTuple):
-    """Who has signed in, where the browser goes then, and where it ends the sign-in, too."""
+    """Who has signed in, where the browser goes then, where it ends the sign-in, too, and which that is."""
 
     person: Person
     then: str
     leave: str | None
+    login: Login
 
 
 class NotSignedInError(FhirError):
@@ -82,6 +86,9 @@ class SignIns:
         self._now, self._root, self._fetch = now, root, fetch
         self._pending: Pending[_SignIn] = Pending(now)
         self._configured: dict[str, tuple[datetime, Endpoints]] = {}
+        self._logouts = Logouts(now)
+        self._published: dict[str, tuple[datetime, Mapping[str, Any]]] = {}
+        self._turn = asyncio.Lock()
 
     async def begin(self, name: str, browser: str | None, then: str) -> tuple[str, str]:
         """Return where the browser goes to sign in, and the value of its cookie from now on.
@@ -89,12 +96,7 @@ class SignIns:
         then: the place here where it goes afterwards. Raises FhirError 404 for a provider that is not
         registered, 400 for a place elsewhere, 502 where the provider cannot be talked to.
         """
-        provider = self.providers.get(name)
-        if provider is None:
-            text = (
-                "Nobody signs in here by this provider: /sign-in lists those that are registered."
-            )
-            raise FhirError(404, [error("not-found", text)])
+        provider = self._provider(name)
         if not _HERE.fullmatch(then):
             text = "After a sign-in the browser stays here: `next` is a path of this server."
             raise FhirError(400, [error("value", text, "http.next")])
@@ -139,7 +141,40 @@ class SignIns:
             found = people.person(provider.name, provider.rules, claims)
         except FhirError as refusal:
             raise NotSignedInError(refusal, people.name_of(provider.name, claims)) from None
-        return SignedIn(found, sign_in.then, self._leave(sign_in, token))
+        sid = claims.get("sid")
+        login = Login(provider.name, found.subject, sid if isinstance(sid, str) else None)
+        return SignedIn(found, sign_in.then, self._leave(sign_in, token), login)
+
+    async def logged_out(self, name: str, token: str) -> Login:
+        """Return which sign-ins have ended at a provider, by a logout token.
+
+        Raises FhirError 404 for a provider that is not registered, 400 or 502 where the token does not
+        hold.
+        """
+        provider = self._provider(name)
+        keys = await self._keys(provider)
+        expected = Expected(provider.issuer, provider.client_id, None, provider.title)
+        claims = identity_token.claims(token, keys, expected, self._now())
+        return self._logouts.read(name, claims)
+
+    def _provider(self, name: str) -> Provider:
+        if (found := self.providers.get(name)) is None:
+            text = (
+                "Nobody signs in here by this provider: /sign-in lists those that are registered."
+            )
+            raise FhirError(404, [error("not-found", text)])
+        return found
+
+    async def _keys(self, provider: Provider) -> Mapping[str, Any]:
+        """Return a provider's keys, asked for once a minute at most: anybody may send a logout token."""
+        async with self._turn:
+            now, found = self._now(), self._published.get(provider.name)
+            if found is None or found[0] + AGAIN <= now:
+                self._published[provider.name] = (now, {})
+                endpoints = await self._endpoints(provider)
+                keys = await self._asked(provider, "keys", endpoints.keys)
+                found = self._published[provider.name] = (now, keys)
+        return found[1]
 
     async def _claims(self, sign_in: _SignIn, code: str) -> tuple[str, Mapping[str, Any]]:
         """Return the identity token that a code is good for, and what is claimed by it and beside it."""

@@ -15,6 +15,7 @@ from joserfc.errors import JoseError
 
 from fhir_server.access.eprs import Key, is_safe, private_key
 from fhir_server.access.people import Rule
+from fhir_server.access.private import refuse_readable
 from fhir_server.access.roles import OF_HOSPITALS, OF_PEOPLE
 from fhir_server.access.tables import hospitals, only, text
 
@@ -101,7 +102,7 @@ def _provider(table: dict[str, Any], folder: Path) -> Provider:
         issuer,
         text(table, "client_id"),
         tuple(_rule(each, whose) for each in listed),
-        key=private_key((folder / text(table, "key")).read_bytes()) if "key" in table else None,
+        key=_key(folder / text(table, "key")) if "key" in table else None,
         secret=_secret(folder / text(table, "secret_file")) if "secret_file" in table else None,
         scopes=scopes,
         userinfo=_flag(table.get("userinfo", False), whose),
@@ -109,7 +110,13 @@ def _provider(table: dict[str, Any], folder: Path) -> Provider:
     )
 
 
+def _key(file: Path) -> Key:
+    refuse_readable(file)
+    return private_key(file.read_bytes())
+
+
 def _secret(file: Path) -> str:
+    refuse_readable(file)
     if not (found := file.read_text().strip()):
         raise ValueError(f"{file} holds no secret.")
     return found

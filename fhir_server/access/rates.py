@@ -45,6 +45,7 @@ class Rates:
 
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
         self._usual, self._unknown = settings.rate_limit, settings.rate_limit_unknown
+        self._sign_in = settings.rate_limit_sign_in
         self._clock = clock
         self._due: dict[Key, float] = {}
         self._pruned = 0.0
@@ -60,18 +61,19 @@ class Rates:
             self.refused += 1
             raise ThrottledError(principal.name, rate, wait)
 
-    def ask_unknown(self, address: str | None, *, forwarded: bool) -> None:
-        """Count what somebody unknown asks for; raises ThrottledError.
+    def ask_unknown(self, address: str | None, *, forwarded: bool, signs_in: bool = False) -> None:
+        """Count what somebody unknown asks for, apart what signs in; raises ThrottledError.
 
         Whatever a proxy has passed on is counted as one caller's: whose it is cannot be told.
         """
         if address is not None and not forwarded and is_this_machine(address):
             return
         whose = "proxy" if forwarded or address is None else neighbourhood(address)
-        if wait := self._wait(("", whose), self._unknown):
+        door, rate = ("sign-in", self._sign_in) if signs_in else ("", self._unknown)
+        if wait := self._wait((door, whose), rate):
             self.refused += 1
             who = "What comes by a proxy" if whose == "proxy" else "Your address"
-            raise ThrottledError(who, self._unknown, wait)
+            raise ThrottledError(who, rate, wait)
 
     def wait(self, name: str, door: str) -> float:
         """Return for how many seconds a sender's next message waits; at 0.0 it is counted."""

@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from fhir_server.access.launch import Grant
@@ -19,9 +20,9 @@ from r4.issue import FhirError, error
 from r4.json import Resource
 
 IDLE = timedelta(minutes=30)
-"""How long a session may be left unused."""
+"""How long a session may be left unused, where nothing else is said."""
 LONGEST = timedelta(hours=12)
-"""How long a session lasts, used or not."""
+"""How long a session lasts, used or not, where nothing else is said."""
 CSRF = b"x-csrf-token"
 _MOST = 10_000
 _SECRET = 32
@@ -66,14 +67,43 @@ def cookie(base_url: str, *, embedded: bool, purpose: str = "") -> Cookie:
     return Cookie(f"__Host-{name}", f"Path=/; HttpOnly; Secure; {site}")
 
 
+class Lasting(NamedTuple):
+    """How long a session may be left unused, and how long it lasts, used or not."""
+
+    idle: timedelta = IDLE
+    longest: timedelta = LONGEST
+
+
+class Login(NamedTuple):
+    """A sign-in at a provider: its name here, and `sub` and `sid` of the identity token.
+
+    None: not told; of a sign-in that has ended, any.
+    """
+
+    provider: str
+    subject: str | None
+    sid: str | None = None
+
+    def is_among(self, ended: "Login") -> bool:
+        """Tell whether it is one of those that have ended.
+
+        One without a sid ends by its subject alone: whose it is, is known then, and which is not.
+        """
+        if self.provider != ended.provider or ended.subject not in (None, self.subject):
+            return False
+        if ended.sid is None or ended.sid == self.sid:
+            return True
+        return self.sid is None and ended.subject is not None
+
+
 @dataclass(slots=True)
 class Session:
     """One person's use of the pages: who, on which child, since when, and what the launch told.
 
     told: the members of `GET /session` that the launch, or the sign-in, decided. grant: what the EPR has
-    granted. leave: where the browser ends the sign-in at its provider, too. ended: whether the person has
-    ended it. csrf: what an unsafe request repeats. written: what became of each document that was given
-    to the EPR.
+    granted. leave: where the browser ends the sign-in at its provider, too. login: which sign-in that
+    is. ended: whether the person, or the provider, has ended it. csrf: what an unsafe request repeats.
+    written: what became of each document that was given to the EPR.
     """
 
     principal: Principal
@@ -81,7 +111,9 @@ class Session:
     grant: Grant | None
     began: datetime
     used: datetime
+    lasting: Lasting
     leave: str | None = field(default=None, repr=False)
+    login: Login | None = None
     ended: bool = False
     csrf: str = field(default_factory=lambda: secrets.token_urlsafe(_SECRET))
     written: list[Resource] = field(default_factory=list)
@@ -89,20 +121,30 @@ class Session:
     @property
     def expires(self) -> datetime:
         """The moment at which the session ends if it is not used before."""
-        return min(self.used + IDLE, self.began + LONGEST)
+        return min(self.used + self.lasting.idle, self.latest)
+
+    @property
+    def latest(self) -> datetime:
+        """The moment at which it ends, used or not, and whatever was granted in it."""
+        return self.began + self.lasting.longest
+
+    def is_of(self, ended: Login) -> bool:
+        """Tell whether it is of a sign-in that has ended at its provider."""
+        return self.login is not None and self.login.is_among(ended)
 
 
 class Sessions:
     """The sessions that are open, each by the SHA-256 of its cookie's value.
 
-    purpose: what they are for, in the cookie's name. proved: whether an unsafe request repeats the
-    session's secret, besides its Origin.
+    lasting: until when they last. purpose: what they are for, in the cookie's name. proved: whether an
+    unsafe request repeats the session's secret, besides its Origin.
     """
 
     def __init__(
         self,
         now: Callable[[], datetime],
         base_url: str,
+        lasting: Lasting,
         *,
         embedded: bool = False,
         purpose: str = "",
@@ -110,6 +152,7 @@ class Sessions:
     ) -> None:
         self.cookie = cookie(base_url, embedded=embedded, purpose=purpose)
         self._now, self._origin, self._proved = now, _origin(base_url), proved
+        self._lasting = lasting
         self._open: dict[bytes, Session] = {}
 
     def open(
@@ -118,13 +161,14 @@ class Sessions:
         told: Resource,
         grant: Grant | None = None,
         leave: str | None = None,
+        login: Login | None = None,
     ) -> tuple[str, Session]:
         """Begin a session; returns the cookie's value, which is known to nobody else, and the session."""
         now, value = self._now(), secrets.token_urlsafe(_SECRET)
         self._open = {key: each for key, each in self._open.items() if now < each.expires}
         while len(self._open) >= _MOST:  # the one that was used longest ago gives way
             del self._open[min(self._open, key=lambda key: self._open[key].used)]
-        session = Session(principal, told, grant, now, now, leave)
+        session = Session(principal, told, grant, now, now, self._lasting, leave, login)
         self._open[_digest(value)] = session
         return value, session
 
@@ -159,6 +203,14 @@ class Sessions:
         value = self.cookie.of(headers)
         if value is not None and (found := self._open.pop(_digest(value), None)) is not None:
             found.ended = True
+
+    def log_out(self, ended: Login) -> list[Session]:
+        """End the sessions of sign-ins that have ended at their provider; returns them."""
+        found = {key: each for key, each in self._open.items() if each.is_of(ended)}
+        for key, each in found.items():
+            each.ended = True
+            del self._open[key]
+        return list(found.values())
 
     def refuse_other_pages(self, headers: Headers) -> None:
         """Raise FhirError 403 unless a page of this server sends a request.

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 from fhir_server.access.clients import Client
 from fhir_server.access.grants import Grant
+from fhir_server.access.sessions import Login
 
 LIFE = timedelta(minutes=5)
 APP_LIFE = timedelta(minutes=15)
@@ -68,6 +69,12 @@ class Tokens:
         if found is None or self._now() >= found.expires:
             return None
         return found if found.grant is None or found.grant.is_good else None
+
+    def log_out(self, ended: Login) -> None:
+        """End the tokens of apps whose user's sign-in has ended at its provider."""
+        for each in self._held.values():
+            if each.grant is not None:
+                each.grant.log_out(ended)
 
     def end(self, digest: str) -> None:
         """End a token; nothing where there is none."""

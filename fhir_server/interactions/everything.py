@@ -9,7 +9,6 @@ from fhir_server.interactions.read import read
 from fhir_server.interactions.search import Pairs, Scope, search
 from r4.issue import FhirError, error
 
-TYPES = ("Patient", "Encounter")
 NAMES = ("_since", "_type", "_count", "_page", "_format", "_pretty")
 
 

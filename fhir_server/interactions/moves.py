@@ -6,7 +6,7 @@ stored, so that one which has been carried out already changes nothing.
 HL7 v2.4 §3.3.35 (A35), §3.3.37 (A37), §3.3.44 (A44).
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from fhir_server.context import Context
@@ -31,7 +31,6 @@ MOST = 1000
 """Most resources of a type that may belong to a visit that is moved."""
 _VISIT = ("encounter", "context")
 _NOT_TOLD = ("id", "meta", "identifier", "link", "active")
-Change = Callable[[Resource], Resource]
 
 
 def moved(context: Context, targets: list[Target], guards: list[Guard]) -> list[Target]:

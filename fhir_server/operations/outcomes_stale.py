@@ -50,7 +50,7 @@ def summaries(context: Context, measure: str) -> list[Resource]:
 
 async def _marked(context: Context, report: Resource, changes: Iterable[Affected]) -> bool:
     listed = list(changes)
-    while marks := _due(report, listed):
+    while marks := due(report, listed):
         said = [{"url": each, "valueInstant": instant(context.now())} for each in marks]
         marked = {**report, "extension": [*report.get("extension", ()), *said]}
         version = f'W/"{report["meta"]["versionId"]}"'
@@ -68,19 +68,14 @@ async def _marked(context: Context, report: Resource, changes: Iterable[Affected
     return False
 
 
-def is_stale(report: Resource, changes: Iterable[Affected]) -> bool:
-    """Tell whether a report that is not marked counts a child whose outcome has changed since."""
-    return STALE in _due(report, changes)
-
-
-def _due(report: Resource, changes: Iterable[Affected]) -> list[str]:
+def due(report: Resource, changes: Iterable[Affected]) -> list[str]:
     """Return the marks that a report lacks, by what has changed of the children that it counts."""
     if report.get("type") == "individual":
         return []
     counted = list(_counted(report, changes))
-    due = [STALE] if counted else []
-    due += [OBJECTED] if any(each.objected for each in counted) else []
-    return [each for each in due if not any(_values(report, each))]
+    marks = [STALE] if counted else []
+    marks += [OBJECTED] if any(each.objected for each in counted) else []
+    return [each for each in marks if not any(_values(report, each))]
 
 
 def _counted(report: Resource, changes: Iterable[Affected]) -> Iterator[Affected]:

@@ -60,11 +60,7 @@ def sent(context: Context, interaction: str, asked: Asked) -> Asked:
 
 
 def shown(context: Context, interaction: str, answer: Answer) -> Answer:
-    """Return what a confined session is shown, which its browser must not keep.
-
-    Raises FhirError 403 where it is another child's.
-    """
-    answer = replace(answer, headers={**answer.headers, "Cache-Control": "no-store"})
+    """Return what a confined session is shown; raises FhirError 403 where it is another child's."""
     if answer.status >= _ERRORS or answer.media_type is not None or not answer.content:
         return answer
     if interaction not in ("search-type", "create", "update"):

@@ -12,12 +12,17 @@ from fhir_server.rest.answers import Answer
 from fhir_server.rest.request import Headers, Receive, Scope, Send, request
 from r4.json import encode
 
-_OAUTH = frozenset({"/token", "/introspect", "/revoke"})
+_OAUTH = frozenset({"token", "introspect", "revoke"})
+_SIGNING_IN = _OAUTH | {"sign-in", "authorize", "launch", "callback"}
+"""The first segments of the paths by which somebody gets in: what is tried there is kept, or recorded."""
 
 
-def ask_unknown(rates: Rates, address: str | None, headers: Headers) -> None:
+def ask_unknown(
+    rates: Rates, address: str | None, headers: Headers, *, signs_in: bool = False
+) -> None:
     """Count what somebody unknown asks for; raises ThrottledError."""
-    rates.ask_unknown(address, forwarded=any(name in headers for name in FORWARDED))
+    forwarded = any(name in headers for name in FORWARDED)
+    rates.ask_unknown(address, forwarded=forwarded, signs_in=signs_in)
 
 
 class Limited:
@@ -30,19 +35,19 @@ class Limited:
         """Answer one request."""
         if scope["type"] == "http":
             asked = request(scope)
+            first = asked.path.split("/")[1]
             try:
-                ask_unknown(self.rates, asked.client, asked.headers)
+                ask_unknown(self.rates, asked.client, asked.headers, signs_in=first in _SIGNING_IN)
             except ThrottledError as refusal:
-                answer = errors.refusal(asked, refusal)
-                if asked.path in _OAUTH:
-                    answer = _oauth(refusal)
+                answer = oauth(refusal) if first in _OAUTH else errors.refusal(asked, refusal)
                 await sending.send(asked, answer, {}, send)
                 return
         await self.application(scope, receive, send)
 
 
-def _oauth(refusal: ThrottledError) -> Answer:
+def oauth(refusal: ThrottledError) -> Answer:
     """Return a refusal as RFC 6749 writes it, which libraries of OAuth read."""
     said = {"error": "temporarily_unavailable", "error_description": str(refusal)}
-    headers = {**errors.headers_of(refusal), "Cache-Control": "no-store"}
-    return Answer(encode(said), refusal.status, headers, "application/json")
+    return Answer(
+        encode(said), refusal.status, errors.headers_of(refusal), media_type="application/json"
+    )

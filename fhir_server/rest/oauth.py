@@ -26,10 +26,13 @@ from fhir_server.access.clients import Client
 from fhir_server.access.grants import Grant, Grants, SpentError
 from fhir_server.access.id_tokens import id_token
 from fhir_server.access.jwks import Fetch, KeySets
+from fhir_server.access.rates import Rates, ThrottledError
 from fhir_server.access.roles import APP
+from fhir_server.access.sessions import Login
 from fhir_server.access.tokens import APP_LIFE, LIFE, Tokens
 from fhir_server.context import Context, Principal
 from fhir_server.interactions.smart_configuration import endpoints
+from fhir_server.rest import limits
 from fhir_server.rest.cors import cors
 from fhir_server.rest.errors import logger
 from fhir_server.rest.form import form
@@ -41,6 +44,8 @@ from r4.json import encode
 
 _SECRET = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 _GRANT = "client_credentials"
+_RATED = "token"
+"""The door at which clients that prove who they are have a measure of their own."""
 
 Form = Mapping[str, str]
 Answers = Callable[[Request, Form], Awaitable[tuple[str, Mapping[str, object] | None]]]
@@ -53,12 +58,19 @@ class Giving(NamedTuple):
     tokens: Tokens
     grants: Grants
 
+    def log_out(self, ended: Login) -> None:
+        """End what apps were given by whose sign-in has ended at its provider."""
+        self.tokens.log_out(ended)
+        self.grants.log_out(ended)
+
 
 class Door:
     """Gives tokens to clients that prove who they are, tells whose a token is, and ends it."""
 
-    def __init__(self, made: Context, callers: Callers, giving: Giving, fetch: Fetch) -> None:
-        self.context, self.callers = made, callers
+    def __init__(
+        self, made: Context, callers: Callers, giving: Giving, fetch: Fetch, rates: Rates
+    ) -> None:
+        self.context, self.callers, self.rates = made, callers, rates
         self.tokens, self.grants = giving
         self._cors = cors(made.settings.cors_origins)
         audience = endpoints(made)["token"]
@@ -209,6 +221,7 @@ class Door:
         if form.get("client_id", found.name) != found.name:
             text = "The client_id is another one than the iss of the assertion."
             raise OAuthError("invalid_client", text, found.name)
+        self.rates.ask(principal_of(found), _RATED)
         return found
 
     async def _caller(self, request: Request, form: Form) -> Principal:
@@ -229,6 +242,7 @@ class Door:
             raise OAuthError("invalid_client", text, status=refusal.status) from None
         if found.patient is not None:
             raise OAuthError("invalid_client", "A session has no tokens.", status=403)
+        self.rates.ask(found, _RATED)
         if APP in found.roles:
             held = self.tokens.of(bearer(headers[b"authorization"].decode("latin-1")))
             found = principal_of(held.client) if held is not None else STRANGER
@@ -251,6 +265,10 @@ class Door:
                 who, told = await answer(request, await _form(request))
             except OAuthError as refusal:
                 return self._refused(name, refusal)
+            except ThrottledError as refusal:  # a flood must not fill the audit
+                said = limits.oauth(refusal)
+                headers = {**_SECRET, **said.headers}
+                return Response(said.content, said.status, headers, said.media_type)
             except Exception as unforeseen:
                 logger.error("500 %s %s", name, place(unforeseen))
                 text = "The server failed; it has been logged."

@@ -45,9 +45,12 @@ _FORMS: Mapping[str, Object] = {
         "required": ["grant_type", "scope", "client_assertion_type", "client_assertion"],
         "properties": {"grant_type": {"const": "client_credentials"}, "scope": _TEXT, **_ASKED},
     },
+    "/sign-in/{name}/back-channel-logout": {
+        "type": "object", "required": ["logout_token"], "properties": {"logout_token": _TEXT},
+    },
     "/introspect": _TOKEN,
     "/revoke": _TOKEN,
-}
+}  # fmt: skip
 _OPEN = frozenset({"/health", "/token", "/.well-known/jwks.json", PATH})
 
 

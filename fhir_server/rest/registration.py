@@ -21,6 +21,7 @@ from fhir_server.access.links import Attempts
 from fhir_server.context import Context
 from fhir_server.interactions.search import search
 from fhir_server.rest.errors import logger, shown
+from fhir_server.rest.sheet import SECRET
 from fhir_server.store.audit_row import Agent
 from fhir_server.store.failure import place
 from fhir_server.store.sandbox import is_sandbox
@@ -33,7 +34,6 @@ MOST = 500
 _LARGEST = 64 * 1024
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{1,38}[a-z0-9]")
 _LINE = re.compile(r"[^\x00-\x1f\x7f]{0,200}")
-_SECRET = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
 _ODS = "https://fhir.nhs.uk/Id/ods-organization-code"
 _KNOWN = frozenset({"name", "hospital", "scopes", "doors", "jwks", "jwksUrl", "reason"})
 
@@ -109,7 +109,7 @@ class Door:
 
 
 def _json(told: object, status: int = 200) -> Response:
-    return Response(encode(told), status, _SECRET, "application/json")
+    return Response(encode(told), status, SECRET, "application/json")
 
 
 def _hospitals(context: Context) -> list[dict[str, str]]:

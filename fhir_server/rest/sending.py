@@ -14,6 +14,7 @@ from fhir_server.rest.negotiate import JSON
 from fhir_server.rest.request import Request, Send
 
 _Header = tuple[bytes, bytes]
+_UNKEPT = (b"cache-control", b"no-store")
 _CHUNK = 256 * 1024
 _BODILESS = frozenset({204, 304})
 _COMPRESSED = ("application/fhir+", "application/json", "application/hl7-v2", "text/")
@@ -21,9 +22,12 @@ _COMPRESSED = ("application/fhir+", "application/json", "application/hl7-v2", "t
 
 
 async def send(request: Request, answer: Answer, shared: Mapping[str, str], send: Send) -> None:
-    """Send an answer, with the headers shared by all; to a HEAD, without its content."""
+    """Send an answer, with the headers shared by all; to a HEAD, without its content.
+
+    No cache keeps it: what is told may be a child's.
+    """
     kind = answer.media_type or JSON
-    headers = _lines(answer.headers)
+    headers = [*_lines(answer.headers), _UNKEPT]
     if shared:
         headers += _lines(shared)
     if request_id := request.headers.get(b"x-request-id"):

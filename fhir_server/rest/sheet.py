@@ -49,6 +49,5 @@ def sheet(
         **SECRET,
         "Referrer-Policy": "same-origin",  # without any, a form's Origin would be null
         "Content-Security-Policy": policy,
-        "X-Content-Type-Options": "nosniff",
     }
     return Response(content, status, headers, "text/html")

@@ -4,7 +4,7 @@ What goes wrong is a page in plain words, and stands in the audit.
 https://openid.net/specs/openid-connect-core-1_0.html#CodeFlowAuth
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from urllib.parse import quote
 
@@ -21,12 +21,14 @@ from fhir_server.access.people import Person
 from fhir_server.access.sessions import Session, Sessions, cookie
 from fhir_server.context import Context, agent_of
 from fhir_server.rest.errors import logger
+from fhir_server.rest.form import form
+from fhir_server.rest.oauth import Giving
 from fhir_server.rest.sheet import SECRET, sheet
 from fhir_server.rest.sign_in_development import ABOVE
 from fhir_server.store.audit_row import Agent
 from fhir_server.store.failure import place
-from r4.issue import FhirError
-from r4.json import Resource
+from r4.issue import FhirError, error
+from r4.json import Resource, encode
 
 PATH = "/sign-in"
 _OUT = """
@@ -45,10 +47,10 @@ class Door:
     Raises ValueError for a file of identity providers that is none, and where the demo's is not safe.
     """
 
-    def __init__(self, made: Context, sessions: Sessions, fetch: Fetch) -> None:
+    def __init__(self, made: Context, sessions: Sessions, given: Giving, fetch: Fetch) -> None:
         settings = made.settings
         oidc_development.refuse_development(settings)
-        self.context, self.sessions = made, sessions
+        self.context, self.sessions, self.given = made, sessions, given
         self.root = made.base_url.removesuffix("/fhir")
         self.above = ABOVE if settings.demo else ""
         registered: Mapping[str, Provider]
@@ -67,6 +69,7 @@ class Door:
             Route(PATH, self.providers, methods=["GET"]),
             Route(f"{PATH}/{{name}}", self.begin, methods=["GET"]),
             Route(f"{PATH}/{{name}}/callback", self.finish, methods=["GET"]),
+            Route(f"{PATH}/{{name}}/back-channel-logout", self.log_out, methods=["POST"]),
         ]
 
     async def providers(self, request: Request) -> Response:
@@ -115,11 +118,34 @@ class Door:
     def _opened(self, found: SignedIn, name: str) -> Response:
         who = found.person.principal
         told = _told(found.person, self.sign_ins.providers[name])
-        value, _ = self.sessions.open(who, told, leave=found.leave)
+        value, _ = self.sessions.open(who, told, leave=found.leave, login=found.login)
         self.context.audit.record(agent_of(who), "sign-in", status=200)
         cookie = self.sessions.cookie.given(value)
         place = found.then if found.then != PATH else f"{self.root}{PATH}"
         return Response(None, 302, {**SECRET, "Location": place, "Set-Cookie": cookie})
+
+    async def log_out(self, request: Request) -> Response:
+        """POST /sign-in/[provider]/back-channel-logout: end the sessions whose sign-in has ended there.
+
+        https://openid.net/specs/openid-connect-backchannel-1_0.html#BCResponse
+        """
+        try:
+            token = _logout_token(await form(request))
+            ended = await self.sign_ins.logged_out(request.path_params["name"], token)
+        except FhirError as refusal:
+            return self._not_ended(400, "invalid_request", refusal.issues[0].diagnostics)
+        except Exception as failure:
+            logger.error("500 sign-out %s", place(failure))
+            return self._not_ended(500, "server_error", "The server failed; it has been logged.")
+        self.given.log_out(ended)
+        for each in self.sessions.log_out(ended):
+            self.context.audit.record(agent_of(each.principal), "sign-out", status=200)
+        return Response(None, 200, SECRET)
+
+    def _not_ended(self, status: int, code: str, why: str) -> Response:
+        self.context.audit.record(Agent("unknown"), "sign-out", status=status)
+        told = {"error": code, "error_description": why}
+        return Response(encode(told), status, SECRET, "application/json")
 
     def _session(self, request: Request) -> Session | None:
         """Return the session of whoever has signed in, or None."""
@@ -158,6 +184,13 @@ def _told(person: Person, provider: Provider) -> Resource:
         "hospitals": sorted(person.principal.hospitals),
         "provider": provider.title,
     }
+
+
+def _logout_token(sent: Sequence[tuple[str, str]]) -> str:
+    found = [value for name, value in sent if name == "logout_token"]
+    if len(found) != 1:
+        raise FhirError(400, [error("required", "Send one logout_token.", "http.body")])
+    return found[0]
 
 
 def _headers(request: Request) -> dict[bytes, bytes]:

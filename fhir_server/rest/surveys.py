@@ -17,7 +17,7 @@ from starlette.routing import BaseRoute, Route
 
 from fhir_server.access import PARENT, admit
 from fhir_server.access.links import Attempts, Link, read
-from fhir_server.access.sessions import Session, Sessions
+from fhir_server.access.sessions import Lasting, Session, Sessions
 from fhir_server.context import Context, Principal, agent_of, microseconds
 from fhir_server.operations import surveys
 from fhir_server.operations.couriers import courier
@@ -25,6 +25,7 @@ from fhir_server.operations.invitations import send_another
 from fhir_server.operations.survey_schedule import plan_of
 from fhir_server.operations.survey_standing import CLOSED, Survey, is_asked_of, survey
 from fhir_server.rest.errors import logger, shown
+from fhir_server.rest.sheet import SECRET
 from fhir_server.store.audit_row import NOBODY
 from fhir_server.store.failure import place
 from fhir_server.store.links import Opening, spend
@@ -38,7 +39,6 @@ FLOOR = timedelta(milliseconds=250)
 LARGEST = 1024 * 1024
 """Most bytes of a body."""
 _FHIR, _JSON = "application/fhir+json", "application/json"
-_SECRET = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
 _INTERACTIONS = {"response": "survey-answers", "another-link": "survey-link"}
 Answering = Callable[[Context, Session, Request], Coroutine[Any, Any, Response]]
 
@@ -51,7 +51,7 @@ class Door:
 
     def __init__(self, made: Context) -> None:
         self.context = made
-        self.sittings = Sessions(made.now, made.base_url, purpose="survey", proved=False)
+        self.sittings = Sessions(made.now, made.base_url, Lasting(), purpose="survey", proved=False)
         self.attempts = Attempts(made.now)
         self.courier = courier(made.settings)
         self.plan = plan_of(made, made.settings.surveys) if made.settings.surveys else None
@@ -78,7 +78,7 @@ class Door:
         principal = Principal(f"parent of Task/{found.id}", frozenset({PARENT}), child)
         value, session = self.sittings.open(principal, {"task": found.id, **found.parent})
         self._record(session, "survey-sitting", 204)
-        return Response(None, 204, {**_SECRET, "Set-Cookie": self.sittings.cookie.given(value)})
+        return Response(None, 204, {**SECRET, "Set-Cookie": self.sittings.cookie.given(value)})
 
     async def _begun(self, request: Request) -> Survey:
         """Return the survey that a link opens; raises FhirError 403 for any other link, 410, or 429."""
@@ -160,7 +160,7 @@ class Door:
         """GET form?language=…: what the page shows, in that language where the survey has it."""
         wanted = request.query_params.get("language")
         found = await surveys.opened(context, session.told["task"], wanted)
-        return Response(encode(found), 200, _SECRET, _JSON)
+        return Response(encode(found), 200, SECRET, _JSON)
 
     async def _answers(self, context: Context, session: Session, request: Request) -> Response:
         """PUT response, If-Match: keep the answers so far; 412 shows them beside those kept since."""
@@ -172,14 +172,14 @@ class Door:
                 raise
             theirs = surveys.kept(context, survey(context, task))
             both = {"mine": sent, "theirs": theirs.response}
-            return Response(encode(both), 412, {**_SECRET, "ETag": theirs.etag}, _JSON)
-        headers = {**_SECRET, "ETag": answers.etag}
+            return Response(encode(both), 412, {**SECRET, "ETag": theirs.etag}, _JSON)
+        headers = {**SECRET, "ETag": answers.etag}
         return Response(encode(answers.response), 200, headers, _FHIR)
 
     async def _consent(self, context: Context, session: Session, request: Request) -> Response:
         """POST consent {streams}: record decisions; one that ends the survey ends the sitting."""
         goes_on = await surveys.decide(context, session.told["task"], await _body(request))
-        return Response(None, 204, _SECRET) if goes_on else self._ended(request)
+        return Response(None, 204, SECRET) if goes_on else self._ended(request)
 
     async def _submit(self, context: Context, session: Session, request: Request) -> Response:
         """POST submit, If-Match: hand the answers in, which ends the sitting."""
@@ -194,11 +194,11 @@ class Door:
             )
             raise FhirError(503, [error("transient", text)])
         await send_another(context, session.told["task"], self.plan.valid, self.courier)
-        return Response(None, 204, _SECRET)
+        return Response(None, 204, SECRET)
 
     def _ended(self, request: Request) -> Response:
         self.sittings.end(dict(request.scope["headers"]))
-        return Response(None, 204, {**_SECRET, "Set-Cookie": self.sittings.cookie.taken()})
+        return Response(None, 204, {**SECRET, "Set-Cookie": self.sittings.cookie.taken()})
 
     def _record(self, session: Session, interaction: str, status: int) -> None:
         principal = session.principal
@@ -237,4 +237,4 @@ def _refusal(failure: Exception, interaction: str) -> Response:
         text = "Something went wrong here, not with you. Nothing was lost: try again."
         failure = FhirError(500, [error("exception", text)])
     outcome: Resource = shown(failure)
-    return Response(encode(outcome), failure.status, _SECRET, _FHIR)
+    return Response(encode(outcome), failure.status, SECRET, _FHIR)

@@ -177,9 +177,10 @@ class LimitedProtocol(HttpToolsProtocol):
         content = encode(operation_outcome([error(code, text, "http")]))
         head = (
             f"HTTP/1.1 {status} {_REASONS[status]}\r\ncontent-type: application/fhir+json\r\n"
-            f"content-length: {len(content)}\r\nconnection: close\r\n\r\n"
+            f"content-length: {len(content)}\r\nconnection: close\r\n"
         )
-        self.transport.write(head.encode() + content)
+        shared = (b"%b: %b\r\n" % each for each in self.server_state.default_headers)
+        self.transport.write(head.encode() + b"".join(shared) + b"\r\n" + content)
         self.transport.close()
 
 
@@ -211,6 +212,11 @@ class _Gathering:
 
 
 def headers(base_url: str) -> list[tuple[str, str]]:
-    """Return the headers of every answer: where there is https, a browser keeps to it for a year."""
-    is_https = base_url.startswith("https://")
-    return [("strict-transport-security", "max-age=31536000")] if is_https else []
+    """Return the headers of every answer: a browser takes it as what it says that it is.
+
+    Where there is https, it keeps to that for a year.
+    """
+    told = [("x-content-type-options", "nosniff")]
+    if base_url.startswith("https://"):
+        told.append(("strict-transport-security", "max-age=31536000"))
+    return told

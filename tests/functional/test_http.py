@@ -97,6 +97,41 @@ class TestUpdate:
         assert (answer.status_code, answer.content) == (304, b"")
 
 
+class TestHeaders:
+    @pytest.mark.parametrize(
+        ("method", "path", "status"),
+        [
+            ("GET", "/metadata", 200),
+            ("GET", "/Patient/kept", 200),
+            ("HEAD", "/Patient/kept", 200),
+            ("GET", "/Patient?_id=kept", 200),
+            ("GET", "/Patient/kept/_history", 200),
+            ("GET", "/Patient/kept/$everything", 200),
+            ("GET", "/Patient/nobody", 404),
+            ("PUT", "/Patient/kept", 415),
+            ("GET", "/nothing/here/at/all", 404),
+        ],
+    )
+    def test_no_cache_keeps_an_answer_and_no_browser_guesses_what_it_is(
+        self, server: Served, method: str, path: str, status: int
+    ) -> None:
+        server.http.put("/Patient/kept", json={**patient("9990000077"), "id": "kept"})
+        answer = server.http.request(method, path)
+        assert answer.status_code == status
+        assert answer.headers.get_list("cache-control") == ["no-store"]
+        assert answer.headers.get_list("x-content-type-options") == ["nosniff"]
+
+    def test_what_is_not_modified_is_not_kept_either(self, server: Served) -> None:
+        server.http.put("/Patient/kept", json={**patient("9990000077"), "id": "kept"})
+        answer = server.http.get("/Patient/kept", headers={"If-None-Match": 'W/"1"'})
+        assert (answer.status_code, answer.headers["cache-control"]) == (304, "no-store")
+
+    @pytest.mark.parametrize("path", ["/", "/sign-in", "/health", "/session", "/no-such-page"])
+    def test_no_browser_guesses_what_is_beside_it_either(self, server: Served, path: str) -> None:
+        answer = httpx.get(server.base_url.removesuffix("/fhir") + path)
+        assert answer.headers.get_list("x-content-type-options") == ["nosniff"]
+
+
 class TestTransaction:
     def test_urns_become_literal_references_and_all_is_stored_at_once(self, server: Served) -> None:
         answer = server.http.post("/", json=_birth("9990000077"))

@@ -38,6 +38,19 @@ class TestFile:
             async with browser(tmp_path, monkeypatch, text):
                 pass
 
+    @pytest.mark.parametrize(("member", "name"), [("key", "own.pem"), ("secret_file", "secret")])
+    @pytest.mark.parametrize("mode", [0o640, 0o604, 0o602])
+    async def test_a_secret_that_other_accounts_may_reach_stops_the_start(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, member: str, name: str, mode: int
+    ) -> None:
+        text = TABLE.format("a", ISSUER, f'{member} = "{name}"\n{STEWARD}')
+        async with browser(tmp_path, monkeypatch, text):
+            pass
+        (tmp_path / name).chmod(mode)
+        with pytest.raises(ValueError, match=f"who signs people in: .*chmod 600 .*{name}"):
+            async with browser(tmp_path, monkeypatch, text):
+                pass
+
     async def test_without_one_the_page_says_what_is_to_be_done(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -40,7 +40,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
             for role, token in TOKENS.items()
         )
     )
-    generous = {"rate_limit": 1e6, "rate_limit_unknown": 1e6}
+    generous = {"rate_limit": 1e6, "rate_limit_unknown": 1e6, "rate_limit_sign_in": 1e6}
     with served(folder, clients=clients, outcomes=False, mllp=False, **generous) as running:
         register(running, "RTH")
         put(running, PATIENT)

@@ -11,7 +11,7 @@ from fhir_server.operations import outcomes_follow
 from fhir_server.operations.evaluate import evaluate
 from fhir_server.operations.outcomes_process import InThread
 from fhir_server.operations.outcomes_rescored import Affected
-from fhir_server.operations.outcomes_stale import STALE, is_stale, mark
+from fhir_server.operations.outcomes_stale import STALE, due, mark
 from fhir_server.operations.purge import purge
 from fhir_server.settings import Settings
 from fhir_server.store import outcomes as store
@@ -208,13 +208,13 @@ def test_a_summary_of_data_that_hold_the_change_is_not_marked() -> None:
     report = {"type": "summary", "period": {"start": "2012-01-01", "end": "2012-12-31"},
               "date": "2026-01-01T00:00:10.000Z"}  # fmt: skip
     changed = Affected(MEASURE, HERE, "2012-03-04", 1767225610_000_000)  # at that very instant
-    assert not is_stale(report, [changed])
+    assert due(report, [changed]) == []
     later = Affected(MEASURE, HERE, "2012-03-04", 1767225610_000_001)
-    assert is_stale(report, [later])
+    assert due(report, [later]) == [STALE]
     snapshot = {"url": "snapshot", "valueInstant": "2026-01-01T00:00:09.999Z"}
     provenance = {"url": f"{STALE.rpartition('/')[0]}/report-provenance", "extension": [snapshot]}
-    assert is_stale({**report, "extension": [provenance]}, [changed])
-    assert not is_stale({**report, "type": "individual"}, [later])
+    assert due({**report, "extension": [provenance]}, [changed]) == [STALE]
+    assert due({**report, "type": "individual"}, [later]) == []
 
 
 @pytest.mark.parametrize(
@@ -226,7 +226,7 @@ def test_a_case_may_be_of_a_period_as_far_as_its_date_is_known(
     case_date: str, expected: bool
 ) -> None:
     report = {"type": "summary", "period": {"start": "2012-01-01", "end": "2012-12-31"}}
-    assert is_stale(report, [Affected(MEASURE, HERE, case_date, 1)]) is expected
+    assert (STALE in due(report, [Affected(MEASURE, HERE, case_date, 1)])) is expected
 
 
 @pytest.mark.postgresql_slow

@@ -66,7 +66,6 @@ async def test_a_page_is_html_that_no_cache_keeps(pages: httpx.AsyncClient) -> N
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
     assert answer.headers["cache-control"] == "no-store"
     assert answer.headers["referrer-policy"] == "no-referrer"
-    assert answer.headers["x-content-type-options"] == "nosniff"
 
 
 async def test_each_page_has_a_file_of_its_own(pages: httpx.AsyncClient) -> None:

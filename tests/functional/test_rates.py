@@ -16,7 +16,7 @@ from fhir_server.app import application, context
 from fhir_server.context import Context, Principal
 from fhir_server.settings import Settings
 from fhir_server.store import inbox
-from tests.support.backend import BASE, STATIC, Backend, backend, bearer
+from tests.support.backend import BASE, CLIENTS, STATIC, Backend, backend, bearer
 from tests.support.mllp import acknowledged, answers, person, register
 from tests.support.server import served
 
@@ -140,7 +140,8 @@ class TestClientsFile:
 
 @pytest.fixture
 async def epr(tmp_path: Path) -> AsyncIterator[Backend]:
-    async with backend(tmp_path, KNOWN, rate_limit_unknown=0.3) as found:
+    limits = {"rate_limit_unknown": 0.3, "rate_limit_sign_in": 0.3}
+    async with backend(tmp_path, KNOWN, **limits) as found:
         yield found
 
 
@@ -184,6 +185,66 @@ class TestDoors:
         assert (answer.status_code, answer.json()["error"]) == (429, "temporarily_unavailable")
         assert answer.headers["cache-control"] == "no-store"
         assert int(answer.headers["retry-after"]) >= 1
+
+    @pytest.mark.parametrize(
+        "path",
+        [
+            "/sign-in", "/sign-in/hospital", "/sign-in/hospital/callback?state=a&code=b",
+            "/authorize?client_id=a", "/launch?iss=a&launch=b", "/callback?state=a&code=b",
+        ],
+    )  # fmt: skip
+    async def test_ways_in_are_counted_together_and_apart_from_the_pages(
+        self, epr: Backend, path: str
+    ) -> None:
+        for _ in range(4):
+            assert (await epr.http.get(path)).status_code != 429
+        for each in ("/sign-in", "/authorize", "/callback"):
+            answer = await epr.http.get(each)
+            assert (answer.status_code, answer.json()["issue"][0]["code"]) == (429, "throttled")
+        for each in ("/token", "/introspect", "/revoke"):
+            answer = await epr.http.post(each, data={"token": "any"})
+            assert (answer.status_code, answer.json()["error"]) == (429, "temporarily_unavailable")
+        assert (await epr.http.get("/health")).status_code == 200
+        many = len(await epr.audited())
+        await epr.http.get(path)
+        assert len(await epr.audited()) == many, "a flood does not fill the audit"
+
+    async def test_pages_take_nothing_from_the_ways_in(self, epr: Backend) -> None:
+        for _ in range(5):
+            answer = await epr.http.get("/health")
+        assert answer.status_code == 429
+        assert (await epr.http.get("/sign-in")).status_code == 200
+
+    @pytest.mark.parametrize("path", ["/introspect", "/revoke"])
+    async def test_a_client_that_asks_about_tokens_has_its_own_measure(
+        self, tmp_path: Path, path: str
+    ) -> None:
+        async with backend(tmp_path, KNOWN) as epr:
+            known, form = bearer(STATIC), {"token": "any"}
+            for _ in range(6):
+                answer = await epr.http.post(path, data=form, headers=known)
+                assert answer.status_code == 200
+            answer = await epr.http.post(path, data=form, headers=known)
+            assert (answer.status_code, answer.json()["error"]) == (429, "temporarily_unavailable")
+            assert "monitor may ask 0.5 times a second" in answer.json()["error_description"]
+            assert (int(answer.headers["retry-after"]), answer.headers["cache-control"]) == (
+                2,
+                "no-store",
+            )
+            assert len(await epr.audited()) == 6
+            answer = await epr.http.post(path, data=form, headers=bearer("quick"))
+            assert answer.status_code == 200
+
+    async def test_so_has_one_that_asks_for_tokens_by_its_key(self, tmp_path: Path) -> None:
+        slow = CLIENTS.replace('name = "epr"', 'name = "epr"\nrate = 0.2')
+        async with backend(tmp_path, slow) as epr:
+            for _ in range(3):
+                assert (await epr.ask()).status_code == 200
+            assert (await epr.ask("forged")).status_code == 400, "who proves nothing is not counted"
+            answer = await epr.ask()
+            assert (answer.status_code, answer.json()["error"]) == (429, "temporarily_unavailable")
+            epr.name = "everything"
+            assert (await epr.ask()).status_code == 200
 
 
 def test_hl7_v2_over_http_has_a_measure_of_its_own(tmp_path: Path) -> None:

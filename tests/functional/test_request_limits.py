@@ -53,8 +53,8 @@ def answer(raw: bytes) -> tuple[int, dict[str, Any]]:
 
 class TestTime:
     def test_a_connection_that_says_nothing_is_closed(self, server: Served) -> None:
+        began = time.monotonic()
         with closing(connected(server)) as connection:
-            began = time.monotonic()
             assert rest(connection) == b""
         assert time.monotonic() - began >= LATE
 
@@ -159,6 +159,13 @@ class TestLength:
         head = b"GET /fhir/Patient HTTP/1.1\r\nHost: localhost\r\nX-Long: "
         status, _ = self.asked(server, head + b"a" * 100_000)
         assert status == 431
+
+    def test_a_refusal_of_a_head_has_the_headers_of_every_answer(self, server: Served) -> None:
+        with closing(connected(server)) as connection:
+            connection.sendall(b"GET /" + b"a" * 5000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            head, _, content = rest(connection).partition(b"\r\n\r\n")
+        assert b"\r\nx-content-type-options: nosniff\r\n" in head + b"\r\n"
+        assert json.loads(content)["resourceType"] == "OperationOutcome"
 
     def test_a_body_that_is_too_large_is_refused_as_soon_as_it_is(self, server: Served) -> None:
         answer = server.http.post("/Patient", content=b" " * 60_000)

@@ -351,6 +351,22 @@ class TestSession:
         seat.clock.now += timedelta(minutes=1)
         assert (await seat.http.get("/fhir/Patient")).status_code == 401
 
+    async def test_ends_as_the_operator_has_set(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        limits = {"session_idle_minutes": 10, "session_hours": 0.5}
+        async with browser(tmp_path, monkeypatch, **limits) as seat:
+            await seat.signed_in("csor-steward")
+            seat.clock.forward(601)
+            assert (await seat.http.get("/fhir/Patient")).status_code == 401
+            told = await seat.signed_in("csor-steward")
+            assert told["expires"] == "2026-11-23T09:20:01.000Z"
+            for _ in range(3):
+                assert (await seat.http.get("/fhir/Patient")).status_code == 200
+                seat.clock.forward(599)
+            seat.clock.forward(3)
+            assert (await seat.http.get("/fhir/Patient")).status_code == 401
+
     async def test_ends_here_and_at_the_provider(self, seat: Browser) -> None:
         told = await seat.signed_in("csor-steward")
         value = seat.http.cookies["__Host-csor"]

@@ -4,7 +4,7 @@ import asyncio
 import json
 from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator, Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from time import monotonic
 from typing import Any
 
@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 
 from fhir_server.access.keys import Keys
-from fhir_server.access.links import MOST, WITHIN, Link, written
+from fhir_server.access.links import MOST, WITHIN, Attempts, Link, written
 from fhir_server.context import Context
 from fhir_server.rest.surveys import FLOOR
 from fhir_server.store.links import WRONG
@@ -143,6 +143,13 @@ async def test_an_address_may_try_so_many_links_a_minute(parent: Home) -> None:
     assert (answer.status_code, answer.json()["issue"][0]["code"]) == (429, "throttled")
     parent.clock.now += WITHIN
     assert (await parent.enter(token)).status_code == 204
+
+
+async def test_whoever_has_a_prefix_of_ipv6_is_one_address() -> None:
+    attempts = Attempts(lambda: datetime(2026, 11, 23, tzinfo=UTC))
+    tries = [attempts.allow(f"2001:db8::{number:x}") for number in range(MOST + 1)]
+    assert tries == [True] * MOST + [False]
+    assert attempts.allow("2001:db8:0:1::1")
 
 
 async def test_a_page_of_another_site_opens_nothing(parent: Home) -> None:

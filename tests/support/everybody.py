@@ -29,11 +29,15 @@ ROLES = {
     "app of a steward": Principal(
         "app", frozenset({REGISTRY, APP}), scopes=("patient/*.rs",), only=_MIA
     ),
+    "analyst": Principal("analyst", OF_PEOPLE["analyst"]),
     "auditor": Principal("auditor", OF_PEOPLE["auditor"]),
     "integrator": Principal("integrator", OF_PEOPLE["integrator"], hospitals=frozenset({NORTH})),
     "stranger": STRANGER,
 }
-"""Everybody who can be known, each confined to the north or to its child where that is so."""
+"""Everybody who can be known, each confined to the north or to its child where that is so.
+
+An analyst is shown all children, in pseudonyms: by the ids that they have here, none.
+"""
 
 
 class Callers:

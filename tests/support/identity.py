@@ -9,7 +9,7 @@ import hashlib
 import hmac
 import json
 import secrets
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +22,7 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, RSAKey
 
 from fhir_server import app
+from fhir_server.access.back_channel import EVENT
 from fhir_server.access.jwks import Fetched, UnreachableError
 from fhir_server.app import application, context
 from fhir_server.context import Context
@@ -33,6 +34,7 @@ from tests.support.databases import new_database
 ROOT = "https://registry.example"
 ISSUER = "https://identity.example/realms/hospital"
 CLIENT = "csor"
+LOGOUT = "/sign-in/hospital/back-channel-logout"
 SECRET = "a-secret-that-both-know"  # noqa: S105 - of nobody
 ACCESS = "a-token-for-userinfo"
 OWN_KEY = ECKey.generate_key("P-384")
@@ -213,6 +215,24 @@ class Browser:
         told: dict[str, Any] = (await self.http.get("/session")).json()
         return told
 
+    def logout(self, **other: Any) -> dict[str, Any]:
+        """The claims of a logout token as it must be, but for what is given; None is not there."""
+        now = int(self.clock.now.timestamp())
+        made = {
+            "iss": ISSUER, "aud": CLIENT, "iat": now, "exp": now + 120, "jti": secrets.token_hex(8),
+            "events": {EVENT: {}}, "sub": "4711", **other,
+        }  # fmt: skip
+        return {name: value for name, value in made.items() if value is not None}
+
+    async def logged_out(
+        self, sign: Callable[[dict[str, Any]], str] | None = None, **other: Any
+    ) -> httpx.Response:
+        """Have the provider send a logout token, which it does without any cookie."""
+        token = (sign or signed)(self.logout(**other))
+        request = self.http.build_request("POST", LOGOUT, data={"logout_token": token})
+        request.headers.pop("cookie", None)
+        return await self.http.send(request)
+
     async def audited(self) -> list[tuple[str, str, int | None]]:
         """List what has been recorded: who, what, and the status."""
         await self.made.audit.flush()
@@ -225,8 +245,11 @@ async def browser(
     folder: Path, monkeypatch: pytest.MonkeyPatch, text: str | None = PROVIDERS, **settings: Any
 ) -> AsyncIterator[Browser]:
     """Serve with a file of providers, to a browser on another machine, until left."""
-    (folder / "secret").write_text(f"{SECRET}\n")
-    (folder / "own.pem").write_bytes(OWN_KEY.as_pem(private=True))
+    for name, content in (("secret", SECRET.encode()), ("own.pem", OWN_KEY.as_pem(private=True))):
+        file = folder / name
+        if not file.exists():
+            file.write_bytes(content)
+            file.chmod(0o600)
     file, clock = folder / "providers.toml", Clock()
     file.write_text(text or "")
     identity = Identity(clock)

@@ -165,6 +165,27 @@ class TestTokens:
         assert (await app.get("/Patient", held["access_token"])).status_code == 200
         assert (await app.get("/Patient", lost["access_token"])).status_code == 401
 
+    async def test_end_with_the_sign_in_at_the_provider_offline_access_too(self, app: App) -> None:
+        held = await app.tokens()
+        lost = await app.tokens(scope="launch/patient patient/*.rs")
+        assert (await app.browser.logged_out(sub="4712")).status_code == 200
+        assert (await app.get("/Patient", held["access_token"])).status_code == 200
+        assert (await app.browser.logged_out()).status_code == 200
+        for each in (held, lost):
+            assert (await app.get("/Patient", each["access_token"])).status_code == 401
+        asked = {"grant_type": "refresh_token", "refresh_token": held["refresh_token"]}
+        assert (await app.ask(**asked)).json()["error"] == "invalid_grant"
+
+    async def test_of_a_session_left_alone_end_with_the_sign_in_too(self, app: App) -> None:
+        told = await app.tokens()
+        app.browser.clock.forward(3600)
+        asked = {"grant_type": "refresh_token", "refresh_token": told["refresh_token"]}
+        renewed = (await app.ask(**asked)).json()
+        assert (await app.browser.logged_out()).status_code == 200
+        assert (await app.get("/Patient", renewed["access_token"])).status_code == 401
+        asked["refresh_token"] = renewed["refresh_token"]
+        assert (await app.ask(**asked)).json()["error"] == "invalid_grant"
+
     async def test_are_given_to_a_page_of_an_origin_that_is_let_in(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

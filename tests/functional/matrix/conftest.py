@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from fhir_server.app import application, context
-from fhir_server.settings import Settings
+from tests.support.analysts import settings
 from tests.support.databases import new_database
 from tests.support.everybody import Callers, Door
 from tests.support.sides import filled
@@ -21,7 +21,7 @@ def door(
 ) -> Iterator[Door]:
     folder = tmp_path_factory.mktemp("matrix")
     where = new_database(request.param, folder)
-    made = context(Settings(database=where, bulk_folder=folder / "bulk"))
+    made = context(settings(folder, where))
     asked = application(made)
     asked.callers = Callers()  # type: ignore[assignment]
     transport = httpx.ASGITransport(asked, client=("127.0.0.1", 1))

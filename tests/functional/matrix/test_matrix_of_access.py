@@ -213,6 +213,15 @@ def test_a_hospital_sees_its_own_child(door: Door) -> None:
     assert {"Patient", "Encounter", "Observation", "Procedure", "Condition"} <= seen
 
 
+def test_an_analyst_is_shown_children_and_none_by_the_id_that_it_has_here(door: Door) -> None:
+    shown = door("analyst", "GET", "/Patient").json()["entry"]
+    assert len(shown) == len(SIDES)
+    ids = {key(side, "Patient") for side in SIDES}
+    assert not ids & {each["resource"]["id"] for each in shown}
+    for each in ids:
+        assert door("analyst", "GET", f"/Patient/{each}").status_code == 404
+
+
 @pytest.mark.parametrize(
     "role", [FIRST, *(pytest.param(r, marks=pytest.mark.slow) for r in OTHERS)]
 )
