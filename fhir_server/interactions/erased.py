@@ -1,7 +1,7 @@
 """A child who was erased at the family's request does not come back by the next message (ADR 0059)."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from fhir_server.context import Context
@@ -13,6 +13,7 @@ from r4.issue import FhirError, Issue, error
 from r4.json import Resource
 
 _BYTES = 32
+_RULE = "erased"
 
 
 def key_file(settings: Settings) -> Path:
@@ -59,7 +60,12 @@ def refused(context: Context, resource: Resource) -> Iterator[Issue]:
             "This identifier is that of a child whose record was erased at the family's request "
             f"(erasure {found}). Nothing was stored: ask the registry."
         )
-        yield error("business-rule", text, "Patient.identifier", "erased")
+        yield error("business-rule", text, "Patient.identifier", _RULE)
+
+
+def is_of_erased(issues: Iterable[Issue]) -> bool:
+    """Tell whether what was refused is about a child who was erased: it is not kept, then."""
+    return any(issue.rule == _RULE for issue in issues)
 
 
 def _read(context: Context) -> suppression.Read:

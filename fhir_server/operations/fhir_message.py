@@ -10,6 +10,7 @@ from datetime import datetime
 
 from fhir_server.context import Context, instant, microseconds
 from fhir_server.interactions import conformance
+from fhir_server.interactions.erased import is_of_erased
 from fhir_server.interactions.referred import Referred
 from fhir_server.interactions.transaction import transaction
 from fhir_server.operations import parameters
@@ -134,7 +135,10 @@ async def _refused(
     answer = _answer(context, message, code, issues, moment)
     if status != _UNAVAILABLE:  # the message stays received, and is worked through later
         reason = "; ".join(issue.diagnostics for issue in issues)
-        settlement = Settlement(kept.id, "refused", microseconds(moment), answer, reason)
+        settlement = Settlement(
+            kept.id, "refused", microseconds(moment), answer, reason,
+            is_emptied=is_of_erased(issues),
+        )  # fmt: skip
         await inbox.refuse(context.database, settlement)
     context.audit.record(context.agent, CODE, None, None, status)
     return Answered(answer, is_stored=False), code

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from fhir_server.context import Context, instant, microseconds
+from fhir_server.interactions.erased import is_of_erased
 from fhir_server.interactions.source import Source
 from fhir_server.interactions.transaction import transaction
 from fhir_server.operations import duplicates
@@ -193,7 +194,7 @@ async def _recorded(
         note = f"not mapped anew with {settlement.map_version}: {settlement.reason}"
         await inbox.annotate(context.database, message.id, note)
         return settlement
-    if policy.failing == "park" and settlement.code == "AE":
+    if policy.failing == "park" and settlement.code == "AE" and not settlement.is_emptied:
         settlement = replace(settlement, waits_for=message.id)
     await inbox.refuse(context.database, settlement)
     return settlement
@@ -226,5 +227,6 @@ def settlement_of(
     )  # fmt: skip
     reason = "; ".join(issue.diagnostics for issue in issues) or None
     return Settlement(
-        message.id, status, microseconds(moment), answer, reason, map_version(context), code
+        message.id, status, microseconds(moment), answer, reason, map_version(context), code,
+        is_emptied=is_of_erased(issues),
     )  # fmt: skip

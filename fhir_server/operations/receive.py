@@ -48,6 +48,7 @@ _WITHHELD = {
     _BATCH: "it is a batch that cannot be divided, and is to be sent again once it is mended",
 }
 """What is kept without being worked through, by the target that it has in the inbox, and why."""
+_EMPTIED = "what it said is not kept: it was about a child who was erased, and is to be sent again"
 
 
 class _Read(NamedTuple):
@@ -209,7 +210,7 @@ def _withheld(
 
 def withheld(message: Message) -> str | None:
     """Return why a message of the inbox is not to be worked through, now or later; None if it is."""
-    return _WITHHELD.get(message.target)
+    return _WITHHELD.get(message.target) if message.raw else _EMPTIED
 
 
 def _read(raw: bytes, door: Door, connection: str | None) -> _Read:

@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 from fhir_server.context import Context, microseconds
 from fhir_server.interactions.entries import Entry
+from fhir_server.interactions.erased import is_of_erased
 from fhir_server.rest.request import Request
 from fhir_server.store import inbox
 from fhir_server.store.connection import Database
@@ -163,7 +164,8 @@ class Keeper:
 
         That is the refusal, which says so where nothing more is kept of this sender.
         """
-        if refusal.status in _UNKEPT and self.replayed is None:
+        is_emptied = is_of_erased(refusal.issues)
+        if (refusal.status in _UNKEPT or is_emptied) and self.replayed is None:
             return refusal
         moment = microseconds(self.context.now())
         answer = encode(operation_outcome(refusal.issues))
@@ -171,7 +173,9 @@ class Keeper:
         database = self.context.database
         try:
             if self.replayed is not None:
-                settlement = Settlement(self.replayed, "refused", moment, answer, reason)
+                settlement = Settlement(
+                    self.replayed, "refused", moment, answer, reason, is_emptied=is_emptied
+                )
                 await inbox.refuse(database, settlement)
             else:
                 arrival = self._arrival(write, oversize=oversize)

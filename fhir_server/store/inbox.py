@@ -52,7 +52,7 @@ class Settlement:
     map_version: of the tables that it was mapped with. code: the acknowledgement (MSA-1). waits_for: the
     message that it waits for; its own number where later messages of its child wait for it. corrects:
     refused messages that it stands for. again: how often the message, which is processed, had been
-    worked; it keeps its answer.
+    worked; it keeps its answer. is_emptied: what was sent is not kept.
     """
 
     id: int
@@ -65,6 +65,7 @@ class Settlement:
     waits_for: int | None = None
     corrects: tuple[int, ...] = ()
     again: int | None = None
+    is_emptied: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +144,8 @@ _KNOWN = (
     f"SELECT (SELECT min(id) FROM inbox WHERE {_SAME}), EXISTS (SELECT 1 FROM inbox WHERE {_OTHER})"
 )
 _FINAL = "('processed', 'dismissed')"
+_EMPTY = "UPDATE inbox SET raw = ?, sha256 = '', control_id = '' WHERE id = ?"
+"""Takes out what was sent, and what it is known by: sent once more, it is another message."""
 
 
 class _Kept(NamedTuple):
@@ -244,6 +247,8 @@ def settle(connection: Connection, settlement: Settlement) -> None:
     )  # fmt: skip
     if not changed:
         raise SettledError
+    if settlement.is_emptied:
+        connection.execute(_EMPTY, (b"", settlement.id))
     for number in settlement.corrects:
         note = f"corrected by message {settlement.id}"
         _dismiss(connection, number, settlement.settled, note)
@@ -334,11 +339,6 @@ def _namesakes(database: Database, message: Message, which: str) -> list[Sequenc
         f"SELECT id FROM inbox WHERE {_OTHER} AND id < ? AND {which}",
         (*_key(message), message.id),
     )
-
-
-def waiting(database: Database, status: Status, limit: int = 1000, after: int = 0) -> list[Message]:
-    """Return one page of the messages of a status, oldest first, those with higher numbers alone."""
-    return page(database, Chosen(status), limit, after)
 
 
 def page(database: Database, chosen: Chosen, limit: int, after: int) -> list[Message]:

@@ -151,7 +151,7 @@ def test_a_version_before_the_one_it_replaces_waits_in_the_inbox(
     first = note("2010", "9990000050")
     early = send(server, version(first, "2011", "2010"))
     assert (early.status_code, "send that one first" in reason(early)) == (422, True)
-    kept = inbox.waiting(server.context.database, "refused")[-1]
+    kept = list(inbox.every(server.context.database, "refused"))[-1]
     assert kept.raw == version(first, "2011", "2010")
     assert send(server, first).status_code == 200
     monkeypatch.setenv("CSOR_DATABASE", server.context.settings.database)
@@ -181,7 +181,7 @@ def test_a_purge_takes_the_note_and_what_was_refused_of_the_child(server: Served
     assert refused.status_code == 422
     wide = send(server, note("2032", "999 000 0077").decode().encode("utf-16"))
     assert wide.status_code == 400
-    *_, held, held_wide = inbox.waiting(server.context.database, "refused")
+    *_, held, held_wide = inbox.every(server.context.database, "refused")
     assert b"999 000 0077" in held.raw
     assert b"7\0" in held_wide.raw
     patient = of_patient(server, "9990000077")

@@ -75,7 +75,7 @@ class TestGzip:
         answer = server.http.post("/Patient", content=content, headers=headers)
         assert answer.status_code == status
         with opened(server.context.settings.database) as database:
-            kept = inbox.waiting(database, "refused")
+            kept = list(inbox.every(database, "refused"))
         assert any(each.raw == content and f'"{encoding}"' in each.target for each in kept)
 
     def test_a_bomb_is_refused_before_it_is_made(self, tmp_path: Path) -> None:
@@ -86,5 +86,5 @@ class TestGzip:
             answer = small.http.post("/Patient", content=bomb, headers=headers)
             assert answer.status_code == 413
             with opened(small.context.settings.database) as database:
-                (kept,) = inbox.waiting(database, "refused")
+                (kept,) = inbox.every(database, "refused")
             assert len(kept.raw) <= len(bomb)

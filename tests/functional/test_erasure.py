@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from fhir_server.__main__ import main
+from fhir_server.store import inbox
 from fhir_server.store.suppression import hashed
 from tests.support.databases import KINDS
 from tests.support.feed import NHS, admit
@@ -85,6 +86,11 @@ def test_a_child_who_was_erased_comes_back_by_no_message_until_the_family_asks(
     )
     assert b"MSA|AE|1" in message.content
     assert b"erased at the family" in message.content
+    (kept,) = inbox.every(server.context.database, "refused")  # of FHIR requests nothing
+    assert (kept.raw, kept.sha256, kept.control_id) == (b"", "", "")
+    assert kept.answer == message.content
+    assert WREN not in repr(kept)
+    assert "what it said is not kept" in said("replay", str(kept.id))
     other = server.http.post(
         f"{base}/hl7v2",
         content=admit("2", LARK),
@@ -95,6 +101,12 @@ def test_a_child_who_was_erased_comes_back_by_no_message_until_the_family_asks(
     assert "0 problems" in said("audit", "verify")
     assert said("erasure", "lift", "1").endswith("identifiers may come back\n")
     stored(server, WREN, "M1")
+    once_more = server.http.post(
+        f"{base}/hl7v2",
+        content=admit("1", WREN),
+        headers={"Content-Type": "x-application/hl7-v2+er7"},
+    )
+    assert b"MSA|AA|1" in once_more.content
     assert said("erasure", "lift", "1", status=1) == "0 identifiers may come back\n"
 
 

@@ -243,7 +243,7 @@ class TestRefusals:
         )
         assert answer.status_code == 400
         with opened(server.context.settings.database) as database:
-            kept = inbox.waiting(database, "refused")
+            kept = list(inbox.every(database, "refused"))
         assert any(message.raw == b'{"resourceType":' for message in kept)
 
     def test_an_nhs_number_with_a_wrong_check_digit_is_refused(self, server: Served) -> None:
