@@ -101,6 +101,27 @@ MeasureReport?subject=Organization/RB2
 """What is asked: every way in which a search leads from one resource to another."""
 
 
+DRAWN = 40
+"""So many more queries are drawn for each hospital."""
+_WITH = (
+    "_count=2", "_sort=-_lastUpdated", "_sort=_id", "_summary=count", "_total=accurate", "_include=*",
+    "_revinclude=*", "_elements=id", "_lastUpdated=gt2000", "_has:Provenance:target:agent.name=surgeon",
+)  # fmt: skip
+
+
+def drawn(random: Random) -> Iterator[str]:
+    """Yield queries at random: criteria of those above, of one type, and what else may stand beside."""
+    pools: dict[str, list[str]] = {}
+    for query in QUERIES:
+        kind, _, criteria = query.partition("?")
+        pools.setdefault(kind, []).extend(criteria.split("&"))
+    for _ in range(DRAWN):
+        kind = random.choice(sorted(pools))
+        criteria = random.choices(pools[kind], k=random.randint(1, 3))
+        beside = random.sample(_WITH, random.randint(0, 2))
+        yield f"{kind}?{'&'.join(dict.fromkeys([*criteria, *beside]))}"
+
+
 @contextmanager
 def stored(
     registry: Registry, folder: Path, writes: list[tuple[str, Resource | None]]
@@ -162,7 +183,8 @@ def compared(registry: Registry, folder: Path, seed: int) -> int:
             own = [(f"{e['resourceType']}/{e['id']}", e) for e in seen(made, hospital)]
             with stored(registry, folder / hospital, own) as alone:  # type: ignore[arg-type]
                 narrowed = asked_by(everybody, hospital)
-                for query in QUERIES:
+                more = drawn(Random(f"{seed} {hospital}"))  # noqa: S311 - fictitious queries
+                for query in (*QUERIES, *more):
                     theirs, wanted = pages(narrowed, query), pages(alone, query)
                     assert theirs == wanted, (seed, hospital, query)
                     matches += sum(len(page[2]) for page in wanted if isinstance(page, tuple))
