@@ -1,4 +1,4 @@
-"""The journal of the audit: files beside the database that hold what is not in it yet. ADR 67.
+"""The journal of the audit: files beside the database that hold what is not in it yet. ADR 60.
 
 Each line is one row of the audit, as a JSON array, appended by one system call before its answer leaves.
 A process that is killed a moment later has written it; only the machine's own end can take it. A file is
