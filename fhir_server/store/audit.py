@@ -23,11 +23,13 @@ logger = logging.getLogger("csor.audit")
 
 DELAY = 0.1
 """Seconds after which what is recorded is being stored, where few accesses come."""
-_FEW, _LATEST = 8, 10
-"""Below how many accesses in that time they are few; after how many such times all the same.
+LATEST = 1.0
+"""Seconds after which it is being stored however many come.
 
 Each commit costs every reader of SQLite the pages that it holds, whatever the commit has stored.
 """
+_FEW = 8
+"""Below how many accesses in DELAY they are few."""
 _LONGEST = 128
 """Most characters of a type or an id that is recorded: what is longer is none, and was refused."""
 _PAGE = 1000
@@ -131,7 +133,7 @@ class Trail:
 
     async def _pause(self) -> None:
         """Wait until few accesses come, but not for long."""
-        for _ in range(_LATEST):
+        for _ in range(round(LATEST / DELAY)):
             before = self._journal.lines
             await asyncio.sleep(DELAY)
             if self._journal.lines - before < _FEW:
