@@ -14,6 +14,7 @@ import hashlib
 import hmac
 import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from fhir_server.access import analyst, auditor, hospital, roles, scopes
@@ -21,7 +22,7 @@ from fhir_server.access.clients import Client, Clients, Door, clients
 from fhir_server.access.integrator import INTEGRATOR_MAY
 from fhir_server.access.private import refuse_readable
 from fhir_server.access.roles import APP, AUDITOR, INTEGRATOR, PARENT, REGISTRY, SURGEON
-from fhir_server.access.sessions import Sessions
+from fhir_server.access.sessions import Session, Sessions
 from fhir_server.access.tokens import Token, Tokens
 from fhir_server.context import ANALYST, HOSPITAL, Principal
 from fhir_server.settings import Settings
@@ -176,7 +177,7 @@ def _let_in(client: Client, door: Door, token: Token | None = None) -> Principal
 
 
 _MOST_KNOWN = 1024
-FORWARDED = (b"forwarded", b"x-forwarded-for", b"x-real-ip", b"via")
+FORWARDED = frozenset({b"forwarded", b"x-forwarded-for", b"x-real-ip", b"via"})
 """What a proxy adds to a request: the address is the proxy's then, and not that of who calls."""
 
 
@@ -213,35 +214,39 @@ class Callers:
         where an unsafe method is not shown to be sent by a page of the session's, or a client is not
         registered for the door.
         """
-        if self.sessions is not None and b"cookie" in headers:
-            session = self.sessions.asked_by(headers, method)
-            if session is not None:
-                return session.principal
-        if self.sittings is not None and self.sittings.cookie.of(headers):
-            text = "A survey's page has no access to FHIR: finish the survey in this browser first."
-            raise FhirError(403, [error("forbidden", text, "http.Cookie")])
-        if any(name in headers for name in FORWARDED):
+        if b"cookie" in headers and (session := self._session(headers, method)) is not None:
+            return session.principal
+        if not FORWARDED.isdisjoint(headers):
             host = None
         if (registered := self.registered.known) is not self._clients:
             self._clients = registered
             self._known.clear()
         authorization = headers.get(b"authorization")
-        if authorization is not None and self._tokens is not None:
-            granted = self._tokens.of(bearer(authorization.decode("latin-1")))
+        digest = None if authorization is None else hashlib.sha256(authorization).digest()
+        key = (host, digest, headers.get(b"host"), headers.get(b"origin"), door)
+        found = self._known.get(key)
+        if found is not None:
+            return found
+        token = None if authorization is None else authorization.decode("latin-1")
+        if token is not None and self._tokens is not None:
+            granted = self._tokens.of(bearer(token))
             if granted is not None:
                 if registered.get(granted.client.name) != granted.client:
                     raise unknown_token()
                 return _let_in(granted.client, door, granted)
-        digest = None if authorization is None else hashlib.sha256(authorization).digest()
-        key = (host, digest, headers.get(b"host"), headers.get(b"origin"), door)
-        found = self._known.get(key)
-        if found is None:
-            token = None if authorization is None else authorization.decode("latin-1")
-            found = identify(host, token, registered.values(), _addressed(headers), door)
-            if len(self._known) >= _MOST_KNOWN:
-                self._known.clear()
-            self._known[key] = found
+        found = identify(host, token, registered.values(), _addressed(headers), door)
+        if len(self._known) >= _MOST_KNOWN:
+            self._known.clear()
+        self._known[key] = found
         return found
+
+    def _session(self, headers: Mapping[bytes, bytes], method: str) -> Session | None:
+        """Return the session of a cookie; raises FhirError 403 for that of a survey."""
+        session = None if self.sessions is None else self.sessions.asked_by(headers, method)
+        if session is None and self.sittings is not None and self.sittings.cookie.of(headers):
+            text = "A survey's page has no access to FHIR: finish the survey in this browser first."
+            raise FhirError(403, [error("forbidden", text, "http.Cookie")])
+        return session
 
 
 def _addressed(headers: Mapping[bytes, bytes]) -> list[str]:
@@ -256,6 +261,7 @@ def _addressed(headers: Mapping[bytes, bytes]) -> list[str]:
         raise FhirError(400, [error("structure", text, "http.Host")]) from None
 
 
+@lru_cache(maxsize=4096)  # by nothing but what is given; a refusal is made anew
 def admit(principal: Principal, interaction: str, resource_type: str | None = None) -> None:
     """Let a principal do an interaction on a type, or raise FhirError 403.
 

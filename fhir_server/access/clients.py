@@ -86,7 +86,8 @@ class Clients:
     def __init__(self, file: Path | None) -> None:
         self._file = file
         self._files: tuple[Path, ...] = () if file is None else (file,)
-        self._seen: tuple[object, ...] = ()
+        self._watched = [str(each) for each in self._files]
+        self._seen: list[object] = []
         self._known: Mapping[str, Client] = {}
         if file is not None:
             self._seen = self._stamps()
@@ -109,13 +110,14 @@ class Clients:
         if (
             files != self._files
         ):  # read again once they are watched: they may have changed meanwhile
-            self._files, self._seen = files, ()
+            self._files, self._seen = files, []
+            self._watched = [str(each) for each in files]
 
-    def _stamps(self) -> tuple[object, ...]:
-        return tuple(_stamp(each) for each in self._files)
+    def _stamps(self) -> list[object]:
+        return [_stamp(each) for each in self._watched]
 
 
-def _stamp(file: Path) -> object:
+def _stamp(file: str) -> object:
     try:
         found = os.stat(file)  # noqa: PTH116 - at each request: Path.stat takes twice as long
     except OSError:

@@ -27,8 +27,8 @@ from fhir_server.store.failure import place
 from fhir_server.store.inbox import Settlement
 from fhir_server.store.index import Named
 from fhir_server.store.jobs import Progress
+from fhir_server.store.told import Telling
 from fhir_server.store.told import recorded as recorded_with_it
-from fhir_server.store.told import telling
 from fhir_server.store.uses import READING
 from fhir_server.store.write import Commit, ConflictError, MissingError, ReferredError, RefusedError
 from r4.issue import FhirError, Issue, error, operation_outcome
@@ -275,7 +275,7 @@ async def _alone(
     context: Context, entry: Entry, answer: Callable[[], Awaitable[Resource]]
 ) -> tuple[Resource, FhirError | None]:
     """Answer an entry as the request that it is, and record it unless what it stored is recorded."""
-    with telling() as told:
+    with Telling() as told:
         answered, refusal = await _or_refusal(entry, answer)
         if not told.is_recorded:
             code, status = permitted.code(entry), refusal.status if refusal else HTTPStatus.OK

@@ -21,7 +21,7 @@ from fhir_server.store.read import Stored
 from fhir_server.store.search.keys import bounds, place
 from fhir_server.store.search.query import All, Condition, Either, Ids, Query, Updated
 from fhir_server.store.seen import used
-from fhir_server.store.told import Told, telling, tells
+from fhir_server.store.told import Telling, Told, tells
 from fhir_server.store.uses import EXTRACTING
 from r4.json import Resource, decode, encode
 
@@ -69,7 +69,7 @@ async def write_export(context: Context, job: Job) -> None:
         if kind in done:
             continue
         name = f"{kind}.ndjson"
-        with telling() as told, asynchronous.open_file(folder / name) as file:
+        with Telling() as told, asynchronous.open_file(folder / name) as file:
             written = await _write_type(context, asked, kind, (file, state))
             await asynchronous.make_durable(file)
             _tell_audit(context, job.id, kind, told)

@@ -215,7 +215,7 @@ def _came_again(found: _Traffic) -> Iterator[Attempt]:
 def _mended_writes(found: _Traffic) -> Iterator[Attempt]:
     """Yield each refused write; it is mended by what of its type was stored after it.
 
-    By their moments: a refusal comes into the audit a tenth of a second late.
+    By their moments: a refusal comes into the audit a while after it.
     """
     written = sorted(
         (each for each in found.accesses if each.version is not None), key=lambda each: each.moment

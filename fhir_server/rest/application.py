@@ -27,7 +27,7 @@ from fhir_server.rest.cors import cors
 from fhir_server.rest.keeping import REPLAYED, Keeper, Refusals, write
 from fhir_server.rest.request import Headers, Receive, Request, Scope, Send, body, request
 from fhir_server.rest.routes import Found, Interaction, routes
-from fhir_server.store.told import Told, telling
+from fhir_server.store.told import Telling, Told
 from fhir_server.store.uses import EXTRACTING, MEASURING, READING, Use
 from r4.issue import FhirError, error
 
@@ -116,11 +116,12 @@ class FhirApplication:
         """Return the context of a principal; each is made once, but that of a session, which ends."""
         if principal.patient is not None:
             return self.context.asked_by(principal)
-        if principal not in self._contexts:
+        found = self._contexts.get(principal)
+        if found is None:
             if len(self._contexts) >= _MOST_KNOWN:
                 self._contexts.clear()
-            self._contexts[principal] = self.context.asked_by(principal)
-        return self._contexts[principal]
+            found = self._contexts[principal] = self.context.asked_by(principal)
+        return found
 
 
 @dataclass(slots=True)
@@ -139,7 +140,7 @@ class _Exchange:
 
     async def answered(self, receive: Receive) -> Answer:
         """Return the answer, which may be a refusal; it is recorded by then, or is one."""
-        with telling(self.request.client) as told:
+        with Telling(self.request.client) as told:
             return await self._answered(receive, told)
 
     async def _answered(self, receive: Receive, told: Told) -> Answer:

@@ -74,8 +74,8 @@ def criteria(url: bytes, form: bytes = b"") -> str | None:
     if not url and not form:
         return None
     text = b"&".join((url, form))[:_LONGEST].decode("latin-1")
-    named = [part.partition("=")[0] for part in text.split("&", _MOST)[:_MOST] if part]
-    return "&".join(_name(each) for each in named) or None
+    listed = text.split("&", _MOST)[:_MOST]
+    return "&".join([_name(each.partition("=")[0]) for each in listed if each]) or None
 
 
 @lru_cache(maxsize=4096)

@@ -21,7 +21,7 @@ def ask_unknown(
     rates: Rates, address: str | None, headers: Headers, *, signs_in: bool = False
 ) -> None:
     """Count what somebody unknown asks for; raises ThrottledError."""
-    forwarded = any(name in headers for name in FORWARDED)
+    forwarded = not FORWARDED.isdisjoint(headers)
     rates.ask_unknown(address, forwarded=forwarded, signs_in=signs_in)
 
 

@@ -2,7 +2,7 @@
 
 What stores a version is recorded in the transaction that stores it (`store.batch`). Reads and refusals
 go through a Trail: each is in a file before its answer leaves (`store.journal`), and in the database at
-most a tenth of a second later, with all that have come meanwhile.
+most a second later, with all that have come meanwhile.
 """
 
 import asyncio
@@ -22,7 +22,14 @@ from r4.issue import FhirError, error
 logger = logging.getLogger("csor.audit")
 
 DELAY = 0.1
-"""Seconds after which, at the latest, what is recorded is being stored."""
+"""Seconds after which what is recorded is being stored, where few accesses come."""
+LATEST = 1.0
+"""Seconds after which it is being stored however many come.
+
+Each commit costs every reader of SQLite the pages that it holds, whatever the commit has stored.
+"""
+_FEW = 8
+"""Below how many accesses in DELAY they are few."""
 _LONGEST = 128
 """Most characters of a type or an id that is recorded: what is longer is none, and was refused."""
 _PAGE = 1000
@@ -121,8 +128,16 @@ class Trail:
         """Store until nothing is left: accesses are recorded while others are being stored."""
         is_stored = True
         while is_stored and self._has_news:
-            await asyncio.sleep(DELAY)
+            await self._pause()
             is_stored = await self.flush()
+
+    async def _pause(self) -> None:
+        """Wait until few accesses come, but not for long."""
+        for _ in range(round(LATEST / DELAY)):
+            before = self._journal.lines
+            await asyncio.sleep(DELAY)
+            if self._journal.lines - before < _FEW:
+                return
 
 
 def _plain(text: str | None) -> str | None:

@@ -79,6 +79,7 @@ class _Batch:
         self.next = connection.reserve(sum(len(commit.writes) for commit in commits) or 1)
         self.current = dict(_current(connection, commits))
         self.writes: dict[int, tuple[Indexed, Whose]] = {}
+        self.is_concerning = False
         self.changed: dict[Named, tuple[Whose, Whose]] = {}
         self.children: set[int] = set()
         self.organizations: set[int] = set()
@@ -132,7 +133,9 @@ class _Batch:
         """Return what a commit of hospitals may refer to; None: anything."""
         if commit.view is None:
             return None
-        self.flush()
+        followed = {self.current[each.named].rid for each in written if each.named in self.current}
+        if self.is_concerning or not followed.isdisjoint(self.writes):
+            self.flush()  # what waits may decide on what is asked: who has a child, what stands there
         return permission.permitted(self.connection, commit.view, commit, written, told)
 
     def _undisturbed(self, commit: Commit) -> None:
@@ -250,6 +253,7 @@ class _Batch:
                 first = self.changed.get(named, (previous.whose, whose))[0]
                 self.changed[named] = (first, whose)
         if write.type in custody.CONCERNING:
+            self.is_concerning = True
             self._concern(each, previous, whose)
         if write.type == "Consent":
             self.consents[place(*named)] = objections.denied(each.resource or {}, write.updated)
@@ -299,6 +303,7 @@ class _Batch:
         if self.superseded:
             self.connection.supersede(list(self.superseded.items()))
         self.writes, self.superseded, self.audit = {}, {}, []
+        self.is_concerning = False
         self.children |= custody.changed(self.connection, self.followed)
         custody.renew(self.connection, self.children, self.organizations)
         self._object()

@@ -28,6 +28,7 @@ _COLUMNS = (
 )
 _FIRST, _ALL = 8, 14
 """How many columns a row had at first, and has: those since are hashed where one of them is there."""
+_NOT_YET = [None] * (_ALL - _FIRST)
 _UNLINKED = (
     f"SELECT {_COLUMNS}, (SELECT salt FROM audit_salt),"
     " (SELECT hash FROM audit_link ORDER BY last DESC LIMIT 1)"
@@ -35,7 +36,7 @@ _UNLINKED = (
     " ORDER BY a.id LIMIT ?"
 )
 _LINKED = f"SELECT {_COLUMNS} FROM audit AS a WHERE a.id > ? AND a.id <= ? ORDER BY a.id"
-_encode = msgspec.json.Encoder().encode
+_encode_lines = msgspec.json.Encoder().encode_lines
 
 Read = Callable[..., Sequence[Row]]
 
@@ -136,13 +137,12 @@ def salt(read: Read) -> str:
 
 def blinded(salt: str, type_: str | None, key: str) -> str:
     """Return what stands for a resource's id in the chain, and in a row that a purge has masked."""
-    said = f"{type_ or ''}/{key}".encode()
-    return MASKED + hmac.digest(salt.encode(), said, "sha256").hex()
+    return _keyed(salt, f"{type_ or ''}/{key}")
 
 
 def hidden(salt: str, child: int) -> str:
     """Return what stands for a child's number in the chain, and in a row that a purge has masked."""
-    return MASKED + hmac.digest(salt.encode(), f"child/{child}".encode(), "sha256").hex()
+    return _keyed(salt, f"child/{child}")
 
 
 def number(token: str) -> int:
@@ -162,10 +162,21 @@ def _hidden(salt: str, token: str) -> str:
     return token if token.startswith(MASKED) else hidden(salt, int(token))
 
 
+@lru_cache(maxsize=65536)
+def _keyed(salt: str, said: str) -> str:
+    made = _begun(salt).copy()
+    made.update(said.encode())
+    return MASKED + made.hexdigest()
+
+
+@lru_cache(maxsize=8)
+def _begun(salt: str) -> hmac.HMAC:
+    return hmac.new(salt.encode(), digestmod="sha256")
+
+
 def _hash(before: bytes, rows: Sequence[Row], salt: str) -> bytes:
     made = hashlib.sha256(before)
-    for row in rows:
-        made.update(_encode(_row(row, salt)) + b"\n")
+    made.update(_encode_lines([_row(row, salt) for row in rows]))
     return made.digest()
 
 
@@ -173,7 +184,7 @@ def _row(row: Row, salt: str) -> list[Any]:
     said = list(row[:_ALL])
     kind, key, children = said[4], said[5], said[_ALL - 1]
     if key is not None and not key.startswith(MASKED):
-        said[5] = blinded(salt, kind, key)
+        said[5] = _keyed(salt, f"{kind or ''}/{key}")
     if children is not None:
-        said[_ALL - 1] = " ".join(_hidden(salt, each) for each in children.split())
-    return said if any(each is not None for each in said[_FIRST:]) else said[:_FIRST]
+        said[_ALL - 1] = " ".join([_hidden(salt, each) for each in children.split()])
+    return said[:_FIRST] if said[_FIRST:] == _NOT_YET else said

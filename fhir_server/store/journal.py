@@ -48,15 +48,16 @@ class Journal:
     def __init__(self, folder: Path, database: str) -> None:
         self.folder = folder.absolute()
         self._of = f"{database}-{secrets.token_hex(16)}"
-        self._lines = 0
+        self.lines = 0
+        """How many were ever written."""
         self._file: File | None = None
 
     def append(self, row: Row) -> None:
         """Write one row down; raises OSError where that cannot be done, and leaves no part of it."""
         if self._file is None:
-            self._file = _made(self.folder, f"{self._of}-{self._lines + 1:015d}.ndjson")
+            self._file = _made(self.folder, f"{self._of}-{self.lines + 1:015d}.ndjson")
         self._file.append(_encode(row) + b"\n")
-        self._lines += 1
+        self.lines += 1
 
     def cut(self) -> "File | None":
         """End the file that is written, and return it; None where nothing was written since."""

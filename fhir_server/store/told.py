@@ -4,9 +4,8 @@ An answer is made in a context of its own (`contextvars`), in which there is one
 server does has none, and nothing is gathered.
 """
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Iterable
+from contextvars import ContextVar, Token
 from dataclasses import dataclass, field
 
 from fhir_server.store.audit_row import children_named
@@ -29,15 +28,24 @@ class Told:
 _TOLD: ContextVar[Told | None] = ContextVar("told", default=None)
 
 
-@contextmanager
-def telling(address: str | None = None) -> Iterator[Told]:
-    """Gather what is told until left, to the peer of an address."""
-    made = Told(address)
-    token = _TOLD.set(made)
-    try:
-        yield made
-    finally:
-        _TOLD.reset(token)
+class Telling:
+    """Gathers what is told until left, to the peer of an address; once for each request."""
+
+    __slots__ = ("_made", "_token")
+
+    def __init__(self, address: str | None = None) -> None:
+        self._made = Told(address)
+        self._token: Token[Told | None] | None = None
+
+    def __enter__(self) -> Told:
+        """Begin, beside whatever is gathered around it."""
+        self._token = _TOLD.set(self._made)
+        return self._made
+
+    def __exit__(self, *_raised: object) -> None:
+        """Go on with what was gathered around it."""
+        if self._token is not None:
+            _TOLD.reset(self._token)
 
 
 def now() -> Told | None:

@@ -107,6 +107,28 @@ def test_a_burst_is_written_together(settings: Settings) -> None:
         assert [key for _, key, _ in rows(made)] == [str(number) for number in range(10_000)]
 
 
+def test_where_many_ask_accesses_are_stored_together_once_a_second(settings: Settings) -> None:
+    took: list[float] = []
+    asked: list[str] = []
+
+    async def work(made: Context) -> None:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        while loop.time() - began < 2.5 * audit.LATEST:
+            for _ in range(20):
+                made.audit.record(NURSE, "read", "Patient", str(len(asked)), 200)
+                asked.append(str(len(asked)))
+            await asyncio.sleep(audit.DELAY / 4)
+        took.append(loop.time() - began)
+        stored = made.database.read("SELECT count(*) FROM audit")[0][0]
+        assert 0 < stored <= len(asked)
+
+    with after(settings, work) as made:
+        ((links,),) = made.database.read("SELECT count(*) FROM audit_link")
+        assert links <= took[0] / audit.LATEST + 1  # the last one when the command ends
+        assert [key for _, key, _ in rows(made)] == asked
+
+
 def test_what_is_recorded_while_others_are_written_is_written_after_them(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -42,7 +42,7 @@ _FIRST = "r"
 
 def select(dialect: Dialect, query: Query, columns: str) -> Sql:
     """Select columns of the resources that match, in the query's order, one page."""
-    found, rid = _from(dialect, query)
+    found, rid = _from(dialect, query, _every_part(dialect, query))
     ordered = order(query, _FIRST, rid)
     text = f"SELECT {columns} {found.text} ORDER BY {ordered.text} LIMIT ? OFFSET ?"
     return Sql(text, (*found.parameters, *ordered.parameters, query.count, query.offset))
@@ -50,30 +50,33 @@ def select(dialect: Dialect, query: Query, columns: str) -> Sql:
 
 def count(dialect: Dialect, query: Query) -> Sql:
     """Count the resources that match; without their rows, where the database can."""
-    if query.snapshot is None and (found := _counted(dialect, query)) is not None:
-        return found
-    found, _ = _from(dialect, replace(query, after=None, before=None))
+    if query.after is not None or query.before is not None:
+        query = replace(query, after=None, before=None)
+    parts = _every_part(dialect, query)
+    if query.snapshot is None and (counted := _counted(dialect, parts)) is not None:
+        return counted
+    found, _ = _from(dialect, query, parts)
     return Sql(f"SELECT count(*) {found.text}", found.parameters)
 
 
-def _counted(dialect: Dialect, query: Query) -> Sql | None:
+def _counted(dialect: Dialect, parts: Sequence[Part]) -> Sql | None:
     """Return what counts by words alone: they hold the type, so that no more need be known."""
-    if query.ids is not None or query.updated:
-        return None
-    parts = _parts(dialect, query.criteria, query)
     matches = [part for part in parts if isinstance(part, Match)]
     if len(matches) < len(parts) or all(match.negated for match in matches):
         return None
     return dialect.counted(matches)
 
 
-def _from(dialect: Dialect, query: Query) -> tuple[Sql, str]:
-    """Return the FROM and WHERE of a query, and the column that yields rows in their order."""
+def _every_part(dialect: Dialect, query: Query) -> list[Part]:
     conditions: list[Condition] = [*query.criteria]
     if query.ids is not None:
         conditions.append(Ids(query.ids))
     conditions += [Updated(value) for value in query.updated]
-    parts = _parts(dialect, conditions, query)
+    return _parts(dialect, conditions, query)
+
+
+def _from(dialect: Dialect, query: Query, parts: Sequence[Part]) -> tuple[Sql, str]:
+    """Return the FROM and WHERE of a query, and the column that yields rows in their order."""
     tables, rid, found = dialect.source([part for part in parts if isinstance(part, Match)])
     where = [*found, _of_types(query, _FIRST), _current(query, _FIRST)]
     where += [part for part in parts if isinstance(part, Sql)]
