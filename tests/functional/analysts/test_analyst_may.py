@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fhir_server.access import admit, principal_of
-from fhir_server.access.analyst import ANALYST_MAY, READABLE, SEARCHED, may
+from fhir_server.access.analyst import ANALYST_MAY, READABLE, SEARCHED, refused
 from fhir_server.access.clients import clients
 from fhir_server.access.pseudonym_files import read_policy, read_secrets
 from fhir_server.access.pseudonyms import Pseudonyms, in_use, pseudonyms
@@ -25,8 +25,8 @@ KINDS_OF_PARAMETERS = {"id": None, "reference": "reference", "code": "token", "w
 def test_what_is_listed_is_served_and_has_its_reason() -> None:
     assert set(ANALYST_MAY) <= {row.code for row in TABLE}
     assert all(rule.why for rule in ANALYST_MAY.values())
-    assert not may("$something-new")
-    assert not may("read", "Practitioner")
+    assert refused("$something-new")
+    assert refused("read", "Practitioner")
     assert not READABLE & ALONE
 
 

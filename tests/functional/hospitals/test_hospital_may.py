@@ -3,7 +3,7 @@
 import pytest
 
 from fhir_server.access import admit
-from fhir_server.access.hospital import HOSPITAL_MAY, may
+from fhir_server.access.hospital import HOSPITAL_MAY, refused
 from fhir_server.context import Principal
 from fhir_server.rest.routes import TABLE
 from r4.issue import FhirError
@@ -19,7 +19,7 @@ def test_every_interaction_is_decided() -> None:
     codes = {row.code for row in TABLE} | {"process-message", "metrics"}
     assert codes == set(HOSPITAL_MAY)
     assert all(rule.why for rule in HOSPITAL_MAY.values())
-    assert not may("$something-new")
+    assert refused("$something-new")
 
 
 def test_what_is_not_for_a_hospital_is_refused_whatever_else_its_client_may() -> None:
