@@ -15,6 +15,7 @@ from fhir_server.access import app_scopes
 from fhir_server.access.clients import Client
 from fhir_server.access.pending import challenge
 from fhir_server.access.roles import APP
+from fhir_server.access.scopes import scoped
 from fhir_server.access.sessions import LONGEST, Session
 from fhir_server.context import Principal
 
@@ -56,12 +57,13 @@ class Grant:
 
     def principal(self, scopes: tuple[str, ...]) -> Principal:
         """Return whom the app acts as, with scopes of the grant."""
-        person = self.session.principal
+        person, of_resources = self.session.principal, app_scopes.of_resources(scopes)
         return replace(
             person,
             name=f"{person.name} by {self.client.name}",
             roles=person.roles | {APP},
-            scopes=app_scopes.of_resources(scopes),
+            scopes=of_resources,
+            scoped=scoped(of_resources),
             only=None if self.patient is None else f"Patient/{self.patient}",
         )
 
