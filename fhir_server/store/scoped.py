@@ -49,7 +49,9 @@ def criteria(resource_type: str, query: str) -> tuple[Criterion, ...]:
     try:
         pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=True, errors="strict")
     except ValueError:
-        raise ValueError(f"{query} is no query: write name=value, with & between.") from None
+        pairs = []
+    if not pairs:
+        raise ValueError(f"{query!r} is no query: write name=value, with & between.")
     if len(pairs) > MOST_PAIRS:
         raise ValueError(f"a scope's query has at most {MOST_PAIRS} parameters.")
     return tuple(_criterion(resource_type, name, value) for name, value in pairs)

@@ -189,7 +189,11 @@ WRONG_REQUEST: dict[str, tuple[dict[str, str | None], str]] = {
         "invalid_scope",
     ),
     "writing": ({"scope": "patient/*.cud"}, "invalid_scope"),
-    "a query": ({"scope": "patient/Observation.rs?code=a"}, "invalid_scope"),
+    "a query that is not supported": (
+        {"scope": "patient/*.rs patient/Observation.rs?code:in=a"},
+        "invalid_scope",
+    ),
+    "a query of every type": ({"scope": "patient/*.rs?status=final"}, "invalid_scope"),
     "a long state": ({"state": "a" * 3000}, "invalid_request"),
 }
 WRONG_APP: dict[str, dict[str, str | None]] = {

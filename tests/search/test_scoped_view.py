@@ -1,0 +1,149 @@
+"""Whoever has scopes with queries finds what would be found in a registry without what these do not find."""
+
+from pathlib import Path
+from random import Random
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from fhir_server.access import scopes
+from fhir_server.context import Context, Principal
+from fhir_server.store.index import rows
+from fhir_server.store.scoped import criteria, finds
+from r4.json import Resource
+from tests.search.conftest import Registry
+from tests.search.test_hospital_view import QUERIES, pages, stored
+from tests.support.wards import World, world
+
+SYSTEM = "urn:wards"
+
+
+def asked_by(made: Context, *listed: str) -> Context:
+    return made.asked_by(
+        Principal("lab", frozenset({"registry"}), scoped=scopes.scoped(tuple(listed)))
+    )
+
+
+def is_found(resource: Resource, asked: dict[str, set[str]]) -> bool:
+    """Tell, without the index, whether an Observation has one of the values of each of what is asked."""
+    codings = resource.get("code", {}).get("coding", [])
+    held = {
+        "code": {each["code"] for each in codings} | {f"{SYSTEM}|{e['code']}" for e in codings},
+        "subject": {resource.get("subject", {}).get("reference")},
+        "date": {str(resource.get("effectiveDateTime", ""))[:7]},
+    }
+    return all(values & held[name] for name, values in asked.items())
+
+
+def queries(random: Random, made: World) -> list[dict[str, set[str]]]:
+    """Return what the scopes of one client ask, each one's parameters with their alternatives."""
+    children = [f"Patient/{each}" for each in made.of("Patient")]
+    values = {
+        "code": ["a", "b", f"{SYSTEM}|b", f"{SYSTEM}|c"],
+        "subject": children,
+        "date": [f"2024-0{month}" for month in range(1, 10)],
+    }
+    return [
+        {
+            name: set(random.sample(values[name], random.randint(1, 2)))
+            for name in random.sample(sorted(values), random.randint(1, 2))
+        }
+        for _ in range(random.randint(1, 3))
+    ]
+
+
+def written(asked: dict[str, set[str]]) -> str:
+    pairs = (f"{n}={quote(','.join(sorted(v)), safe=',')}" for n, v in sorted(asked.items()))
+    return "&".join(pairs)
+
+
+def compared(registry: Registry, folder: Path, seed: int) -> int:
+    """Compare what each of some clients is answered with what a registry without the rest answers."""
+    random = Random(seed)  # noqa: S311 - fictitious children
+    made: World = world(random)
+    matches = 0
+    with stored(registry, folder / "all", made.writes) as everything:
+        for number in range(2):
+            asked = queries(random, made)
+            own: list[tuple[str, Resource | None]] = [
+                (place, each)
+                for place, each in made.standing.items()
+                if each["resourceType"] != "Observation" or any(is_found(each, q) for q in asked)
+            ]
+            listed = [f"system/Observation.rs?{written(each)}" for each in asked]
+            with stored(registry, folder / str(number), own) as alone:
+                narrowed = asked_by(everything, *listed)
+                for query in QUERIES:
+                    assert pages(narrowed, query) == pages(alone, query), (seed, listed, query)
+                for each in made.standing.values():
+                    if each["resourceType"] == "Observation":
+                        matches += agree(each, asked)
+    return matches
+
+
+def agree(resource: Resource, asked: list[dict[str, set[str]]]) -> bool:
+    """Say whether a resource is found; what is to be stored is told apart as what is there."""
+    found = any(is_found(resource, each) for each in asked)
+    assert finds("Observation", [written(each) for each in asked], rows(resource)) == found
+    return found
+
+
+@pytest.mark.postgresql_slow
+@pytest.mark.parametrize("seed", [1])
+def test_a_client_is_answered_as_if_there_were_nothing_else(
+    registry: Registry, tmp_path: Path, seed: int
+) -> None:
+    assert compared(registry, tmp_path, seed) > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(2, 14))
+def test_and_so_it_is_in_many_registries(registry: Registry, tmp_path: Path, seed: int) -> None:
+    assert compared(registry, tmp_path, seed) > 0
+
+
+DAY, SYSTOLIC = (
+    "2024-05-01T10:00:00Z",
+    {"coding": [{"system": SYSTEM, "code": "bp", "display": "Pressure"}]},
+)
+RESOURCE: dict[str, Any] = {
+    "resourceType": "Observation",
+    "id": "1",
+    "status": "final",
+    "code": SYSTOLIC,
+    "subject": {"reference": "Patient/1"},
+    "effectiveDateTime": DAY,
+    "valueString": "Näher am Rand",
+}
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("status=final", True),
+        ("status=final,amended", True),
+        ("status=amended", False),
+        ("code=urn:wards|bp", True),
+        ("code=urn:wards|", True),
+        ("code=|bp", False),
+        ("subject=Patient/1", True),
+        ("subject=Patient/2", False),
+        ("patient=1", True),
+        ("date=2024-05-01", True),
+        ("date=ge2024-05-01T09:00:00Z", True),
+        ("date=lt2024-05", False),
+        ("value-string=naher", True),
+        ("value-string=Rand", False),
+        ("status=final&date=2024", True),
+        ("status=final&date=2023", False),
+    ],
+)
+def test_what_is_stored_and_what_is_to_be_stored_are_found_alike(
+    registry: Registry, query: str, found: bool
+) -> None:
+    registry.put(RESOURCE)
+    narrowed = asked_by(registry.context, f"system/Observation.rs?{query}")
+    assert bool(pages(narrowed, "Observation?_id=1")[0][2]) is found
+    assert finds("Observation", (query,), rows(RESOURCE)) is found
+    assert criteria("Observation", query)
