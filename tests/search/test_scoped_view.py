@@ -1,5 +1,6 @@
 """Whoever has scopes with queries finds what would be found in a registry without what these do not find."""
 
+import asyncio
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -9,8 +10,11 @@ import pytest
 
 from fhir_server.access import scopes
 from fhir_server.context import Context, Principal
+from fhir_server.interactions.entries import Entry
+from fhir_server.interactions.transaction import execute
 from fhir_server.store.index import rows
 from fhir_server.store.scoped import criteria, finds
+from r4.issue import FhirError
 from r4.json import Resource
 from tests.search.conftest import Registry
 from tests.search.test_hospital_view import QUERIES, pages, stored
@@ -147,3 +151,41 @@ def test_what_is_stored_and_what_is_to_be_stored_are_found_alike(
     assert bool(pages(narrowed, "Observation?_id=1")[0][2]) is found
     assert finds("Observation", (query,), rows(RESOURCE)) is found
     assert criteria("Observation", query)
+
+
+def carried_out(
+    runner: asyncio.Runner, made: Context, asked: tuple[str, str, Resource | None], **more: Any
+) -> int:
+    """Carry out a write; returns the status that it, or its refusal, has."""
+    method, key, resource = asked
+    entry = Entry(method, "Observation", key or None, resource=resource, **more)
+    try:
+        return runner.run(made.database.driven(execute(made, [entry])))[0].status
+    except FhirError as refusal:
+        return refusal.status
+
+
+def test_what_is_written_is_found_before_and_after(registry: Registry) -> None:
+    """On both databases, by words and by rows of the index; conditions find what the queries find."""
+    final = {
+        each: RESOURCE[each] for each in ("resourceType", "status", "code", "effectiveDateTime")
+    }
+    draft = {**final, "status": "preliminary"}
+    registry.put({**final, "id": "f"}, {**draft, "id": "d"})
+    made = asked_by(registry.context, "system/Observation.cruds?status=final&date=2024-05")
+
+    def done(method: str, key: str, resource: Resource | None, **more: Any) -> int:
+        return carried_out(registry.runner, made, (method, key, resource), **more)
+
+    assert done("POST", "", final) == 201
+    assert done("POST", "", draft) == 403
+    assert done("POST", "", {**final, "effectiveDateTime": "2023-05-01"}) == 403
+    assert done("PUT", "f", {**draft, "id": "f"}) == 403
+    assert done("PUT", "d", {**final, "id": "d"}) == 404
+    assert done("PUT", "f", {**final, "id": "f", "valueString": "a"}) == 200
+    once = {"query": "value-string=a"}
+    assert done("PUT", "", {**final, "valueString": "a", "issued": DAY}, **once) == 200
+    assert done("DELETE", "d", None) == 204
+    assert registry.ids("Observation", "_id=d,f") == {"d", "f"}
+    assert done("DELETE", "f", None) == 204
+    assert registry.ids("Observation", "_id=d,f") == {"d"}
