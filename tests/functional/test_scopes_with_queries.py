@@ -243,6 +243,23 @@ async def test_searches_counts_includes_and_chains_find_what_matches(server: Bac
     assert [e["response"]["status"][:3] for e in answer.json()["entry"]] == ["200", "404"]
 
 
+async def test_a_childs_compartment_and_latest_values_are_what_matches(server: Backend) -> None:
+    child = (await store(server, {"resourceType": "Patient"}))[0]
+    subject = {"subject": {"reference": child}}
+    lab, vital = await store(server, observed(LAB, **subject), observed(VITAL, **subject))
+    scope = f"{MINE} {REST}"
+    latest = (
+        f"/Observation/$lastn?patient={child}&category=laboratory,vital-signs&code:missing=false"
+    )
+    assert places(await ask(server, scope, "GET", f"/{child}/Observation")) == [lab]
+    assert set(places(await ask(server, "system/*.s", "GET", latest))) >= {lab}
+    assert places(await ask(server, scope, "GET", latest)) == [lab]
+    claimed = await server.http.post(
+        "/fhir/Observation/_search", data={"_id": vital[12:]}, headers=bearer(await server.token())
+    )
+    assert claimed.json()["total"] == 0
+
+
 async def test_a_scope_without_a_query_gives_all_of_what_its_letters_say(server: Backend) -> None:
     lab, vital = await store(server, observed(LAB), observed(VITAL))
     scope = f"system/Observation.rs {MINE}"

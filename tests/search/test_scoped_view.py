@@ -1,11 +1,13 @@
 """Whoever has scopes with queries finds what would be found in a registry without what these do not find."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
 from urllib.parse import quote
 
+import msgspec
 import pytest
 
 from fhir_server.access import scopes
@@ -14,11 +16,14 @@ from fhir_server.interactions.entries import Entry
 from fhir_server.interactions.transaction import execute
 from fhir_server.store.index import rows
 from fhir_server.store.scoped import criteria, finds
+from fhir_server.store.seen import Seen, used
+from fhir_server.store.uses import READING
 from r4.issue import FhirError
 from r4.json import Resource
 from tests.search.conftest import Registry
 from tests.search.test_hospital_view import QUERIES, pages, stored
-from tests.support.wards import World, world
+from tests.support.objections import consent
+from tests.support.wards import World, seen, world
 
 SYSTEM = "urn:wards"
 
@@ -84,6 +89,48 @@ def compared(registry: Registry, folder: Path, seed: int) -> int:
                     if each["resourceType"] == "Observation":
                         matches += agree(each, asked)
     return matches
+
+
+def test_a_hospitals_client_finds_of_what_it_sees_what_its_scopes_find(
+    registry: Registry, tmp_path: Path
+) -> None:
+    made = world(Random(1))  # noqa: S311 - fictitious children
+    asked: dict[str, set[str]] = {"code": {"a", "b"}}
+    own = [each for each in seen(made, "RA1") if each["resourceType"] != "Observation"]
+    own = [e for e in seen(made, "RA1") if e in own or is_found(e, asked)]
+    listed = ("system/Observation.rs?code=a,b",)
+    who = Principal("epr", frozenset({"hospital"}), hospitals=frozenset({"RA1"}))
+    with stored(registry, tmp_path / "all", made.writes) as everything:
+        narrowed = everything.asked_by(replace(who, scoped=scopes.scoped(listed)))
+        writes: list[tuple[str, Resource | None]]
+        writes = [(f"{e['resourceType']}/{e['id']}", e) for e in own]
+        with stored(registry, tmp_path / "own", writes) as alone:
+            for query in QUERIES[::3]:
+                assert pages(narrowed, query) == pages(alone, query), query
+
+
+def test_what_somebody_objects_to_is_left_out_of_what_scopes_find(registry: Registry) -> None:
+    """A reading for a use keeps the queries, and the queries keep the use."""
+    child = {"reference": "Patient/objecting"}
+    registry.put({"resourceType": "Patient", "id": "objecting"})
+    registry.put({**RESOURCE, "id": "theirs", "subject": child}, {**RESOURCE, "id": "other"})
+    registry.put({**RESOURCE, "id": "draft", "status": "preliminary"})
+    narrowed = asked_by(registry.context, "system/Observation.rs?status=final")
+    assert isinstance(narrowed.database, Seen)
+
+    def ids(made: Context) -> set[str]:
+        asked = pages(made, "Observation?_id=theirs,other,draft")
+        return {each["id"] for each in asked[0][2]}
+
+    assert ids(narrowed) == {"theirs", "other"}
+    view = msgspec.structs.replace(narrowed.database.view, use=READING)
+    told = consent("objects", "objecting")
+    registry.put(told)
+    try:
+        assert ids(replace(narrowed, database=Seen(narrowed.database.whole, view))) == {"other"}
+        assert ids(replace(narrowed, database=used(narrowed.database, READING))) == {"other"}
+    finally:
+        registry.put({**told, "status": "inactive"})
 
 
 def agree(resource: Resource, asked: list[dict[str, set[str]]]) -> bool:
