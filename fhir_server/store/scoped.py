@@ -24,6 +24,8 @@ KINDS = ("token", "reference", "date", "string")
 """Types of parameters that one resource decides by itself, and a scope may name."""
 MOST_PAIRS, MOST_VALUES = 10, 200
 """Most parameters of one query, and most alternatives of one parameter."""
+LONGEST = 700
+"""Most characters of a query: those of all scopes of a client are bound in one statement, twice."""
 _NOT_STORED = "AuditEvent"
 """What is made of the audit when it is asked for, and has no index."""
 
@@ -44,6 +46,8 @@ def criteria(resource_type: str, query: str) -> tuple[Criterion, ...]:
     """Read the query of a scope; raises ValueError that names what it may not have."""
     if not query.isascii() or not query.isprintable() or any(each in query for each in ' "\\'):
         raise ValueError(f"{query!r} is not URL-encoded.")
+    if len(query) > LONGEST:
+        raise ValueError(f"a scope's query has at most {LONGEST} characters.")
     if resource_type == _NOT_STORED:
         raise ValueError("an AuditEvent is not stored, and found by no query of a scope.")
     try:

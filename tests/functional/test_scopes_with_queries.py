@@ -124,6 +124,8 @@ def test_a_query_of_what_one_resource_decides_is_a_scope(scope: str) -> None:
         ("date=ap2024", "prefix ap is not supported"),
         ('code="a"', "is not URL-encoded"),
         ("&".join(["status=final"] * 11), "at most 10 parameters"),
+        ("code=" + ",".join("a" * 201), "at most 200 values"),
+        ("code=" + "a" * 700, "at most 700 characters"),
     ],
 )
 def test_any_other_query_is_refused_by_name(query: str, reason: str) -> None:
