@@ -11,11 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from fhir_server.access import app_scopes
+from fhir_server.access import app_scopes, scopes
 from fhir_server.access.clients import Client
 from fhir_server.access.pending import challenge
 from fhir_server.access.roles import APP
-from fhir_server.access.scopes import scoped
 from fhir_server.access.sessions import LONGEST, Session
 from fhir_server.context import Principal
 
@@ -55,15 +54,15 @@ class Grant:
         """The person, for apps: the same for each of them, and no number of the provider's."""
         return hashlib.sha256(self.session.principal.name.encode()).hexdigest()
 
-    def principal(self, scopes: tuple[str, ...]) -> Principal:
+    def principal(self, granted: tuple[str, ...]) -> Principal:
         """Return whom the app acts as, with scopes of the grant."""
-        person, of_resources = self.session.principal, app_scopes.of_resources(scopes)
+        person = self.session.principal
         return replace(
             person,
             name=f"{person.name} by {self.client.name}",
             roles=person.roles | {APP},
-            scopes=of_resources,
-            scoped=scoped(of_resources),
+            scopes=app_scopes.of_resources(granted),
+            scoped=scopes.scoped(app_scopes.of_resources(granted)),
             only=None if self.patient is None else f"Patient/{self.patient}",
         )
 
