@@ -7,7 +7,17 @@ https://hl7.org/fhir/smart-app-launch/scopes-and-launch-context.html
 from collections.abc import Iterable, Iterator
 from urllib.parse import unquote_plus
 
-from fhir_server.access.scopes import EVERY, FIRST_VERSION, LETTERS, Scope, few, parse, shared
+from fhir_server.access.scopes import (
+    EVERY,
+    FIRST_VERSION,
+    LETTERS,
+    Scope,
+    few,
+    parse,
+    scoped,
+    shared,
+)
+from fhir_server.store.scoped import Scoped
 
 CONTEXT = ("openid", "fhirUser", "launch/patient", "offline_access")
 """The scopes that are about no resources."""
@@ -71,6 +81,11 @@ def _wanted(listed: Iterable[str]) -> Iterator[Scope]:
 def of_resources(scopes: Iterable[str]) -> tuple[str, ...]:
     """Return those scopes that say what may be read."""
     return tuple(each for each in scopes if each not in CONTEXT)
+
+
+def narrowed(scopes: Iterable[str]) -> tuple[Scoped, ...]:
+    """Return what queries of scopes narrow of what may be read."""
+    return scoped(of_resources(scopes))
 
 
 def is_of_patient(scopes: Iterable[str]) -> bool:

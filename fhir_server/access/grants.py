@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from fhir_server.access import app_scopes, scopes
+from fhir_server.access import app_scopes
 from fhir_server.access.clients import Client
 from fhir_server.access.pending import challenge
 from fhir_server.access.roles import APP
@@ -54,15 +54,15 @@ class Grant:
         """The person, for apps: the same for each of them, and no number of the provider's."""
         return hashlib.sha256(self.session.principal.name.encode()).hexdigest()
 
-    def principal(self, granted: tuple[str, ...]) -> Principal:
+    def principal(self, scopes: tuple[str, ...]) -> Principal:
         """Return whom the app acts as, with scopes of the grant."""
         person = self.session.principal
         return replace(
             person,
             name=f"{person.name} by {self.client.name}",
             roles=person.roles | {APP},
-            scopes=app_scopes.of_resources(granted),
-            scoped=scopes.scoped(app_scopes.of_resources(granted)),
+            scopes=app_scopes.of_resources(scopes),
+            scoped=app_scopes.narrowed(scopes),
             only=None if self.patient is None else f"Patient/{self.patient}",
         )
 
