@@ -98,7 +98,7 @@ CONFINED = frozenset({
     "capabilities", "smart-configuration", "read", "vread", "history-instance", "history-type",
     "search-type", "search-compartment", "create", "update", "patch", "delete", "transaction", "$lastn",
 })  # fmt: skip
-"""What is answered, and stored, as the queries of scopes have it (ADR 0071)."""
+"""What is answered, and stored, as the queries of scopes have it (ADR 0070)."""
 OF_WHAT_IS_LOADED = frozenset({
     "$validate-code", "$expand", "$lookup", "$subsumes", "$translate", "$closure",
 })  # fmt: skip

@@ -1,7 +1,7 @@
 """What is seen, as SQL: hospitals see their own children's versions, their own and everybody's.
 
 What somebody objects to is left out for whoever reads for that use (ADR 0057), and what the queries of
-scopes do not find for whoever has such scopes (ADR 0071).
+scopes do not find for whoever has such scopes (ADR 0070).
 
 Every statement that reads versions reads them from a relation of the table's name that holds those
 alone, so that nothing is found, counted, sorted or followed that is not seen; what it finds is what it
