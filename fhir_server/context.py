@@ -21,7 +21,8 @@ from fhir_server.store.connection import Database, reading
 from fhir_server.store.metrics import Metrics
 from fhir_server.store.objections import Watch
 from fhir_server.store.packages import Held, generation
-from fhir_server.store.seen import Seen, used, whole
+from fhir_server.store.scoped import Scoped
+from fhir_server.store.seen import Seen, lettered, used, whole
 from fhir_server.store.told import now as told_now
 from fhir_server.store.uses import Use
 from fhir_server.store.view import view
@@ -50,7 +51,7 @@ class Principal:
     children the role of a hospital's system sees and writes for. scopes: the SMART scopes that were
     granted; None for whoever is not limited by scopes. purpose: why it asks, a code of v3-ActReason. rate:
     requests a second, None for the usual. only: the one Patient, as `Patient/1`, of whose record alone an app
-    sees anything that was launched with it.
+    sees anything that was launched with it. scoped: what the queries of its scopes narrow.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Principal:
     purpose: str | None = None
     rate: float | None = None
     only: str | None = None
+    scoped: tuple[Scoped, ...] = ()
 
     @property
     def is_narrowed(self) -> bool:
@@ -232,12 +234,21 @@ class Context:
         )
 
     def asked_by(self, principal: Principal) -> "Context":
-        """Return this context for another principal; a hospital's sees a part of the database."""
+        """Return this context for another principal; a hospital's sees a part of the database.
+
+        So does that of scopes with queries: by those of reading and searching, if not `by_letters`.
+        """
         database = whole(self.database)
-        if principal.is_narrowed:
+        if principal.is_narrowed or principal.scoped:
             hospitals = sorted(principal.hospitals) if HOSPITAL in principal.roles else None
-            database = Seen(database, view(hospitals, principal.only))
+            database = Seen(database, view(hospitals, principal.only, principal.scoped))
         return replace(self, principal=principal, database=database)
+
+    def by_letters(self, letters: str) -> "Context":
+        """Return this context with the database as the queries of some letters of its scopes leave it."""
+        if not self.principal.scoped:
+            return self
+        return replace(self, database=lettered(self.database, letters))
 
     def steady(self) -> "Context":
         """Return this context with the parameters of this moment, for what must be by one set of them."""
@@ -251,7 +262,7 @@ class Context:
         """
         database = self.database
         treats = self.principal.is_narrowed or self.principal.patient is not None
-        if treats or not database.objections.is_any(database.read):
+        if treats or not database.objections.is_any(whole(database).read):
             return self
         return replace(self, database=used(database, use))
 

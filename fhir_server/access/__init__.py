@@ -115,6 +115,7 @@ def principal_of(client: Client, granted: tuple[str, ...] | None = None) -> Prin
         frozenset({role}),
         hospitals=client.hospitals,
         scopes=may,
+        scoped=scopes.scoped(may or ()),
         purpose=client.purpose,
         rate=client.rate,
     )

@@ -5,8 +5,19 @@ https://hl7.org/fhir/smart-app-launch/scopes-and-launch-context.html
 """
 
 from collections.abc import Iterable, Iterator
+from urllib.parse import unquote_plus
 
-from fhir_server.access.scopes import EVERY, FIRST_VERSION, LETTERS, Scope, parse, shared
+from fhir_server.access.scopes import (
+    EVERY,
+    FIRST_VERSION,
+    LETTERS,
+    Scope,
+    few,
+    parse,
+    scoped,
+    shared,
+)
+from fhir_server.store.scoped import Scoped
 
 CONTEXT = ("openid", "fhirUser", "launch/patient", "offline_access")
 """The scopes that are about no resources."""
@@ -26,20 +37,21 @@ def registered(written: str) -> tuple[str, ...]:
     found = [each if each in CONTEXT else str(_reading(each)) for each in listed]
     if all(each in CONTEXT for each in found):
         raise ValueError("an app needs a scope of resources: write patient/*.rs, say.")
-    return tuple(dict.fromkeys(found))
+    return few(found)
 
 
 def _reading(written: str) -> Scope:
     found = parse(written, WHOSE)
     if not _READING.issuperset(found.letters):
         raise ValueError(f"{written}: apps read, by r and s.")
-    if found.query:
-        raise ValueError(f"{written}: scopes with a query are not supported here.")
     return found
 
 
 def granted(mine: Iterable[str], asked: str) -> tuple[str, ...]:
-    """Return what is both registered and asked for, as SMART 2 writes it; what is not known is left out."""
+    """Return what is both registered and asked for, as SMART 2 writes it; what is not known is left out.
+
+    Raises ValueError for a query that is not supported: to leave it out would grant another thing.
+    """
     held = tuple(mine)
     wanted = asked.split()
     found = [each for each in CONTEXT if each in held and each in wanted]
@@ -51,22 +63,29 @@ def granted(mine: Iterable[str], asked: str) -> tuple[str, ...]:
             both = shared(one, other) if one.whose == other.whose else None
             if both is not None:
                 found.append(str(both))
-    return tuple(dict.fromkeys(found))
+    return few(found)
 
 
 def _wanted(listed: Iterable[str]) -> Iterator[Scope]:
     for each in listed:
-        head, _, letters = each.rpartition(".")
-        written = f"{head}.{FIRST_VERSION.get(letters, letters)}" if head else each
+        plain, mark, query = each.partition("?")
+        head, _, letters = plain.rpartition(".")
+        written = f"{head}.{FIRST_VERSION.get(letters, letters)}" if head else plain
         try:
-            yield parse(written, WHOSE)
+            parse(written, WHOSE)
         except ValueError:
             continue
+        yield parse(f"{written}{mark}{query}", WHOSE)
 
 
 def of_resources(scopes: Iterable[str]) -> tuple[str, ...]:
     """Return those scopes that say what may be read."""
     return tuple(each for each in scopes if each not in CONTEXT)
+
+
+def narrowed(scopes: Iterable[str]) -> tuple[Scoped, ...]:
+    """Return what queries of scopes narrow of what may be read."""
+    return scoped(of_resources(scopes))
 
 
 def is_of_patient(scopes: Iterable[str]) -> bool:
@@ -83,4 +102,5 @@ def in_words(scope: str, *, of_patient: bool) -> str:
     doing = " and ".join(verbs[each] for each in LETTERS if each in found.letters)
     what = "everything" if found.type == EVERY else found.type
     whose = "of the child that you choose" if of_patient else "that you may see"
-    return f"{doing} {what} {whose}"
+    which = f", where {unquote_plus(found.query)}" if found.query else ""
+    return f"{doing} {what} {whose}{which}"

@@ -100,7 +100,10 @@ def _read(client: Client, said: Mapping[str, str], *, is_plain: bool, base_url: 
             raise _WrongError("invalid_request", text)
     if said.get("response_type") != "code":
         raise _WrongError("unsupported_response_type", "The response_type is code.")
-    scopes = app_scopes.granted(client.scopes or (), said.get("scope", ""))
+    try:
+        scopes = app_scopes.granted(client.scopes or (), said.get("scope", ""))
+    except ValueError as wrong:
+        raise _WrongError("invalid_scope", str(wrong)) from None
     if not app_scopes.of_resources(scopes):
         text = f"Nothing of this is granted: this app may ask for {' '.join(client.scopes or ())}."
         raise _WrongError("invalid_scope", text)

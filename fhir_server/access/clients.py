@@ -213,6 +213,8 @@ def _refuse_useless(client: Client, whose: str) -> None:
             f"{whose} cannot be known by anything: give jwks_url, jwks, token_sha256 or, for an app, "
             "redirect_uris."
         )
+    if client.role is not None and scopes.scoped(client.scopes or ()):
+        raise ValueError(f"{whose} is an {client.role}, whose scopes have no queries.")
     if client.role is not None and client.hospitals:
         raise ValueError(f"{whose} is an {client.role}, and so no hospital's: it sees every child.")
     if client.jwks is not None and client.jwks_url is not None:

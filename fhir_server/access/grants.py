@@ -66,6 +66,7 @@ class Grant:
             name=f"{person.name} by {self.client.name}",
             roles=person.roles | {APP},
             scopes=app_scopes.of_resources(scopes),
+            scoped=app_scopes.narrowed(scopes),
             only=None if self.patient is None else f"Patient/{self.patient}",
         )
 

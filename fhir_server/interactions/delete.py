@@ -31,7 +31,7 @@ async def delete_where(context: Context, resource_type: str, criteria: str, most
     the criteria are blank.
     """
     refuse_blank(Entry("DELETE", resource_type, query=criteria))
-    _, found = find(context, resource_type, criteria, most + 1)
+    _, found = find(context.by_letters("rsd"), resource_type, criteria, most + 1)
     if len(found) > most:
         text = (
             f"{resource_type}?{criteria} matches more than {most} resources: delete fewer at once."

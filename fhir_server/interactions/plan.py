@@ -34,7 +34,7 @@ from fhir_server.interactions.targets import (
 from fhir_server.store import read as store
 from fhir_server.store.index import Named, named_here, referred
 from fhir_server.store.read import Stored
-from fhir_server.store.write import Guard, Write
+from fhir_server.store.write import Guard, RefusedError, Write
 from r4.issue import FhirError, Issue, error
 from r4.json import Resource, decode, encode
 from r4.reference import conditional, literal, references, resolve
@@ -304,14 +304,14 @@ def dangling(context: Context, made: Plan) -> list[Issue]:
     return missing(context, made, absent) if absent else []
 
 
-def refused(made: Plan, wrong: Iterable[tuple[Named | None, str]]) -> list[Issue]:
-    """Say of each entry that a hospital may not write why not; of no entry, where it is none's."""
+def refused(made: Plan, refusal: RefusedError) -> list[Issue]:
+    """Say of each entry that may not be written why not; of no entry, where it is none's."""
     entries = {(target.entry.type, target.id): target.entry for target in made.targets}
     issues = []
-    for named, text in wrong:
+    for named, text in refusal.args[0]:
         entry = entries.get(named) if named else None
         at = entry.at(entry.type) if entry else None
-        issues.append(error("forbidden", text, at, "other-hospital"))
+        issues.append(error("forbidden", text, at, refusal.rule))
     return issues
 
 

@@ -31,6 +31,8 @@ MATCHES = 20
 
 _MEANING = frozenset({"POST", "PUT"})
 """The methods of entries that may mean a child by its number who has not been the hospital's so far."""
+_LETTERS = {"PUT": "u", "PATCH": "u", "DELETE": "d"}
+"""The letter of scopes that says what may be changed, or deleted, of what is there."""
 NATIONAL = (NHS_NUMBER, CHI_NUMBER)
 
 
@@ -51,8 +53,11 @@ class Target:
 def known(context: Context, entries: Sequence[Entry]) -> Known:
     """Ask together for all the identifiers by which entries, and references in them, mean resources.
 
-    A hospital means a child by its national number even if it has not been one of its own so far.
+    A hospital means a child by its national number even if it has not been one of its own so far. Who has
+    scopes with queries means nothing but what these find: each is then asked for by itself.
     """
+    if context.principal.scoped:
+        return {}
     is_narrowed = context.principal.is_narrowed
     if not is_narrowed and (len(entries) == 1 or not any(entry.query for entry in entries)):
         return {}
@@ -89,10 +94,11 @@ def relying(
     query: Query | Worded,
     found: Sequence[Stored],
     before: Known,
+    letters: str = "rs",
 ) -> Guard:
     """Return the guard of what was found by type and criteria, `before` with others or by itself."""
     is_whole = context.principal.is_narrowed and asked in before and is_national(*asked)
-    return Guard(query, tuple(stored.id for stored in found), is_whole)
+    return Guard(query, tuple(stored.id for stored in found), is_whole, letters)
 
 
 def national_numbers(resource: Resource) -> Iterator[str]:
@@ -130,7 +136,11 @@ def locate(
         return _conditional_target(context, entry, guards, found or {})
     if entry.method == "POST":
         return Target(entry, entry.id or context.new_id(), None, writes=True)
-    current = store.current(context.database, entry.type, entry.id or "")
+    letters = _LETTERS.get(entry.method, "")
+    current = store.current(context.by_letters(letters).database, entry.type, entry.id or "")
+    if current is None and _is_scoped(context, letters, entry.type) and entry.method != "DELETE":
+        text = f"{entry.type}/{entry.id} is not known here."
+        raise FhirError(404, [error("not-found", text, entry.at(None))])
     if entry.if_match is not None and not _matches(entry.if_match, current):
         text = f"{entry.type}/{entry.id} is not at version {entry.if_match}: read it again."
         raise FhirError(412, [error("conflict", text, entry.at(None))])
@@ -141,17 +151,24 @@ def locate(
     return Target(entry, entry.id or "", current, writes=True)
 
 
+def _is_scoped(context: Context, letters: str, resource_type: str) -> bool:
+    """Tell whether queries of scopes narrow what may be done with a type."""
+    narrowed = {(each.letter, each.type) for each in context.principal.scoped}
+    return any((letter, resource_type) in narrowed for letter in letters)
+
+
 def _conditional_target(
     context: Context, entry: Entry, guards: list[Guard], before: Known
 ) -> Target:
     asked = entry.query or ""
     try:
         known = before if entry.method in _MEANING else {}
-        query, found = find(context, entry.type, asked, before=known)
+        letters = "rs" + _LETTERS.get(entry.method, "")
+        query, found = find(context.by_letters(letters), entry.type, asked, before=known)
     except FhirError as refusal:
         issues = [replace(issue, expression=_criteria_place(entry)) for issue in refusal.issues]
         raise FhirError(refusal.status, issues) from None
-    guards.append(relying(context, (entry.type, asked), query, found, known))
+    guards.append(relying(context, (entry.type, asked), query, found, known, letters))
     if not found:
         return Target(entry, entry.id or context.new_id(), None, writes=True)
     current = _meant(context, entry, found)
@@ -257,7 +274,8 @@ def survivor(context: Context, stored: Stored) -> Stored:
         links = decode(stored.body).get("link", [])
         others = [link["other"] for link in links if link["type"] == "replaced-by"]
         place = literal(others[0].get("reference", "")) if others else None
-        following = place and store.current(whole(context.database), "Patient", place.id)
+        database = context.database if context.principal.scoped else whole(context.database)
+        following = place and store.current(database, "Patient", place.id)
         if not following or following.deleted or following.id in seen:
             break
         stored = following

@@ -209,7 +209,7 @@ async def _execute(
             except MissingError as refusal:
                 raise FhirError(422, missing(context, made, refusal.args[0])) from None
             except RefusedError as refusal:
-                raise FhirError(403, refused(made, refusal.args[0])) from None
+                raise FhirError(403, refused(made, refusal)) from None
             except ReferredError as refusal:
                 raise FhirError(409, [still_referred(made, *refusal.args)]) from None
             if made.writes:
@@ -228,7 +228,7 @@ def _noted(settlement: Settlement | None, made: Plan) -> Settlement | None:
 def still_referred(made: Plan, named: Named, others: Sequence[Named]) -> Issue:
     """Say of a deletion that it would leave references to nothing."""
     entries = {(target.entry.type, target.id): target.entry for target in made.targets}
-    listed = ", ".join(f"{kind}/{key}" for kind, key in others)
+    listed = ", ".join(f"{kind}/{key}" for kind, key in others) or "another resource"
     text = f"{named[0]}/{named[1]} is referred to by {listed}: delete or change that first."
     return error("conflict", text, entries[named].at(None), "referred-to")
 
@@ -255,7 +255,7 @@ async def _got(context: Context, entry: Entry) -> tuple[Resource, FhirError | No
         permitted.admitted(context, entry)
         looking = context.used_for(READING)
         if entry.id is not None:
-            body = read(looking, entry.type, entry.id).body
+            body = read(looking.by_letters("r"), entry.type, entry.id).body
         else:
             body = search(looking, entry.type, _pairs(entry))
         return {"resource": decode(body), "response": {"status": "200 OK"}}

@@ -314,6 +314,9 @@ def _patched(context: Context, asked: Asked, outcome: Outcome) -> Answer:
     granted = context.principal.scopes
     if granted is not None and not covers(granted, "r", outcome.type):
         return replace(answer, content=b"")
+    if context.principal.scoped:
+        read = context.by_letters("r").database
+        return answer if current(read, outcome.type, outcome.id) else replace(answer, content=b"")
     return answer
 
 

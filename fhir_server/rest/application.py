@@ -64,6 +64,8 @@ USES: Mapping[str, Use] = {
     **dict.fromkeys(("$lastn", "$stats", "$grade"), MEASURING),
 }  # fmt: skip
 """What the registry reads for, by what it is asked for: what somebody objects to is not read for that."""
+_READ_ALONE = frozenset({"read", "vread", "history-instance"})
+"""What needs to read and not to search: the queries of scopes for `r` decide."""
 _SAFE = frozenset({"GET", "HEAD"})
 _STORING = frozenset({"$evaluate", "$export"})
 """What stores something though it may be asked with GET: another site's page could have a session do it."""
@@ -205,10 +207,13 @@ class _Exchange:
             raise FhirError(405, [error("not-supported", text, "http.method")])
         admit(self.principal, self.interaction.code, _type(found.parameters))
         context = door.asked_by(self.principal)
+        if self.interaction.code in _READ_ALONE:
+            context = context.by_letters("r")
         if self.interaction.code in USES:
             use = EXTRACTING if self.principal.is_analyst else USES[self.interaction.code]
             context = context.used_for(use)
-        confined = context.principal.patient is not None or context.principal.is_narrowed
+        who = context.principal
+        confined = who.patient is not None or who.is_narrowed or who.scoped
         if self.interaction.code not in UNKEPT and not confined:
             self.keeper = Keeper(context, request.path, door.refusals, self.replayed)
         if context.principal.is_analyst:

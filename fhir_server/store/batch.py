@@ -9,7 +9,9 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from fhir_server.store import applied, custody, inbox, jobs, objections, permission, renewal
+import msgspec
+
+from fhir_server.store import applied, custody, inbox, jobs, objections, permission, reach, renewal
 from fhir_server.store.audit_row import Agent, row
 from fhir_server.store.connection import Connection, Row
 from fhir_server.store.index import Named
@@ -22,7 +24,7 @@ from fhir_server.store.search.keys import place, referring
 from fhir_server.store.search.query import Query
 from fhir_server.store.search.sql import Match
 from fhir_server.store.search.worded import Worded, ask
-from fhir_server.store.view import SeenConnection
+from fhir_server.store.view import SeenConnection, View
 from fhir_server.store.whose import REGISTRYS, Whose
 from fhir_server.store.write import (
     Commit,
@@ -101,18 +103,17 @@ class _Batch:
             for write in commit.writes:
                 self._follows(write)
             self._precede(commit)
+            self._scope(commit)
             for guard in commit.guards:
                 self._hold(commit, guard)
             written = [indexed(write) for write in commit.writes]
             told = owners(written, self.current, self.connection)
             allowed = self._allowed(commit, written, told)
             self._refer(commit, own, allowed)
-            if commit.view is not None and allowed is not None:
-                may = (commit.view, allowed, written, told, self.current)
-                permission.refuse(self.connection, *may)
+            self._permit(commit, allowed, written, told)
             for named, write in own.items():
                 if write.deleted:
-                    self._unreferred(named, own)
+                    self._unreferred(named, own, commit.view)
             self._undisturbed(commit)
             if commit.settlement is not None:
                 inbox.settle(self.connection, commit.settlement)
@@ -131,12 +132,31 @@ class _Batch:
         self, commit: Commit, written: Sequence[Indexed], told: dict[Named, Whose]
     ) -> Permitted | None:
         """Return what a commit of hospitals may refer to; None: anything."""
-        if commit.view is None:
+        if commit.view is None or commit.view.hospitals is None:
             return None
         followed = {self.current[each.named].rid for each in written if each.named in self.current}
         if self.is_concerning or not followed.isdisjoint(self.writes):
             self.flush()  # what waits may decide on what is asked: who has a child, what stands there
         return permission.permitted(self.connection, commit.view, commit, written, told)
+
+    def _permit(
+        self,
+        commit: Commit,
+        allowed: Permitted | None,
+        written: Sequence[Indexed],
+        told: dict[Named, Whose],
+    ) -> None:
+        """Raise RefusedError for what hospitals, or the queries of scopes, may not write."""
+        if commit.view is not None and allowed is not None:
+            may = (commit.view, allowed, written, told, self.current)
+            permission.refuse(self.connection, *may)
+        if commit.view is not None and commit.view.scoped:
+            reach.refuse(self.connection, commit.view, written, self.current)
+
+    def _scope(self, commit: Commit) -> None:
+        """Store what waits where the queries of scopes are to find it, too."""
+        if commit.view is not None and commit.view.scoped:
+            self._ask()
 
     def _undisturbed(self, commit: Commit) -> None:
         """Raise ObjectedError where somebody objects, or no longer does, since what is stored was read."""
@@ -180,7 +200,8 @@ class _Batch:
 
     def _hold(self, commit: Commit, guard: Guard) -> None:
         if commit.view is not None and not guard.whole:
-            found = self._asked(guard.query, SeenConnection(self.connection, commit.view))
+            view = msgspec.structs.replace(commit.view, letters=guard.letters)
+            found = self._asked(guard.query, SeenConnection(self.connection, view))
         elif isinstance(guard.query, Worded):
             found = self._now(guard.query)
         else:
@@ -219,6 +240,11 @@ class _Batch:
             for named in write.refers or ()
             if not self._stands(named, own, allowed)
         }
+        if commit.view is not None and commit.view.scoped:
+            others = {
+                each: None for w in commit.writes for each in w.refers or () if each not in own
+            }
+            missing |= dict.fromkeys(reach.hidden(self.connection, commit.view, others))
         if missing:
             raise MissingError(tuple(missing))
 
@@ -230,8 +256,8 @@ class _Batch:
             return False
         return allowed is None or allowed.sees(found.whose)
 
-    def _unreferred(self, named: Named, own: dict[Named, Write]) -> None:
-        """Raise ReferredError where something that stays refers to what is deleted."""
+    def _unreferred(self, named: Named, own: dict[Named, Write], seen: View | None) -> None:
+        """Raise ReferredError where something that stays refers to what is deleted; names what is seen."""
         self._ask()
         dialect = self.connection.dialect
         source = dialect.source([Match((referring(*named),))])
@@ -243,7 +269,9 @@ class _Batch:
         )
         others = [(row[0], row[1]) for row in found if (row[0], row[1]) not in own]
         if others:
-            raise ReferredError(named, others[:_MOST_REFERRING])
+            unseen = reach.hidden(self.connection, seen, others) if seen is not None else ()
+            shown = [each for each in others if each not in unseen]
+            raise ReferredError(named, shown[:_MOST_REFERRING])
 
     def _accept(self, each: Indexed, whose: Whose, agent: Agent) -> None:
         write, named = each.write, each.named

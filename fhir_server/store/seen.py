@@ -1,4 +1,4 @@
-"""A database as one hospital sees it, or as it is left for a use; whoever is given it reads no more.
+"""A database as one hospital sees it, as scopes with queries or a use leave it: nobody reads more of it.
 
 What that is, `store.view` says.
 """
@@ -20,6 +20,7 @@ from fhir_server.store.connection import (
 )
 from fhir_server.store.group import CarriedOut
 from fhir_server.store.search.dialect import Dialect
+from fhir_server.store.search.sql import Sql
 from fhir_server.store.uses import Use, both
 from fhir_server.store.view import View, narrowed
 
@@ -31,7 +32,8 @@ class Seen:
 
     def __init__(self, whole: Database, seen: View) -> None:
         self.whole, self.view = whole, seen
-        self.dialect: Dialect = whole.dialect.narrowed()
+        dialect = whole.dialect
+        self.dialect: Dialect = dialect if seen.is_everything else dialect.narrowed()
         self.listeners = whole.listeners
 
     @property
@@ -46,7 +48,8 @@ class Seen:
 
     def read(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
         """Run one query and return its rows."""
-        return self.whole.read(self._narrowed(sql), parameters)
+        made = self._narrowed(sql)
+        return self.whole.read(made.text, (*made.parameters, *parameters))
 
     def read_at(self, place: int) -> list[Row]:
         """Return what stands at a place now, and is seen."""
@@ -55,17 +58,25 @@ class Seen:
 
     def read_each(self, sql: str, parameters: Sequence[Any], column: int, /) -> list[Row]:
         """Run a statement about several keys and return its rows."""
-        return self.whole.read_each(self._narrowed(sql), parameters, column)
+        made = self._narrowed(sql)
+        if made.parameters:  # what is asked together differs by its first parameter alone
+            return self.whole.read(made.text, (*made.parameters, *parameters))
+        return self.whole.read_each(made.text, parameters, column)
 
     @contextmanager
     def snapshot(self) -> Iterator[Callable[..., list[Row]]]:
         """Read in one transaction."""
         with self.whole.snapshot() as read:
-            yield lambda sql, parameters=(): read(self._narrowed(sql), parameters)
+
+            def narrowly(sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
+                made = self._narrowed(sql)
+                return read(made.text, (*made.parameters, *parameters))
+
+            yield narrowly
 
     async def write(self, job: Callable[[Connection], T]) -> T:
-        """Run a job; a commit is checked to be the hospitals' own."""
-        if isinstance(job, CarriedOut) and self.view.hospitals is not None:
+        """Run a job; a commit is checked to be the hospitals' own, and what scopes let be written."""
+        if isinstance(job, CarriedOut) and (self.view.hospitals is not None or self.view.scoped):
             own = msgspec.structs.replace(job.commit, view=self.view)
             job = CarriedOut(own)  # type: ignore[assignment]
         return await self.whole.write(job)
@@ -86,7 +97,7 @@ class Seen:
         """Close the database."""
         self.whole.close()
 
-    def _narrowed(self, sql: str) -> str:
+    def _narrowed(self, sql: str) -> Sql:
         return narrowed(sql, self.view, self.dialect.name)
 
 
@@ -104,6 +115,16 @@ def used(database: Database, use: Use) -> Database:
     if not isinstance(database, Seen):
         is_any = database.objections.is_any_now(database.read)
         return Seen(database, View(None, use)) if is_any else database
-    if database.view.use is None:
+    seen = database.view
+    if seen.use is not None:
+        return Seen(database.whole, msgspec.structs.replace(seen, use=both(seen.use, use)))
+    if seen.is_of_some or not database.objections.is_any_now(database.whole.read):
         return database
-    return Seen(database.whole, View(None, both(database.view.use, use)))
+    return Seen(database.whole, msgspec.structs.replace(seen, use=use))
+
+
+def lettered(database: Database, letters: str) -> Database:
+    """Return a database as the queries of other letters of the scopes leave it."""
+    if not isinstance(database, Seen) or not database.view.scoped:
+        return database
+    return Seen(database.whole, msgspec.structs.replace(database.view, letters=letters))

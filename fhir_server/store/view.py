@@ -1,6 +1,7 @@
 """What is seen, as SQL: hospitals see their own children's versions, their own and everybody's.
 
-What somebody objects to is left out for whoever reads for that use (ADR 0057).
+What somebody objects to is left out for whoever reads for that use (ADR 0057), and what the queries of
+scopes do not find for whoever has such scopes (ADR 0070).
 
 Every statement that reads versions reads them from a relation of the table's name that holds those
 alone, so that nothing is found, counted, sorted or followed that is not seen; what it finds is what it
@@ -16,8 +17,10 @@ from typing import Any
 import msgspec
 
 from fhir_server.store.connection import Connection, Row
+from fhir_server.store.scoped import Scoped, shown
 from fhir_server.store.search.dialect import POSTGRESQL, SQLITE, Dialect
 from fhir_server.store.search.keys import key, place
+from fhir_server.store.search.sql import Sql
 from fhir_server.store.search.values import asked
 from fhir_server.store.uses import READING, Use, undisclosed, unused
 from terminology.systems import ODS_ORGANIZATION
@@ -34,27 +37,61 @@ _BESIDE = _OPEN | {
 
 
 class View(msgspec.Struct, frozen=True):
-    """What is seen: by which hospitals, or for which use; and of which child.
+    """What is seen: by which hospitals, or for which use; of which child; by which queries of scopes.
 
     hospitals: each the word of its ODS code among identifiers; None: not by hospitals, but by the
     registry. use: what the registry reads for. child: the place of the one Patient of whose record
-    alone anything is seen, beside what is everybody's.
+    alone anything is seen, beside what is everybody's. scoped: what queries of scopes narrow; letters: those
+    of scopes whose queries do so now.
     """
 
     hospitals: tuple[int, ...] | None
     use: Use | None = None
     child: int | None = None
+    scoped: tuple[Scoped, ...] = ()
+    letters: str = "rs"
+
+    @property
+    def is_of_some(self) -> bool:
+        """Whether it is of some children alone: a hospital's, or one."""
+        return self.hospitals is not None or self.child is not None
+
+    @property
+    def narrowing(self) -> tuple[Scoped, ...]:
+        """What the queries of its letters narrow."""
+        return tuple(each for each in self.scoped if each.letter in self.letters)
+
+    @property
+    def is_everything(self) -> bool:
+        """Whether nothing is left out."""
+        return not (self.is_of_some or self.use or self.narrowing)
+
+    def queries(self, letter: str, resource_type: str) -> tuple[str, ...]:
+        """Return the queries by which a letter reaches a type; none: it reaches all of it."""
+        found = (
+            each for each in self.scoped if (each.letter, each.type) == (letter, resource_type)
+        )
+        return next((each.queries for each in found), ())
 
 
-def view(codes: Sequence[str] | None, child: str | None = None) -> View:
+def view(
+    codes: Sequence[str] | None, child: str | None = None, scoped: tuple[Scoped, ...] = ()
+) -> View:
     """Return what the hospitals of ODS codes see, None for all; of one child alone, as `Patient/1`."""
     words = (key("Organization", "identifier", asked(ODS_ORGANIZATION, c)) for c in codes or ())
     only = None if child is None else place("Patient", child.partition("/")[2])
-    return View(None if codes is None else tuple(sorted(words)), child=only)
+    return View(None if codes is None else tuple(sorted(words)), child=only, scoped=scoped)
 
 
-def _is_seen(seen: View, at: str, dialect: Dialect) -> str:
+def _is_seen(seen: View, at: str, dialect: Dialect) -> Sql:
     """Return SQL for: the version `at` is seen."""
+    found = [Sql(_is_of_who_sees(seen, at, dialect), ())] if seen.is_of_some or seen.use else []
+    found += [shown(seen.narrowing, at, dialect)] if seen.narrowing else []
+    values = tuple(value for each in found for value in each.parameters)
+    return Sql(" AND ".join(each.text for each in found), values)
+
+
+def _is_of_who_sees(seen: View, at: str, dialect: Dialect) -> str:
     if seen.hospitals is None:
         found = unused(seen.use or READING, at, dialect)
     else:
@@ -81,20 +118,24 @@ _DIALECTS = {each.name: each for each in (SQLITE, POSTGRESQL)}
 
 
 @lru_cache(maxsize=4096)
-def narrowed(sql: str, seen: View, name: str) -> str:
+def narrowed(sql: str, seen: View, name: str) -> Sql:
     """Return a statement that reads what is seen alone; name: that of the database's dialect.
 
-    Raises ValueError for one that reads what no hospital may.
+    Its parameters come before those of the statement. Raises ValueError for one that reads what no
+    hospital may.
     """
+    if seen.is_everything:
+        return Sql(sql, ())
     reads_versions = _RESOURCE.search(sql) is not None
     allowed = _BESIDE if reads_versions else _OPEN
     if closed := {each for each in _READ.findall(sql) if each not in allowed}:
         raise ValueError(f"no hospital may read {', '.join(sorted(closed))}")
     if not reads_versions:
-        return sql
+        return Sql(sql, ())
     dialect = _DIALECTS[name]
-    relation = f"SELECT v.* FROM {dialect.versions} AS v WHERE {_is_seen(seen, 'v', dialect)}"
-    return f"WITH resource AS NOT MATERIALIZED ({relation}) {sql}"
+    found = _is_seen(seen, "v", dialect)
+    relation = f"SELECT v.* FROM {dialect.versions} AS v WHERE {found.text}"
+    return Sql(f"WITH resource AS NOT MATERIALIZED ({relation}) {sql}", found.parameters)
 
 
 class SeenConnection:
@@ -102,11 +143,13 @@ class SeenConnection:
 
     def __init__(self, connection: Connection, seen: View) -> None:
         self._connection, self._view = connection, seen
-        self.dialect: Dialect = connection.dialect.narrowed()
+        dialect = connection.dialect
+        self.dialect: Dialect = dialect if seen.is_everything else dialect.narrowed()
 
     def read(self, sql: str, parameters: Sequence[Any] = ()) -> list[Row]:
         """Run a statement and return its rows."""
-        return self._connection.read(narrowed(sql, self._view, self.dialect.name), parameters)
+        made = narrowed(sql, self._view, self.dialect.name)
+        return self._connection.read(made.text, (*made.parameters, *parameters))
 
     def read_each(self, sql: str, parameters: Sequence[Any], column: int, /) -> list[Row]:
         """Run a statement about several keys and return its rows."""

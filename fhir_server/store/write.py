@@ -33,11 +33,15 @@ class Write(msgspec.Struct, frozen=True):
 
 
 class Guard(msgspec.Struct, frozen=True):
-    """A search that must still find exactly these ids; of all there is, whoever writes, if `whole`."""
+    """A search that must still find exactly these ids; of all there is, whoever writes, if `whole`.
+
+    letters: of scopes, whose queries have narrowed the search.
+    """
 
     query: Query | Worded
     ids: tuple[str, ...]
     whole: bool = False
+    letters: str = "rs"
 
 
 class Commit(msgspec.Struct, frozen=True):
@@ -45,8 +49,9 @@ class Commit(msgspec.Struct, frozen=True):
 
     agent: who writes, for the audit. A settlement, how far a job has come, and when which sender
     told what (`applied`) are recorded in the same transaction. A view says that hospitals write, which
-    see this much and may write of their own children alone. objections: the state of those by which what
-    is stored was computed (`objections.changes`), which must not have changed.
+    see this much and may write of their own children alone, or whoever has scopes with queries.
+    objections: the state of those by which what is stored was computed (`objections.changes`), which must
+    not have changed.
     """
 
     writes: Sequence[Write]
@@ -77,3 +82,11 @@ class ReferredError(Exception):
 
 class RefusedError(Exception):
     """Hospitals may not write this: `args[0]` lists type and id of each, and why."""
+
+    rule = "other-hospital"
+
+
+class OutOfScopeError(RefusedError):
+    """The queries of scopes do not let this be written: `args[0]` lists type and id of each, and why."""
+
+    rule = "scope"

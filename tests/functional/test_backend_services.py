@@ -93,7 +93,7 @@ class TestToken:
             "system/*.rs": "system/Patient.rs system/Observation.rs",
             "system/Patient.cruds": "system/Patient.rs",
             "system/Patient.r system/Encounter.rs": "system/Patient.r",
-            "system/Patient.rs system/Patient.rs?name=a": "system/Patient.rs",
+            "system/Patient.rs?name=a": "system/Patient.rs?name=a",
         }.items():
             assert (await epr.ask(scope=asked)).json()["scope"] == scope
         epr.name = "everything"
@@ -105,7 +105,8 @@ class TestToken:
         [
             (None, "this client may ask for system/Patient.rs"),
             ("system/Encounter.rs", "Nothing of this is granted"),
-            ("system/Patient.rs?name=a", "Nothing of this is granted"),
+            ("system/Encounter.rs?status=finished", "Nothing of this is granted"),
+            ("system/Patient.rs?name:exact=a", "has no modifiers"),
             ("system/Patient.read", "write system/Patient.rs"),
             ("patient/Patient.rs", "is no scope of a client"),
         ],

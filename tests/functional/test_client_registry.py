@@ -112,7 +112,13 @@ SMALL = {"kty": "RSA", "n": 341 * "w", "e": "AQAB", "kid": "one"}
         ("name = 'a'\nscopes = 'patient/Patient.rs'", "is no scope of a client"),
         ("name = 'a'\nscopes = 'system/Person.sr'", "cruds, in order"),
         ("name = 'a'\nscopes = 'system/Child.rs'", "Child is no resource type"),
-        ("name = 'a'\nscopes = 'system/Observation.rs?category=laboratory'", "with a query are not"),
+        ("name = 'a'\nscopes = 'system/Observation.rs?value-quantity=1'", "value-quantity is a quantity"),
+        ("name = 'a'\nscopes = 'system/*.rs?status=final'", "a query is of one type"),
+        (
+            f"name = 'a'\ntoken_sha256 = '{sha256(TOKEN)}'\nrole = 'analyst'\n"
+            "scopes = 'system/Observation.rs?status=final'",
+            "an analyst, whose scopes have no queries",
+        ),
         ("name = 'a'\nscopes = ' '", "there are no scopes"),
         (f"name = 'a'\ntoken_sha256 = '{sha256(TOKEN)}'\ndoors = ['mllp']", "doors is a list of fhir"),
         (f"name = 'a'\ntoken_sha256 = '{sha256(TOKEN)}'\nrevoked = 'no'", "true or false"),

@@ -65,6 +65,10 @@ class Dialect(Protocol):
         """Return a Match as SQL about the row `at`."""
         ...
 
+    def of_row(self, match: Match, at: str) -> Sql:
+        """Return a Match as SQL that looks at the row `at` alone, whatever else the words find."""
+        ...
+
     def linked(self, params: Sequence[int], target: str, at: str) -> Sql:
         """Return FROM and WHERE of the rows `f` that refer, by a parameter, to the row `target`."""
         ...
@@ -146,6 +150,11 @@ class Sqlite:
             return Sql("1 = 1", ()) if match.negated else NEVER
         sense = "NOT IN" if match.negated else "IN"
         asked = f"{at}.rid {sense} (SELECT rowid FROM search_key WHERE search_key MATCH ?)"
+        return Sql(asked, (_any(match),))
+
+    def of_row(self, match: Match, at: str) -> Sql:
+        """Ask the index for this row."""
+        asked = f"EXISTS (SELECT 1 FROM search_key WHERE search_key MATCH ? AND rowid = {at}.rid)"
         return Sql(asked, (_any(match),))
 
     def linked(self, params: Sequence[int], target: str, at: str) -> Sql:
@@ -242,6 +251,10 @@ class Postgresql:
             return Sql("1 = 1", ()) if match.negated else NEVER
         asked = f"{at}.words && ?"
         return Sql(f"NOT ({asked})" if match.negated else asked, (list(match.words),))
+
+    def of_row(self, match: Match, at: str) -> Sql:
+        """Ask the row, as ever."""
+        return self.of_match(match, at)
 
     def linked(self, params: Sequence[int], target: str, at: str) -> Sql:
         """Make the words of the links from the row's place: `#` is XOR."""

@@ -141,6 +141,19 @@ class TestConfinement:
         history = (await app.get("/_history", token)).json()
         assert other not in json.dumps(history)
 
+    async def test_an_app_whose_scope_has_a_query_sees_of_the_child_what_it_finds(
+        self, app: App
+    ) -> None:
+        for status, total in (("final", 1), ("preliminary", 0)):
+            app.scope = f"launch/patient patient/Patient.rs patient/Observation.rs?status={status}"
+            told = await app.tokens()
+            assert told["scope"] == app.scope
+            token, child = told["access_token"], told["patient"]
+            for path in ("/Observation", f"/Patient/{child}/Observation"):
+                assert (await app.get(path, token)).json()["total"] == total
+            found = await app.get("/Patient?_has:Observation:patient:code:missing=false", token)
+            assert found.json()["total"] == total
+
     async def test_it_sees_no_child_that_its_user_does_not_see(self, app: App) -> None:
         other = (await app.http.get("/fhir/Patient?name=testchild-heron")).json()["entry"][0][
             "resource"
@@ -189,7 +202,11 @@ WRONG_REQUEST: dict[str, tuple[dict[str, str | None], str]] = {
         "invalid_scope",
     ),
     "writing": ({"scope": "patient/*.cud"}, "invalid_scope"),
-    "a query": ({"scope": "patient/Observation.rs?code=a"}, "invalid_scope"),
+    "a query that is not supported": (
+        {"scope": "patient/*.rs patient/Observation.rs?code:in=a"},
+        "invalid_scope",
+    ),
+    "a query of every type": ({"scope": "patient/*.rs?status=final"}, "invalid_scope"),
     "a long state": ({"state": "a" * 3000}, "invalid_request"),
 }
 WRONG_APP: dict[str, dict[str, str | None]] = {
