@@ -271,7 +271,7 @@ class Settings(BaseSettings):
         gt=0,
         description=(
             "Requests a second from one address by which somebody gets in: `/sign-in`, `/launch`, "
-            "`/authorize`, `/token` and what is beside them; counted as the others are."
+            "`/authorize`, `/apps`, `/token` and what is beside them; counted as the others are."
         ),
     )
     refusals_quota: int = Field(

@@ -19,13 +19,14 @@ from fhir_server.access.scopes import (
 )
 from fhir_server.store.scoped import Scoped
 
-CONTEXT = ("openid", "fhirUser", "launch/patient", "offline_access")
+CONTEXT = ("openid", "fhirUser", "launch", "launch/patient", "offline_access")
 """The scopes that are about no resources."""
 WHOSE = ("patient", "user")
 _READING = frozenset("rs")
 _WORDS = {
     "openid": "know that it is you",
     "fhirUser": "know your name",
+    "launch": "know which child you have opened it for",
     "launch/patient": "know which child you choose",
     "offline_access": "go on for up to 12 hours after you leave",
 }
@@ -90,17 +91,17 @@ def narrowed(scopes: Iterable[str]) -> tuple[Scoped, ...]:
 
 def is_of_patient(scopes: Iterable[str]) -> bool:
     """Tell whether an app with these scopes is confined to the record of one child."""
-    return any(each == "launch/patient" or each.startswith("patient/") for each in scopes)
+    launched = ("launch", "launch/patient")
+    return any(each in launched or each.startswith("patient/") for each in scopes)
 
 
-def in_words(scope: str, *, of_patient: bool) -> str:
-    """Say what a scope lets an app do, to whoever decides."""
+def in_words(scope: str, whose: str) -> str:
+    """Say what a scope lets an app do, to whoever decides; whose: which data, in words."""
     if scope in _WORDS:
         return _WORDS[scope]
     found = parse(scope, WHOSE)
     verbs = {"r": "read", "s": "search"}
     doing = " and ".join(verbs[each] for each in LETTERS if each in found.letters)
     what = "everything" if found.type == EVERY else found.type
-    whose = "of the child that you choose" if of_patient else "that you may see"
     which = f", where {unquote_plus(found.query)}" if found.query else ""
     return f"{doing} {what} {whose}{which}"

@@ -14,8 +14,8 @@ from fhir_server.access.clients import Client
 from r4.issue import FhirError, error
 
 PARAMETERS = (
-    "response_type", "client_id", "redirect_uri", "scope", "state", "aud", "nonce", "code_challenge",
-    "code_challenge_method",
+    "response_type", "client_id", "redirect_uri", "scope", "state", "aud", "launch", "nonce",
+    "code_challenge", "code_challenge_method",
 )  # fmt: skip
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
 _LONGEST = 2048
@@ -23,7 +23,10 @@ _LONGEST = 2048
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What an app asks for; parameters: as they were sent, to be asked with once more."""
+    """What an app asks for; parameters: as they were sent, to be asked with once more.
+
+    launch: the value that it was opened with here; None where it begins by itself.
+    """
 
     client: Client
     redirect: str
@@ -31,6 +34,7 @@ class Asked:
     scopes: tuple[str, ...]
     challenge: str
     nonce: str | None
+    launch: str | None
     parameters: Mapping[str, str]
 
     @property
@@ -107,6 +111,7 @@ def _read(client: Client, said: Mapping[str, str], *, is_plain: bool, base_url: 
     if not app_scopes.of_resources(scopes):
         text = f"Nothing of this is granted: this app may ask for {' '.join(client.scopes or ())}."
         raise _WrongError("invalid_scope", text)
+    _refuse_half_launch(said, scopes)
     return Asked(
         client,
         said["redirect_uri"],
@@ -114,13 +119,34 @@ def _read(client: Client, said: Mapping[str, str], *, is_plain: bool, base_url: 
         scopes,
         said["code_challenge"],
         said.get("nonce"),
+        said.get("launch"),
         said,
     )
+
+
+def _refuse_half_launch(said: Mapping[str, str], scopes: Sequence[str]) -> None:
+    """Raise _WrongError unless the parameter and the scope of a launch are both there, or neither."""
+    if "launch" in said and "launch" not in scopes:
+        text = "launch is for the scope launch, which is not asked for, or not registered."
+        raise _WrongError("invalid_scope", text)
+    if "launch" in scopes and not said.get("launch"):
+        text = "The scope launch is for an app that was opened here: launch is missing."
+        raise _WrongError("invalid_request", text)
 
 
 def denied(asked: Asked, root: str, text: str) -> SentBackError:
     """Return the refusal that a person, or the person's role, does not let an app in."""
     wrong = _WrongError("access_denied", text)
+    return back(asked.client.name, asked.redirect, asked.state, root, wrong)
+
+
+def not_launched(asked: Asked, root: str) -> SentBackError:
+    """Return the refusal of a launch, the same whatever is wrong with it."""
+    text = (
+        "This launch is not known, was used, is older than five minutes, or is of another session, app "
+        "or child than the user may see: open the app again from the registry."
+    )
+    wrong = _WrongError("invalid_request", text)
     return back(asked.client.name, asked.redirect, asked.state, root, wrong)
 
 

@@ -29,8 +29,8 @@ ROLES = (ANALYST, AUDITOR)
 RESERVED = frozenset({"local", "unknown", "outcomes"})
 """Names that the audit has for others."""
 _KEYS = (
-    "name", "hospitals", "scopes", "jwks", "jwks_url", "token_sha256", "redirect_uris", "doors", "rate",
-    "revoked", "reason", "role", "purpose",
+    "name", "hospitals", "scopes", "jwks", "jwks_url", "token_sha256", "redirect_uris", "launch_url",
+    "doors", "rate", "revoked", "reason", "role", "purpose",
 )  # fmt: skip
 
 
@@ -43,6 +43,7 @@ class Client:
     public keys as JSON, or jwks_url where they are published. role: one of ROLES, or as its hospitals
     say. purpose: why it asks, where a request does not say. rate: requests a second, None for the usual.
     redirect_uris: of an app, which acts for people who sign in; where it may send them back to.
+    launch_url: where it is opened from the page of apps; None where it begins by itself alone.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Client:
     purpose: str | None = None
     rate: float | None = None
     redirect_uris: tuple[str, ...] = ()
+    launch_url: str | None = None
 
     @property
     def is_app(self) -> bool:
@@ -182,6 +184,7 @@ def _client(table: dict[str, Any], folder: Path, read: list[Path]) -> Client:
             purpose=purpose.known(text(table, "purpose")) if "purpose" in table else None,
             rate=_rate(table["rate"]) if "rate" in table else None,
             redirect_uris=_redirects(table["redirect_uris"]) if "redirect_uris" in table else (),
+            launch_url=_place(table["launch_url"], "launch_url") if "launch_url" in table else None,
         )
     except (ValueError, TypeError, OSError) as wrong:
         said = str(wrong)
@@ -215,6 +218,10 @@ def _refuse_useless(client: Client, whose: str) -> None:
         )
     if client.role is not None and scopes.scoped(client.scopes or ()):
         raise ValueError(f"{whose} is an {client.role}, whose scopes have no queries.")
+    if (client.launch_url is not None) != (client.is_app and "launch" in (client.scopes or ())):
+        raise ValueError(
+            f"{whose} has launch_url or the scope launch, and an app that is opened here has both."
+        )
     if client.role is not None and client.hospitals:
         raise ValueError(f"{whose} is an {client.role}, and so no hospital's: it sees every child.")
     if client.jwks is not None and client.jwks_url is not None:
@@ -234,13 +241,17 @@ def _scopes(table: dict[str, Any]) -> tuple[str, ...] | None:
 def _redirects(listed: Any) -> tuple[str, ...]:
     if not isinstance(listed, list) or not listed:
         raise ValueError("redirect_uris is a list of URLs.")
-    for each in listed:
-        if not isinstance(each, str) or not each.isascii() or not each.isprintable():
-            raise ValueError(f"redirect_uris has {each!r}, which is no URL.")
-        if urlsplit(each).fragment or " " in each or not is_safe(each):
-            text = "is an https URL (http on one machine alone) without fragment"
-            raise ValueError(f"each of redirect_uris {text}, not {each}.")
-    return tuple(listed)
+    return tuple(_place(each, "each of redirect_uris") for each in listed)
+
+
+def _place(given: Any, what: str) -> str:
+    """Return a URL that a browser is sent to; raises ValueError."""
+    if not isinstance(given, str) or not given.isascii() or not given.isprintable():
+        raise ValueError(f"{what} is a URL, which {given!r} is not.")
+    if urlsplit(given).fragment or " " in given or not is_safe(given):
+        text = "is an https URL (http on one machine alone) without fragment"
+        raise ValueError(f"{what} {text}, not {given}.")
+    return given
 
 
 def _jwks(given: Any, folder: Path, read: list[Path]) -> bytes:

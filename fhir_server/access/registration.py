@@ -40,6 +40,8 @@ def known_by(client: Client) -> str:
         parts.append(f"{len(client.tokens)} bearer token{'s' * (len(client.tokens) > 1)}")
     if client.is_app:
         parts.append(f"app at {' '.join(client.redirect_uris)}")
+    if client.launch_url is not None:
+        parts.append(f"opened at {client.launch_url}")
     return "; ".join(parts)
 
 

@@ -26,6 +26,9 @@ def add_arguments(add: Callable[[str, str], argparse.ArgumentParser]) -> None:
         "--redirect-uri", action="append", metavar="URL",
         help="of an app, which acts for people: where it has them sent back to; several times",
     )  # fmt: skip
+    adding.add_argument(
+        "--launch-url", metavar="URL", help="of an app: where it is opened for a child from /apps"
+    )
     adding.add_argument("--scopes", help="as 'system/Patient.rs system/Observation.cu'")
     adding.add_argument(
         "--hospital", action="append", metavar="ODS", help="whose system it is; several times"
@@ -65,6 +68,7 @@ def _add(settings: Settings, given: argparse.Namespace) -> None:
         role=given.role,
         scopes=given.scopes,
         redirect_uris=given.redirect_uri,
+        launch_url=given.launch_url,
         token_sha256=made,
         **_keys_of(given),
         doors=given.door,

@@ -58,8 +58,8 @@ def _for_apps(context: Context) -> Resource:
         "token_endpoint_auth_methods_supported": ["none", "private_key_jwt"],
         "scopes_supported": [*CONTEXT, "patient/*.rs", "user/*.rs", "system/*.cruds"],
         "capabilities": [
-            "launch-standalone", "client-public", "client-confidential-asymmetric",
-            "sso-openid-connect", "context-standalone-patient", "permission-offline",
+            "launch-ehr", "launch-standalone", "client-public", "client-confidential-asymmetric",
+            "sso-openid-connect", "context-ehr-patient", "context-standalone-patient", "permission-offline",
             "permission-patient", "permission-user", "permission-v2",
         ],
     }  # fmt: skip

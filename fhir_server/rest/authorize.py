@@ -3,8 +3,6 @@
 https://hl7.org/fhir/smart-app-launch/app-launch.html
 """
 
-import hmac
-from collections.abc import Mapping, Sequence
 from html import escape
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
@@ -12,32 +10,42 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from fhir_server.access import HOSPITAL, REGISTRY, Callers, app_scopes
-from fhir_server.access.authorizing import Asked, SentBackError, asked, denied, with_query
+from fhir_server.access import Callers, app_scopes
+from fhir_server.access.app_launches import AppLaunches
+from fhir_server.access.authorizing import (
+    Asked,
+    SentBackError,
+    asked,
+    denied,
+    not_launched,
+    with_query,
+)
 from fhir_server.access.grants import Grant, Grants
 from fhir_server.access.sessions import Session, Sessions
 from fhir_server.context import Context
-from fhir_server.interactions.read import read
-from fhir_server.interactions.search import search
 from fhir_server.interactions.smart_configuration import openid_configuration
-from fhir_server.operations import launched
 from fhir_server.operations.fhir_user import fhir_user
+from fhir_server.rest import apps, children
 from fhir_server.rest.errors import logger
 from fhir_server.rest.form import form
+from fhir_server.rest.person import lets_apps_in, sending, session_of
 from fhir_server.rest.sheet import SECRET, sheet
 from fhir_server.rest.sign_in import PATH as SIGN_IN
 from fhir_server.rest.sign_in_development import ABOVE
 from fhir_server.store.audit_row import Agent
 from fhir_server.store.failure import place
 from fhir_server.store.search.keys import place as place_of
-from r4.issue import FhirError, error
-from r4.json import Resource, decode, encode
+from r4.issue import FhirError
+from r4.json import Resource, encode
 
 PATH = "/authorize"
-_MOST = 20
-"""Most children that are listed to choose from."""
-_LONGEST = 100
-"""Most characters of a name that is looked for, or of an id."""
+_GONE = (404, 410)
+_WHOSE = {
+    (True, True): "of the child that you choose",
+    (True, False): "of this child",
+    (False, True): "that you may see",
+}
+"""Whose data an app sees, by whether it is of a child, and whether that is still to be chosen."""
 
 
 class Door:
@@ -47,12 +55,15 @@ class Door:
         self.context, self.callers, self.sessions, self.grants = made, callers, sessions, grants
         self.root = made.base_url.removesuffix("/fhir")
         self.above = ABOVE if made.settings.demo else ""
+        self.launches = AppLaunches(made.now)
 
     def routes(self) -> list[BaseRoute]:
         """Return the routes of apps' launches; none where nobody can sign in."""
         if self.context.settings.identity_providers is None and not self.context.settings.demo:
             return []
+        opening = apps.Door(self.context, self.callers, self.sessions, self.launches)
         return [
+            *opening.routes(),
             Route(PATH, self.ask, methods=["GET"]),
             Route(PATH, self.decide, methods=["POST"]),
             Route("/.well-known/openid-configuration", self.configuration, methods=["GET"]),
@@ -69,14 +80,18 @@ class Door:
             query = request.scope["query_string"].decode("latin-1")
             pairs = parse_qsl(query, keep_blank_values=True)
             wanted = asked(pairs, self.callers.registered.known, self.context.base_url)
-            session = self._session(request)
+            session = session_of(self.sessions, request)
             if session is None:
-                here = f"{urlsplit(self.root).path}{PATH}?{urlencode(wanted.parameters)}"
-                place = f"{self.root}{SIGN_IN}?next={quote(here, safe='')}"
-                return Response(None, 302, {**SECRET, "Location": place})
+                return self._sign_in_first(wanted)
             self._refuse_role(session, wanted)
-            found = await self._children(session, dict(pairs).get("find", "")[:_LONGEST])
-            return self._page(session, wanted, found)
+            if wanted.launch is None:
+                text = dict(pairs).get("find", "")
+                found = await children.named(self.context, session, text)
+                return self._page(session, wanted, children.choices(found))
+            opened = self.launches.patient(wanted.launch, session, wanted.client)
+            child = await self._seen(session, wanted, opened)
+            children.told(self.context, session, child["id"])
+            return self._page(session, wanted, children.chosen(child))
         except Exception as failure:
             return self._failed(failure)
 
@@ -86,18 +101,42 @@ class Door:
             pairs = await form(request)
             sent = dict(pairs)
             wanted = asked(pairs, self.callers.registered.known, self.context.base_url)
-            session = self._deciding(request, sent)
+            session = sending(self.sessions, request, sent, "Begin again in the app.")
             self._refuse_role(session, wanted)
+            child: str | None = sent.get("patient", "")
+            if wanted.launch is not None:  # whatever is decided, it is used
+                child = self.launches.take(wanted.launch, session, wanted.client)
             self._refuse_denied(wanted, sent.get("decision"))
-            return await self._granted(session, wanted, sent.get("patient", ""))
+            if wanted.is_of_patient:
+                await self._seen(session, wanted, child)
+            return await self._granted(session, wanted, child)
         except Exception as failure:
             return self._failed(failure)
 
-    async def _granted(self, session: Session, wanted: Asked, child: str) -> Response:
-        patient = None
-        if wanted.is_of_patient:
-            await self._read(session, child)
-            patient = child
+    def _sign_in_first(self, wanted: Asked) -> Response:
+        """Send the browser to the sign-in; raises SentBackError for a launch, which ends with its session."""
+        if wanted.launch is not None:
+            raise not_launched(wanted, self.root)
+        here = f"{urlsplit(self.root).path}{PATH}?{urlencode(wanted.parameters)}"
+        place = f"{self.root}{SIGN_IN}?next={quote(here, safe='')}"
+        return Response(None, 302, {**SECRET, "Location": place})
+
+    async def _seen(self, session: Session, wanted: Asked, child: str | None) -> Resource:
+        """Return the child that an app is to be told of; raises FhirError unless the person sees it.
+
+        Of a launch, SentBackError; child: its id, None where the launch is none.
+        """
+        if child is None:
+            raise not_launched(wanted, self.root)
+        try:
+            return await children.seen(self.context, session, child)
+        except FhirError as refusal:
+            if wanted.launch is None or refusal.status not in _GONE:
+                raise
+            raise not_launched(wanted, self.root) from None
+
+    async def _granted(self, session: Session, wanted: Asked, child: str | None) -> Response:
+        patient = child if wanted.is_of_patient else None
         user = None
         if "fhirUser" in wanted.scopes:
             work = fhir_user(self.context, session.principal, session.told["user"])
@@ -109,30 +148,8 @@ class Door:
         place = with_query(wanted.redirect, answer)
         return Response(None, 303, {**SECRET, "Location": place})
 
-    def _session(self, request: Request) -> Session | None:
-        """Return the session of whoever has signed in, or None; a surgeon's, of one note, is none."""
-        try:
-            found = self.sessions.asked_by(dict(request.scope["headers"]))
-        except FhirError:
-            return None
-        return found if found is not None and found.principal.patient is None else None
-
-    def _deciding(self, request: Request, sent: Mapping[str, str]) -> Session:
-        """Return the session that a decision is of; raises FhirError 403 where a page of ours sent none."""
-        session = self._session(request)
-        if session is None:
-            text = "Your session has ended. Go back to the app, and begin again."
-            raise FhirError(403, [error("expired", text)])
-        self.sessions.refuse_other_pages(dict(request.scope["headers"]))
-        if not hmac.compare_digest(sent.get("csrf", "").encode(), session.csrf.encode()):
-            text = (
-                "This page is not of the session that the browser has now. Begin again in the app."
-            )
-            raise FhirError(403, [error("forbidden", text)])
-        return session
-
     def _refuse_role(self, session: Session, wanted: Asked) -> None:
-        if not session.principal.roles & {REGISTRY, HOSPITAL}:
+        if not lets_apps_in(session):
             text = "The role of the user lets no app in."
             raise denied(wanted, self.root, text)
 
@@ -140,67 +157,31 @@ class Door:
         if decision != "allow":
             raise denied(wanted, self.root, "The user did not let the app in.")
 
-    async def _children(self, session: Session, text: str) -> list[Resource]:
-        """Return the children whom a person sees by a name or a number, few of them."""
-        plain = text.strip()
-        if not plain:
-            return []
-        number = plain.replace(" ", "")
-        by = ("identifier", number) if number.isdecimal() else ("name", plain.replace(",", " "))
-        context = self.context.asked_by(session.principal)
-
-        async def found() -> bytes:
-            return search(context, "Patient", [by, ("_count", str(_MOST))])
-
-        listed = decode(await context.database.driven(found())).get("entry", ())
-        shown = [each["resource"] for each in listed if each["search"]["mode"] == "match"]
-        told = {place_of("Patient", each["id"]) for each in shown}
-        self.context.audit.record(context.agent, "search-type", "Patient", None, 200, children=told)
-        return shown
-
-    async def _read(self, session: Session, child: str) -> None:
-        """Raise FhirError 404 unless a person sees a child."""
-        context = self.context.asked_by(session.principal)
-
-        async def reading() -> None:
-            read(context, "Patient", child[:_LONGEST])
-
-        await context.database.driven(reading())
-
-    def _page(self, session: Session, wanted: Asked, found: Sequence[Resource]) -> Response:
-        """Return the page: which app, what it may do, for whom, and of which child."""
+    def _page(self, session: Session, wanted: Asked, child: str) -> Response:
+        """Return the page: which app, what it may do, for whom; child: of which child, in HTML."""
         hidden = "".join(
             f'<input type="hidden" name="{escape(name)}" value="{escape(value)}">'
             for name, value in wanted.parameters.items()
         )
         target = urlsplit(wanted.redirect)
         origin = f"{target.scheme}://{target.netloc}"
-        of_patient = wanted.is_of_patient
+        of_patient, chooses = wanted.is_of_patient, wanted.launch is None
+        whose = _WHOSE[of_patient, chooses]
         may = "".join(
-            f"<li>{escape(app_scopes.in_words(each, of_patient=of_patient))}</li>"
-            for each in wanted.scopes
+            f"<li>{escape(app_scopes.in_words(each, whose))}</li>" for each in wanted.scopes
         )
-        looking = self._search_form(hidden) if of_patient else ""
-        chosen = "".join(_choice(each) for each in found)
-        children = f"<fieldset><legend>Which child?</legend>{chosen}</fieldset>" if chosen else ""
+        looking = children.looking(f"{self.root}{PATH}", hidden) if of_patient and chooses else ""
         allow = '<button name="decision" value="allow">Let it in</button> '
         body = (
             f"{self.above}<p>You are {escape(session.told['user']['display'])}. The app "
             f"<strong>{escape(wanted.client.name)}</strong> ({escape(origin)}) wants to:</p>"
             f"<ul>{may}</ul>{looking}"
             f'<form method="post" action="{self.root}{PATH}">{hidden}'
-            f'<input type="hidden" name="csrf" value="{escape(session.csrf)}">{children}'
-            f"<p>{allow if children or not of_patient else ''}"
+            f'<input type="hidden" name="csrf" value="{escape(session.csrf)}">{child}'
+            f"<p>{allow if child or not of_patient else ''}"
             '<button name="decision" value="deny" formnovalidate>Do not let it in</button></p></form>'
         )
         return sheet("Let this app in?", body, sends_to=[origin])
-
-    def _search_form(self, hidden: str) -> str:
-        return (
-            f'<form method="get" action="{self.root}{PATH}">{hidden}'
-            '<label for="find">Find the child, by name or number</label>'
-            '<input id="find" name="find" required> <button type="submit">Find</button></form>'
-        )
 
     def _failed(self, failure: Exception) -> Response:
         """Return where a refusal leads: back to the app, if it is known where that is, else a page."""
@@ -221,14 +202,3 @@ class Door:
         kind = None if patient is None else "Patient"
         told = set() if patient is None else {place_of("Patient", patient)}
         self.context.audit.record(Agent(who), "authorize", kind, patient, status, children=told)
-
-
-def _choice(child: Resource) -> str:
-    """Return the radio button of a child: name, date of birth, and the numbers that tell it from others."""
-    numbers = [str(each["value"]) for each in child.get("identifier", ()) if "value" in each]
-    told = [launched.name(child) or "(no name)", child.get("birthDate", ""), *numbers]
-    said = ", ".join(each for each in told if each)
-    return (
-        f'<label><input type="radio" name="patient" value="{escape(child["id"])}" required> '
-        f"{escape(said)}</label>"
-    )

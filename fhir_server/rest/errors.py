@@ -4,6 +4,7 @@ https://hl7.org/fhir/R4/http.html#Status-Codes
 """
 
 import logging
+import re
 
 from fhir_server.access.rates import ThrottledError
 from fhir_server.access.scopes import InsufficientScopeError
@@ -17,6 +18,8 @@ from r4.json import Resource, encode
 
 logger = logging.getLogger("csor.rest")
 
+_SCOPE = re.compile(r"[\x20-\x21\x23-\x5B\x5D-\x7E]+")
+"""What a scope can be (RFC 6749, section 3.3): a path may have named a type with any other character."""
 HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": "10"}}
 
 
@@ -29,7 +32,7 @@ def refusal(request: Request, failure: FhirError, served: str = "") -> Answer:
     if failure.status == 405:  # noqa: PLR2004
         headers["Allow"] = served
     if isinstance(failure, InsufficientScopeError):
-        needed = f', scope="{failure.scope}"' if failure.scope else ""
+        needed = f', scope="{failure.scope}"' if _SCOPE.fullmatch(failure.scope) else ""
         headers["WWW-Authenticate"] = f'Bearer error="insufficient_scope"{needed}'
     try:
         how = wanted(request)

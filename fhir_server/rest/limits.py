@@ -13,7 +13,7 @@ from fhir_server.rest.request import Headers, Receive, Scope, Send, request
 from r4.json import encode
 
 _OAUTH = frozenset({"token", "introspect", "revoke"})
-_SIGNING_IN = _OAUTH | {"sign-in", "authorize", "launch", "callback"}
+_SIGNING_IN = _OAUTH | {"sign-in", "authorize", "apps", "launch", "callback"}
 """The first segments of the paths by which somebody gets in: what is tried there is kept, or recorded."""
 
 

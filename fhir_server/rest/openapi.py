@@ -48,6 +48,10 @@ _FORMS: Mapping[str, Object] = {
     "/sign-in/{name}/back-channel-logout": {
         "type": "object", "required": ["logout_token"], "properties": {"logout_token": _TEXT},
     },
+    "/apps": {
+        "type": "object", "required": ["csrf", "app", "patient"],
+        "properties": {"csrf": _TEXT, "app": _TEXT, "patient": _TEXT},
+    },
     "/introspect": _TOKEN,
     "/revoke": _TOKEN,
 }  # fmt: skip

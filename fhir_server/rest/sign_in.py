@@ -18,11 +18,12 @@ from fhir_server.access.oidc import NotSignedInError, SignedIn, SignIns
 from fhir_server.access.oidc_providers import DEVELOPMENT, Provider, providers
 from fhir_server.access.pending import WITHIN
 from fhir_server.access.people import Person
-from fhir_server.access.sessions import Session, Sessions, cookie
+from fhir_server.access.sessions import Sessions, cookie
 from fhir_server.context import Context, agent_of
 from fhir_server.rest.errors import logger
 from fhir_server.rest.form import form
 from fhir_server.rest.oauth import Giving
+from fhir_server.rest.person import lets_apps_in, session_of
 from fhir_server.rest.sheet import SECRET, sheet
 from fhir_server.rest.sign_in_development import ABOVE
 from fhir_server.store.audit_row import Agent
@@ -74,7 +75,7 @@ class Door:
 
     async def providers(self, request: Request) -> Response:
         """GET /sign-in: who has signed in, and the providers; `next` is a place here to go to then."""
-        found = self._session(request)
+        found = session_of(self.sessions, request, use=False)
         then = request.query_params.get("next", "")
         query = f"?next={quote(then, safe='')}" if then else ""
         listed = "".join(
@@ -90,7 +91,9 @@ class Door:
             f"You are {told['user']['display']}: {told['role']}{f' ({whose})' * bool(whose)}."
         )
         out = '<p><button id="out" type="button">Sign out</button></p>'
-        return sheet("Signed in", f"<p>{said}</p>{out}{body}", script=_OUT)
+        opens = f'<p><a href="{self.root}/apps">Open an app for a child</a></p>'
+        apps = opens if lets_apps_in(found) else ""
+        return sheet("Signed in", f"<p>{said}</p>{apps}{out}{body}", script=_OUT)
 
     async def begin(self, request: Request) -> Response:
         """GET /sign-in/[provider]: send the browser on to it."""
@@ -146,14 +149,6 @@ class Door:
         self.context.audit.record(Agent("unknown"), "sign-out", status=status)
         told = {"error": code, "error_description": why}
         return Response(encode(told), status, SECRET, "application/json")
-
-    def _session(self, request: Request) -> Session | None:
-        """Return the session of whoever has signed in, or None."""
-        try:
-            found = self.sessions.asked_by(_headers(request), use=False)
-        except FhirError:
-            return None
-        return found if found is not None and found.principal.patient is None else None
 
     def _page(self, failure: Exception) -> Response:
         """Return the page that says why nobody is signed in; it stands in the audit."""

@@ -1,11 +1,13 @@
 // The app: begins where it is opened, and tells what it has got once it is back with a code.
+// Opened from the registry, the URL says by `iss` and `launch` where, and for which child.
 (async () => {
   if (!new URLSearchParams(location.search).has('state')) {
+    const isOpened = new URLSearchParams(location.search).has('launch');
     await FHIR.oauth2.authorize({
       clientId: 'growth',
-      iss: 'BASE',
+      ...(isOpened ? {} : { iss: 'BASE' }),
       redirectUri: `${location.origin}/`,
-      scope: 'openid fhirUser launch/patient offline_access patient/*.rs',
+      scope: `${isOpened ? 'launch' : 'launch/patient'} openid fhirUser offline_access patient/*.rs`,
       pkceMode: 'required'
     });
     return;

@@ -28,6 +28,10 @@ jwks_url = "https://epr.example/jwks.json"
 """.replace("{0}", "a" * 64)
 
 
+APP = ["--redirect-uri", "https://app.example/", "--scopes"]
+OPENED = [*APP, "launch patient/*.rs", "--launch-url"]
+
+
 @pytest.fixture
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     found = tmp_path / "clients.toml"
@@ -61,6 +65,19 @@ def test_an_app_is_added_by_where_it_has_people_sent_back_to(
         assert each in told
     run("add", "ward-list", "--redirect-uri", back, "--jwks", "keys.json", "--scopes", "user/*.rs")
     assert clients(file)[1].has_keys
+    opened = "https://app.example/launch"
+    run(
+        "add",
+        "chart",
+        "--redirect-uri",
+        back,
+        "--launch-url",
+        opened,
+        "--scopes",
+        "launch patient/*.rs",
+    )
+    assert clients(file)[2].launch_url == opened
+    assert f"opened at {opened}" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -88,6 +105,12 @@ def test_an_app_is_added_by_where_it_has_people_sent_back_to(
             "neither",
         ),
         (["--scopes", "system/*.rs"], "cannot be known by anything"),
+        ([*OPENED, "http://app.example/launch"], "launch_url is an https URL"),
+        ([*OPENED, "https://app.example/#a"], "without fragment"),
+        ([*OPENED, "https://app.example/é"], "launch_url is a URL"),
+        (OPENED[:-1], "an app that is opened here has both"),
+        ([*APP, "patient/*.rs", "--launch-url", "https://app.example/"], "has both"),
+        (["--token", "--launch-url", "https://app.example/"], "has both"),
     ],
 )
 def test_an_app_that_is_none_is_not_added(

@@ -190,7 +190,7 @@ class TestDoors:
         "path",
         [
             "/sign-in", "/sign-in/hospital", "/sign-in/hospital/callback?state=a&code=b",
-            "/authorize?client_id=a", "/launch?iss=a&launch=b", "/callback?state=a&code=b",
+            "/authorize?client_id=a", "/apps?patient=a", "/launch?iss=a&launch=b", "/callback?state=a&code=b",
         ],
     )  # fmt: skip
     async def test_ways_in_are_counted_together_and_apart_from_the_pages(

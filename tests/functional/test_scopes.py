@@ -61,6 +61,13 @@ async def store(server: Backend, *resources: dict[str, Any]) -> list[str]:
     return found
 
 
+async def test_a_type_that_no_scope_can_name_is_not_named_in_a_header(server: Backend) -> None:
+    for kind in ("%F2%AA%A1%B5", "a%0D%0ASet-Cookie:%20a=b", "a%22"):
+        answer = await ask(server, "system/Patient.rs", "POST", f"/{kind}", CHILD)
+        assert answer.status_code == 403, kind
+        assert answer.headers["www-authenticate"] == 'Bearer error="insufficient_scope"'
+
+
 def insufficient(answer: httpx.Response, scope: str) -> None:
     assert answer.status_code == 403, answer.text
     assert answer.json()["issue"][0]["code"] == "forbidden"

@@ -1,4 +1,4 @@
-"""An app that people let in, and the browser in which they do: SMART App Launch, standalone."""
+"""An app that people let in, and the browser in which they do: SMART App Launch."""
 
 import base64
 import hashlib
@@ -24,6 +24,8 @@ from tests.support.identity import ROOT, Browser, browser
 
 BASE, CALLBACK = f"{ROOT}/fhir", "https://app.example/callback?of=csor"
 SCOPE = "openid fhirUser launch/patient offline_access patient/*.rs user/Practitioner.r"
+LAUNCH = "https://start.example/launch?of=csor"
+OPENED = "openid fhirUser launch offline_access patient/*.rs user/Practitioner.r"
 APPS = f"""
 [[client]]
 name = "growth"
@@ -35,6 +37,18 @@ name = "ward-list"
 redirect_uris = ["{CALLBACK}"]
 scopes = "openid user/*.rs"
 jwks = "app.jwks.json"
+
+[[client]]
+name = "chart"
+redirect_uris = ["{CALLBACK}"]
+launch_url = "{LAUNCH}"
+scopes = "{OPENED}"
+
+[[client]]
+name = "other"
+redirect_uris = ["{CALLBACK}"]
+launch_url = "{LAUNCH}"
+scopes = "{OPENED}"
 
 [[client]]
 name = "epr"
@@ -88,6 +102,26 @@ class App:
         made = {**form, "decision": "allow", **more}
         kept = {name: value for name, value in made.items() if value is not None}
         return await self.http.post("/authorize", data=kept, headers={"Origin": ROOT})
+
+    async def opened(self, patient: str, name: str = "", /, **more: str | None) -> httpx.Response:
+        """Have the person open the app, or one of another name, for a child, on the page of apps."""
+        page = await self.http.get("/apps", params={"patient": patient})
+        form = {html.unescape(k): html.unescape(v) for k, v in _HIDDEN.findall(page.text)}
+        made = {"patient": patient, **form, "app": name or self.name, **more}
+        kept = {key: value for key, value in made.items() if value is not None}
+        return await self.http.post("/apps", data=kept, headers={"Origin": ROOT})
+
+    async def launch(self, patient: str, name: str = "") -> str:
+        """Return the value with which the app is opened."""
+        answer = await self.opened(patient, name)
+        assert answer.status_code == 303, answer.text
+        return dict(parse_qsl(urlsplit(answer.headers["location"]).query))["launch"]
+
+    async def child(self, family: str = "Testchild-Wren") -> str:
+        """Return the id of a child, as the person finds it."""
+        found = (await self.http.get("/fhir/Patient", params={"name": family})).json()
+        told: str = found["entry"][0]["resource"]["id"]
+        return told
 
     async def code(self, find: str = "Testchild-Wren", **more: str | None) -> str:
         """Have a person let the app in; returns the code."""
