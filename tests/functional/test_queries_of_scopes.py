@@ -113,5 +113,5 @@ def test_a_token_has_what_is_granted_and_asked_for(
 
 
 def test_a_person_is_told_what_an_app_asks_for() -> None:
-    said = app_scopes.in_words("patient/Observation.rs?category=a%7Cb", of_patient=True)
-    assert said == "read and search Observation of the child that you choose, where category=a|b"
+    said = app_scopes.in_words("patient/Observation.rs?category=a%7Cb", "of the child")
+    assert said == "read and search Observation of the child, where category=a|b"
