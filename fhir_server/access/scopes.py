@@ -103,7 +103,7 @@ OF_WHAT_IS_LOADED = frozenset({
     "$validate-code", "$expand", "$lookup", "$subsumes", "$translate", "$closure",
 })  # fmt: skip
 """What is answered of knowledge, whatever is stored of it: by scopes without a query."""
-MOST_QUERIES = 20
+MOST_QUERIES = 10
 """Most scopes with a query that a client may have."""
 
 

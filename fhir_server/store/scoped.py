@@ -22,7 +22,7 @@ from r4.issue import FhirError
 
 KINDS = ("token", "reference", "date", "string")
 """Types of parameters that one resource decides by itself, and a scope may name."""
-MOST_PAIRS, MOST_VALUES = 10, 200
+MOST_PAIRS, MOST_VALUES = 10, 20
 """Most parameters of one query, and most alternatives of one parameter."""
 LONGEST = 700
 """Most characters of a query: those of all scopes of a client are bound in one statement, twice."""
