@@ -41,7 +41,7 @@ serve: setup     ## Serve FHIR on 127.0.0.1:8000/fhir and HL7 v2 (MLLP) on 127.0
 	@$(BIN)/python -m fhir_server serve
 
 test: setup      ## Run the tests
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" --durations=40
+	@$(BIN)/python -m pytest -n 3 --dist loadfile -m "not slow" --durations=40
 
 test-all: setup  ## Run the tests and the longer proofs, with the coverage gate
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --durations=40 --cov --cov-report=term --cov-fail-under=90

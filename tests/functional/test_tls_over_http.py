@@ -153,7 +153,7 @@ class TestSecrets:
     def test_the_password_of_the_database_is_said_nowhere(self, tmp_path: Path) -> None:
         url = f"postgresql://csor:{SECRET}@127.0.0.1:1/csor"
         around = {**os.environ, "CSOR_DATABASE": url, "CSOR_CLIENTS": str(tmp_path / "absent")}
-        for command in (["serve"], ["migrate"], ["inbox"], ["--help"], ["serve", "--help"]):
+        for command in (["serve"], ["inbox"], ["serve", "--help"]):
             done = subprocess.run(
                 [sys.executable, "-m", "fhir_server", *command],
                 check=False, cwd=ROOT, env=around, capture_output=True, text=True, timeout=60,
